@@ -1,0 +1,1 @@
+"""The launcher: many trainings from one command, on this machine or as Kubernetes Jobs."""

@@ -1,0 +1,23 @@
+"""``atb``: the trainer's commands. Modules here import nothing heavy until a command runs."""
+
+from __future__ import annotations
+
+import click
+
+import trainer
+from trainer.contract.exits import run_and_exit
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(trainer.__version__, prog_name="atb")
+def atb() -> None:
+    """Train one price model for a crypto symbol, and look at bars and models."""
+
+
+def main() -> None:
+    """The console script."""
+    run_and_exit(atb)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""Names and labels of cluster objects: one function makes them all valid and unique."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+RUN_LABEL = "atb/run"
+"""On every object of a run; the selector of every list and watch."""
+JOB_LABEL = "atb/job"
+"""On a Job and its Pods: the job's id within the run, made a label value."""
+SYMBOL_LABEL = "atb/symbol"
+"""The symbol as a label value, for people's selectors; the raw one is in the annotation."""
+PRESET_LABEL = "atb/preset"
+SYMBOL_ANNOTATION = "atb/symbol"
+"""The symbol as the user wrote it."""
+JOB_ANNOTATION = "atb/job"
+"""The job's id within the run, as in the store's keys."""
+SPEC_ANNOTATION = "atb/spec-digest"
+"""What two Jobs of one name are compared by."""
+
+JOB_NAME_MAX = 63
+CRONJOB_NAME_MAX = 52
+LABEL_VALUE_MAX = 63
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+def short_digest(text: str) -> str:
+    """8 hex digits of a text's sha256."""
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def object_name(*parts: str, limit: int = JOB_NAME_MAX) -> str:
+    """A DNS-1123 name from a truncated slug and 8 hex digits of the full identity.
+
+    Distinct ``parts`` give distinct names whatever they hold; the result has at most ``limit`` characters.
+    """
+    slug = re.sub(r"[^a-z0-9]+", "-", "-".join(parts).lower()).strip("-")[: limit - 9].rstrip("-")
+    digest = short_digest("\0".join(parts))
+    if not slug or not slug[0].isalnum():
+        return f"atb-{digest}"
+    return f"{slug}-{digest}"
+
+
+def label_value(text: str) -> str:
+    """The text where it is a valid label value already, else a truncated slug and 8 hex digits of it."""
+    return safe_segment(text, limit=LABEL_VALUE_MAX)
+
+
+def safe_segment(text: str, limit: int = 120) -> str:
+    """The text where it is made of ``[A-Za-z0-9._-]`` between letters or digits, else a slug with its digest."""
+    slug = _UNSAFE.sub("-", text).strip("._-")
+    if slug == text and 0 < len(text) <= limit:
+        return text
+    return f"{slug[: limit - 9].rstrip('._-')}-{short_digest(text)}".lstrip("-")

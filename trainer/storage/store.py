@@ -1,0 +1,65 @@
+"""What every store can do, and nothing more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One object in a listing. ``etag`` changes when the content does."""
+
+    key: str
+    size: int
+    etag: str
+    modified: datetime
+
+
+class Store(Protocol):
+    """Whole objects under keys with ``/`` in them. An object is there whole or not at all.
+
+    Every method raises StoreError when the store does not answer or refuses; reads of an absent key raise NotFound;
+    conditional writes raise PreconditionFailed when someone else was first.
+    """
+
+    @property
+    def url(self) -> str:
+        """The store's address as a user would type it; holds no credentials."""
+
+    @property
+    def endpoint_url(self) -> str | None:
+        """Where an S3-compatible server listens; None for a directory or the default one."""
+
+    def get(self, key: str) -> bytes:
+        """The object's content."""
+
+    def get_with_etag(self, key: str) -> tuple[bytes, str]:
+        """The object's content and its etag, for a later ``put_if_match``."""
+
+    def put(self, key: str, data: bytes) -> str:
+        """Write or replace; returns the etag."""
+
+    def put_if_absent(self, key: str, data: bytes) -> str:
+        """Write only where nothing is; returns the etag."""
+
+    def put_if_match(self, key: str, data: bytes, etag: str) -> str:
+        """Replace only what has that etag; returns the new one."""
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        """All objects whose key begins with the prefix, in key order."""
+
+    def delete(self, key: str) -> None:
+        """Remove the object; an absent one is no error."""
+
+    def put_file(self, key: str, path: Path) -> str:
+        """Write or replace from a file, which may be larger than memory; returns the etag."""
+
+    def get_file(self, key: str, path: Path) -> None:
+        """Bring the object to a file, which is there whole or not at all."""
+
+    def identity(self) -> str:
+        """Who we are there, for people: a user, an access key's id, a role. Never a secret."""
