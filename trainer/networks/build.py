@@ -1,0 +1,34 @@
+"""One Keras model from a net's plan."""
+
+from __future__ import annotations
+
+import keras
+
+from trainer.contract.presets import ModelType
+from trainer.networks.layers import Seeds, connect, convolve, recur
+from trainer.networks.plan import PLANS
+
+
+def build_network(
+    model_type: ModelType, sequence_length: int, feature_count: int, seed: int, *, mixed_precision: bool = False
+) -> keras.Model:
+    """The net of a model type: scaled features ``[batch, steps, features]`` → scaled return ``[batch, 1]``.
+
+    Initial weights and dropout follow from ``seed`` alone. Under mixed precision the layers compute in float16 and
+    the weights, the input and the head are float32: a float16 head overflows at 65,504.
+    """
+    plan, seeds = PLANS[model_type], Seeds(seed)
+    dtype = "mixed_float16" if mixed_precision else "float32"
+    features = keras.Input((sequence_length, feature_count), dtype="float32", name="features")
+    x = features
+    for number, conv in enumerate(plan.convs, 1):
+        x = convolve(x, conv, f"conv_{number}", seeds, dtype)
+    for number, recurrent in enumerate(plan.recurrents, 1):
+        sequences = number < len(plan.recurrents)
+        x = recur(x, recurrent, sequences, f"{recurrent.cell}_{number}", seeds, dtype)
+    for number, dense in enumerate(plan.denses, 1):
+        x = connect(x, dense.units, dense.dropout, f"dense_{number}", seeds, dtype)
+    scaled = keras.layers.Dense(
+        1, kernel_initializer=keras.initializers.GlorotUniform(seeds.next()), dtype="float32", name="scaled"
+    )(x)
+    return keras.Model(features, scaled, name=model_type)

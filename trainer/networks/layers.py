@@ -1,0 +1,82 @@
+"""The blocks the four nets are made of. Every block has a stable name and weights that follow from its seeds."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import keras
+
+from trainer.networks.plan import Conv, Recurrent
+
+
+class Seeds:
+    """A stream of seeds: one for each random thing of a net, all decided by one number."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+
+    def next(self) -> int:
+        """The next seed, in ``[0, 2**31)``."""
+        return self._random.getrandbits(31)
+
+
+def convolve(x: Any, conv: Conv, name: str, seeds: Seeds, dtype: str) -> Any:
+    """Convolution over time, then batch normalisation, ReLU and pooling: ``[batch, steps, channels]``."""
+    x = keras.layers.Conv1D(
+        conv.filters,
+        3,
+        padding=conv.padding,
+        kernel_initializer=keras.initializers.GlorotUniform(seeds.next()),
+        dtype=dtype,
+        name=name,
+    )(x)
+    if conv.normalise:
+        x = keras.layers.BatchNormalization(dtype=dtype, name=f"{name}_norm")(x)
+    x = keras.layers.ReLU(dtype=dtype, name=f"{name}_relu")(x)
+    if conv.pool:
+        x = keras.layers.MaxPooling1D(2, dtype=dtype, name=f"{name}_pool")(x)
+    return x
+
+
+def recur(x: Any, recurrent: Recurrent, sequences: bool, name: str, seeds: Seeds, dtype: str) -> Any:
+    """A GRU or LSTM, one or two ways, then layer normalisation and dropout.
+
+    ``[batch, steps, units]`` with ``sequences``, else the last state ``[batch, units]``; units double both ways.
+    """
+    kind = keras.layers.GRU if recurrent.cell == "gru" else keras.layers.LSTM
+
+    def make(label: str, backwards: bool) -> Any:
+        return kind(
+            recurrent.units,
+            return_sequences=sequences,
+            go_backwards=backwards,
+            kernel_initializer=keras.initializers.GlorotUniform(seeds.next()),
+            recurrent_initializer=keras.initializers.Orthogonal(seed=seeds.next()),
+            dtype=dtype,
+            name=label,
+        )
+
+    if recurrent.bidirectional:
+        # Both ways are made here: Keras' own copy would share the seed and begin with equal weights.
+        layer = keras.layers.Bidirectional(
+            make(f"{name}_forward", False), backward_layer=make(f"{name}_backward", True), dtype=dtype, name=name
+        )
+    else:
+        layer = make(name, False)
+    x = layer(x)
+    if recurrent.normalise:
+        x = keras.layers.LayerNormalization(dtype=dtype, name=f"{name}_norm")(x)
+    return keras.layers.Dropout(recurrent.dropout, seed=seeds.next(), dtype=dtype, name=f"{name}_dropout")(x)
+
+
+def connect(x: Any, units: int, dropout: float, name: str, seeds: Seeds, dtype: str) -> Any:
+    """A dense ReLU layer and dropout: ``[batch, units]``."""
+    x = keras.layers.Dense(
+        units,
+        activation="relu",
+        kernel_initializer=keras.initializers.GlorotUniform(seeds.next()),
+        dtype=dtype,
+        name=name,
+    )(x)
+    return keras.layers.Dropout(dropout, seed=seeds.next(), dtype=dtype, name=f"{name}_dropout")(x)
