@@ -16,4 +16,4 @@ def atb_launch() -> None:
 
 def main() -> None:
     """The console script."""
-    run_and_exit(atb_launch)
+    run_and_exit(lambda: atb_launch(prog_name="atb-launch"))

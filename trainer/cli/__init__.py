@@ -16,7 +16,7 @@ def atb() -> None:
 
 def main() -> None:
     """The console script."""
-    run_and_exit(atb)
+    run_and_exit(lambda: atb(prog_name="atb"))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,51 @@
+"""Shared fixtures: a real S3 server, stores of each kind, real bars."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+
+from tests.seaweed import ACCESS_KEY, SECRET_KEY, serve_s3
+from trainer.storage import DirectoryStore, MemoryStore, Store, open_store
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A running S3 server's URL; the usual AWS variables hold its keys from here on."""
+    os.environ.update(AWS_ACCESS_KEY_ID=ACCESS_KEY, AWS_SECRET_ACCESS_KEY=SECRET_KEY, AWS_DEFAULT_REGION="us-east-1")
+    os.environ.update(AWS_EC2_METADATA_DISABLED="true")
+    with serve_s3(tmp_path_factory.mktemp("weed")) as endpoint:
+        boto3.client("s3", endpoint_url=endpoint).create_bucket(Bucket="atb-tests")
+        yield endpoint
+
+
+@pytest.fixture
+def s3_url(s3_endpoint: str) -> str:
+    """A store URL below a new prefix of the S3 server's bucket; open it with ``endpoint_url=s3_endpoint``."""
+    return f"s3://atb-tests/{uuid.uuid4().hex[:12]}/prefix"
+
+
+@pytest.fixture(params=["memory", "directory", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """The same test on the twin, a directory and a real S3 server."""
+    if request.param == "memory":
+        return MemoryStore()
+    if request.param == "directory":
+        return DirectoryStore(tmp_path / "store")
+    return open_store(request.getfixturevalue("s3_url"), request.getfixturevalue("s3_endpoint"))
+
+
+@pytest.fixture(scope="session")
+def shared_bars() -> Path:
+    """The folder of real hourly bars (perp/ and spot/)."""
+    folder = Path(os.environ.get("ATB_SHARED_BARS", Path(__file__).parents[2] / "shared" / "bars"))
+    if not folder.is_dir():
+        pytest.skip("real bars are not beside this checkout (../shared/bars, or ATB_SHARED_BARS)")
+    return folder
