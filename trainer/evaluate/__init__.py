@@ -1,0 +1,1 @@
+"""How good a forecast is, in price, on rows the model never saw. NumPy only."""

@@ -1,0 +1,124 @@
+"""Metrics of a forecast, in price. Every number is finite, so that it fits in JSON.
+
+``actual``, ``predicted`` and ``last_close`` are float64[n], n ≥ 1, all positive: the close ``horizon`` bars after
+each window's end, its forecast, and the close at the window's end.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.errors import DataError, Diverged
+
+Floats = NDArray[np.float64]
+
+PROOF_Z = 3.0
+"""How many standard errors a skill must be above zero to count as shown: noise gets there once in about 700 tries."""
+PROOF_ROWS = 30
+"""Below so many independent rows no skill is shown."""
+_NO_PROOF = -1.0
+
+
+def price_metrics(
+    actual: Floats, predicted: Floats, last_close: Floats, horizon: int = 1
+) -> Iterator[tuple[str, float]]:
+    """Yield (name, value): rmse and mae in price, mape and smape in percent, and directional accuracy with its 95 %
+    interval, skill over persistence with the lower bound that noise does not reach.
+
+    Targets of a horizon above 1 overlap, so only every ``horizon``-th row counts as independent in the intervals.
+    Raises DataError where there is no row, Diverged where a forecast is not a positive finite number.
+    """
+    check_forecast(actual, predicted, last_close)
+    error = predicted - actual
+    yield "rmse", rmse(actual, predicted)
+    yield "mae", float(np.mean(np.abs(error)))
+    yield "mape", float(100 * np.mean(np.abs(error) / actual))
+    yield "smape", float(200 * np.mean(np.abs(error) / (actual + predicted)))
+    accuracy, moved = directional_accuracy(actual, predicted, last_close)
+    low, high = wilson_interval(accuracy, moved / horizon)
+    yield "directional_accuracy", accuracy
+    yield "directional_accuracy_low", low
+    yield "directional_accuracy_high", high
+    yield "skill", skill(actual, predicted, last_close)
+    yield "skill_low", skill_low(actual, predicted, last_close, horizon)
+
+
+def rmse(actual: Floats, predicted: Floats) -> float:
+    """The root of the mean squared error, in price."""
+    return float(np.sqrt(np.mean(np.square(predicted - actual))))
+
+
+def directional_accuracy(actual: Floats, predicted: Floats, last_close: Floats) -> tuple[float, int]:
+    """The share of moves whose direction was foretold, and how many moves there were.
+
+    Rows where the price did not move don't count; a forecast of no move is worth half. Without moves it is one half.
+    """
+    move = np.sign(actual - last_close)
+    said = np.sign(predicted - last_close)
+    moved = int(np.count_nonzero(move))
+    if not moved:
+        return 0.5, 0
+    hits = np.count_nonzero((said == move) & (move != 0)) + 0.5 * np.count_nonzero((said == 0) & (move != 0))
+    return float(hits / moved), moved
+
+
+def wilson_interval(share: float, count: float, z: float = 1.96) -> tuple[float, float]:
+    """Wilson's score interval of a binomial share (Wilson 1927); the whole unit interval where nothing was counted."""
+    if count <= 0:
+        return 0.0, 1.0
+    centre = share + z * z / (2 * count)
+    half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    scale = 1 + z * z / count
+    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+
+
+def skill(actual: Floats, predicted: Floats, last_close: Floats) -> float:
+    """1 − RMSE / RMSE of persistence: 1 is perfect, 0 is no better than the last close, below 0 is worse.
+
+    Where the price never moved, persistence is perfect: 0 for a forecast that is so too, else −1.
+    """
+    persistence = rmse(actual, last_close)
+    own = rmse(actual, predicted)
+    if persistence == 0:
+        return 0.0 if own == 0 else -1.0
+    return 1.0 - own / persistence
+
+
+def skill_low(actual: Floats, predicted: Floats, last_close: Floats, horizon: int = 1, z: float = PROOF_Z) -> float:
+    """The lower bound of the skill: above 0 means that noise would not have done as well.
+
+    Diebold and Mariano (1995): the mean difference of the squared errors, less ``z`` standard errors, with Newey and
+    West's (1987) variance since errors of neighbouring rows go together. −1 where there are too few rows to tell.
+    """
+    rows = len(actual)
+    scale = float(np.mean(np.square(last_close - actual)))
+    if scale == 0 or rows < PROOF_ROWS * horizon:
+        return _NO_PROOF
+    gain = (np.square(last_close - actual) - np.square(predicted - actual)) / scale
+    lags = max(horizon - 1, int(4 * (rows / 100) ** (2 / 9)))
+    low = float(np.mean(gain)) - z * math.sqrt(_long_run_variance(gain, lags) / rows)
+    return 1.0 - math.sqrt(max(0.0, 1.0 - low))
+
+
+def check_forecast(actual: Floats, predicted: Floats, last_close: Floats) -> None:
+    """Raise DataError for no rows or unequal lengths, Diverged for a forecast that is no price."""
+    if not len(actual) == len(predicted) == len(last_close) or not len(actual):
+        raise DataError(
+            f"nothing to judge: {len(actual)} actual, {len(predicted)} forecast and {len(last_close)} last closes"
+        )
+    bad = int(np.count_nonzero(~(np.isfinite(predicted) & (predicted > 0))))
+    if bad:
+        raise Diverged(f"the forecast is not a price on {bad} of {len(predicted)} rows; lower --learning-rate")
+
+
+def _long_run_variance(values: Floats, lags: int) -> float:
+    centred = values - np.mean(values)
+    rows = len(values)
+    total = float(np.dot(centred, centred)) / rows
+    for lag in range(1, min(lags, rows - 1) + 1):
+        total += 2 * (1 - lag / (lags + 1)) * float(np.dot(centred[lag:], centred[:-lag])) / rows
+    return max(total, 0.0)
