@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from trainer.contract.presets import MODEL_TYPES, PRESETS, ModelType
-from trainer.networks import build_network
+from trainer.networks.build import build_network
 
 LENGTHS = {preset.model_type: preset.sequence_length for preset in PRESETS.values()}
 

@@ -1,5 +1,4 @@
-"""The four nets of the published table, in Keras layers of no particular backend."""
+"""The four nets of the published table, in Keras layers of no particular backend.
 
-from trainer.networks.build import build_network
-
-__all__ = ["build_network"]
+``plan`` is the table as data and imports nothing heavy; ``build`` makes a Keras model of it.
+"""

@@ -6,7 +6,7 @@ import keras
 
 from trainer.contract.presets import ModelType
 from trainer.networks.layers import Seeds, connect, convolve, recur
-from trainer.networks.plan import PLANS
+from trainer.networks.plan import HEAD, PLANS
 
 
 def build_network(
@@ -21,14 +21,14 @@ def build_network(
     dtype = "mixed_float16" if mixed_precision else "float32"
     features = keras.Input((sequence_length, feature_count), dtype="float32", name="features")
     x = features
-    for number, conv in enumerate(plan.convs, 1):
-        x = convolve(x, conv, f"conv_{number}", seeds, dtype)
-    for number, recurrent in enumerate(plan.recurrents, 1):
-        sequences = number < len(plan.recurrents)
-        x = recur(x, recurrent, sequences, f"{recurrent.cell}_{number}", seeds, dtype)
-    for number, dense in enumerate(plan.denses, 1):
-        x = connect(x, dense.units, dense.dropout, f"dense_{number}", seeds, dtype)
+    for name, conv in plan.named_convs:
+        x = convolve(x, conv, name, seeds, dtype)
+    last, _ = plan.named_recurrents[-1]
+    for name, recurrent in plan.named_recurrents:
+        x = recur(x, recurrent, name != last, name, seeds, dtype)
+    for name, dense in plan.named_denses:
+        x = connect(x, dense, name, seeds, dtype)
     scaled = keras.layers.Dense(
-        1, kernel_initializer=keras.initializers.GlorotUniform(seeds.next()), dtype="float32", name="scaled"
+        1, kernel_initializer=keras.initializers.GlorotUniform(seeds.next()), dtype="float32", name=HEAD
     )(x)
     return keras.Model(features, scaled, name=model_type)

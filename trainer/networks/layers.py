@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from trainer.networks.plan import Conv, Recurrent
+from trainer.networks.plan import EPSILON, Conv, Dense, Recurrent, norm_name
 
 
 class Seeds:
@@ -32,7 +32,7 @@ def convolve(x: Any, conv: Conv, name: str, seeds: Seeds, dtype: str) -> Any:
         name=name,
     )(x)
     if conv.normalise:
-        x = keras.layers.BatchNormalization(dtype=dtype, name=f"{name}_norm")(x)
+        x = keras.layers.BatchNormalization(epsilon=EPSILON, dtype=dtype, name=norm_name(name))(x)
     x = keras.layers.ReLU(dtype=dtype, name=f"{name}_relu")(x)
     if conv.pool:
         x = keras.layers.MaxPooling1D(2, dtype=dtype, name=f"{name}_pool")(x)
@@ -66,17 +66,17 @@ def recur(x: Any, recurrent: Recurrent, sequences: bool, name: str, seeds: Seeds
         layer = make(name, False)
     x = layer(x)
     if recurrent.normalise:
-        x = keras.layers.LayerNormalization(dtype=dtype, name=f"{name}_norm")(x)
+        x = keras.layers.LayerNormalization(epsilon=EPSILON, dtype=dtype, name=norm_name(name))(x)
     return keras.layers.Dropout(recurrent.dropout, seed=seeds.next(), dtype=dtype, name=f"{name}_dropout")(x)
 
 
-def connect(x: Any, units: int, dropout: float, name: str, seeds: Seeds, dtype: str) -> Any:
+def connect(x: Any, dense: Dense, name: str, seeds: Seeds, dtype: str) -> Any:
     """A dense ReLU layer and dropout: ``[batch, units]``."""
     x = keras.layers.Dense(
-        units,
+        dense.units,
         activation="relu",
         kernel_initializer=keras.initializers.GlorotUniform(seeds.next()),
         dtype=dtype,
         name=name,
     )(x)
-    return keras.layers.Dropout(dropout, seed=seeds.next(), dtype=dtype, name=f"{name}_dropout")(x)
+    return keras.layers.Dropout(dense.dropout, seed=seeds.next(), dtype=dtype, name=f"{name}_dropout")(x)

@@ -7,6 +7,11 @@ from typing import Literal
 
 from trainer.contract.presets import ModelType
 
+EPSILON = 1e-3
+"""Added to the variance by every normalisation."""
+HEAD = "scaled"
+"""The last layer: the scaled log-return."""
+
 
 @dataclass(frozen=True)
 class Conv:
@@ -44,6 +49,26 @@ class Plan:
     convs: tuple[Conv, ...]
     recurrents: tuple[Recurrent, ...]
     denses: tuple[Dense, ...]
+
+    @property
+    def named_convs(self) -> list[tuple[str, Conv]]:
+        """Each convolution with its layer's name."""
+        return [(f"conv_{number}", conv) for number, conv in enumerate(self.convs, 1)]
+
+    @property
+    def named_recurrents(self) -> list[tuple[str, Recurrent]]:
+        """Each recurrent layer with its name."""
+        return [(f"{layer.cell}_{number}", layer) for number, layer in enumerate(self.recurrents, 1)]
+
+    @property
+    def named_denses(self) -> list[tuple[str, Dense]]:
+        """Each dense layer with its name."""
+        return [(f"dense_{number}", dense) for number, dense in enumerate(self.denses, 1)]
+
+
+def norm_name(name: str) -> str:
+    """The name of the normalisation that follows a layer."""
+    return f"{name}_norm"
 
 
 PLANS: dict[ModelType, Plan] = {

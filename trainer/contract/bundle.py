@@ -1,0 +1,17 @@
+"""The files of a bundle, named here and nowhere else."""
+
+from __future__ import annotations
+
+MODEL = "model.onnx"
+"""Raw feature windows → return and price."""
+MODEL_FROM_BARS = "model_from_bars.onnx"
+"""Raw bars with their warm-up → return and price."""
+MODEL_INT8 = "model.int8.onnx"
+"""``model.onnx`` with 8-bit weights, where its error allows."""
+MODEL_KERAS = "model.keras"
+SCALER = "scaler.json"
+FEATURE_SCHEMA = "feature_schema.json"
+HISTORY = "history.json"
+METRICS = "metrics.json"
+CARD = "card.md"
+PLOTS = "plots/"
