@@ -1,0 +1,78 @@
+"""From a spec to bars that can be trusted."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from trainer.bars.check import check_bars, fill_gaps, validate_bars
+from trainer.bars.frame import Bars, segment_starts
+from trainer.bars.source import Source, open_source
+from trainer.contract import timeframe as tf
+from trainer.contract.features import split_features
+from trainer.contract.manifest import BarsSummary
+from trainer.contract.spec import Spec
+from trainer.errors import DataError
+from trainer.storage import Store
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LoadedBars:
+    """Checked bars with the warm-up before the window; ``first_row``: the first bar at or after ``spec.start``."""
+
+    bars: Bars
+    summary: BarsSummary
+    first_row: int
+
+
+def load_bars(spec: Spec, store: Store, warmup: int, min_rows: int, source: Source | None = None) -> LoadedBars:
+    """The bars of a spec's window and up to ``warmup`` bars before it, checked.
+
+    ``min_rows``: fewer bars in the window are of no use. Raises DataError, DataNotReady, NetworkError, StoreError.
+    """
+    source = source or open_source(spec.source, store)
+    start, as_of = tf.epoch_ms(spec.start), tf.epoch_ms(spec.as_of)
+    reach = start - warmup * tf.to_ms(spec.timeframe)
+    raw = source.fetch(spec.symbol, spec.timeframe, spec.market, reach, as_of)
+    raw = _keep_named(raw, split_features(spec.features)[1])
+
+    bars = check_bars(raw, reach, as_of)[0]
+    report = check_bars(raw, start, as_of)[1]
+    if spec.on_gap == "fill":
+        bars, _ = fill_gaps(bars)
+        first_row = int(np.searchsorted(bars.time, start))
+        added = len(bars) - first_row - report.kept
+        report = replace(report, kept=report.kept + added, filled=added, missing=report.missing - added)
+    first_row = int(np.searchsorted(bars.time, start))
+    if spec.on_gap == "fail" and report.missing:
+        raise DataError(
+            f"{spec.symbol} {spec.timeframe}: {report.missing} bars are missing and --on-gap is fail; "
+            f"take --on-gap segment, or look with: atb data check {spec.symbol}"
+        )
+    validate_bars(report, min_rows)
+    log.info("%s", report.summary())
+    summary = BarsSummary(
+        digest=bars.digest,
+        rows=len(bars) - first_row,
+        first=tf.from_epoch_ms(int(bars.time[first_row])),
+        last=tf.from_epoch_ms(int(bars.time[-1])),
+        segments=len(segment_starts(bars)),
+        synthetic=bars.synthetic,
+        report=report.to_dict(),
+    )
+    return LoadedBars(bars, summary, first_row)
+
+
+def _keep_named(raw: Bars, names: tuple[str, ...]) -> Bars:
+    for name in names:
+        if name not in raw.extra:
+            there = ", ".join(sorted(raw.extra)) or "none"
+            raise DataError(f"{raw.symbol}: --features names +{name}, and the bars have no such column; there: {there}")
+        empty = int(np.count_nonzero(~np.isfinite(raw.extra[name])))
+        if empty:
+            raise DataError(f"{raw.symbol}: column {name} is empty or infinite in {empty} rows; fill it in the file")
+    return raw.keep_extra(names)

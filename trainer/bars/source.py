@@ -1,0 +1,41 @@
+"""The one seam to where bars come from."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from trainer.bars.frame import Bars
+from trainer.errors import SpecError
+from trainer.storage import Store
+
+
+class Source(Protocol):
+    """Gives raw rows; what they are worth is for ``trainer.bars.check`` to say."""
+
+    @property
+    def name(self) -> str:
+        """As the user wrote it; part of the bar cache's key."""
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the bars are made up."""
+
+    def fetch(self, symbol: str, timeframe: str, market: str, start_ms: int, end_ms: int) -> Bars:
+        """Rows with ``start_ms <= open time < end_ms``, as they are at the source.
+
+        Raises DataError where the symbol is not there for good, DataNotReady where it will be, NetworkError.
+        """
+
+
+def open_source(text: str, store: Store) -> Source:
+    """The source named ``sample``, ``files:PATH``, ``binance`` or ``ccxt:EXCHANGE``. Raises SpecError."""
+    kind, _, rest = text.partition(":")
+    if kind == "sample" and not rest:
+        from trainer.bars.sample import SampleSource
+
+        return SampleSource()
+    if kind == "files" and rest:
+        from trainer.bars.files import FilesSource
+
+        return FilesSource(rest, store)
+    raise SpecError(f"source {text!r} is unknown; write binance, ccxt:EXCHANGE, files:PATH or sample")

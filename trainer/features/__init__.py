@@ -1,0 +1,1 @@
+"""What a net sees: indicators, feature sets, scaling, and the windows of each part."""

@@ -1,0 +1,81 @@
+"""Which windows belong to which part. Windows are named by their last row and gathered from the flat array."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from trainer.bars.frame import Floats, Times
+from trainer.errors import DataError
+from trainer.features.sets import Features
+
+FRACTIONS = (0.70, 0.15)
+"""Train and validation; the rest is test."""
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Window end rows of each part, int64, ascending. A window ending at row t covers rows ``t-L+1 … t``.
+
+    Train rows are ``[first_row, train_stop)``, validation ``[train_stop, validation_stop)``, test the rest. Every
+    window lies with its target row in one part and one segment. ``purged`` windows would cross from part to part.
+    """
+
+    train: Times
+    validation: Times
+    test: Times
+    first_row: int
+    train_stop: int
+    validation_stop: int
+    purged: int
+
+
+def split_windows(features: Features, starts: Times, first_row: int, sequence_length: int, horizon: int) -> Split:
+    """Split rows ``first_row …`` of features ``[n, F]`` in time, 70/15/15, by rows.
+
+    ``starts``: the first row of each segment. A window with an undefined feature in it is none. Raises DataError
+    where a part would have no window.
+    """
+    rows = len(features)
+    train_stop = first_row + int((rows - first_row) * FRACTIONS[0])
+    validation_stop = first_row + int((rows - first_row) * sum(FRACTIONS))
+    ends = window_ends(features, starts, first_row, sequence_length, horizon)
+    train, validation, test = parts = [
+        ends[(ends - sequence_length + 1 >= start) & (ends + horizon < stop)]
+        for start, stop in ((first_row, train_stop), (train_stop, validation_stop), (validation_stop, rows))
+    ]
+    for name, part in zip(("train", "validation", "test"), parts, strict=True):
+        if not len(part):
+            raise DataError(
+                f"the {name} part has no window of {sequence_length} bars: {rows - first_row:,} bars are too few "
+                "or cut up by gaps; widen the window with --days"
+            )
+    return Split(train, validation, test, first_row, train_stop, validation_stop, len(ends) - sum(map(len, parts)))
+
+
+def window_ends(features: Features, starts: Times, first_row: int, sequence_length: int, horizon: int) -> Times:
+    """End rows of all windows at or after ``first_row`` that lie with their target in one segment, all defined."""
+    rows = len(features)
+    segment = np.zeros(rows, np.int64)
+    segment[starts[1:]] = 1
+    segment = np.cumsum(segment)
+    undefined = np.concatenate([[0], np.cumsum(np.isnan(features).any(axis=1))])
+    ends = np.arange(first_row + sequence_length - 1, rows - horizon, dtype=np.int64)
+    begin = ends - sequence_length + 1
+    whole = (segment[begin] == segment[ends + horizon]) & (undefined[ends + 1] == undefined[begin])
+    found: Times = ends[whole]
+    return found
+
+
+def log_returns(close: Floats, ends: Times, horizon: int) -> Floats:
+    """The target of each window: ``log(close[t + horizon] / close[t])``, float64."""
+    returns: Floats = np.log(close[ends + horizon] / close[ends])
+    return returns
+
+
+def gather_windows(features: npt.NDArray[np.float32], ends: Times, sequence_length: int) -> Features:
+    """The windows themselves, float32 ``[len(ends), L, F]``: for a batch, not for all."""
+    windows: Features = features[ends[:, None] + np.arange(1 - sequence_length, 1)]
+    return windows
