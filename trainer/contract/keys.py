@@ -80,6 +80,21 @@ def result(run: str, job: str) -> str:
     return f"runs/{run}/jobs/{job}/result.json"
 
 
+def verdict(run: str, job: str) -> str:
+    """Why a job failed, where no attempt could say it: out of memory, never scheduled, no image."""
+    return f"runs/{run}/jobs/{job}/verdict.json"
+
+
+def memory_prefix() -> str:
+    """What jobs needed that once ran out of memory."""
+    return "memory/"
+
+
+def memory(symbol: str, timeframe: str, preset: str) -> str:
+    """The memory one symbol and preset needed after an attempt ran out of it."""
+    return f"memory/{safe_segment(symbol)}/{timeframe}/{preset}.json"
+
+
 def result_index(spec_digest: str) -> str:
     """Where the latest committed result of a spec is; a hint that can be lost without harm."""
     return f"results/{spec_digest}.json"

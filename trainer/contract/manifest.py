@@ -170,6 +170,32 @@ class ExitReport(Document):
     finished: datetime
 
 
+class Verdict(Document):
+    """What a launcher saw end a job that has no result; void once a result or a later attempt is there."""
+
+    kind: ClassVar[str] = "verdict"
+
+    job: str
+    state: Literal["failed", "interrupted"]
+    category: str
+    reason: str
+    node: str | None = None
+    attempts: int = 0
+    memory_limit: str | None = None
+    recorded: datetime
+
+
+class MemoryNeed(Document):
+    """What a job needed after an attempt ran out of memory: where the next run's first attempt begins."""
+
+    kind: ClassVar[str] = "memory-need"
+
+    memory: str
+    peak_memory_bytes: int
+    run: str
+    updated: datetime
+
+
 class Progress(Document):
     """How far a job is; overwritten as it goes. ``eta_seconds`` assumes that all epochs run."""
 
