@@ -18,10 +18,10 @@ from trainer.features import indicators
 
 Features = npt.NDArray[np.float32]
 
-_MEANS = (7, 14, 30)
-_PERIOD = 14
-_WARMUP = max(_MEANS) - 1
-_MEMORY = _PERIOD + math.ceil(math.log(1e-9) / math.log(1 - 1 / _PERIOD))
+MEANS = (7, 14, 30)
+PERIOD = 14
+_WARMUP = max(MEANS) - 1
+_MEMORY = PERIOD + math.ceil(math.log(1e-9) / math.log(1 - 1 / PERIOD))
 """Wilder's average forgets most slowly of all: 13/14 a row."""
 
 
@@ -70,8 +70,8 @@ def _classic(values: Floats) -> list[Floats]:
     close = np.ascontiguousarray(values[:, CLOSE])
     return [
         *values.T,
-        *(indicators.sma(close, window) for window in _MEANS),
-        indicators.rsi(close, _PERIOD),
+        *(indicators.sma(close, window) for window in MEANS),
+        indicators.rsi(close, PERIOD),
     ]
 
 
@@ -82,22 +82,22 @@ def _relative(values: Floats) -> list[Floats]:
         np.concatenate([[np.nan], np.log(close[1:] / close[:-1])]),
         (high - low) / close,
         (close - opened) / close,
-        *(close / indicators.sma(close, window) - 1 for window in _MEANS),
-        indicators.rsi(close, _PERIOD),
+        *(close / indicators.sma(close, window) - 1 for window in MEANS),
+        indicators.rsi(close, PERIOD),
         indicators.macd(close) / close,
-        indicators.atr(high, low, close, _PERIOD) / close,
+        indicators.atr(high, low, close, PERIOD) / close,
         np.concatenate([[np.nan], (volume[1:] - volume[:-1]) / np.where(turnover > 0, turnover, 1)]),
     ]
 
 
 _BASES: dict[str, tuple[tuple[str, ...], Callable[[Floats], list[Floats]]]] = {
-    "classic": ((*COLUMNS, *(f"sma_{window}" for window in _MEANS), "rsi"), _classic),
+    "classic": ((*COLUMNS, *(f"sma_{window}" for window in MEANS), "rsi"), _classic),
     "relative": (
         (
             "log_return",
             "range",
             "body",
-            *(f"sma_{window}_distance" for window in _MEANS),
+            *(f"sma_{window}_distance" for window in MEANS),
             "rsi",
             "macd_share",
             "atr_share",
