@@ -1,55 +1,33 @@
 """Indicators as functions of whole columns, float64 in and out, NaN where not yet defined. No loop over rows.
 
-Each value depends on earlier rows only, and sums are taken over each window afresh, so that a price of 1e-8 keeps as
-many digits as one of 1e5.
+Recursions run in TA-Lib, means here: TA-Lib keeps a running sum, whose error is that of the largest value it has
+seen, and a price of 1e-8 after one of 1e5 would have no digit left. ``benchmarks/features.py`` has the times.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.signal import lfilter
+import talib
 
 from trainer.bars.frame import Floats
 
+_BLOCK = 16_384
+"""Rows summed at a time: what fits a core's cache."""
+
 
 def sma(x: Floats, window: int) -> Floats:
-    """The mean of the last ``window`` values; defined from row ``window - 1``."""
-    return _trailing_sum(x, window) / window
-
-
-def wilder_mean(x: Floats, period: int) -> Floats:
-    """Wilder's average: a plain mean of the first ``period`` values, then ``(before × (period - 1) + x) / period``.
-
-    J. Welles Wilder, "New Concepts in Technical Trading Systems", 1978. Defined from row ``period - 1``.
-    """
-    return _smooth(x, period, 1 / period)
+    """The mean of the last ``window`` values, each window summed afresh; from row ``window - 1``."""
+    out = np.full(len(x), np.nan)
+    for begin in range(0, len(x) - window + 1, _BLOCK):
+        sums = _trailing_sums(x[begin : begin + _BLOCK + window - 1], window)
+        out[begin + window - 1 : begin + window - 1 + len(sums)] = sums / window
+    return out
 
 
 def ema(x: Floats, period: int) -> Floats:
-    """The exponential average with weight ``2 / (period + 1)``, begun with the mean of the first ``period`` values."""
-    return _smooth(x, period, 2 / (period + 1))
-
-
-def rsi(close: Floats, period: int = 14) -> Floats:
-    """Wilder's relative strength: ``100·g/(g+l)`` of mean gain and loss, 50 where both are 0; from row ``period``."""
-    moves = np.diff(close)
-    gain = wilder_mean(np.maximum(moves, 0), period)
-    loss = wilder_mean(np.maximum(-moves, 0), period)
-    total = gain + loss
-    with np.errstate(invalid="ignore"):
-        strength = np.where(total > 0, 100 * gain / np.where(total > 0, total, 1), np.where(total == 0, 50.0, np.nan))
-    return np.concatenate([[np.nan], strength])
-
-
-def true_range(high: Floats, low: Floats, close: Floats) -> Floats:
-    """The bar's range with the gap from the close before it; from row 1."""
-    before = close[:-1]
-    return np.concatenate([[np.nan], np.maximum(high[1:], before) - np.minimum(low[1:], before)])
-
-
-def atr(high: Floats, low: Floats, close: Floats, period: int = 14) -> Floats:
-    """Wilder's average true range; from row ``period``."""
-    return np.concatenate([[np.nan], wilder_mean(true_range(high, low, close)[1:], period)])
+    """The exponential average with weight ``2/(period+1)``, begun with the mean of the first ``period`` values."""
+    average: Floats = talib.EMA(x, period)
+    return average
 
 
 def macd(close: Floats, fast: int = 12, slow: int = 26) -> Floats:
@@ -57,27 +35,33 @@ def macd(close: Floats, fast: int = 12, slow: int = 26) -> Floats:
     return ema(close, fast) - ema(close, slow)
 
 
-def _smooth(x: Floats, period: int, weight: float) -> Floats:
-    out = np.full(len(x), np.nan)
-    if len(x) < period:
-        return out
-    out[period - 1] = start = x[:period].mean()
-    out[period:], _ = lfilter([weight], [1.0, weight - 1.0], x[period:], zi=[(1.0 - weight) * start])
-    return out
+def rsi(close: Floats, period: int = 14) -> Floats:
+    """Relative strength ``100·g/(g+l)`` of mean gain g and mean loss l, 50 where both are 0; from row ``period``.
+
+    The means are a plain one over the first ``period`` moves, then ``(before·(period-1) + move)/period``: J. Welles
+    Wilder, "New Concepts in Technical Trading Systems", 1978.
+    """
+    strength: Floats = talib.RSI(close, period)
+    moved = np.flatnonzero(close != close[0])
+    strength[period : moved[0] if len(moved) else len(close)] = 50.0  # TA-Lib says 0 until the first move
+    return strength
 
 
-def _trailing_sum(x: Floats, window: int) -> Floats:
-    """Sums of 1, 2, 4 … values, each from two of the one before; a window is put together from those."""
-    out = np.full(len(x), np.nan)
-    if len(x) < window:
-        return out
-    count = len(x) - window + 1
-    total, power, size, done = np.zeros(count), x, 1, 0
-    while size <= window:
+def atr(high: Floats, low: Floats, close: Floats, period: int = 14) -> Floats:
+    """Wilder's average of the range that includes the close before; from row ``period``."""
+    average: Floats = talib.ATR(high, low, close, period)
+    return average
+
+
+def _trailing_sums(x: Floats, window: int) -> Floats:
+    """Sums of every ``window`` values in a row: sums of 1, 2, 4 … values, put together as the window's bits say."""
+    total = np.zeros(len(x) - window + 1)
+    power, size, done = x, 1, 0
+    while True:
         if window & size:
-            total += power[done : done + count]
+            total += power[done : done + len(total)]
             done += size
+        if 2 * size > window:
+            return total
         power = power[size:] + power[:-size]
         size *= 2
-    out[window - 1 :] = total
-    return out

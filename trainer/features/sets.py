@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from trainer.bars.frame import CLOSE, COLUMNS, HIGH, LOW, OPEN, VOLUME, Bars, Floats, segment_starts
+from trainer.bars.frame import COLUMNS, Bars, Floats, segment_starts
 from trainer.contract.features import split_features
 from trainer.features import indicators
 
@@ -22,12 +24,16 @@ MEANS = (7, 14, 30)
 PERIOD = 14
 _WARMUP = max(MEANS) - 1
 _MEMORY = PERIOD + math.ceil(math.log(1e-9) / math.log(1 - 1 / PERIOD))
-"""Wilder's average forgets most slowly of all: 13/14 a row."""
+"""Wilder's averages forget most slowly: what lies before weighs 13/14 as much with every row."""
 
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """``warmup``: rows of a segment before its first valid one. ``memory``: rows after which the past weighs < 1e-9."""
+    """Columns in order. Times and prices are those of the bar itself and of bars before it.
+
+    ``warmup``: rows of a segment before its first valid one. ``memory``: rows after which the past weighs below 1e-9.
+    ``has_price_level``: whether a column moves with the price itself. ``extras``: the user's own columns, last.
+    """
 
     name: str
     columns: tuple[str, ...]
@@ -40,59 +46,75 @@ class FeatureSet:
 def feature_set(text: str) -> FeatureSet:
     """The set named ``classic`` or ``relative``, with ``,+COLUMN`` for each extra column. Raises SpecError."""
     base, extras = split_features(text)
-    columns = (*_BASES[base][0], *extras)
     return FeatureSet(
-        ",".join([base, *(f"+{name}" for name in extras)]), columns, _WARMUP, _MEMORY, base == "classic", extras
+        name=",".join([base, *(f"+{name}" for name in extras)]),
+        columns=(*_BASES[base].columns, *extras),
+        warmup=_WARMUP,
+        memory=_MEMORY,
+        has_price_level=base == "classic",
+        extras=extras,
     )
 
 
 def compute_features(features: FeatureSet, bars: Bars) -> Features:
-    """float32 ``[n, F]``, C-contiguous; the first ``warmup`` rows of each gap-free segment are NaN."""
-    out = np.full((len(bars), len(features.columns)), np.nan, np.float32)
-    compute = _BASES[features.name.split(",")[0]][1]
+    """float32 ``[n, F]``, C-contiguous; the first ``warmup`` rows of each gap-free segment are NaN.
+
+    Computed in float64. A row's values follow from that row and those before it in its segment.
+    """
+    out = np.empty((len(bars), len(features.columns)), np.float32)
+    base, warmup = _BASES[split_features(features.name)[0]], features.warmup
     starts = segment_starts(bars)
     for start, stop in zip(starts, [*starts[1:], len(bars)], strict=True):
-        if stop - start <= features.warmup:
+        part = out[start:stop]
+        part[:warmup] = np.nan
+        if len(part) <= warmup:
             continue
-        segment = bars.values[start:stop]
-        columns = [*compute(segment), *(bars.extra[name][start:stop] for name in features.extras)]
-        for number, column in enumerate(columns):
-            out[start + features.warmup : stop, number] = column[features.warmup :]
+        extras = (bars.extra[name][start:stop] for name in features.extras)
+        for number, column in enumerate(itertools.chain(base.compute(bars.values[start:stop]), extras)):
+            part[warmup:, number] = column[warmup:]
     return out
 
 
 def feature_hash(features: FeatureSet) -> str:
-    """16 hex digits over the set's name and the code that computes it."""
-    return hashlib.sha256(f"{features.name}\0{_code()}".encode()).hexdigest()[:16]
+    """16 hex digits over the set's name, the code that computes it and TA-Lib's version."""
+    return hashlib.sha256(f"{features.name}\0{_code_digest()}".encode()).hexdigest()[:16]
 
 
-def _classic(values: Floats) -> list[Floats]:
-    close = np.ascontiguousarray(values[:, CLOSE])
-    return [
-        *values.T,
-        *(indicators.sma(close, window) for window in MEANS),
-        indicators.rsi(close, PERIOD),
-    ]
+@dataclass(frozen=True)
+class _Base:
+    columns: tuple[str, ...]
+    compute: Callable[[Floats], Iterator[Floats]]
 
 
-def _relative(values: Floats) -> list[Floats]:
-    opened, high, low, close, volume = (np.ascontiguousarray(values[:, i]) for i in (OPEN, HIGH, LOW, CLOSE, VOLUME))
-    turnover = volume[1:] + volume[:-1]
-    return [
-        np.concatenate([[np.nan], np.log(close[1:] / close[:-1])]),
-        (high - low) / close,
-        (close - opened) / close,
-        *(close / indicators.sma(close, window) - 1 for window in MEANS),
-        indicators.rsi(close, PERIOD),
-        indicators.macd(close) / close,
-        indicators.atr(high, low, close, PERIOD) / close,
-        np.concatenate([[np.nan], (volume[1:] - volume[:-1]) / np.where(turnover > 0, turnover, 1)]),
-    ]
+def _classic(values: Floats) -> Iterator[Floats]:
+    yield from values.T
+    close = np.ascontiguousarray(values[:, COLUMNS.index("close")])
+    for window in MEANS:
+        yield indicators.sma(close, window)
+    yield indicators.rsi(close, PERIOD)
 
 
-_BASES: dict[str, tuple[tuple[str, ...], Callable[[Floats], list[Floats]]]] = {
-    "classic": ((*COLUMNS, *(f"sma_{window}" for window in MEANS), "rsi"), _classic),
-    "relative": (
+def _relative(values: Floats) -> Iterator[Floats]:
+    opened, high, low, close, volume = (np.ascontiguousarray(column) for column in values.T)
+    yield _after_first(np.log(close[1:] / close[:-1]))
+    yield (high - low) / close
+    yield (close - opened) / close
+    for window in MEANS:
+        yield close / indicators.sma(close, window) - 1
+    yield indicators.rsi(close, PERIOD)
+    yield indicators.macd(close) / close
+    yield indicators.atr(high, low, close, PERIOD) / close
+    both = volume[1:] + volume[:-1]
+    yield _after_first((volume[1:] - volume[:-1]) / np.where(both > 0, both, 1))
+
+
+def _after_first(column: Floats) -> Floats:
+    return np.concatenate([[np.nan], column])
+
+
+_BASES = {
+    "classic": _Base((*COLUMNS, *(f"sma_{window}" for window in MEANS), "rsi"), _classic),
+    "relative": _Base(
         (
             "log_return",
             "range",
@@ -106,11 +128,12 @@ _BASES: dict[str, tuple[tuple[str, ...], Callable[[Floats], list[Floats]]]] = {
         _relative,
     ),
 }
+"""A share is of the close; volume_change is ``(v - before)/(v + before)``, 0 where both are."""
 
 
 @functools.cache
-def _code() -> str:
-    digest = hashlib.sha256()
+def _code_digest() -> str:
+    digest = hashlib.sha256(metadata.version("TA-Lib").encode())
     for path in (Path(__file__), Path(indicators.__file__)):
         digest.update(path.read_bytes())
     return digest.hexdigest()
