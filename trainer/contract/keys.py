@@ -110,6 +110,16 @@ def champion(symbol: str, timeframe: str, preset: str) -> str:
     return f"{model_prefix(symbol, timeframe, preset)}current.json"
 
 
+def champion_history_prefix(symbol: str, timeframe: str, preset: str) -> str:
+    """Every decision about one symbol, timeframe and preset, in order of time."""
+    return f"{model_prefix(symbol, timeframe, preset)}history/"
+
+
 def champion_history(symbol: str, timeframe: str, preset: str, time: str, run: str) -> str:
-    """One append-only entry: who, what, why, previous."""
-    return f"{model_prefix(symbol, timeframe, preset)}history/{time}-{run}.json"
+    """One append-only entry: who, what, why, previous. ``time`` sorts as text: 20260131T060000.000000Z."""
+    return f"{champion_history_prefix(symbol, timeframe, preset)}{time}-{run}.json"
+
+
+def champions_prefix(symbol: str | None = None) -> str:
+    """Where all champions lie, or those of one symbol."""
+    return "models/" if symbol is None else f"models/{safe_segment(symbol)}/"

@@ -1,0 +1,134 @@
+"""The gate: may this candidate serve? Pure rules over a result; each has a name, a value, a bound and a verdict.
+
+A champion is compared on the candidate's own test rows, which the job measured it on. The published rule allows a
+candidate's quality to be 5 % below; quality here is RMSE in price, as a ratio, since skill itself is near zero on
+market data and a share of nearly nothing says nothing. The ratio alone would let a model that is worse than the last
+close serve, and 5 % a day would add up, so skill must not be below zero either.
+
+A champion that has not shown skill on those rows sets no bar. Then, and where there is none, the bar is persistence:
+the skill's lower bound (``trainer.evaluate.metrics.skill_low``, three standard errors) must be above zero, which
+noise reaches once in about 700 trainings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from trainer.contract.champion import Champion
+from trainer.contract.manifest import Result, Rule
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a candidate may not pass. ``tolerance``: how much larger than the champion's the RMSE may be, as a share.
+    ``least_spread``: forecast returns' standard deviation over actual returns'. ``drawdown``: of the backtest, or
+    buy-and-hold's on the same rows where that is deeper."""
+
+    tolerance: float = 0.05
+    least_spread: float = 0.02
+    drawdown: float = 0.25
+
+
+DEFAULT_BOUNDS = Bounds()
+
+
+def judge_candidate(
+    result: Result, champion: Champion | None, *, accept_first: bool = False, bounds: Bounds = DEFAULT_BOUNDS
+) -> tuple[Rule, ...]:
+    """The verdict of every rule. ``accept_first`` lets a first model serve without skill shown."""
+    return tuple(_judge(result, champion, accept_first, bounds))
+
+
+def passes(rules: tuple[Rule, ...]) -> bool:
+    """Whether a candidate may serve."""
+    return bool(rules) and all(rule.passed for rule in rules)
+
+
+def failures(rules: tuple[Rule, ...]) -> str:
+    """The failed rules in words, for one line."""
+    return "; ".join(describe(rule) for rule in rules if not rule.passed)
+
+
+def describe(rule: Rule) -> str:
+    """One rule in words: ``skill-shown -0.004 (bound 0): why``."""
+    value = "unknown" if rule.value is None else f"{rule.value:.4g}"
+    bound = "" if rule.bound is None else f" (bound {rule.bound:.4g})"
+    return f"{rule.name} {value}{bound}" + (f": {rule.note}" if rule.note else "")
+
+
+def _judge(result: Result, champion: Champion | None, accept_first: bool, bounds: Bounds) -> Iterator[Rule]:
+    measured = result.evaluation.get("champion") or {}
+    if champion is not None:
+        yield Rule(
+            name="champion-measured",
+            value=None,
+            bound=None,
+            passed=measured.get("entry") == champion.entry,
+            note=f"the champion is {champion.run} {champion.job}"
+            + ("" if measured.get("entry") == champion.entry else ", which this job did not measure: train again"),
+        )
+    if champion is not None and _number(measured, "skill_low", -1.0) > 0:
+        yield _at_most(
+            "rmse-over-champion",
+            _ratio(result.metrics.get("rmse"), measured.get("rmse")),
+            1 + bounds.tolerance,
+            "RMSE as a share of the champion's on the same rows",
+        )
+        yield _at_least("skill", result.metrics.get("skill"), 0.0, "over persistence")
+    elif champion is None and accept_first:
+        yield Rule(
+            name="skill-shown",
+            value=result.metrics.get("skill_low"),
+            bound=0.0,
+            passed=True,
+            note="accepted as the first without skill shown",
+        )
+    else:
+        low = result.metrics.get("skill_low")
+        why = "no champion" if champion is None else "the champion has shown no skill on these rows"
+        yield Rule(
+            name="skill-shown",
+            value=low,
+            bound=0.0,
+            passed=low is not None and low > 0,
+            note=f"{why}: the lower bound of the skill over persistence must be above 0",
+        )
+    yield _at_least("spread", result.evaluation.get("spread"), bounds.least_spread, "of forecast over actual returns")
+    yield _parity(result.export)
+    trading, holding = result.backtest.get("model") or {}, result.backtest.get("hold") or {}
+    yield _at_most(
+        "drawdown",
+        trading.get("drawdown"),
+        max(bounds.drawdown, _number(holding, "drawdown", 0.0)),
+        "of trading on the forecast",
+    )
+
+
+def _parity(export: Mapping[str, Any]) -> Rule:
+    error, bound = export.get("parity_error"), export.get("parity_bound")
+    if error is None or bound is None:
+        return Rule(name="parity", value=None, bound=None, passed=False, note="no verified ONNX export")
+    return _at_most("parity", float(error), float(bound), "of ONNX and Keras, scaled output")
+
+
+def _at_most(name: str, value: float | None, bound: float, note: str) -> Rule:
+    return Rule(name=name, value=value, bound=bound, passed=value is not None and value <= bound, note=note)
+
+
+def _at_least(name: str, value: float | None, bound: float, note: str) -> Rule:
+    return Rule(name=name, value=value, bound=bound, passed=value is not None and value >= bound, note=note)
+
+
+def _number(values: Mapping[str, Any], name: str, default: float) -> float:
+    value = values.get(name)
+    return default if value is None else float(value)
+
+
+def _ratio(own: float | None, other: float | None) -> float | None:
+    if own is None or other is None:
+        return None
+    if other == 0:
+        return 1.0 if own == 0 else None
+    return own / other

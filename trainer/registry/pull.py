@@ -1,0 +1,63 @@
+"""Fetching a champion's files, each verified before anything is put in place."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path, PurePosixPath
+
+from trainer.contract.champion import Champion
+from trainer.contract.manifest import FileEntry
+from trainer.errors import SpecError
+from trainer.registry.champions import verify
+from trainer.storage import Store
+
+POINTER_NAME = "champion.json"
+"""Lies beside the pulled files, so that a later pull knows the folder as its own."""
+
+
+def pull(store: Store, champion: Champion, folder: Path) -> list[Path]:
+    """Fetch every file of the champion's bundle into ``folder``, all or nothing; a former pull there is replaced.
+
+    Raises SpecError where the folder holds anything else, StoreError where a file is missing or damaged.
+    """
+    if folder.exists() and not (folder / POINTER_NAME).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise SpecError(f"{folder} holds other things than a pulled model; name a new folder")
+    staging = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    try:
+        for file in champion.files:
+            data = read_file(store, file)
+            target = staging / _safe(file)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+        (staging / POINTER_NAME).write_bytes(champion.to_bytes())
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(staging, folder)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return [folder / _safe(file) for file in champion.files]
+
+
+def read_file(store: Store, file: FileEntry) -> bytes:
+    """One file of a bundle, verified."""
+    data = store.get(file.key)
+    verify(file, data)
+    return data
+
+
+def bundle_file(champion: Champion, path: str) -> FileEntry:
+    """The entry of one file of the bundle. Raises SpecError where the bundle has none of that name."""
+    for file in champion.files:
+        if file.path == path:
+            return file
+    raise SpecError(f"the champion of {champion.symbol} ({champion.run}) has no {path}; train it again with ONNX")
+
+
+def _safe(file: FileEntry) -> PurePosixPath:
+    path = PurePosixPath(file.path)
+    if path.is_absolute() or ".." in path.parts or path.name in ("", POINTER_NAME):
+        raise SpecError(f"{file.key}: {file.path!r} is no path inside a bundle")
+    return path
