@@ -22,7 +22,7 @@ from trainer.storage.probe import probe_store
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Outcome:
     """What was decided about a candidate. ``reason`` is one line."""
 
     action: Action
@@ -66,7 +66,7 @@ def consider(
     force: bool = False,
     bounds: Bounds = DEFAULT_BOUNDS,
     now: datetime | None = None,
-) -> Verdict:
+) -> Outcome:
     """Judge a candidate against the champion and promote it where it passes; a declined one is recorded too.
 
     ``force`` promotes in spite of failed rules, and on a store that ignores conditions. Raises PreconditionFailed
@@ -96,7 +96,7 @@ def consider(
     )
     if not passes(rules) and not force:
         store.put_if_absent(entry, record.to_bytes())
-        return Verdict("decline", seat, result.run, rules, failures(rules), entry)
+        return Outcome("decline", seat, result.run, rules, failures(rules), entry)
     candidate = Champion(
         symbol=seat.symbol,
         timeframe=seat.timeframe,
@@ -119,7 +119,7 @@ def consider(
     reason = "passed every rule" if passes(rules) else f"forced in spite of {failures(rules)}"
     record = record.model_copy(update={"action": "promote", "why": why or reason, "champion": candidate})
     _move(store, seat, candidate, record, etag, force)
-    return Verdict("promote", seat, result.run, rules, reason, entry)
+    return Outcome("promote", seat, result.run, rules, reason, entry)
 
 
 def roll_back(
