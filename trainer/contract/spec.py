@@ -21,6 +21,10 @@ Market = Literal["spot", "um", "cm"]
 OnGap = Literal["segment", "fill", "fail"]
 
 _SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9/:._-]{0,62}")
+_PINNED = re.compile(r"[^@]+@[0-9a-f]{64}")
+AUGMENTATIONS = ("jitter", "scale")
+FINE_TUNING = 0.1
+"""What a warm start multiplies the preset's learning rate by."""
 _WINDOW_OPTIONS = ("days", "start", "end", "as_of")
 
 
@@ -29,6 +33,10 @@ class Spec(Document):
 
     Times are UTC and on the timeframe's grid. Rows are taken from ``[start, as_of)``; no bar that closes after
     ``as_of`` is read. ``learning_rate`` is Adam's; ``horizon`` counts bars from the window's last close.
+    ``augment`` names what is done to train windows: ``jitter``, ``scale`` or both. ``warm_start`` is the net to go on
+    from, as ``KEY@SHA256``: never "the champion", which may move. ``folds`` are trained beside the model to see how
+    its numbers spread over time. Costs of the backtest are basis points of each trade; ``threshold_bps`` is what a
+    forecast must exceed to be traded, the cost of one trade where it is None.
     """
 
     kind: ClassVar[str] = "spec"
@@ -52,6 +60,13 @@ class Spec(Document):
     on_gap: OnGap = "segment"
     mixed_precision: bool = False
     onnx: bool = True
+    augment: str = ""
+    warm_start: str = ""
+    folds: Annotated[int, Field(ge=0, le=20)] = 0
+    fee_bps: Annotated[float, Field(ge=0, le=1_000)] = 10.0
+    slippage_bps: Annotated[float, Field(ge=0, le=1_000)] = 2.0
+    threshold_bps: Annotated[float | None, Field(ge=0, le=10_000)] = None
+    short: bool = False
 
     @field_validator("symbol")
     @classmethod
@@ -59,6 +74,21 @@ class Spec(Document):
         if not _SYMBOL.fullmatch(symbol):
             raise ValueError(f"{symbol!r} is not a symbol: letters, digits and / : . _ - up to 63, like BTCUSDT")
         return symbol
+
+    @field_validator("augment")
+    @classmethod
+    def _augmentations_are_known(cls, text: str) -> str:
+        names = sorted({name.strip() for name in text.split(",")} - {""})
+        if unknown := set(names) - set(AUGMENTATIONS):
+            raise ValueError(f"{min(unknown)!r} is unknown; write one or more of {', '.join(AUGMENTATIONS)}")
+        return ",".join(names)
+
+    @field_validator("warm_start")
+    @classmethod
+    def _warm_start_is_pinned(cls, text: str) -> str:
+        if text and not _PINNED.fullmatch(text):
+            raise ValueError(f"{text!r} names no one file; write KEY@SHA256, or --warm-start champion, or a run")
+        return text
 
     @property
     def digest(self) -> str:
@@ -97,7 +127,7 @@ def resolve_spec(symbol: str, preset: str, options: Mapping[str, Any], *, now: d
         "batch_size": chosen.batch_size,
         "sequence_length": chosen.sequence_length,
         "patience": chosen.patience,
-        "learning_rate": chosen.learning_rate,
+        "learning_rate": chosen.learning_rate * (FINE_TUNING if options.get("warm_start") else 1),
         **{name: value for name, value in options.items() if name not in _WINDOW_OPTIONS},
     }
     if fields["model_type"] not in MODEL_TYPES:

@@ -41,11 +41,10 @@ def fit_linear(close: Floats, ends: Rows, horizon: int, sequence_length: int) ->
     mean = returns.mean(axis=0)
     spread = returns.std(axis=0)
     scale = np.where(spread > 0, spread, 1.0)
-    penalty = np.sqrt(_RIDGE * len(ends)) * np.eye(lags)
+    inputs = (returns - mean) / scale
     intercept = float(target.mean())
-    inputs = np.vstack([(returns - mean) / scale, penalty])
-    wanted = np.concatenate([target - intercept, np.zeros(lags)])
-    weights = np.linalg.lstsq(inputs, wanted, rcond=None)[0]
+    gram = inputs.T @ inputs + _RIDGE * len(ends) * np.eye(lags)
+    weights = np.linalg.solve(gram, inputs.T @ (target - intercept))
     return LinearModel(mean, scale, weights, intercept, lags)
 
 

@@ -1,0 +1,37 @@
+"""Where a warm start begins: words become one file with its hash, so that the spec stays exact."""
+
+from __future__ import annotations
+
+from trainer.contract import keys
+from trainer.contract.bundle import MODEL_KERAS
+from trainer.contract.manifest import FileEntry
+from trainer.errors import SpecError
+from trainer.registry.champions import Seat, require_champion, verify
+from trainer.registry.promote import read_result
+from trainer.storage import Store
+
+
+def pin_warm_start(store: Store, text: str, seat: Seat) -> str:
+    """``champion`` or a run's name as ``KEY@SHA256`` of that model's Keras file; pinned text stays as it is.
+
+    Raises SpecError where there is no such model.
+    """
+    if not text or "@" in text:
+        return text
+    if text == "champion":
+        files, whose = require_champion(store, seat).files, f"the champion of {seat}"
+    else:
+        files = read_result(store, text, keys.job_id(seat.symbol, seat.preset)).files
+        whose = f"run {text}"
+    for file in files:
+        if file.path == MODEL_KERAS:
+            return f"{file.key}@{file.sha256}"
+    raise SpecError(f"{whose} has no {MODEL_KERAS} to start from")
+
+
+def read_warm_start(store: Store, pinned: str) -> bytes:
+    """The Keras file that a spec's ``warm_start`` names, verified. Raises StoreError."""
+    key, _, sha256 = pinned.rpartition("@")
+    data = store.get(key)
+    verify(FileEntry(path=MODEL_KERAS, key=key, size=len(data), sha256=sha256), data)
+    return data
