@@ -1,0 +1,7 @@
+"""A trained net as ONNX files that give its numbers anywhere: written, compared, described."""
+
+from trainer.export.export import export_model
+from trainer.export.models import Trained
+from trainer.export.net import read_weights
+
+__all__ = ["Trained", "export_model", "read_weights"]

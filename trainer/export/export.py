@@ -1,0 +1,123 @@
+"""Export of a trained net: write the ONNX files, hold them against the net, say what came of it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from trainer.bars.frame import Bars, Times
+from trainer.contract import bundle
+from trainer.contract.documents import readable_json
+from trainer.errors import ExportError
+from trainer.export import parity, quantise
+from trainer.export.graph import IR_VERSION, OPSET
+from trainer.export.latency import measure_latency
+from trainer.export.models import Trained, bars_model, features_model
+from trainer.export.parity import Predict, Reference
+from trainer.export.schema import describe_features, describe_scaling
+from trainer.features.sets import Features
+from trainer.features.windows import gather_windows
+from trainer.forecast import open_session
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """A model that was built and asked. ``summary`` goes to the result; ``skipped`` in it says why it is not kept."""
+
+    model: onnx.ModelProto
+    outputs: parity.Outputs
+    summary: dict[str, Any]
+
+
+def export_model(
+    trained: Trained, predict: Predict, *, flat: Features, bars: Bars, ends: Times, directory: Path
+) -> dict[str, Any]:
+    """Write the ONNX files with scaler.json and feature_schema.json to ``directory``; returns Result.export.
+
+    ``predict`` is the trained net in float32: scaled windows ``[n, L, F]`` → scaled returns ``[n]``. ``flat`` holds
+    the raw features ``[n, F]`` of ``bars``, ``ends`` the last rows of the windows to compare on. Nothing is written
+    before everything has been compared. Raises ExportError where a model is not the trained net.
+    """
+    if not len(ends):
+        raise ExportError("there is no window on which the exported model could be compared with the trained net")
+    steps, chosen = trained.spec.sequence_length, parity.choose_ends(ends)
+    reference = parity.ask_reference(trained, predict, gather_windows(flat, chosen, steps), bars, chosen)
+    plain = _try_features(trained, reference)
+    models = {bundle.MODEL: plain.model}
+    summary: dict[str, Any] = {
+        "opset": OPSET,
+        "ir_version": IR_VERSION,
+        "onnx": onnx.__version__,
+        bundle.MODEL: plain.summary,
+        bundle.MODEL_FROM_BARS: {"skipped": f"no window has the {trained.bar_rows} bars before its end without a gap"},
+    }
+    with_history = parity.choose_ends(parity.windows_with_history(trained, bars, ends))
+    if len(with_history):
+        from_bars = _try_bars(trained, predict, flat, bars, with_history)
+        models[bundle.MODEL_FROM_BARS], summary[bundle.MODEL_FROM_BARS] = from_bars.model, from_bars.summary
+    small = _try_int8(plain, reference)
+    summary[bundle.MODEL_INT8] = small.summary
+    if "skipped" not in small.summary:
+        models[bundle.MODEL_INT8] = small.model
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, model in models.items():
+        _write(directory / name, model.SerializeToString(deterministic=True))
+    _write(directory / bundle.SCALER, readable_json(describe_scaling(trained)))
+    _write(directory / bundle.FEATURE_SCHEMA, readable_json(describe_features(trained, models)))
+    return summary
+
+
+def _try_features(trained: Trained, reference: Reference) -> _Tried:
+    model = features_model(trained)
+    session = open_session(model.SerializeToString())
+    outputs = parity.run_features(session, reference)
+    found = parity.validate_parity(bundle.MODEL, trained, outputs, reference)
+    return _Tried(model, outputs, {"latency_ms": measure_latency(session), "parity": found.to_dict()})
+
+
+def _try_bars(trained: Trained, predict: Predict, flat: Features, bars: Bars, ends: Times) -> _Tried:
+    """Held to the bound against features of the same rows; what lies before them may weigh in a market that stood
+    still for as long, so the difference to features of the whole history is recorded beside it."""
+    model = bars_model(trained)
+    session = open_session(model.SerializeToString())
+    outputs = parity.run_bars(session, trained, bars, ends)
+    same_rows = parity.features_of_stretches(trained, bars, ends)
+    exact = parity.ask_reference(trained, predict, same_rows, bars, ends)
+    found = parity.validate_parity(bundle.MODEL_FROM_BARS, trained, outputs, exact)
+    all_rows = gather_windows(flat, ends, trained.spec.sequence_length)
+    whole = parity.ask_reference(trained, predict, all_rows, bars, ends)
+    forgotten = float(np.abs(outputs[bundle.SCALED].reshape(-1) - whole.scaled).max())
+    return _Tried(
+        model,
+        outputs,
+        {
+            "rows": trained.bar_rows,
+            "latency_ms": measure_latency(session),
+            "parity": {**found.to_dict(), "whole_history": forgotten},
+        },
+    )
+
+
+def _try_int8(plain: _Tried, reference: Reference) -> _Tried:
+    model = quantise.quantise(plain.model)
+    session = open_session(model.SerializeToString())
+    outputs = parity.run_features(session, reference)
+    share = quantise.error_share(plain.outputs[bundle.SCALED], outputs[bundle.SCALED])
+    summary: dict[str, Any] = {"latency_ms": measure_latency(session), "error_share": share, "bound": quantise.BOUND}
+    if share is None:
+        summary["skipped"] = "the forecasts are constant, so that no error is small beside their spread"
+    elif not share <= quantise.BOUND:
+        summary["skipped"] = f"its error is {share:.1%} of the forecasts' spread, the bound is {quantise.BOUND:.0%}"
+    return _Tried(model, outputs, summary)
+
+
+def _write(path: Path, data: bytes) -> None:
+    """The file is there whole or not at all."""
+    beside = path.with_name(f".{path.name}.part")
+    beside.write_bytes(data)
+    os.replace(beside, path)

@@ -1,0 +1,121 @@
+"""The indicators of a feature set as ONNX nodes, in float64, over the last rows of a stretch of bars.
+
+Moving averages are linear: each is one constant matrix, got by asking ``trainer.features.indicators`` about unit
+columns, so that what is served can't drift from what was trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from trainer.bars.frame import CLOSE, COLUMNS, HIGH, LOW, OPEN, VOLUME, Floats
+from trainer.export.graph import Graph
+from trainer.features import indicators
+from trainer.features.sets import MEANS, PERIOD, FeatureSet
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """Bars ``[batch, rows, 5]`` in a graph, of which features are wanted for the last ``wanted`` rows."""
+
+    graph: Graph
+    bars: str
+    rows: int
+    wanted: int
+
+    def column(self, index: int, first: int, stop: int) -> str:
+        """One column's rows ``[first, stop)``: ``[batch, stop - first, 1]``."""
+        rows = self.bars if stop - first == self.rows else self.graph.slice(self.bars, first, stop, 1)
+        return self.graph.slice(rows, index, index + 1, 2)
+
+    def last(self, index: int) -> str:
+        """One column's wanted rows."""
+        return self.column(index, self.rows - self.wanted, self.rows)
+
+    def previous(self, index: int) -> str:
+        """One column's rows one before each wanted one."""
+        return self.column(index, self.rows - self.wanted - 1, self.rows - 1)
+
+    def average(self, column: str, rows: int, function: Callable[[Floats], Floats]) -> str:
+        """A linear indicator of ``column`` ``[batch, rows, k]`` on the wanted rows: ``[batch, wanted, k]``."""
+        matrix = np.stack([function(unit)[-self.wanted :] for unit in np.eye(rows)], axis=1)
+        assert np.isfinite(matrix).all(), "the warm-up is too short for this indicator"
+        return self.graph.node("MatMul", self.graph.constant(matrix, np.float64), column)
+
+    def number(self, value: float) -> str:
+        """A float64 constant."""
+        return self.graph.constant(value, np.float64)
+
+
+def write_features(graph: Graph, bars: str, extra: str | None, features: FeatureSet, rows: int, wanted: int) -> str:
+    """Append the features: float64 bars ``[batch, rows, 5]`` → float32 ``[batch, wanted, F]``.
+
+    ``extra``: float64 ``[batch, rows, E]``, the extra columns of the set in its order, where it has some.
+    """
+    stretch = _Stretch(graph, bars, rows, wanted)
+    columns = _classic(stretch) if features.has_price_level else _relative(stretch)
+    if extra is not None:
+        columns.append(graph.slice(extra, rows - wanted, rows, 1))
+    return graph.cast(graph.node("Concat", *columns, axis=2), np.float32)
+
+
+def _classic(x: _Stretch) -> list[str]:
+    close = x.column(CLOSE, 0, x.rows)
+    bars = x.graph.slice(x.bars, x.rows - x.wanted, x.rows, 1)
+    assert COLUMNS == ("open", "high", "low", "close", "volume")
+    return [bars, *(_sma(x, close, window) for window in MEANS), _rsi(x)]
+
+
+def _relative(x: _Stretch) -> list[str]:
+    graph, close = x.graph, x.last(CLOSE)
+    every_close = x.column(CLOSE, 0, x.rows)
+
+    def share(value: str) -> str:
+        return graph.node("Div", value, close)
+
+    volume, volume_before = x.last(VOLUME), x.previous(VOLUME)
+    return [
+        graph.node("Log", graph.node("Div", close, x.previous(CLOSE))),
+        share(graph.node("Sub", x.last(HIGH), x.last(LOW))),
+        share(graph.node("Sub", close, x.last(OPEN))),
+        *(graph.node("Sub", graph.node("Div", close, _sma(x, every_close, window)), x.number(1)) for window in MEANS),
+        _rsi(x),
+        share(x.average(every_close, x.rows, indicators.macd)),
+        share(_atr(x)),
+        _divide(x, graph.node("Sub", volume, volume_before), graph.node("Add", volume, volume_before), 0),
+    ]
+
+
+def _sma(x: _Stretch, close: str, window: int) -> str:
+    return x.average(close, x.rows, lambda column: indicators.sma(column, window))
+
+
+def _wilder(x: _Stretch, column: str) -> str:
+    """Wilder's average of a column that begins with the second row."""
+    return x.average(column, x.rows - 1, lambda unit: indicators.wilder_mean(unit, PERIOD))
+
+
+def _rsi(x: _Stretch) -> str:
+    graph = x.graph
+    moves = graph.node("Sub", x.column(CLOSE, 1, x.rows), x.column(CLOSE, 0, x.rows - 1))
+    gain = _wilder(x, graph.node("Relu", moves))
+    loss = _wilder(x, graph.node("Relu", graph.node("Neg", moves)))
+    return _divide(x, graph.node("Mul", gain, x.number(100)), graph.node("Add", gain, loss), 50)
+
+
+def _atr(x: _Stretch) -> str:
+    graph, before = x.graph, x.column(CLOSE, 0, x.rows - 1)
+    top = graph.node("Max", x.column(HIGH, 1, x.rows), before)
+    bottom = graph.node("Min", x.column(LOW, 1, x.rows), before)
+    return _wilder(x, graph.node("Sub", top, bottom))
+
+
+def _divide(x: _Stretch, part: str, whole: str, otherwise: float) -> str:
+    """``part / whole``, and ``otherwise`` where the whole is 0."""
+    graph = x.graph
+    positive = graph.node("Greater", whole, x.number(0))
+    quotient = graph.node("Div", part, graph.node("Where", positive, whole, x.number(1)))
+    return graph.node("Where", positive, quotient, x.number(otherwise))

@@ -1,0 +1,131 @@
+"""Whether an exported model is the trained one: both are asked about the same real windows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from trainer.bars.frame import Bars, Times, segment_starts
+from trainer.contract.bundle import FEATURES, LAST_CLOSE, OUTPUTS, PRICE, RETURN, SCALED
+from trainer.errors import ExportError
+from trainer.export.models import Trained
+from trainer.features.sets import Features, compute_features
+from trainer.forecast import run_from_bars
+
+BOUND = 1e-5
+"""On the scaled output, whose unit is the deviation of the target on train rows."""
+WANTED = 256
+"""Windows to compare; all where there are fewer."""
+_RETURN_BOUND, _PRICE_BOUND = 1e-6, 1e-6
+"""Relative to the target's scale, and to the price: the outputs are float32."""
+
+Predict = Callable[[Features], npt.NDArray[np.float32]]
+"""The trained net: scaled windows ``[n, L, F]`` → scaled returns ``[n]``."""
+Outputs = Mapping[str, npt.NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Parity:
+    """The largest differences over the windows compared; that of ``price`` is relative."""
+
+    windows: int
+    scaled: float
+    log_return: float
+    price: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """For the result."""
+        return {**asdict(self), "bound": BOUND, "enough_windows": self.windows >= WANTED}
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the trained net says about some windows. ``windows`` are raw features, ``last_close`` float64."""
+
+    windows: Features
+    last_close: npt.NDArray[np.float64]
+    scaled: npt.NDArray[np.float32]
+
+
+def choose_ends(ends: Times) -> Times:
+    """Up to twice WANTED window ends, spread evenly."""
+    if len(ends) <= 2 * WANTED:
+        return ends
+    return ends[np.linspace(0, len(ends) - 1, 2 * WANTED).astype(np.int64)]
+
+
+def ask_reference(trained: Trained, predict: Predict, windows: Features, bars: Bars, ends: Times) -> Reference:
+    """The trained net's answers for raw windows ``[n, L, F]`` that end at the rows ``ends`` of the bars."""
+    scaled = np.asarray(predict(trained.scaler.transform(windows)), np.float32).reshape(-1)
+    return Reference(windows, bars.close[ends], scaled)
+
+
+def run_features(session: onnxruntime.InferenceSession, reference: Reference) -> Outputs:
+    """The outputs of ``model.onnx`` for the reference's windows."""
+    feed = {FEATURES: reference.windows, LAST_CLOSE: reference.last_close.astype(np.float32)}
+    wanted = {value.name for value in session.get_inputs()}
+    outputs = session.run(list(OUTPUTS), {name: value for name, value in feed.items() if name in wanted})
+    return dict(zip(OUTPUTS, outputs, strict=True))
+
+
+def validate_parity(file: str, trained: Trained, outputs: Outputs, reference: Reference) -> Parity:
+    """Compare one model's answers with the trained net's. Raises ExportError beyond the bounds."""
+    for name in OUTPUTS:
+        if not np.isfinite(outputs[name]).all():
+            raise ExportError(f"{file} gives a {name} that is no number for a real window")
+    got = {name: outputs[name].reshape(-1).astype(np.float64) for name in OUTPUTS}
+    # Return and price are held against the model's own scaled output, so that each bound tells of one thing.
+    log_return = trained.target.inverse_transform(got[SCALED])
+    price = trained.target.price(got[SCALED], reference.last_close)
+    parity = Parity(
+        windows=len(reference.scaled),
+        scaled=_largest(got[SCALED] - reference.scaled),
+        log_return=_largest(got[RETURN] - log_return),
+        price=_largest(got[PRICE] / price - 1),
+    )
+    return_bound = _RETURN_BOUND * (trained.target.scale + abs(trained.target.mean)) * max(1.0, _largest(got[SCALED]))
+    for what, value, bound in (
+        ("scaled return", parity.scaled, BOUND),
+        ("return", parity.log_return, return_bound),
+        ("price", parity.price, _PRICE_BOUND),
+    ):
+        if not value <= bound:
+            raise ExportError(
+                f"{file} is not the trained net: its {what} differs by {value:.2g} on {parity.windows} windows, "
+                f"the bound is {bound:.2g}"
+            )
+    return parity
+
+
+def windows_with_history(trained: Trained, bars: Bars, ends: Times) -> Times:
+    """The ends before which a gap-free segment holds all the rows that ``model_from_bars`` takes."""
+    starts = segment_starts(bars)
+    begins = starts[np.searchsorted(starts, ends, side="right") - 1]
+    chosen: Times = ends[ends - begins + 1 >= trained.bar_rows]
+    return chosen
+
+
+def run_bars(session: onnxruntime.InferenceSession, trained: Trained, bars: Bars, ends: Times) -> Outputs:
+    """The outputs of ``model_from_bars.onnx`` for the windows that end at ``ends``."""
+    return run_from_bars(session, _stretches(trained, bars, ends), list(trained.features.extras))
+
+
+def features_of_stretches(trained: Trained, bars: Bars, ends: Times) -> Features:
+    """Raw windows ``[n, L, F]`` computed from just the rows that ``model_from_bars`` takes."""
+    steps = trained.spec.sequence_length
+    return np.stack(
+        [compute_features(trained.features, stretch)[-steps:] for stretch in _stretches(trained, bars, ends)]
+    )
+
+
+def _stretches(trained: Trained, bars: Bars, ends: Times) -> list[Bars]:
+    return [bars.rows(end + 1 - trained.bar_rows, end + 1) for end in ends]
+
+
+def _largest(difference: npt.NDArray[Any]) -> float:
+    return float(np.abs(difference).max())

@@ -1,0 +1,82 @@
+"""``feature_schema.json`` and ``scaler.json``: how to use a bundle's models without reading our code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+
+from trainer.bars.frame import COLUMNS
+from trainer.contract import bundle
+from trainer.export.models import Trained
+from trainer.features.sets import MEANS, PERIOD
+
+_PRICE, _SHARE = "price", "share of the close"
+_UNITS = {
+    "open": _PRICE,
+    "high": _PRICE,
+    "low": _PRICE,
+    "close": _PRICE,
+    "volume": "base asset",
+    "rsi": f"0 … 100, {PERIOD} bars by Wilder",
+    "log_return": "log-return over one bar",
+    "range": _SHARE,
+    "body": _SHARE,
+    "macd_share": _SHARE,
+    "atr_share": _SHARE,
+    "volume_change": "-1 … 1",
+    **{f"sma_{window}": f"{_PRICE}, mean of {window} closes" for window in MEANS},
+    **{f"sma_{window}_distance": f"close over the mean of {window} closes, less 1" for window in MEANS},
+}
+
+
+def describe_features(trained: Trained, models: dict[str, onnx.ModelProto]) -> dict[str, Any]:
+    """The content of feature_schema.json: columns with units, and each model's inputs and outputs.
+
+    ``models`` holds the files that were written, by name.
+    """
+    spec, features = trained.spec, trained.features
+    return {
+        "schema_version": "1.0",
+        "symbol": spec.symbol,
+        "timeframe": spec.timeframe,
+        "features": features.name,
+        "sequence_length": spec.sequence_length,
+        "horizon": spec.horizon,
+        "target": "log(close of the bar `horizon` bars after the last one / last close)",
+        "columns": [{"name": name, "unit": _UNITS.get(name, "as in the source")} for name in features.columns],
+        "bar_columns": list(COLUMNS),
+        "extra_columns": list(features.extras),
+        "files": [
+            {
+                "file": name,
+                "rows": trained.bar_rows if name == bundle.MODEL_FROM_BARS else spec.sequence_length,
+                "inputs": [_describe_value(value) for value in model.graph.input],
+                "outputs": [_describe_value(value) for value in model.graph.output],
+            }
+            for name, model in models.items()
+        ],
+        "use": "Rows are oldest first and end with the last closed bar; values are raw, scaling is inside the model. "
+        "Outputs: scaled = what the net says, return = log-return, price = last close × exp(return).",
+    }
+
+
+def describe_scaling(trained: Trained) -> dict[str, Any]:
+    """The content of scaler.json. Both scalers are inside the ONNX models already."""
+    return {
+        "schema_version": "1.0",
+        "columns": list(trained.features.columns),
+        "features": trained.scaler.to_dict(),
+        "target": trained.target.to_dict(),
+        "use": "scaled = (value - mean) / scale; fitted on train rows. The ONNX models scale by themselves.",
+    }
+
+
+def _describe_value(value: onnx.ValueInfoProto) -> dict[str, Any]:
+    tensor = value.type.tensor_type
+    return {
+        "name": value.name,
+        "type": np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)).name,
+        "shape": [dim.dim_param or dim.dim_value for dim in tensor.shape.dim],
+    }
