@@ -94,8 +94,13 @@ def _sma(x: _Stretch, close: str, window: int) -> str:
 
 
 def _wilder(x: _Stretch, column: str) -> str:
-    """Wilder's average of a column that begins with the second row."""
-    return x.average(column, x.rows - 1, lambda unit: indicators.wilder_mean(unit, PERIOD))
+    """Wilder's average of a column that begins with the second row: the true range of bars as high as its values."""
+
+    def average(unit: Floats) -> Floats:
+        high = np.concatenate([[0.0], unit])
+        return indicators.atr(high, np.zeros(x.rows), np.zeros(x.rows), PERIOD)
+
+    return x.average(column, x.rows - 1, average)
 
 
 def _rsi(x: _Stretch) -> str:
