@@ -1,0 +1,1 @@
+"""What a bundle holds for people: the card and the plots."""

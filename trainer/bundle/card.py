@@ -1,0 +1,204 @@
+"""The card of a model: what it is, how good it is beside the baselines, what it is not, and how to load it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from trainer.contract.bundle import MODEL, PLOTS
+from trainer.contract.manifest import Result
+from trainer.registry.gate import describe, passes
+
+_METRICS = (
+    ("skill", "Skill over the last close", "{:+.4f}"),
+    ("directional_accuracy", "Directional accuracy", "{:.1%}"),
+    ("rmse", "RMSE, price", "{:.6g}"),
+    ("mae", "MAE, price", "{:.6g}"),
+    ("mape", "MAPE, %", "{:.4f}"),
+    ("smape", "sMAPE, %", "{:.4f}"),
+)
+_TRADING = (
+    ("return", "Return", "{:+.1%}"),
+    ("sharpe", "Sharpe, by the year", "{:+.2f}"),
+    ("sharpe_error", "… its standard error", "{:.2f}"),
+    ("drawdown", "Largest drawdown", "{:.1%}"),
+    ("trades", "Trades", "{:.0f}"),
+    ("exposure", "Exposure", "{:.1%}"),
+    ("turnover", "Turnover, × equity", "{:.1f}"),
+)
+_COUNTED = (
+    "missing", "filled", "unsorted", "duplicate", "off_grid", "unclosed", "non_finite", "non_positive", "inconsistent",
+    "zero_volume", "jumps",
+)  # fmt: skip
+
+
+def write_card(result: Result) -> str:
+    """The card as Markdown. ``result`` may lack its files: they are known only after the card."""
+    return "\n".join(_lines(result)).rstrip() + "\n"
+
+
+def _lines(result: Result) -> Iterator[str]:
+    spec = result.spec
+    yield f"# {spec.symbol} {spec.timeframe} {spec.preset}"
+    yield ""
+    yield (
+        f"Forecasts the close {_bars(spec.horizon)} after the last close of a window of {spec.sequence_length} bars. "
+        f"Trained on bars from {spec.start:%Y-%m-%d %H:%M} to {spec.as_of:%Y-%m-%d %H:%M} UTC in run `{result.run}`."
+    )
+    if result.bars.synthetic:
+        yield "\n> **Made-up bars.** This model has never seen a market."
+    yield f"\n**{_verdict(result)}**\n"
+    yield from _quality(result)
+    yield from _backtest(result)
+    yield from _gate(result)
+    yield from _data(result)
+    yield from _use(result)
+    yield from _limits(result)
+    yield from _identity(result)
+
+
+def _verdict(result: Result) -> str:
+    skill, low = result.metrics.get("skill", 0.0), result.metrics.get("skill_low", -1.0)
+    if low > 0:
+        return f"Skill {skill:+.4f} over the last close, more than noise would show."
+    if skill > 0:
+        return f"Skill {skill:+.4f} over the last close, which noise could show too: don't count on it."
+    return f"Skill {skill:+.4f}: no better than the last close."
+
+
+def _quality(result: Result) -> Iterator[str]:
+    yield f"## Quality on {result.split.test:,} test rows it never saw"
+    yield ""
+    columns: dict[str, Mapping[str, float]] = {"model": result.metrics, **result.baselines}
+    if champion := result.evaluation.get("champion"):
+        columns["champion"] = champion
+    yield from _table(("", *columns), _METRICS, list(columns.values()))
+    low, high = (result.metrics.get(f"directional_accuracy_{end}") for end in ("low", "high"))
+    yield ""
+    if low is not None and high is not None:
+        yield f"Directional accuracy lies between {low:.1%} and {high:.1%} at 95 %; one half is a coin."
+        yield ""
+    regimes = result.evaluation.get("regimes") or {}
+    if regimes:
+        yield "By the volatility before each row:"
+        yield ""
+        yield from _table(("", *regimes), (("rows", "Rows", "{:.0f}"), *_METRICS[:3], _METRICS[4]), [*regimes.values()])
+        yield ""
+    folds = result.evaluation.get("folds") or {}
+    if folds:
+        yield f"Over {folds['count']} walk-forward folds: " + ", ".join(
+            f"{name.replace('_', ' ')} {folds['mean'][name]:+.4f} ± {folds['spread'][name]:.4f}"
+            for name in ("skill", "directional_accuracy")
+        )
+        yield ""
+    yield f"![Forecast and actual]({PLOTS}forecast.png)"
+    yield f"![Errors]({PLOTS}errors.png)"
+    yield ""
+
+
+def _backtest(result: Result) -> Iterator[str]:
+    columns = {
+        label: result.backtest[name]
+        for name, label in (("model", "model"), ("hold", "buy and hold"), ("champion", "champion"))
+        if name in result.backtest
+    }
+    if not columns:
+        return
+    rules = result.backtest.get("rules", {})
+    yield "## Trading on the same rows"
+    yield ""
+    if rules:
+        yield (
+            f"{'Long or short' if rules['short'] else 'Long or out'} when the forecast passes "
+            f"{rules['threshold_bps']:g} bps; each trade costs {rules['fee_bps'] + rules['slippage_bps']:g} bps."
+        )
+        yield ""
+    yield from _table(("", *columns), _TRADING, list(columns.values()))
+    yield ""
+    yield f"![Equity]({PLOTS}equity.png)"
+    yield ""
+
+
+def _gate(result: Result) -> Iterator[str]:
+    if not result.gate:
+        return
+    yield f"## Gate: {'passed' if passes(result.gate) else 'not passed'}"
+    yield ""
+    for rule in result.gate:
+        yield f"- {'✓' if rule.passed else '✗'} {describe(rule)}"
+    yield ""
+
+
+def _data(result: Result) -> Iterator[str]:
+    bars, spec = result.bars, result.spec
+    yield "## Data"
+    yield ""
+    yield (
+        f"{bars.rows:,} bars of {spec.source} {spec.market}, {bars.first:%Y-%m-%d %H:%M} to "
+        f"{bars.last:%Y-%m-%d %H:%M} UTC, in {bars.segments} gap-free segment{'s' if bars.segments != 1 else ''}. "
+        f"Digest `{bars.digest[:16]}`."
+    )
+    counted = [f"{bars.report[name]} {name.replace('_', ' ')}" for name in _COUNTED if bars.report.get(name)]
+    if counted:
+        yield f"Found at the door: {', '.join(counted)}."
+    yield (
+        f"Windows: {result.split.train:,} train, {result.split.validation:,} validation, {result.split.test:,} test; "
+        f"{result.split.purged:,} purged between them. Features `{result.features.name}`: "
+        f"{', '.join(result.features.columns)}."
+    )
+    yield ""
+
+
+def _use(result: Result) -> Iterator[str]:
+    length, count = result.spec.sequence_length, len(result.features.columns)
+    yield "## Load it"
+    yield ""
+    yield "```python"
+    yield "import numpy as np, onnxruntime"
+    yield f'session = onnxruntime.InferenceSession("{MODEL}")'
+    yield f"windows = np.load(...)  # float32 [batch, {length}, {count}]: raw features, oldest row first"
+    yield "answers = session.run(None, {session.get_inputs()[0].name: windows})"
+    yield "print(dict(zip([output.name for output in session.get_outputs()], answers)))"
+    yield "```"
+    yield ""
+    yield f"From raw bars, or from a terminal: `atb predict {result.spec.symbol} --preset {result.spec.preset}`."
+    yield ""
+
+
+def _limits(result: Result) -> Iterator[str]:
+    yield "## Limits"
+    yield ""
+    yield "- It knows the last bars of one symbol and nothing else: no news, no order book, no other market."
+    yield "- Numbers are of one stretch of time. Markets change, and so will they."
+    yield "- The backtest fills at the close it decides on, at fixed costs, and moves no price."
+    if "open" in result.features.columns:
+        yield "- Its features hold price levels: far outside the prices it was trained on it guesses."
+    yield "- It is no advice to trade."
+    yield ""
+
+
+def _identity(result: Result) -> Iterator[str]:
+    fit, code = result.fit, result.code
+    yield "## Made by"
+    yield ""
+    yield f"- {fit.parameters:,} parameters, {fit.epochs} epochs, best {fit.best_epoch}, on {fit.device} ({fit.path})"
+    yield f"- seed {result.spec.seed}, spec `{result.spec_digest[:16]}`, job `{result.job}`, attempt {result.attempt}"
+    yield f"- atb {code.version}, code `{code.digest}`" + (f", image `{code.image}`" if code.image else "")
+    if code.packages:
+        yield f"- {', '.join(f'{name} {version}' for name, version in code.packages.items())}"
+    yield ""
+    yield f"![Loss]({PLOTS}loss.png)"
+
+
+def _table(
+    head: Sequence[str], rows: Sequence[tuple[str, str, str]], columns: Sequence[Mapping[str, float]]
+) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    yield "|---" + "|---:" * len(columns) + "|"
+    for name, label, form in rows:
+        if any(name in column for column in columns):
+            cells = (form.format(column[name]) if name in column else "–" for column in columns)
+            yield f"| {label} | {' | '.join(cells)} |"
+
+
+def _bars(count: int) -> str:
+    return "one bar" if count == 1 else f"{count} bars"
