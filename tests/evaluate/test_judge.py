@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from trainer.evaluate.backtest import TradingRules
-from trainer.evaluate.judge import JudgedRows, judge_forecast, spread, trailing_volatility
+from trainer.evaluate.judge import JudgedRows, compare_forecasts, judge_forecast, spread, trailing_volatility
 from trainer.evaluate.metrics import Floats
 
 HOUR = 3_600_000
@@ -24,15 +24,22 @@ def walk(rows: int = 900, seed: int = 0, level: float = 1.0) -> Floats:
 @pytest.mark.parametrize("level", [1e-8, 1e5])
 def test_a_judgement_holds_finite_numbers_for_model_baselines_regimes_and_trading(level: float) -> None:
     rows = rows_of(walk(level=level))
-    found = judge_forecast(rows, rows.last * 1.001, np.arange(60, 500), 60, champion=rows.actual)
+    found = judge_forecast(rows, rows.last * 1.001, np.arange(60, 500), 60)
     whole = {"m": found.metrics, "b": found.baselines, "e": found.evaluation, "t": found.backtest}
     json.dumps(whole, allow_nan=False)
     assert set(found.baselines) == {"persistence", "linear"}
-    assert set(found.metrics) == set(found.baselines["linear"]) == set(found.evaluation["champion"])
-    assert set(found.backtest) == {"rules", "model", "hold", "champion"}
-    assert found.evaluation["champion"]["skill"] == 1.0
-    assert found.backtest["champion"]["return"] > found.backtest["model"]["return"]
-    assert found.backtest["rules"]["threshold_bps"] == pytest.approx(12)
+    assert set(found.metrics) == set(found.baselines["linear"])
+    assert set(found.backtest) == {"rules", "model", "hold"}
+    assert found.backtest["rules"] == {"fee_bps": 10, "slippage_bps": 2, "threshold_bps": 12, "short": False}
+
+
+def test_two_forecasts_are_compared_on_the_same_rows() -> None:
+    rows = rows_of(walk())
+    found = compare_forecasts(rows, rows.last * 1.001, rows.actual)
+    json.dumps(found, allow_nan=False)
+    assert found["rows"] == len(rows.ends)
+    assert found["champion"]["skill"] == 1.0 > found["candidate"]["skill"]
+    assert found["champion_trading"]["return"] > found["candidate_trading"]["return"]
 
 
 def test_the_regimes_are_thirds_by_the_volatility_before_the_row() -> None:

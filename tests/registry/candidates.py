@@ -42,7 +42,8 @@ def make_result(
     evaluation: dict[str, Any] = {"spread": spread}
     if champion is not None:
         evaluation["champion"] = champion
-    export = {} if parity_error is None else {"parity_error": parity_error, "parity_bound": 1e-5}
+    parity = {"parity": {"scaled": parity_error, "bound": 1e-5}}
+    export = {"model.onnx": parity, "model_from_bars.onnx": parity if parity_error is not None else {"skipped": "why"}}
     return Result(
         run=run,
         job=keys.job_id(symbol, preset),
@@ -89,6 +90,6 @@ def commit(store: Store, run: str = "r1", symbol: str = "BTCUSDT", preset: str =
     return result
 
 
-def measured(entry: str, **metrics: float) -> dict[str, Any]:
+def measured(entry: str, candidate: dict[str, float] = GOOD, **champion: float) -> dict[str, Any]:
     """What a job writes about the champion it was compared with."""
-    return {"entry": entry, **GOOD, **metrics}
+    return {"entry": entry, "rows": 400, "candidate": candidate, "champion": {**GOOD, **champion}}

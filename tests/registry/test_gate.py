@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -21,6 +23,7 @@ CHAMPION = Champion(
     spec_digest="0" * 64,
     horizon=1,
     as_of=NOW,
+    unseen_from=NOW,
     metrics={},
     baselines={},
     files=(),
@@ -62,7 +65,7 @@ def test_a_model_worse_than_the_last_close_fails_beside_any_champion() -> None:
 
 
 def test_a_champion_without_skill_sets_no_bar_and_can_not_be_followed_by_noise() -> None:
-    champion = measured("models/e0", rmse=2.0, skill=-0.01, skill_low=-0.02)
+    champion = measured("models/e0", NOISE, rmse=2.0, skill=-0.01, skill_low=-0.02)
     assert failed(judge_candidate(make_result(metrics=NOISE, champion=champion), CHAMPION)) == ["skill-shown"]
     assert failed(judge_candidate(make_result(metrics=NOISE, champion=champion), CHAMPION, accept_first=True)) == [
         "skill-shown"
@@ -70,8 +73,10 @@ def test_a_champion_without_skill_sets_no_bar_and_can_not_be_followed_by_noise()
     assert passes(judge_candidate(make_result(champion=champion), CHAMPION))
 
 
-@pytest.mark.parametrize("champion", [None, measured("models/another")])
-def test_a_champion_that_the_job_did_not_measure_fails_the_candidate(champion: dict[str, float] | None) -> None:
+@pytest.mark.parametrize(
+    "champion", [None, measured("models/another"), measured("models/e0") | {"problem": "it has no model from bars"}]
+)
+def test_a_champion_that_the_job_did_not_measure_fails_the_candidate(champion: dict[str, Any] | None) -> None:
     assert "champion-measured" in failed(judge_candidate(make_result(champion=champion), CHAMPION))
 
 

@@ -52,7 +52,7 @@ def test_history_tells_what_served_what_was_declined_and_what_came_back(store: S
     promote(store, commit(store, "r1"), 0)
     follow(store, "r2", 1)
     entry = require_champion(store, SEAT).entry
-    declined = promote(store, commit(store, "r3", metrics=NOISE, champion=measured(entry)), 2)
+    declined = promote(store, commit(store, "r3", metrics=NOISE, champion=measured(entry, NOISE)), 2)
     roll_back(store, SEAT, by="me@here", why="looks odd", now=NOW + timedelta(minutes=3))
     assert declined.action == "decline"
     assert require_champion(store, SEAT).run == "r1"

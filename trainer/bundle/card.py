@@ -49,6 +49,7 @@ def _lines(result: Result) -> Iterator[str]:
     yield f"\n**{_verdict(result)}**\n"
     yield from _quality(result)
     yield from _backtest(result)
+    yield from _beside_champion(result)
     yield from _gate(result)
     yield from _data(result)
     yield from _use(result)
@@ -69,8 +70,6 @@ def _quality(result: Result) -> Iterator[str]:
     yield f"## Quality on {result.split.test:,} test rows it never saw"
     yield ""
     columns: dict[str, Mapping[str, float]] = {"model": result.metrics, **result.baselines}
-    if champion := result.evaluation.get("champion"):
-        columns["champion"] = champion
     yield from _table(("", *columns), _METRICS, list(columns.values()))
     low, high = (result.metrics.get(f"directional_accuracy_{end}") for end in ("low", "high"))
     yield ""
@@ -98,7 +97,7 @@ def _quality(result: Result) -> Iterator[str]:
 def _backtest(result: Result) -> Iterator[str]:
     columns = {
         label: result.backtest[name]
-        for name, label in (("model", "model"), ("hold", "buy and hold"), ("champion", "champion"))
+        for name, label in (("model", "model"), ("hold", "buy and hold"))
         if name in result.backtest
     }
     if not columns:
@@ -115,6 +114,24 @@ def _backtest(result: Result) -> Iterator[str]:
     yield from _table(("", *columns), _TRADING, list(columns.values()))
     yield ""
     yield f"![Equity]({PLOTS}equity.png)"
+    yield ""
+
+
+def _beside_champion(result: Result) -> Iterator[str]:
+    beside = result.evaluation.get("champion")
+    if not beside:
+        return
+    yield f"## Beside the champion, run `{beside['run']}`"
+    yield ""
+    if problem := beside.get("problem"):
+        yield f"Not compared: {problem}."
+    else:
+        yield f"On the {beside['rows']:,} test rows that both can forecast and neither had seen:"
+        yield ""
+        names = ("candidate", "champion")
+        yield from _table(("", *names), _METRICS, [beside[name] for name in names])
+        yield ""
+        yield from _table(("", *names), _TRADING, [beside[f"{name}_trading"] for name in names])
     yield ""
 
 

@@ -15,8 +15,9 @@ class Champion(Document):
     """The model that serves one symbol, timeframe and preset: what ``current.json`` holds.
 
     ``entry`` is the history key of the decision that made it so, which also makes each pointer's content unique.
-    ``fallback`` is the history key of what a rollback returns to. Metrics are the result's, so that a list needs
-    nothing else. ``files`` carry size and sha256: a reader can verify all it fetches.
+    ``fallback`` is the history key of what a rollback returns to. Bars from ``unseen_from`` on had no part in its
+    training. Metrics are the result's, so that a list needs nothing else. ``files`` carry size and sha256: a reader
+    can verify all it fetches.
     """
 
     kind: ClassVar[str] = "champion"
@@ -30,6 +31,7 @@ class Champion(Document):
     spec_digest: str
     horizon: int
     as_of: datetime
+    unseen_from: datetime
     synthetic: bool = False
     metrics: dict[str, float]
     baselines: dict[str, dict[str, float]]

@@ -59,12 +59,14 @@ class FeatureSummary(Part):
 
 
 class SplitSummary(Part):
-    """How many windows each part has; ``purged`` windows lie between two parts."""
+    """How many windows each part has; ``purged`` windows lie between two parts. The test rows begin at ``test_from``:
+    what was learnt is from bars before it."""
 
     train: int
     validation: int
     test: int
     purged: int
+    test_from: datetime | None = None
 
 
 class FitSummary(Part):

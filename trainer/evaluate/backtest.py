@@ -37,14 +37,29 @@ class TradingRules:
     short: bool = False
 
     @property
+    def cost_bps(self) -> float:
+        """What each unit traded costs."""
+        return self.fee_bps + self.slippage_bps
+
+    @property
     def cost(self) -> float:
         """The share lost of each unit traded."""
-        return (self.fee_bps + self.slippage_bps) / 10_000
+        return self.cost_bps / 10_000
 
     @property
     def threshold(self) -> float:
         """The simple return that a forecast must exceed."""
-        return self.cost if self.threshold_bps is None else self.threshold_bps / 10_000
+        return (self.cost_bps if self.threshold_bps is None else self.threshold_bps) / 10_000
+
+    def to_dict(self) -> dict[str, float | bool]:
+        """For the result, with the threshold as it was applied."""
+        threshold = self.cost_bps if self.threshold_bps is None else self.threshold_bps
+        return {
+            "fee_bps": self.fee_bps,
+            "slippage_bps": self.slippage_bps,
+            "threshold_bps": threshold,
+            "short": self.short,
+        }
 
 
 DEFAULT_RULES = TradingRules()

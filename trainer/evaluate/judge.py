@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -58,12 +57,8 @@ def judge_forecast(
     train_ends: Rows,
     sequence_length: int,
     rules: TradingRules = DEFAULT_RULES,
-    champion: Floats | None = None,
 ) -> Judgement:
-    """Judge the forecast prices ``predicted`` (float64[len(rows.ends)]), and the champion's on the same rows.
-
-    Raises Diverged where a forecast is not a price.
-    """
+    """Judge the forecast prices ``predicted``, float64[len(rows.ends)]. Raises Diverged where one is not a price."""
     metrics = dict(price_metrics(rows.actual, predicted, rows.last, rows.horizon))
     evaluation: dict[str, Any] = {
         "rows": len(rows.ends),
@@ -72,15 +67,23 @@ def judge_forecast(
     }
     model, held = trade(rows, predicted, rules), hold(rows.close, rows.ends, rows.horizon, rules)
     backtest: dict[str, Any] = {
-        "rules": {**dataclasses.asdict(rules), "threshold_bps": rules.threshold * 10_000},
+        "rules": rules.to_dict(),
         "model": dict(summarise(model, rows.bar_ms)),
         "hold": dict(summarise(held, rows.bar_ms)),
     }
-    if champion is not None:
-        evaluation["champion"] = dict(price_metrics(rows.actual, champion, rows.last, rows.horizon))
-        backtest["champion"] = dict(summarise(trade(rows, champion, rules), rows.bar_ms))
     baselines = baseline_metrics(rows.close, train_ends, rows.ends, rows.horizon, sequence_length)
     return Judgement(metrics, baselines, evaluation, backtest, model, held)
+
+
+def compare_forecasts(
+    rows: JudgedRows, candidate: Floats, champion: Floats, rules: TradingRules = DEFAULT_RULES
+) -> dict[str, Any]:
+    """Metrics and trading of both on the same rows."""
+    found: dict[str, Any] = {"rows": len(rows.ends)}
+    for name, predicted in (("candidate", candidate), ("champion", champion)):
+        found[name] = dict(price_metrics(rows.actual, predicted, rows.last, rows.horizon))
+        found[f"{name}_trading"] = dict(summarise(trade(rows, predicted, rules), rows.bar_ms))
+    return found
 
 
 def trade(rows: JudgedRows, predicted: Floats, rules: TradingRules) -> Backtest:

@@ -107,6 +107,7 @@ def consider(
         spec_digest=result.spec_digest,
         horizon=result.spec.horizon,
         as_of=result.spec.as_of,
+        unseen_from=result.split.test_from or result.spec.as_of,
         synthetic=result.bars.synthetic,
         metrics=result.metrics,
         baselines=result.baselines,

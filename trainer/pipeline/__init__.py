@@ -1,0 +1,1 @@
+"""One training, from a spec to a committed result."""
