@@ -47,7 +47,6 @@ class BarsReport:
     inconsistent: int = 0
     zero_volume: int = 0
     jumps: int = 0
-    filled: int = 0
 
     @property
     def complete(self) -> float:
@@ -73,7 +72,6 @@ class BarsReport:
                 "inconsistent",
                 "zero_volume",
                 "jumps",
-                "filled",
             )
             if getattr(self, name)
         ]

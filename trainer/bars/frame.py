@@ -24,6 +24,7 @@ class Bars:
 
     ``time`` int64 ``[n]``: open time in milliseconds UTC. ``values`` float64 ``[n, 5]`` in the order of COLUMNS.
     ``extra``: further numeric columns by name, float64 ``[n]`` each. ``synthetic``: made up, not from a market.
+    ``origins``: what the rows were read from, each with a fingerprint that ``trainer.storage.origins`` can compare.
     """
 
     symbol: str
@@ -32,6 +33,7 @@ class Bars:
     values: Floats
     extra: dict[str, Floats] = field(default_factory=dict)
     synthetic: bool = False
+    origins: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         rows = len(self.time)
@@ -79,10 +81,6 @@ class Bars:
             extra={name: column[chosen] for name, column in self.extra.items()},
         )
 
-    def keep_extra(self, names: tuple[str, ...]) -> Bars:
-        """The same rows with only the extra columns named; all of them must be there."""
-        return replace(self, extra={name: self.extra[name] for name in names})
-
 
 def empty_bars(symbol: str, timeframe: str, *, synthetic: bool = False) -> Bars:
     """No rows."""
@@ -98,6 +96,7 @@ def join_bars(parts: list[Bars]) -> Bars:
         time=np.concatenate([part.time for part in filled]),
         values=np.concatenate([part.values for part in filled]),
         extra={name: np.concatenate([part.extra[name] for part in filled]) for name in names},
+        origins={name: fingerprint for part in parts for name, fingerprint in part.origins.items()},
     )
 
 

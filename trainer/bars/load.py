@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from trainer.bars.check import check_bars, fill_gaps, validate_bars
+from trainer.bars.check import BarsReport, check_bars, fill_gaps, validate_bars
 from trainer.bars.frame import Bars, segment_starts
+from trainer.bars.months import SETTLED_MS
 from trainer.bars.source import Source, open_source
 from trainer.contract import timeframe as tf
 from trainer.contract.features import split_features
 from trainer.contract.manifest import BarsSummary
 from trainer.contract.spec import Spec
-from trainer.errors import DataError
+from trainer.errors import DataError, DataNotReady
 from trainer.storage import Store
 
 log = logging.getLogger(__name__)
@@ -22,7 +24,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LoadedBars:
-    """Checked bars with the warm-up before the window; ``first_row``: the first bar at or after ``spec.start``."""
+    """Checked bars with the warm-up before the window; ``first_row``: the first bar at or after ``spec.start``.
+
+    ``bars.origins`` says what was read, for ``ResultPointer.sources``.
+    """
 
     bars: Bars
     summary: BarsSummary
@@ -37,24 +42,25 @@ def load_bars(spec: Spec, store: Store, warmup: int, min_rows: int, source: Sour
     source = source or open_source(spec.source, store)
     start, as_of = tf.epoch_ms(spec.start), tf.epoch_ms(spec.as_of)
     reach = start - warmup * tf.to_ms(spec.timeframe)
+    now = int(time.time() * 1000)
+    if as_of > now and not source.synthetic:
+        raise DataNotReady(f"{spec.symbol}: --as-of {spec.as_of:%Y-%m-%dT%H:%MZ} has not come yet")
     raw = source.fetch(spec.symbol, spec.timeframe, spec.market, reach, as_of)
-    raw = _keep_named(raw, split_features(spec.features)[1])
-
-    bars = check_bars(raw, reach, as_of)[0]
-    report = check_bars(raw, start, as_of)[1]
-    if spec.on_gap == "fill":
-        bars, _ = fill_gaps(bars)
-        first_row = int(np.searchsorted(bars.time, start))
-        added = len(bars) - first_row - report.kept
-        report = replace(report, kept=report.kept + added, filled=added, missing=report.missing - added)
-    first_row = int(np.searchsorted(bars.time, start))
+    bars, _ = check_bars(keep_named(raw, split_features(spec.features)[1]), reach, as_of)
+    _, report = check_bars(raw, start, as_of)
+    if source.live and now - as_of < SETTLED_MS:
+        _validate_last(report)
     if spec.on_gap == "fail" and report.missing:
         raise DataError(
             f"{spec.symbol} {spec.timeframe}: {report.missing} bars are missing and --on-gap is fail; "
             f"take --on-gap segment, or look with: atb data check {spec.symbol}"
         )
     validate_bars(report, min_rows)
-    log.info("%s", report.summary())
+    if spec.on_gap == "fill":
+        bars, _ = fill_gaps(bars)
+    first_row = int(np.searchsorted(bars.time, start))
+    filled = len(bars) - first_row - report.kept
+    log.info("%s%s", report.summary(), f"; {filled} filled" if filled else "")
     summary = BarsSummary(
         digest=bars.digest,
         rows=len(bars) - first_row,
@@ -62,12 +68,13 @@ def load_bars(spec: Spec, store: Store, warmup: int, min_rows: int, source: Sour
         last=tf.from_epoch_ms(int(bars.time[-1])),
         segments=len(segment_starts(bars)),
         synthetic=bars.synthetic,
-        report=report.to_dict(),
+        report={**report.to_dict(), "filled": filled},
     )
     return LoadedBars(bars, summary, first_row)
 
 
-def _keep_named(raw: Bars, names: tuple[str, ...]) -> Bars:
+def keep_named(raw: Bars, names: tuple[str, ...]) -> Bars:
+    """The bars with only the extra columns named. Raises DataError where one is absent or not finite."""
     for name in names:
         if name not in raw.extra:
             there = ", ".join(sorted(raw.extra)) or "none"
@@ -75,4 +82,14 @@ def _keep_named(raw: Bars, names: tuple[str, ...]) -> Bars:
         empty = int(np.count_nonzero(~np.isfinite(raw.extra[name])))
         if empty:
             raise DataError(f"{raw.symbol}: column {name} is empty or infinite in {empty} rows; fill it in the file")
-    return raw.keep_extra(names)
+    return replace(raw, extra={name: raw.extra[name] for name in names})
+
+
+def _validate_last(report: BarsReport) -> None:
+    """Training without the last bars today and with them tomorrow would not be the same training."""
+    end = (report.last_ms or 0) + tf.to_ms(report.timeframe)
+    if end < report.as_of_ms:
+        raise DataNotReady(
+            f"{report.symbol} {report.timeframe}: bars are there until {tf.from_epoch_ms(end):%Y-%m-%dT%H:%MZ}, "
+            f"not yet until {tf.from_epoch_ms(report.as_of_ms):%Y-%m-%dT%H:%MZ}; try again later"
+        )

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from trainer.bars.frame import Bars, Floats, empty_bars
 from trainer.contract import timeframe as tf
+from trainer.storage.origins import SAMPLE
 
 LISTED_MS = 1_420_070_400_000
 """2015-01-01: no bar opens before it."""
@@ -29,6 +30,7 @@ class SampleSource:
 
     name = "sample"
     synthetic = True
+    live = False
 
     def __init__(self, seed: int = 0) -> None:
         self._seed = seed
@@ -74,8 +76,8 @@ class SampleSource:
             timeframe,
             ((bars + origin) * step + offset)[chosen],
             np.column_stack([prices, volume])[chosen],
-            {},
             synthetic=True,
+            origins={SAMPLE: SAMPLE},
         )
 
 

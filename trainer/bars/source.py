@@ -20,6 +20,10 @@ class Source(Protocol):
     def synthetic(self) -> bool:
         """Whether the bars are made up."""
 
+    @property
+    def live(self) -> bool:
+        """Whether bars that are not there yet will come by themselves."""
+
     def fetch(self, symbol: str, timeframe: str, market: str, start_ms: int, end_ms: int) -> Bars:
         """Rows with ``start_ms <= open time < end_ms``, as they are at the source.
 
@@ -38,4 +42,14 @@ def open_source(text: str, store: Store) -> Source:
         from trainer.bars.files import FilesSource
 
         return FilesSource(rest, store)
+    if kind == "binance" and not rest:
+        from trainer.bars.binance import BinanceMonths
+        from trainer.bars.cached import CachedSource
+
+        return CachedSource(BinanceMonths(), store)
+    if kind == "ccxt" and rest:
+        from trainer.bars.cached import CachedSource
+        from trainer.bars.exchanges import open_exchange
+
+        return CachedSource(open_exchange(rest), store)
     raise SpecError(f"source {text!r} is unknown; write binance, ccxt:EXCHANGE, files:PATH or sample")

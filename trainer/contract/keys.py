@@ -20,6 +20,16 @@ def bars_month(source: str, market: str, symbol: str, timeframe: str, month: str
     return f"{bars_prefix(source, market, symbol, timeframe)}{month}.parquet"
 
 
+def bars_index(source: str, market: str, symbol: str, timeframe: str) -> str:
+    """What the cached months of one symbol are, for readers without Parquet."""
+    return f"{bars_prefix(source, market, symbol, timeframe)}index.json"
+
+
+def bars_claim(source: str, market: str, symbol: str, timeframe: str) -> str:
+    """Held by the one who is fetching months of this symbol."""
+    return f"{bars_prefix(source, market, symbol, timeframe)}claim"
+
+
 def features(feature_hash: str, symbol: str, timeframe: str, bars_digest: str) -> str:
     """Features computed from exactly these bars by exactly this code."""
     return f"features/{feature_hash}/{safe_segment(symbol)}/{timeframe}/{bars_digest}.parquet"

@@ -1,0 +1,130 @@
+"""Asking an exchange over HTTP: patient with what passes, obedient to the wait it names, clear about what does not."""
+
+from __future__ import annotations
+
+import email.utils
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import requests
+import requests.adapters
+import tenacity
+
+from trainer.errors import DataError, NetworkError, SpecError
+
+ATTEMPTS = 5
+LONGEST_WAIT_SECONDS = 600.0
+"""A host that asks for more is given up; the job's next attempt comes later."""
+_TIMEOUT = (10.0, 30.0)
+_FIRST_BACKOFF, _LONGEST_BACKOFF = 1.0, 30.0
+_BANNED_SECONDS = 120.0
+"""How long to keep away after a 418 that names no time."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back whole: status 200, 400 or 404, and the body."""
+
+    status: int
+    body: bytes
+
+
+class Http:
+    """One exchange's connections; safe to share between threads. Proxies come from the usual variables.
+
+    429 and 418 hold back every request to that host for as long as ``Retry-After`` says.
+    """
+
+    def __init__(
+        self,
+        *,
+        timeout: tuple[float, float] = _TIMEOUT,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._timeout = timeout
+        self._sleep = sleep
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._free_at: dict[str, float] = {}
+        self._session = requests.Session()
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=32))
+
+    def get(self, url: str, params: Mapping[str, str | int] | None = None) -> Answer:
+        """The answer, after as many as ATTEMPTS tries. Raises NetworkError, DataError for 451, SpecError."""
+        retrying = tenacity.Retrying(
+            stop=tenacity.stop_after_attempt(ATTEMPTS),
+            wait=tenacity.wait_exponential_jitter(initial=_FIRST_BACKOFF, max=_LONGEST_BACKOFF),
+            retry=tenacity.retry_if_exception_type(_Passing),
+            sleep=self._sleep,
+            reraise=True,
+        )
+        return retrying(self._get_once, url, params)
+
+    def _get_once(self, url: str, params: Mapping[str, str | int] | None) -> Answer:
+        host = urlsplit(url).netloc
+        self._wait_until_free(host)
+        try:
+            answer = self._session.get(url, params=params, timeout=self._timeout)
+        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, requests.exceptions.MissingSchema):
+            raise SpecError(f"{url} is not an address; look at the ATB_BINANCE_… variables") from None
+        except requests.RequestException as error:
+            raise _Passing(f"{host} did not answer {urlsplit(url).path}: {_cause(error)}") from None
+        if answer.status_code in (200, 400, 404):
+            return Answer(answer.status_code, answer.content)
+        if answer.status_code == 451:
+            raise DataError(
+                f"{host} refuses to serve this country (451): set ATB_BINANCE_REST_URL to a mirror, choose an --as-of "
+                "two days ago so that the archive has it all, or take --source files:PATH or ccxt:EXCHANGE"
+            )
+        if answer.status_code in (418, 429):
+            self._hold_back(host, answer.status_code, answer.headers.get("Retry-After"))
+        if answer.status_code in (403, 408, 418, 429) or answer.status_code >= 500:
+            raise _Passing(f"{host} answered {answer.status_code} to {urlsplit(url).path}")
+        raise NetworkError(f"{host} answered {answer.status_code} to {urlsplit(url).path}")
+
+    def _wait_until_free(self, host: str) -> None:
+        with self._lock:
+            wait = self._free_at.get(host, 0.0) - self._clock()
+        if wait > 0:
+            self._sleep(wait)
+
+    def _hold_back(self, host: str, status: int, header: str | None) -> None:
+        wait = _retry_after(header)
+        if wait is None:
+            wait = _BANNED_SECONDS if status == 418 else 0.0
+        if wait > LONGEST_WAIT_SECONDS:
+            raise NetworkError(
+                f"{host} has shut this address out ({status}) for {wait:,.0f} s; asking again prolongs it: "
+                "try later, run fewer jobs at once, or set ATB_BINANCE_REST_URL to a mirror"
+            )
+        with self._lock:
+            self._free_at[host] = max(self._free_at.get(host, 0.0), self._clock() + wait)
+
+
+class _Passing(NetworkError):
+    """May be gone at the next try."""
+
+
+def _retry_after(header: str | None) -> float | None:
+    """Seconds, from a number or a date (RFC 9110, 10.2.3)."""
+    if header is None:
+        return None
+    if header.strip().isdigit():
+        return float(header)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(header).timestamp() - time.time())
+    except ValueError:
+        return None
+
+
+def _cause(error: requests.RequestException) -> str:
+    if isinstance(error, requests.Timeout):
+        return "it took too long"
+    if isinstance(error, requests.exceptions.ProxyError):
+        return "the proxy did not let us through"
+    return type(error).__name__

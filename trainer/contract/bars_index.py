@@ -1,0 +1,25 @@
+"""What the bar cache says about itself without being read: one small document beside the months of a symbol."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from trainer.contract.documents import Document
+from trainer.contract.manifest import Part
+
+
+class IndexedMonth(Part):
+    """One cached month. ``digest`` is over its rows; ``checked_ms``: when the source was last asked about it."""
+
+    digest: str
+    rows: int
+    covers_until_ms: int
+    checked_ms: int
+
+
+class BarsIndex(Document):
+    """The months of one symbol by ``YYYY-MM``. A hint: a month that is not in it is only looked at again."""
+
+    kind: ClassVar[str] = "bars-index"
+
+    months: dict[str, IndexedMonth] = {}
