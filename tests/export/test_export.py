@@ -15,11 +15,13 @@ import pytest
 
 from tests.export.trained import Fitted, make_bars, make_fitted
 from trainer.bars.frame import join_bars
+from trainer.bars.source import open_source
 from trainer.contract import bundle
 from trainer.contract.presets import MODEL_TYPES, ModelType
 from trainer.errors import ExportError
 from trainer.export import export_model
 from trainer.forecast import open_session, run_from_bars
+from trainer.storage import MemoryStore
 
 BOTH_SETS = ("classic", "relative")
 
@@ -113,6 +115,24 @@ def test_both_files_give_the_numbers_in_a_process_without_tensorflow(
         [sys.executable, "-c", _WITHOUT_TENSORFLOW], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.stdout == "same numbers\n", done.stderr
+
+
+def test_the_house_of_exports_loads_no_tensorflow() -> None:
+    code = "import sys, trainer.export; print([name for name in ('tensorflow', 'keras') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("features", BOTH_SETS)
+def test_real_bars_are_exported(features: str, shared_bars: Path, tmp_path: Path) -> None:
+    source = open_source(f"files:{shared_bars / 'perp'}", MemoryStore())
+    raw = source.fetch("BTCUSDT", "1h", "um", 0, 4_000_000_000_000)
+    real = raw.rows(len(raw) - 1500, len(raw))
+    summary = export(make_fitted("balanced", features, real, sequence_length=90), tmp_path)
+    for file in (bundle.MODEL, bundle.MODEL_FROM_BARS):
+        assert summary[file]["parity"]["enough_windows"]
+        assert summary[file]["parity"]["scaled"] < 1e-5
+    assert summary[bundle.MODEL_FROM_BARS]["parity"]["whole_history"] < 1e-5
 
 
 def test_a_net_that_is_not_the_exported_one_is_refused_and_leaves_no_file(tmp_path: Path) -> None:

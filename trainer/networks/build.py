@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 
 from trainer.contract.presets import ModelType
-from trainer.networks.layers import Seeds, connect, convolve, recur
+from trainer.networks.layers import connect, convolve, recur, seeds_from
 from trainer.networks.plan import HEAD, PLANS
 
 
@@ -17,7 +17,7 @@ def build_network(
     Initial weights and dropout follow from ``seed`` alone. Under mixed precision the layers compute in float16 and
     the weights, the input and the head are float32: a float16 head overflows at 65,504.
     """
-    plan, seeds = PLANS[model_type], Seeds(seed)
+    plan, seeds = PLANS[model_type], seeds_from(seed)
     dtype = "mixed_float16" if mixed_precision else "float32"
     features = keras.Input((sequence_length, feature_count), dtype="float32", name="features")
     x = features
@@ -29,6 +29,6 @@ def build_network(
     for name, dense in plan.named_denses:
         x = connect(x, dense, name, seeds, dtype)
     scaled = keras.layers.Dense(
-        1, kernel_initializer=keras.initializers.GlorotUniform(seeds.next()), dtype="float32", name=HEAD
+        1, kernel_initializer=keras.initializers.GlorotUniform(next(seeds)), dtype="float32", name=HEAD
     )(x)
     return keras.Model(features, scaled, name=model_type)

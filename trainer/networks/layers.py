@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -10,24 +11,20 @@ import keras
 from trainer.networks.plan import EPSILON, Conv, Dense, Recurrent, norm_name
 
 
-class Seeds:
-    """A stream of seeds: one for each random thing of a net, all decided by one number."""
-
-    def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed)
-
-    def next(self) -> int:
-        """The next seed, in ``[0, 2**31)``."""
-        return self._random.getrandbits(31)
+def seeds_from(seed: int) -> Iterator[int]:
+    """A seed in ``[0, 2**31)`` for each random thing of a net, all decided by one number."""
+    source = random.Random(seed)
+    while True:
+        yield source.getrandbits(31)
 
 
-def convolve(x: Any, conv: Conv, name: str, seeds: Seeds, dtype: str) -> Any:
+def convolve(x: Any, conv: Conv, name: str, seeds: Iterator[int], dtype: str) -> Any:
     """Convolution over time, then batch normalisation, ReLU and pooling: ``[batch, steps, channels]``."""
     x = keras.layers.Conv1D(
         conv.filters,
         3,
         padding=conv.padding,
-        kernel_initializer=keras.initializers.GlorotUniform(seeds.next()),
+        kernel_initializer=keras.initializers.GlorotUniform(next(seeds)),
         dtype=dtype,
         name=name,
     )(x)
@@ -39,7 +36,7 @@ def convolve(x: Any, conv: Conv, name: str, seeds: Seeds, dtype: str) -> Any:
     return x
 
 
-def recur(x: Any, recurrent: Recurrent, sequences: bool, name: str, seeds: Seeds, dtype: str) -> Any:
+def recur(x: Any, recurrent: Recurrent, sequences: bool, name: str, seeds: Iterator[int], dtype: str) -> Any:
     """A GRU or LSTM, one or two ways, then layer normalisation and dropout.
 
     ``[batch, steps, units]`` with ``sequences``, else the last state ``[batch, units]``; units double both ways.
@@ -51,8 +48,8 @@ def recur(x: Any, recurrent: Recurrent, sequences: bool, name: str, seeds: Seeds
             recurrent.units,
             return_sequences=sequences,
             go_backwards=backwards,
-            kernel_initializer=keras.initializers.GlorotUniform(seeds.next()),
-            recurrent_initializer=keras.initializers.Orthogonal(seed=seeds.next()),
+            kernel_initializer=keras.initializers.GlorotUniform(next(seeds)),
+            recurrent_initializer=keras.initializers.Orthogonal(seed=next(seeds)),
             dtype=dtype,
             name=label,
         )
@@ -67,16 +64,16 @@ def recur(x: Any, recurrent: Recurrent, sequences: bool, name: str, seeds: Seeds
     x = layer(x)
     if recurrent.normalise:
         x = keras.layers.LayerNormalization(epsilon=EPSILON, dtype=dtype, name=norm_name(name))(x)
-    return keras.layers.Dropout(recurrent.dropout, seed=seeds.next(), dtype=dtype, name=f"{name}_dropout")(x)
+    return keras.layers.Dropout(recurrent.dropout, seed=next(seeds), dtype=dtype, name=f"{name}_dropout")(x)
 
 
-def connect(x: Any, dense: Dense, name: str, seeds: Seeds, dtype: str) -> Any:
+def connect(x: Any, dense: Dense, name: str, seeds: Iterator[int], dtype: str) -> Any:
     """A dense ReLU layer and dropout: ``[batch, units]``."""
     x = keras.layers.Dense(
         dense.units,
         activation="relu",
-        kernel_initializer=keras.initializers.GlorotUniform(seeds.next()),
+        kernel_initializer=keras.initializers.GlorotUniform(next(seeds)),
         dtype=dtype,
         name=name,
     )(x)
-    return keras.layers.Dropout(dense.dropout, seed=seeds.next(), dtype=dtype, name=f"{name}_dropout")(x)
+    return keras.layers.Dropout(dense.dropout, seed=next(seeds), dtype=dtype, name=f"{name}_dropout")(x)
