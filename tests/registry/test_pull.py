@@ -78,7 +78,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_a_bundle_without_the_file_says_so() -> None:
     store = MemoryStore()
     champion = serve(store)
-    found: FileEntry = bundle_file(champion, "model.onnx")
+    found: FileEntry = bundle_file(champion.files, "model.onnx", "r1")
     assert found.size == len(store.get(found.key))
     with pytest.raises(SpecError, match=r"has no model_from_bars\.onnx"):
-        bundle_file(champion, "model_from_bars.onnx")
+        bundle_file(champion.files, "model_from_bars.onnx", "r1")

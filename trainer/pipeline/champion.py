@@ -1,78 +1,94 @@
-"""The champion on the candidate's own test rows: asked through its ONNX model, so that it answers as it serves."""
+"""The champion beside a candidate, on the test rows of the candidate that are new to both."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
 
-from trainer.bars.frame import Bars, Floats, Times, segment_starts
-from trainer.contract import bundle
+from trainer.bars.frame import Bars, Floats, segment_starts
+from trainer.bars.load import load_bars
 from trainer.contract import timeframe as tf
 from trainer.contract.champion import Champion
-from trainer.errors import AtbError
-from trainer.evaluate.backtest import DEFAULT_RULES, TradingRules
+from trainer.contract.manifest import Result
+from trainer.contract.spec import Spec
+from trainer.errors import AtbError, SpecError
+from trainer.evaluate.backtest import Rows, TradingRules
 from trainer.evaluate.judge import JudgedRows, compare_forecasts
 from trainer.evaluate.metrics import PROOF_ROWS
-from trainer.forecast import open_session, run_from_bars
-from trainer.registry.pull import bundle_file, read_file
+from trainer.features.sets import feature_set
+from trainer.pipeline.served import Served, answerable, ask, open_champion, open_result
 from trainer.storage import Store
 
-_BATCH = 256
 
-
-class _NotComparable(Exception):
-    """Why there is no comparison, in words."""
+def trading_rules(spec: Spec) -> TradingRules:
+    """The costs and thresholds that a spec asks for."""
+    return TradingRules(spec.fee_bps, spec.slippage_bps, spec.threshold_bps, spec.short)
 
 
 def measure_champion(
-    store: Store,
-    champion: Champion,
-    bars: Bars,
-    rows: JudgedRows,
-    predicted: Floats,
-    rules: TradingRules = DEFAULT_RULES,
+    store: Store, champion: Champion, bars: Bars, rows: JudgedRows, predicted: Floats, rules: TradingRules
 ) -> dict[str, Any]:
     """What goes into ``Result.evaluation["champion"]``: both models' metrics and trading on the rows both can answer.
 
-    ``bars``: all rows that ``rows`` counts in; ``predicted``: the candidate's prices, float64[len(rows.ends)]. Rows
-    before the champion's ``unseen_from`` are left out: it was trained on them. Where no fair comparison is possible
-    the answer holds a ``problem`` in words, which fails the gate; a broken champion must not fail a training.
+    ``bars``: all rows that ``rows`` counts in; ``predicted``: the candidate's prices, float64[len(rows.ends)]. Where
+    there is no fair comparison the answer holds a ``problem`` in words, which fails the gate: a champion that can't
+    be asked must not fail a training.
     """
-    who = {"entry": champion.entry, "run": champion.run, "job": champion.job}
+    who = _identity(champion)
     try:
-        if champion.horizon != rows.horizon:
-            raise _NotComparable(f"it forecasts {champion.horizon} bars ahead and the candidate {rows.horizon}")
-        schema = json.loads(read_file(store, bundle_file(champion, bundle.FEATURE_SCHEMA)))
-        model = read_file(store, bundle_file(champion, bundle.MODEL_FROM_BARS))
-        extras = list(schema["extra_columns"])
-        if missing := [name for name in extras if name not in bars.extra]:
-            raise _NotComparable(f"it reads the column {missing[0]}, which these bars don't have")
-        needed = next(file["rows"] for file in schema["files"] if file["file"] == bundle.MODEL_FROM_BARS)
-        shared = _shared(champion, bars, rows.ends, needed)
-        if np.count_nonzero(shared) < PROOF_ROWS * rows.horizon:
-            raise _NotComparable(
-                f"only {np.count_nonzero(shared)} test rows are new to it and have {needed} bars before"
-            )
-        both = JudgedRows(rows.close, rows.ends[shared], rows.horizon, rows.bar_ms)
-        answers = both.last * np.exp(_ask(model, bars, both.ends, needed, extras))
-        return who | compare_forecasts(both, predicted[shared], answers, rules)
-    except (_NotComparable, AtbError) as problem:
+        served = open_champion(store, champion)
+        shared = _shared(served, bars, rows)
+    except AtbError as problem:
+        return who | {"problem": str(problem)}
+    both = JudgedRows(rows.close, rows.ends[shared], rows.horizon, rows.bar_ms)
+    return who | compare_forecasts(both, predicted[shared], ask(served, bars, both.ends), rules)
+
+
+def compare_again(store: Store, result: Result, champion: Champion) -> dict[str, Any]:
+    """The same for a committed candidate whose job met another champion or none: its bars are read once more."""
+    who = _identity(champion)
+    try:
+        return who | compare_models(store, result, open_result(store, result), open_champion(store, champion))
+    except AtbError as problem:
         return who | {"problem": str(problem)}
 
 
-def _shared(champion: Champion, bars: Bars, ends: Times, needed: int) -> Any:
-    """Which ends have ``needed`` gap-free bars up to them and a target that the champion was not trained on."""
+def compare_models(store: Store, result: Result, one: Served, other: Served) -> dict[str, Any]:
+    """Two models on the bars of ``result``, from where both are new to them: ``one`` as candidate, ``other`` as
+    champion. Raises SpecError where no fair comparison is possible, DataError where the bars are not the same."""
+    spec = result.spec
+    loaded = load_bars(spec, store, feature_set(spec.features).memory, 1)
+    if loaded.bars.digest != result.bars.digest:
+        raise SpecError(f"the bars of {spec.symbol} are not those of run {result.run} any more; train it again")
+    bars = loaded.bars
+    ends = _ends_from(bars, tf.epoch_ms(max(one.unseen_from, other.unseen_from)), spec.horizon)
+    rows = JudgedRows(bars.close, ends, spec.horizon, bars.step_ms)
+    rows = JudgedRows(bars.close, ends[_shared(one, bars, rows)], spec.horizon, bars.step_ms)
+    rows = JudgedRows(bars.close, rows.ends[_shared(other, bars, rows)], spec.horizon, bars.step_ms)
+    return compare_forecasts(rows, ask(one, bars, rows.ends), ask(other, bars, rows.ends), trading_rules(spec))
+
+
+def _shared(served: Served, bars: Bars, rows: JudgedRows) -> Any:
+    if served.horizon != rows.horizon:
+        raise SpecError(f"{served.run} forecasts {served.horizon} bars ahead and not {rows.horizon}")
+    if missing := [name for name in served.extras if name not in bars.extra]:
+        raise SpecError(f"{served.run} reads the column {missing[0]}, which these bars don't have")
+    shared = answerable(served, bars, rows.ends)
+    count = int(np.count_nonzero(shared))
+    if count < PROOF_ROWS * rows.horizon:
+        raise SpecError(f"only {count} test rows are new to {served.run} and have {served.rows} bars before them")
+    return shared
+
+
+def _ends_from(bars: Bars, first_ms: int, horizon: int) -> Rows:
+    """Rows from an instant on whose target lies in the same segment."""
+    ends = np.arange(int(np.searchsorted(bars.time, first_ms)), len(bars) - horizon, dtype=np.int64)
     starts = segment_starts(bars)
-    begins = starts[np.searchsorted(starts, ends, side="right") - 1]
-    return (ends - begins + 1 >= needed) & (bars.time[ends] >= tf.epoch_ms(champion.unseen_from))
+    same = np.searchsorted(starts, ends, side="right") == np.searchsorted(starts, ends + horizon, side="right")
+    chosen: Rows = ends[same]
+    return chosen
 
 
-def _ask(model: bytes, bars: Bars, ends: Times, needed: int, extras: list[str]) -> Floats:
-    session = open_session(model)
-    found = []
-    for start in range(0, len(ends), _BATCH):
-        stretches = [bars.rows(end + 1 - needed, end + 1) for end in ends[start : start + _BATCH]]
-        found.append(run_from_bars(session, stretches, extras)[bundle.RETURN][:, 0].astype(np.float64))
-    return np.concatenate(found)
+def _identity(champion: Champion) -> dict[str, Any]:
+    return {"entry": champion.entry, "run": champion.run, "job": champion.job}

@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path, PurePosixPath
 
+from trainer.contract.bundle import CARD
 from trainer.contract.champion import Champion
 from trainer.contract.manifest import FileEntry
 from trainer.errors import SpecError
@@ -48,12 +49,12 @@ def read_file(store: Store, file: FileEntry) -> bytes:
     return data
 
 
-def bundle_file(champion: Champion, path: str) -> FileEntry:
-    """The entry of one file of the bundle. Raises SpecError where the bundle has none of that name."""
-    for file in champion.files:
+def bundle_file(files: tuple[FileEntry, ...], path: str, run: str) -> FileEntry:
+    """The entry of one file of a bundle. Raises SpecError, naming the run, where it has none of that name."""
+    for file in files:
         if file.path == path:
             return file
-    raise SpecError(f"the champion of {champion.symbol} ({champion.run}) has no {path}; train it again with ONNX")
+    raise SpecError(f"the model of run {run} has no {path}; its {CARD} says why")
 
 
 def _safe(file: FileEntry) -> PurePosixPath:

@@ -1,0 +1,73 @@
+"""A model as it serves: asked from raw bars through its ONNX file, whoever trained it and on whatever features."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from trainer.bars.frame import Bars, Floats, Times, segment_starts
+from trainer.contract import bundle
+from trainer.contract import timeframe as tf
+from trainer.contract.champion import Champion
+from trainer.contract.manifest import FileEntry, Result
+from trainer.forecast import open_session, run_from_bars
+from trainer.registry.pull import bundle_file, read_file
+from trainer.storage import Store
+
+_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Served:
+    """A model that can be asked. ``rows``: how many gap-free bars it takes; ``unseen_from``: bars from there on had
+    no part in its training."""
+
+    run: str
+    horizon: int
+    unseen_from: datetime
+    rows: int
+    extras: tuple[str, ...]
+    session: onnxruntime.InferenceSession
+
+
+def open_champion(store: Store, champion: Champion) -> Served:
+    """The champion, its files verified. Raises SpecError or StoreError where it can't be asked."""
+    return _open(store, champion.run, champion.files, champion.horizon, champion.unseen_from)
+
+
+def open_result(store: Store, result: Result) -> Served:
+    """A committed model, its files verified. Raises SpecError or StoreError where it can't be asked."""
+    return _open(store, result.run, result.files, result.spec.horizon, result.split.test_from or result.spec.as_of)
+
+
+def answerable(served: Served, bars: Bars, ends: Times) -> npt.NDArray[np.bool_]:
+    """Which window ends are new to the model and have the bars it takes before them."""
+    starts = segment_starts(bars)
+    begins = starts[np.searchsorted(starts, ends, side="right") - 1]
+    whole = ends - begins + 1 >= served.rows
+    chosen: npt.NDArray[np.bool_] = whole & (bars.time[ends] >= tf.epoch_ms(served.unseen_from))
+    return chosen
+
+
+def ask(served: Served, bars: Bars, ends: Times) -> Floats:
+    """The forecast price at each end, float64[len(ends)]."""
+    found = []
+    for start in range(0, len(ends), _BATCH):
+        stretches = [bars.rows(end + 1 - served.rows, end + 1) for end in ends[start : start + _BATCH]]
+        answers: dict[str, npt.NDArray[Any]] = run_from_bars(served.session, stretches, list(served.extras))
+        found.append(answers[bundle.RETURN][:, 0].astype(np.float64))
+    prices: Floats = bars.close[ends] * np.exp(np.concatenate(found))
+    return prices
+
+
+def _open(store: Store, run: str, files: tuple[FileEntry, ...], horizon: int, unseen_from: datetime) -> Served:
+    model = read_file(store, bundle_file(files, bundle.MODEL_FROM_BARS, run))
+    schema = json.loads(read_file(store, bundle_file(files, bundle.FEATURE_SCHEMA, run)))
+    rows = next(file["rows"] for file in schema["files"] if file["file"] == bundle.MODEL_FROM_BARS)
+    return Served(run, horizon, unseen_from, rows, tuple(schema["extra_columns"]), open_session(model))
