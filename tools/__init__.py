@@ -1,0 +1,1 @@
+"""What builds, renders and checks the image, the chart and the manifests."""

@@ -1,0 +1,189 @@
+"""What this place can do: libraries, machine, scratch, device, a real training of one epoch, store and clock.
+
+Each ``check_*`` returns one Finding and never raises; the worst one decides how ``atb doctor`` exits.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib import metadata, util
+from pathlib import Path
+
+from trainer.contract.code import code_identity
+from trainer.errors import AtbError, NoAccelerator, StoreError
+from trainer.storage import MemoryStore, Store
+from trainer.storage.probe import probe_store
+
+CLOCK_TOLERANCE = timedelta(seconds=60)
+"""S3 refuses signatures 15 minutes off; a minute off already cuts the data at the wrong bar."""
+
+_CGROUP = Path("/sys/fs/cgroup")
+_DRIVER = Path("/proc/driver/nvidia/version")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor's. ``error`` is what a job would end with here; ``note`` marks what only looks odd."""
+
+    name: str
+    text: str
+    error: AtbError | None = None
+    note: bool = False
+
+
+@dataclass(frozen=True)
+class Devices:
+    """What TensorFlow and the system see. ``cuda`` is what TensorFlow was built for, None in a CPU build."""
+
+    gpus: tuple[str, ...]
+    cuda: str | None
+    driver: str | None
+
+
+def check_versions() -> Finding:
+    """This code and the libraries beside it."""
+    code = code_identity()
+    packages = ", ".join(f"{name} {version}" for name, version in code.packages.items()) or "no training libraries"
+    image = f", image {code.image}" if code.image else ""
+    return Finding("versions", f"atb {code.version} ({code.digest}), Python {platform.python_version()}{image}; {packages}")
+
+
+def check_machine(cgroup: Path = _CGROUP) -> Finding:
+    """Cores and memory, as limited for this container."""
+    cores = len(os.sched_getaffinity(0))
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    quota, _, period = _read(cgroup / "cpu.max").partition(" ")
+    cpus = f"{int(quota) / int(period):.3g} of {cores} CPUs" if quota.isdigit() else f"{cores} CPUs"
+    limit = _read(cgroup / "memory.max")
+    memory = min(memory, int(limit)) if limit.isdigit() else memory
+    return Finding("machine", f"{cpus}, {memory / 2**30:.1f} GiB of memory, user {os.getuid()}, {platform.machine()}")
+
+
+def check_scratch() -> Finding:
+    """Whether there is a place for temporary files; the root of a container may be read-only."""
+    try:
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(b"1")
+        free = shutil.disk_usage(tempfile.gettempdir()).free
+    except OSError as error:
+        return Finding("scratch", "", StoreError(f"nothing can be written to a temporary directory: {error}; set TMPDIR"))
+    return Finding("scratch", f"{tempfile.gettempdir()}, {free / 2**30:.1f} GiB free")
+
+
+def find_devices() -> Devices | None:
+    """Ask TensorFlow and the driver; None where TensorFlow is not installed."""
+    if util.find_spec("tensorflow") is None:
+        return None
+    import tensorflow as tf
+
+    gpus = []
+    for device in tf.config.list_physical_devices("GPU"):
+        details = tf.config.experimental.get_device_details(device)
+        gpus.append(str(details.get("device_name", device.name)))
+    build = tf.sysconfig.get_build_info()
+    cuda = f"CUDA {build['cuda_version']}, cuDNN {build['cudnn_version']}" if build.get("is_cuda_build") else None
+    return Devices(tuple(gpus), cuda, find_driver())
+
+
+def find_driver(proc: Path = _DRIVER) -> str | None:
+    """The NVIDIA driver's version, or None without one."""
+    words = _read(proc).split()
+    if words:
+        return next((word for word in words if word.count(".") >= 1 and word[0].isdigit()), None)
+    if shutil.which("nvidia-smi") is None:
+        return None
+    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    return answer.stdout.strip().splitlines()[0] if answer.returncode == 0 and answer.stdout.strip() else None
+
+
+def judge_devices(found: Devices | None, asked: int) -> Finding:
+    """Whether at least ``asked`` GPUs are there, with what was looked for and found."""
+    if found is None:
+        text = "no TensorFlow here: a launcher's installation, which trains nothing"
+        return Finding("device", text, NoAccelerator(f"{asked} GPU asked for; {text}") if asked else None)
+    built = f"TensorFlow built for {found.cuda}" if found.cuda else "TensorFlow built for CPUs"
+    driver = f"driver {found.driver}" if found.driver else "no NVIDIA driver"
+    seen = ", ".join(found.gpus) or "no GPU"
+    text = f"{seen} ({driver}; {built})"
+    if len(found.gpus) >= asked:
+        odd = bool(found.driver and not found.gpus)
+        return Finding("device", text, note=odd)
+    remedy = "use the CUDA image" if found.cuda is None else "ask for the node's GPU resource" if found.driver else (
+        "run on a node with the NVIDIA driver and device plugin"
+    )
+    return Finding("device", text, NoAccelerator(f"{asked} GPU asked for, {len(found.gpus)} seen: {text}; {remedy}"))
+
+
+def check_training(train: Callable[[], str]) -> Finding:
+    """Train one epoch on the sample bars, export and verify it, through the very pipeline that jobs run."""
+    began = time.monotonic()
+    try:
+        what = train()
+    except AtbError as error:
+        return Finding("training", "", error)
+    return Finding("training", f"{what} in {time.monotonic() - began:.1f} s")
+
+
+def check_store(store: Store) -> Finding:
+    """Whether the store can be written, who we are there, and whether it honours conditional writes."""
+    where = f"{store.url}{f' at {store.endpoint_url}' if store.endpoint_url else ''}"
+    try:
+        probe = probe_store(store)
+    except AtbError as error:
+        return Finding("store", "", error)
+    if probe.conditional:
+        return Finding("store", f"{where} as {probe.identity}; conditional writes are honoured")
+    return Finding("store", f"{where} as {probe.identity}; ignores conditional writes: promotion needs --force", note=True)
+
+
+def check_clock(store: Store, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Finding:
+    """How far this clock is from the store's. A wrong one is a refused signature or data cut at the wrong bar."""
+    key = f"probes/clock-{os.getpid()}-{time.time_ns()}"
+    try:
+        before = now()
+        store.put(key, b"1")
+        after = now()
+        try:
+            stamp = next(entry.modified for entry in store.list(key))
+        finally:
+            store.delete(key)
+    except AtbError as error:
+        return Finding("clock", "", error)
+    # the store's stamp may be cut to whole seconds
+    skew = max(before - stamp - timedelta(seconds=1), stamp - after, timedelta())
+    text = f"{after:%Y-%m-%dT%H:%M:%SZ}, {skew.total_seconds():.0f} s from the store's"
+    if skew > CLOCK_TOLERANCE:
+        return Finding("clock", text, StoreError(f"the clock is {text}; set it (NTP) before training"))
+    return Finding("clock", text)
+
+
+def examine(gpus: int, store: Store | None, train: Callable[[], str] | None) -> Iterator[Finding]:
+    """All checks in the order of what depends on what; ``train`` None leaves the training out."""
+    yield check_versions()
+    yield check_machine()
+    yield check_scratch()
+    devices = find_devices()
+    yield judge_devices(devices, gpus)
+    if train is not None and devices is not None:
+        yield check_training(train)
+    if store is not None:
+        finding = check_store(store)
+        yield finding
+        if finding.error is None:
+            yield check_clock(store)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
