@@ -1,0 +1,30 @@
+{{/* Who may be reached. */}}
+
+{{/* Egress that launcher and trainers share: names, the store, the exchange. */}}
+{{- define "atb.egress" -}}
+- ports:
+    - port: 53
+      protocol: UDP
+    - port: 53
+      protocol: TCP
+- ports:
+    {{- range include "atb.ports" . | fromJsonArray }}
+    - port: {{ int . }}
+      protocol: TCP
+    {{- end }}
+{{- with .Values.networkPolicy.extraEgress }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* Ports of store and exchange, with the one of store.endpointUrl. */}}
+{{- define "atb.ports" -}}
+{{- $ports := .Values.networkPolicy.ports -}}
+{{- with .Values.store.endpointUrl -}}
+{{- $host := (urlParse .).host -}}
+{{- $ports = append $ports (ternary (regexFind "[0-9]+$" $host) (ternary "443" "80" (hasPrefix "https:" .)) (regexMatch ":[0-9]+$" $host) | atoi) -}}
+{{- end -}}
+{{- $whole := list -}}
+{{- range $ports -}}{{- $whole = append $whole (int .) -}}{{- end -}}
+{{- uniq $whole | toJson -}}
+{{- end -}}

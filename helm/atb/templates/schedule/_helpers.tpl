@@ -1,0 +1,123 @@
+{{/* A schedule's CronJob: its name, its period, its launcher's arguments. */}}
+
+{{/* A CronJob's name has 52 characters at most: its Jobs' names add 11. Takes root and name. */}}
+{{- define "atb.cronJobName" -}}
+{{- include "atb.objectName" (dict "root" .root "suffix" .name "limit" 52) -}}
+{{- end -}}
+
+{{/* The options of the Jobs as the launcher reads them, in its own spelling. */}}
+{{- define "atb.clusterOptions" -}}
+{{- $options := dict "run_as_user" nil -}}
+{{- range $key, $value := .Values.jobs -}}
+{{- if not (kindIs "invalid" $value) -}}
+{{- $_ := set $options (snakecase $key) $value -}}
+{{- end -}}
+{{- end -}}
+{{- $labels := dict "app.kubernetes.io/instance" .Release.Name "app.kubernetes.io/component" "trainer" -}}
+{{- $_ := set $options "labels" (merge (dict) $labels .Values.jobs.labels) -}}
+{{- if .Values.store.secret -}}
+{{- $_ := set $options "env_from_secrets" (prepend .Values.jobs.envFromSecrets .Values.store.secret) -}}
+{{- end -}}
+{{- if .Values.store.region -}}
+{{- $_ := set $options "env" (merge (dict) .Values.jobs.env (dict "AWS_DEFAULT_REGION" .Values.store.region)) -}}
+{{- end -}}
+{{- $_ := set $options "image" (include "atb.image" (dict "root" . "image" .Values.trainer.image)) -}}
+{{- $_ := set $options "image_pull_policy" .Values.trainer.image.pullPolicy -}}
+{{- $_ := set $options "image_pull_secrets" .Values.imagePullSecrets -}}
+{{- $_ := set $options "namespace" .Release.Namespace -}}
+{{- $_ := set $options "service_account" (include "atb.trainerAccount" .) -}}
+{{- toYaml $options -}}
+{{- end -}}
+
+{{/* Numbers that a cron field names, joined by commas. Takes field and size: how many numbers there are. */}}
+{{- define "atb.cronNumbers" -}}
+{{- $found := list -}}
+{{- $size := int .size -}}
+{{- range $part := splitList "," .field -}}
+{{- if not (regexMatch "^(\\*|[0-9]+(-[0-9]+)?)(/[1-9][0-9]*)?$" $part) -}}
+{{- fail (printf "%s: %q is no cron field" $.path $part) -}}
+{{- end -}}
+{{- $range := splitList "/" $part -}}
+{{- $ends := splitList "-" (first $range) -}}
+{{- $from := ternary 0 (atoi (first $ends)) (eq (first $ends) "*") -}}
+{{- $to := ternary (sub $size 1) (atoi (last $ends)) (or (eq (first $ends) "*") (and (eq (len $ends) 1) (eq (len $range) 2))) -}}
+{{- if or (gt (int $from) (int $to)) (ge (int $to) $size) -}}
+{{- fail (printf "%s: %q is out of range" $.path $part) -}}
+{{- end -}}
+{{- $step := ternary (atoi (last $range)) 1 (eq (len $range) 2) -}}
+{{- range untilStep (int $from) (int (add $to 1)) (int $step) -}}
+{{- $found = append $found (printf "%02d" .) -}}
+{{- end -}}
+{{- end -}}
+{{- $found | uniq | sortAlpha | join "," -}}
+{{- end -}}
+
+{{/* The shortest gap between sorted numbers, as on a clock of the given size. Takes numbers and size. */}}
+{{- define "atb.shortestGap" -}}
+{{- $numbers := splitList "," .numbers -}}
+{{- $last := sub (atoi (trimPrefix "0" (last $numbers) | default "0")) (int .size) -}}
+{{- $shortest := int .size -}}
+{{- range $numbers -}}
+{{- $number := atoi (trimPrefix "0" . | default "0") -}}
+{{- $shortest = min $shortest (sub $number $last) -}}
+{{- $last = $number -}}
+{{- end -}}
+{{- $shortest -}}
+{{- end -}}
+
+{{/* At least how many seconds lie between two firings of a cron expression. Takes cron and path. */}}
+{{- define "atb.cronPeriod" -}}
+{{- $day := 86400 -}}
+{{- $macros := dict "@hourly" 3600 "@daily" $day "@midnight" $day "@weekly" (mul 7 $day) "@monthly" (mul 28 $day) "@yearly" (mul 365 $day) "@annually" (mul 365 $day) -}}
+{{- if hasKey $macros .cron -}}
+{{- get $macros .cron -}}
+{{- else -}}
+{{- $fields := splitList " " .cron -}}
+{{- $minutes := include "atb.cronNumbers" (dict "field" (index $fields 0) "size" 60 "path" .path) -}}
+{{- $hours := include "atb.cronNumbers" (dict "field" (index $fields 1) "size" 24 "path" .path) -}}
+{{- $hourGap := mul 3600 (include "atb.shortestGap" (dict "numbers" $hours "size" 24)) -}}
+{{- if contains "," $minutes -}}
+{{- mul 60 (include "atb.shortestGap" (dict "numbers" $minutes "size" 60)) -}}
+{{- else if contains "," $hours -}}
+{{- $hourGap -}}
+{{- else if and (eq (index $fields 2) "*") (regexMatch "^([0-7]|[A-Za-z]{3})$" (index $fields 4)) -}}
+{{- mul 7 $day -}}
+{{- else if and (eq (index $fields 4) "*") (regexMatch "^[0-9]+$" (index $fields 2)) -}}
+{{- mul 28 $day -}}
+{{- else -}}
+{{- $day -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* How long a schedule's launcher may run: below the period, or Forbid would skip the next. Takes schedule and path. */}}
+{{- define "atb.deadline" -}}
+{{- $period := int (include "atb.cronPeriod" (dict "cron" .schedule.cron "path" (printf "%s.cron" .path))) -}}
+{{- $deadline := int .schedule.deadlineSeconds | default (div (mul 9 $period) 10) -}}
+{{- if ge (int $deadline) $period -}}
+{{- fail (printf "%s.deadlineSeconds: %d is not below the period of %q, which is %d" .path (int $deadline) .schedule.cron $period) -}}
+{{- end -}}
+{{- $deadline -}}
+{{- end -}}
+
+{{/* A number, text or truth as a shell-free argument: numbers without an exponent. */}}
+{{- define "atb.argument" -}}
+{{- ternary . (toJson .) (kindIs "string" .) -}}
+{{- end -}}
+
+{{/* The launcher's command, one argument an item. Takes root, schedule and name, the CronJob's. */}}
+{{- define "atb.launchCommand" -}}
+{{- $command := list "atb-launch" "--symbols" (join "," .schedule.symbols) "--presets" (join "," .schedule.presets) -}}
+{{- $command = concat $command (list "--source" .schedule.source "--store" .root.Values.store.url) -}}
+{{- range $name, $value := .schedule.set -}}
+{{- $command = concat $command (list "--set" (printf "%s=%s" $name (include "atb.argument" $value))) -}}
+{{- end -}}
+{{- $command = concat $command (list "--schedule" .name "--promote" .schedule.promote) -}}
+{{- $command = concat $command (list "--backend" "kubernetes" "--cluster-options" "/etc/atb/cluster.yaml" "--yes") -}}
+{{- toYaml $command -}}
+{{- end -}}
+
+{{/* Exit codes of the launcher after which starting it again is no help. */}}
+{{- define "atb.finalExitCodes" -}}
+[1, 2]
+{{- end -}}

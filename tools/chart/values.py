@@ -1,0 +1,229 @@
+"""What a user can choose about an installation. The part about Jobs is the launcher's own model of them.
+
+The order of fields is the order of values.yaml, and a field's description is its comment there.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic.alias_generators import to_camel
+
+from launcher.options import ClusterOptions
+from trainer.contract.presets import DEFAULT_PRESET, PresetName
+from trainer.contract.spec import OPTION_NAMES
+
+CHART_DECIDES = ("image", "image_pull_policy", "image_pull_secrets", "namespace", "service_account")
+"""Options of a Job that follow from other values."""
+
+WINDOW_OPTIONS = ("as_of", "end", "start")
+"""Options of a training that a schedule can't fix: its own time decides them."""
+
+Text = Annotated[str, Field(max_length=1024)]
+Label = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=52)]
+ObjectName = Annotated[str, Field(pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$", max_length=253)]
+Symbol = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9/:._-]{0,62}$")]
+Cron = Annotated[str, Field(pattern=r"^(@(hourly|daily|midnight|weekly|monthly|yearly|annually)|\S+( \S+){4})$")]
+TimeZone = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$")]
+
+
+class Section(BaseModel):
+    """A part of the values: camelCase keys, and no others."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", validate_by_name=True, validate_by_alias=True)
+
+
+class Image(Section):
+    """An image by name, tag and digest."""
+
+    repository: str = Field(pattern=r"^[^\s@]+$", description="Where the image is, without tag or digest.")
+    tag: str = Field("", pattern=r"^([\w][\w.-]{0,127})?$", description="Its tag; the chart's appVersion when empty.")
+    digest: str = Field("", pattern=r"^(sha256:[0-9a-f]{64})?$", description="Its digest, which beats the tag.")
+    pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field(
+        "IfNotPresent", description="When the kubelet pulls it."
+    )
+
+
+class ServiceAccount(Section):
+    """An identity in the cluster and, by annotation, at a cloud."""
+
+    create: bool = Field(True, description="Create it. Otherwise it must be there.")
+    name: ObjectName = Field("", description="Its name; made from the release's when empty.")
+    annotations: dict[str, str] = Field(
+        {}, description="Annotations, such as eks.amazonaws.com/role-arn. EKS Pod Identity needs none."
+    )
+
+
+class Store(Section):
+    """The object store of bars, models and results."""
+
+    url: str = Field(
+        "s3://atb", pattern=r"^s3://[a-z0-9][a-z0-9.-]+(/\S*)?$", description="Bucket and prefix: s3://bucket/prefix."
+    )
+    endpoint_url: str = Field(
+        "", pattern=r"^(https?://[^\s/@]+/?)?$", description="Where an S3-compatible server listens; empty for AWS."
+    )
+    region: str = Field("", pattern=r"^[a-z0-9-]*$", description="The bucket's region; empty for the SDK's default.")
+    secret: ObjectName = Field(
+        "",
+        description="Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Empty where the service accounts have "
+        "an identity of their own (IRSA, EKS Pod Identity, workload identity).",
+    )
+
+
+class Launcher(Section):
+    """The Pod of a schedule, which creates the Jobs and follows them."""
+
+    image: Image = Field(Image(repository="atb-launcher"), description="Its image.")
+    service_account: ServiceAccount = Field(
+        ServiceAccount(), description="Its identity: may create and watch Jobs in the release's namespace."
+    )
+    cluster_role: bool = Field(
+        False, description="Also let it read nodes, so that its preflight can tell what will never be scheduled."
+    )
+    resources: dict[str, dict[str, str | int]] = Field(
+        {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "512Mi"}},
+        description="Its requests and limits. 2,000 Jobs are followed in under 150 MB.",
+    )
+    scratch_size: str = Field("256Mi", description="Size limit of its writable volume at /tmp.")
+    node_selector: dict[str, str] = Field({}, description="Labels its node must have.")
+    tolerations: list[dict[str, Any]] = Field([], description="Taints it tolerates.")
+    priority_class: ObjectName = Field("", description="Its priority class.")
+    labels: dict[str, str] = Field({}, description="Labels added to its Pods.")
+    annotations: dict[str, str] = Field({}, description="Annotations added to its Pods.")
+
+
+class Trainer(Section):
+    """The Pods that train."""
+
+    image: Image = Field(Image(repository="atb-trainer"), description="Their image.")
+    service_account: ServiceAccount = Field(
+        ServiceAccount(), description="Their identity: no rights in the cluster, and no token in the Pod."
+    )
+
+
+class ScheduleDefaults(Section):
+    """What every schedule has unless it says otherwise."""
+
+    time_zone: TimeZone = Field("Etc/UTC", description="The cron expression's time zone.")
+    presets: list[PresetName] = Field([DEFAULT_PRESET], min_length=1, description="Presets to train each symbol with.")
+    source: str = Field(
+        "binance",
+        pattern=r"^(binance|sample|files:\S+|ccxt:[a-z0-9]+)$",
+        description="Where bars come from: binance, ccxt:EXCHANGE, files:PATH or sample.",
+    )
+    set: dict[str, str | int | float | bool] = Field(
+        {},
+        description="Overrides of the presets' numbers, as atb-launch --set has them.",
+        json_schema_extra={"propertyNames": {"enum": [n for n in OPTION_NAMES if n not in (*WINDOW_OPTIONS, "source")]}},
+    )
+    promote: Literal["auto", "manual"] = Field(
+        "manual", description="auto moves the champion's pointer when the gate passes; manual leaves that to people."
+    )
+    suspend: bool = Field(False, description="Keep the schedule but don't fire it.")
+    deadline_seconds: Annotated[int, Field(ge=0)] = Field(
+        0,
+        description="How long the launcher may follow a run; must be below the schedule's period. 0 takes nine tenths "
+        "of the period.",
+    )
+    starting_deadline_seconds: Annotated[int, Field(ge=10)] = Field(
+        600, description="How late a run may start, when the control plane was away, before it is missed."
+    )
+    successful_jobs_history_limit: Annotated[int, Field(ge=0)] = Field(
+        3, description="How many finished launcher Jobs are kept."
+    )
+    failed_jobs_history_limit: Annotated[int, Field(ge=0)] = Field(
+        5, description="How many failed launcher Jobs are kept."
+    )
+    retries: Annotated[int, Field(ge=0, le=10)] = Field(
+        3, description="How many times a launcher that failed is started again; it goes on with the same run."
+    )
+
+
+class Schedule(ScheduleDefaults):
+    """One CronJob: these symbols, at these times. What it leaves out comes from scheduleDefaults."""
+
+    name: Label = Field(description="Its name, part of the CronJob's and of the runs'.")
+    cron: Cron = Field(description="When: five fields, or @hourly, @daily, @weekly, @monthly, @yearly.")
+    symbols: list[Symbol] = Field(min_length=1, description="What to train.")
+
+
+class NetworkPolicy(Section):
+    """Who may talk to whom: nobody to us; we to DNS, to the store and exchange, and the launcher to the API server."""
+
+    enabled: bool = Field(False, description="Create NetworkPolicies for launcher and trainers.")
+    ports: list[Annotated[int, Field(ge=1, le=65535)]] = Field(
+        [443], description="Ports of the store and the exchange. The port in store.endpointUrl is added."
+    )
+    api_server_ports: list[Annotated[int, Field(ge=1, le=65535)]] = Field(
+        [443, 6443], description="Ports of the API server, as it is behind its Service."
+    )
+    extra_egress: list[dict[str, Any]] = Field([], description="More egress rules for both, as Kubernetes has them.")
+
+
+class ResourceQuota(Section):
+    """A bound on what the whole namespace may ask for."""
+
+    enabled: bool = Field(False, description="Create a ResourceQuota.")
+    hard: dict[str, str | int] = Field(
+        {"requests.nvidia.com/gpu": "8", "count/jobs.batch": "2000"}, description="Its bounds."
+    )
+
+
+class PrometheusRule(Section):
+    """Alerts on the age of each schedule's last success, from kube-state-metrics."""
+
+    enabled: bool = Field(False, description="Create a PrometheusRule; needs the Prometheus operator.")
+    labels: dict[str, str] = Field({}, description="Labels your Prometheus selects rules by.")
+    periods: Annotated[int, Field(ge=1, le=100)] = Field(
+        2, description="How many periods of a schedule may pass without a success."
+    )
+    severity: Text = Field("warning", description="The alerts' severity label.")
+
+
+class AdmissionPolicy(Section):
+    """A ValidatingAdmissionPolicy that the launcher's Jobs carry a memory limit, a deadline and a TTL."""
+
+    enabled: bool = Field(False, description="Create it; needs the right to create cluster-wide objects.")
+    action: Literal["Deny", "Warn", "Audit"] = Field("Deny", description="What happens to a Job that does not.")
+
+
+class Test(Section):
+    """What helm test runs: atb doctor in both images, with the store and, for the trainer, a small training."""
+
+    enabled: bool = Field(True, description="Have the test Pods.")
+    deadline_seconds: Annotated[int, Field(ge=30)] = Field(
+        900, description="How long a test Pod may take, image pull included."
+    )
+
+
+_jobs: dict[str, Any] = {
+    name: (info.annotation, info) for name, info in ClusterOptions.model_fields.items() if name not in CHART_DECIDES
+}
+Jobs = create_model("Jobs", __base__=Section, __doc__="The Jobs that train, one for each symbol and preset.", **_jobs)
+
+
+class Values(Section):
+    """All of values.yaml."""
+
+    name_override: Text = Field("", description="Replaces the chart's name in the objects' names.")
+    fullname_override: Text = Field("", description="Replaces release and chart in the objects' names.")
+    image_pull_secrets: list[ObjectName] = Field(
+        [], description="Names of Secrets with registry credentials, for launcher and trainers."
+    )
+    store: Store = Field(Store())
+    launcher: Launcher = Field(Launcher())
+    trainer: Trainer = Field(Trainer())
+    jobs: Jobs = Field(Jobs())  # type: ignore[valid-type]
+    schedule_defaults: ScheduleDefaults = Field(ScheduleDefaults())
+    schedules: list[Schedule] = Field(
+        [],
+        description="Retraining schedules, a CronJob each: name, cron and symbols, and anything of scheduleDefaults. "
+        "For example: [{name: daily, cron: '15 0 * * *', symbols: [BTCUSDT, ETHUSDT], presets: [balanced]}]",
+    )
+    network_policy: NetworkPolicy = Field(NetworkPolicy())
+    resource_quota: ResourceQuota = Field(ResourceQuota())
+    prometheus_rule: PrometheusRule = Field(PrometheusRule())
+    admission_policy: AdmissionPolicy = Field(AdmissionPolicy())
+    test: Test = Field(Test())
