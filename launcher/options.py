@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from launcher.quantity import parse_quantity
+from launcher.quantity import QUANTITY, parse_quantity
 from launcher.secrets import looks_like_secret
 from trainer.errors import SpecError
 
@@ -17,7 +17,9 @@ _DNS = r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 DnsName = Annotated[str, Field(pattern=rf"^{_DNS}$", max_length=253)]
-Quantity = Annotated[str, Field(examples=["500m", "2", "8Gi"])]
+Quantity = Annotated[
+    str, Field(json_schema_extra={"pattern": f"^({QUANTITY.pattern})$"}, examples=["500m", "2", "8Gi"])
+]
 
 
 class ClusterOptions(BaseModel):

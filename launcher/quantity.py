@@ -7,7 +7,7 @@ from decimal import ROUND_CEILING, Decimal
 
 from trainer.errors import SpecError
 
-_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(Ki|Mi|Gi|Ti|Pi|Ei|[numkMGTPE]|[eE][+-]?[0-9]+)?")
+QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(Ki|Mi|Gi|Ti|Pi|Ei|[numkMGTPE]|[eE][+-]?[0-9]+)?")
 _SCALES = {
     "": Decimal(1),
     "n": Decimal("1e-9"),
@@ -20,7 +20,7 @@ _SCALES = {
 
 def parse_quantity(text: str) -> Decimal:
     """The number a quantity stands for. Raises SpecError."""
-    match = _QUANTITY.fullmatch(text.strip())
+    match = QUANTITY.fullmatch(text.strip())
     if match is None:
         raise SpecError(f"quantity {text!r} is not like 500m, 2 or 8Gi")
     number, suffix = match[1], match[2] or ""

@@ -1,6 +1,6 @@
 """Print what an extra of pyproject.toml requires, one a line, so that an image's libraries don't wait for its code.
 
-    python tools/requirements.py pyproject.toml gpu
+python tools/requirements.py pyproject.toml gpu
 """
 
 from __future__ import annotations

@@ -14,12 +14,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from importlib import metadata, util
+from importlib import util
 from pathlib import Path
 
 from trainer.contract.code import code_identity
 from trainer.errors import AtbError, NoAccelerator, StoreError
-from trainer.storage import MemoryStore, Store
+from trainer.storage import Store
 from trainer.storage.probe import probe_store
 
 CLOCK_TOLERANCE = timedelta(seconds=60)
@@ -53,7 +53,9 @@ def check_versions() -> Finding:
     code = code_identity()
     packages = ", ".join(f"{name} {version}" for name, version in code.packages.items()) or "no training libraries"
     image = f", image {code.image}" if code.image else ""
-    return Finding("versions", f"atb {code.version} ({code.digest}), Python {platform.python_version()}{image}; {packages}")
+    return Finding(
+        "versions", f"atb {code.version} ({code.digest}), Python {platform.python_version()}{image}; {packages}"
+    )
 
 
 def check_machine(cgroup: Path = _CGROUP) -> Finding:
@@ -74,7 +76,7 @@ def check_scratch() -> Finding:
             file.write(b"1")
         free = shutil.disk_usage(tempfile.gettempdir()).free
     except OSError as error:
-        return Finding("scratch", "", StoreError(f"nothing can be written to a temporary directory: {error}; set TMPDIR"))
+        return Finding("scratch", "", StoreError(f"no temporary file can be written: {error}; set TMPDIR"))
     return Finding("scratch", f"{tempfile.gettempdir()}, {free / 2**30:.1f} GiB free")
 
 
@@ -117,8 +119,12 @@ def judge_devices(found: Devices | None, asked: int) -> Finding:
     if len(found.gpus) >= asked:
         odd = bool(found.driver and not found.gpus)
         return Finding("device", text, note=odd)
-    remedy = "use the CUDA image" if found.cuda is None else "ask for the node's GPU resource" if found.driver else (
-        "run on a node with the NVIDIA driver and device plugin"
+    remedy = (
+        "use the CUDA image"
+        if found.cuda is None
+        else "ask for the node's GPU resource"
+        if found.driver
+        else ("run on a node with the NVIDIA driver and device plugin")
     )
     return Finding("device", text, NoAccelerator(f"{asked} GPU asked for, {len(found.gpus)} seen: {text}; {remedy}"))
 
@@ -142,7 +148,7 @@ def check_store(store: Store) -> Finding:
         return Finding("store", "", error)
     if probe.conditional:
         return Finding("store", f"{where} as {probe.identity}; conditional writes are honoured")
-    return Finding("store", f"{where} as {probe.identity}; ignores conditional writes: promotion needs --force", note=True)
+    return Finding("store", f"{where} as {probe.identity}; ignores conditions: promotion needs --force", note=True)
 
 
 def check_clock(store: Store, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Finding:

@@ -10,15 +10,15 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.alias_generators import to_camel
 
-from launcher.options import ClusterOptions
+from launcher.options import ClusterOptions, Quantity
 from trainer.contract.presets import DEFAULT_PRESET, PresetName
-from trainer.contract.spec import OPTION_NAMES
+from trainer.contract.spec import OPTION_NAMES, Spec
 
 CHART_DECIDES = ("image", "image_pull_policy", "image_pull_secrets", "namespace", "service_account")
 """Options of a Job that follow from other values."""
 
-WINDOW_OPTIONS = ("as_of", "end", "start")
-"""Options of a training that a schedule can't fix: its own time decides them."""
+NOT_TO_SET = ("as_of", "end", "start", "source")
+"""Options of a training that a schedule decides by its time, or has a value of its own for."""
 
 Text = Annotated[str, Field(max_length=1024)]
 Label = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=52)]
@@ -26,6 +26,14 @@ ObjectName = Annotated[str, Field(pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$"
 Symbol = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9/:._-]{0,62}$")]
 Cron = Annotated[str, Field(pattern=r"^(@(hourly|daily|midnight|weekly|monthly|yearly|annually)|\S+( \S+){4})$")]
 TimeZone = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$")]
+
+
+def _overrides() -> dict[str, Any]:
+    spec = Spec.model_json_schema()["properties"]
+    known: dict[str, Any] = {"days": {"type": "number", "exclusiveMinimum": 0, "maximum": 36_500}, **spec}
+    names = [name for name in OPTION_NAMES if name not in NOT_TO_SET]
+    properties = {name: {key: known[name][key] for key in known[name] if key != "default"} for name in names}
+    return {"properties": properties, "additionalProperties": False}
 
 
 class Section(BaseModel):
@@ -86,7 +94,7 @@ class Launcher(Section):
         {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "512Mi"}},
         description="Its requests and limits. 2,000 Jobs are followed in under 150 MB.",
     )
-    scratch_size: str = Field("256Mi", description="Size limit of its writable volume at /tmp.")
+    scratch_size: Quantity = Field("256Mi", description="Size limit of its writable volume at /tmp.")
     node_selector: dict[str, str] = Field({}, description="Labels its node must have.")
     tolerations: list[dict[str, Any]] = Field([], description="Taints it tolerates.")
     priority_class: ObjectName = Field("", description="Its priority class.")
@@ -116,7 +124,7 @@ class ScheduleDefaults(Section):
     set: dict[str, str | int | float | bool] = Field(
         {},
         description="Overrides of the presets' numbers, as atb-launch --set has them.",
-        json_schema_extra={"propertyNames": {"enum": [n for n in OPTION_NAMES if n not in (*WINDOW_OPTIONS, "source")]}},
+        json_schema_extra=_overrides(),
     )
     promote: Literal["auto", "manual"] = Field(
         "manual", description="auto moves the champion's pointer when the gate passes; manual leaves that to people."
@@ -215,7 +223,7 @@ class Values(Section):
     store: Store = Field(Store())
     launcher: Launcher = Field(Launcher())
     trainer: Trainer = Field(Trainer())
-    jobs: Jobs = Field(Jobs())  # type: ignore[valid-type]
+    jobs: Jobs = Field(Jobs())
     schedule_defaults: ScheduleDefaults = Field(ScheduleDefaults())
     schedules: list[Schedule] = Field(
         [],

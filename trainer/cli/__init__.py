@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 import trainer
+from trainer.cli.doctor import doctor
 from trainer.contract.exits import run_and_exit
 
 
@@ -12,6 +13,9 @@ from trainer.contract.exits import run_and_exit
 @click.version_option(trainer.__version__, prog_name="atb")
 def atb() -> None:
     """Train one price model for a crypto symbol, and look at bars and models."""
+
+
+atb.add_command(doctor)
 
 
 def main() -> None:

@@ -83,7 +83,7 @@ readOnlyRootFilesystem: true
 
 {{/* The store's credentials, by reference. */}}
 {{- define "atb.envFrom" -}}
-{{- with .Values.store.secret }}
+{{- with .Values.store.secret -}}
 envFrom:
   - secretRef:
       name: {{ . }}
@@ -91,7 +91,7 @@ envFrom:
 {{- end -}}
 
 {{- define "atb.imagePullSecrets" -}}
-{{- with .Values.imagePullSecrets }}
+{{- with .Values.imagePullSecrets -}}
 imagePullSecrets:
   {{- range . }}
   - name: {{ . }}

@@ -1,0 +1,145 @@
+"""What the chart renders, for each way of installing it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from launcher.options import ClusterOptions
+from tests.chart.helm import CHART, DAILY, EVERYTHING, NAMESPACE, Object, pick, pod_specs, render, run_tool
+from tests.chart.restricted import check_restricted
+
+KUBERNETES = ("1.33", "1.34", "1.35", "1.36", "1.37")
+CUSTOM = {"PrometheusRule"}
+"""Kinds of other people's, whose schemas Kubernetes does not publish."""
+
+INSTALLATIONS: dict[str, dict[str, Any]] = {
+    "defaults": {},
+    "s3-with-keys": EVERYTHING,
+    "irsa": {
+        "schedules": [DAILY],
+        **{
+            name: {"serviceAccount": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/atb"}}}
+            for name in ("launcher", "trainer")
+        },
+    },
+    "kueue": {"schedules": [DAILY], "jobs": {"queue": "training", "priorityClass": "batch"}},
+    "cpu-only": {"schedules": [DAILY], "jobs": {"gpus": 0}},
+    "openshift": {"schedules": [DAILY], "jobs": {"runAsUser": None}},
+    "30-schedules": {"schedules": [{**DAILY, "name": f"schedule-{n}"} for n in range(30)]},
+}
+
+
+@pytest.mark.parametrize("name", INSTALLATIONS)
+def test_every_object_is_valid_on_every_supported_kubernetes(name: str) -> None:
+    kinds = {}
+    for thing in render(INSTALLATIONS[name]):
+        if thing["kind"] not in CUSTOM:
+            kinds[thing["kind"], thing["metadata"].get("name") if name == "s3-with-keys" else ""] = thing
+    versions = KUBERNETES if name == "s3-with-keys" else KUBERNETES[-1:]
+    for thing in kinds.values():
+        for version in versions:
+            kubernetes_validate.validate(thing, version, strict=True)
+
+
+@pytest.mark.parametrize("name", INSTALLATIONS)
+def test_every_pod_passes_the_restricted_level_and_has_a_read_only_root(name: str) -> None:
+    for where, spec in pod_specs(render(INSTALLATIONS[name])):
+        assert check_restricted(spec) == [], where
+        for container in spec["containers"]:
+            assert container["securityContext"]["readOnlyRootFilesystem"] is True, where
+            assert {"name": "scratch", "mountPath": "/tmp"} in container["volumeMounts"], where
+            assert container["resources"]["limits"]["memory"], where
+
+
+@pytest.mark.parametrize("name", INSTALLATIONS)
+def test_the_options_that_jobs_are_made_with_are_the_launchers_own(name: str) -> None:
+    config = pick(render(INSTALLATIONS[name]), "ConfigMap")
+    options = ClusterOptions.model_validate(yaml.safe_load(config["data"]["cluster.yaml"]))
+    assert options.namespace == NAMESPACE
+    assert options.run_as_user == (None if name == "openshift" else 10001)
+    assert options.gpus == (0 if name == "cpu-only" else 1)
+    assert options.env_from_secrets == (("keys",) if name == "s3-with-keys" else ())
+
+
+def test_lint_finds_nothing() -> None:
+    answer = run_tool("helm", "lint", "--strict", CHART)
+    assert answer.returncode == 0, answer.stdout
+
+
+def test_no_job_is_in_the_chart_but_hooks() -> None:
+    for thing in render(EVERYTHING):
+        hook = "helm.sh/hook" in thing["metadata"].get("annotations", {})
+        assert hook or thing["kind"] not in ("Job", "Pod", "Deployment"), thing["metadata"]["name"]
+
+
+def test_only_the_launcher_has_a_token_and_a_role() -> None:
+    objects = render(EVERYTHING)
+    tokens = [where for where, spec in pod_specs(objects) if spec["automountServiceAccountToken"]]
+    assert tokens == ["CronJob/rel-atb-daily"]
+    for kind in ("RoleBinding", "ClusterRoleBinding"):
+        assert [subject["name"] for subject in pick(objects, kind)["subjects"]] == ["rel-atb-launcher"]
+
+
+def test_credentials_are_only_ever_referred_to() -> None:
+    objects = render(EVERYTHING)
+    for where, spec in pod_specs(objects):
+        for container in spec["containers"]:
+            assert container["envFrom"] == [{"secretRef": {"name": "keys"}}], where
+            names = {entry["name"] for entry in container["env"]}
+            assert not names & {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}, where
+    assert "Secret" not in {thing["kind"] for thing in objects}
+
+
+def test_the_trainers_test_asks_for_what_jobs_ask_for() -> None:
+    values = {"jobs": {"gpus": 2, "gpuResource": "example.com/gpu", "memory": "3Gi"}}
+    test = pick(render(values), "Pod", "rel-atb-test-trainer")["spec"]
+    assert test["containers"][0]["command"] == ["atb", "doctor", "--store", "s3://atb", "--gpus", "2"]
+    assert test["containers"][0]["resources"]["limits"] == {"memory": "3Gi", "example.com/gpu": 2}
+    assert {"key": "example.com/gpu", "operator": "Exists", "effect": "NoSchedule"} in test["tolerations"]
+    assert "tolerations" not in pick(render({"jobs": {"gpus": 0}}), "Pod", "rel-atb-test-trainer")["spec"]
+
+
+def test_the_network_policy_opens_the_stores_port_and_the_api_server_to_the_launcher_alone() -> None:
+    objects = render(EVERYTHING)
+
+    def ports(name: str) -> set[int]:
+        rules = pick(objects, "NetworkPolicy", name)["spec"]["egress"]
+        return {port["port"] for rule in rules for port in rule["ports"]}
+
+    assert ports("rel-atb-trainer") == {53, 443, 8333}
+    assert ports("rel-atb-launcher") == {53, 443, 8333, 6443}
+
+
+@pytest.mark.parametrize(("url", "port"), [("http://minio", 80), ("https://minio", 443), ("https://minio:9443/", 9443)])
+def test_the_stores_port_is_read_from_its_address(url: str, port: int) -> None:
+    values = {"store": {"endpointUrl": url}, "networkPolicy": {"enabled": True, "ports": [1]}}
+    rules = pick(render(values), "NetworkPolicy", "rel-atb-trainer")["spec"]["egress"]
+    assert [entry["port"] for entry in rules[1]["ports"]] == [1, port]
+
+
+def test_the_alert_counts_from_the_last_success_and_scales_with_the_period() -> None:
+    hourly = {**DAILY, "name": "hourly", "cron": "@hourly"}
+    values = {**EVERYTHING, "schedules": [DAILY, hourly]}
+    rules = pick(render(values), "PrometheusRule")["spec"]["groups"][0]["rules"]
+    assert [int(rule["expr"].split("> ")[1].split()[0]) for rule in rules] == [2 * 86_400, 2 * 3_600]
+    assert all("kube_cronjob_status_last_successful_time" in rule["expr"] for rule in rules)
+
+
+def test_the_admission_policy_covers_the_launchers_jobs_in_this_namespace() -> None:
+    policy = pick(render(EVERYTHING), "ValidatingAdmissionPolicy")["spec"]
+    assert policy["matchConstraints"]["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] == NAMESPACE
+    assert "system:serviceaccount:train:rel-atb-launcher" in policy["matchConditions"][0]["expression"]
+    checked = " ".join(rule["expression"] for rule in policy["validations"])
+    for field in ("activeDeadlineSeconds", "ttlSecondsAfterFinished", "limits"):
+        assert field in checked
+
+
+def test_objects_have_distinct_names_and_carry_the_release() -> None:
+    objects: list[Object] = render(EVERYTHING)
+    names = [(thing["kind"], thing["metadata"]["name"]) for thing in objects]
+    assert len(set(names)) == len(names)
+    assert all(thing["metadata"]["labels"]["app.kubernetes.io/instance"] == "rel" for thing in objects)

@@ -1,0 +1,133 @@
+"""Schedules become CronJobs that can't pile up, fall silent or run over each other."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from tests.chart.helm import DAILY, pick, refusal, render
+
+LONG_RELEASE = "a-release-name-of-fifty-three-characters-is-the-limit"
+
+
+def spec_of(schedule: dict[str, Any], **values: Any) -> dict[str, Any]:
+    cron_job = pick(render({"schedules": [schedule], **values}), "CronJob")
+    spec: dict[str, Any] = cron_job["spec"]
+    return spec
+
+
+def command_of(schedule: dict[str, Any], **values: Any) -> list[str]:
+    pod = spec_of(schedule, **values)["jobTemplate"]["spec"]["template"]["spec"]
+    command: list[str] = pod["containers"][0]["command"]
+    return command
+
+
+def option(command: list[str], name: str) -> list[str]:
+    return [value for flag, value in itertools.pairwise(command) if flag == name]
+
+
+def test_a_run_is_never_started_beside_itself_and_ends_before_the_next() -> None:
+    spec = spec_of(DAILY)
+    assert spec["concurrencyPolicy"] == "Forbid"
+    assert spec["jobTemplate"]["spec"]["activeDeadlineSeconds"] == 77_760 < 86_400
+    assert spec["startingDeadlineSeconds"] == 600
+    assert spec["timeZone"] == "Etc/UTC"
+
+
+@pytest.mark.parametrize(
+    ("cron", "period"),
+    [
+        ("*/15 * * * *", 900),
+        ("0 * * * *", 3_600),
+        ("@hourly", 3_600),
+        ("7 */6 * * *", 6 * 3_600),
+        ("0 8,20 * * *", 12 * 3_600),
+        ("0 22,1 * * *", 3 * 3_600),
+        ("50,5 * * * *", 15 * 60),
+        ("0-20/10 3 * * *", 600),
+        ("15 0 * * *", 86_400),
+        ("15 0 * * 1-5", 86_400),
+        ("15 0 * * SUN", 7 * 86_400),
+        ("15 0 * * 7", 7 * 86_400),
+        ("15 0 1 * *", 28 * 86_400),
+        ("15 0 1 * 1", 86_400),
+        ("08 09 * * *", 86_400),
+    ],
+)
+def test_the_deadline_is_nine_tenths_of_the_shortest_gap_between_two_firings(cron: str, period: int) -> None:
+    deadline = spec_of({**DAILY, "cron": cron})["jobTemplate"]["spec"]["activeDeadlineSeconds"]
+    assert deadline == period * 9 // 10
+
+
+def test_a_deadline_that_reaches_the_next_firing_is_refused_with_its_path() -> None:
+    said = refusal({"schedules": [DAILY, {**DAILY, "name": "two", "cron": "@hourly", "deadlineSeconds": 3600}]})
+    assert 'schedules[1].deadlineSeconds: 3600 is not below the period of "@hourly", which is 3600' in said
+
+
+@pytest.mark.parametrize("cron", ["61 * * * *", "5 24 * * *", "x * * * *", "5-1 * * * *", "*/0 * * * *"])
+def test_a_wrong_cron_field_is_refused_with_its_path(cron: str) -> None:
+    assert "schedules[0].cron" in refusal({"schedules": [{**DAILY, "cron": cron}]})
+
+
+def test_two_schedules_of_one_name_are_refused() -> None:
+    assert 'schedules[1].name: "daily"' in refusal({"schedules": [DAILY, DAILY]})
+
+
+def test_the_command_says_all_that_the_schedule_says() -> None:
+    schedule = {
+        **DAILY,
+        "presets": ["fast", "quality"],
+        "promote": "auto",
+        "source": "ccxt:kraken",
+        "set": {"epochs": 5, "learning_rate": 0.0001, "batch_size": 65_536, "mixed_precision": True},
+    }
+    command = command_of(schedule, store={"url": "s3://bucket/prefix"})
+    assert command[0] == "atb-launch"
+    assert option(command, "--symbols") == ["BTCUSDT,ETHUSDT"]
+    assert option(command, "--presets") == ["fast,quality"]
+    assert option(command, "--promote") == ["auto"]
+    assert option(command, "--source") == ["ccxt:kraken"]
+    assert option(command, "--store") == ["s3://bucket/prefix"]
+    said = {"batch_size=65536", "epochs=5", "learning_rate=0.0001", "mixed_precision=true"}
+    assert set(option(command, "--set")) == said
+
+
+def test_a_schedule_replaces_defaults_also_with_nothing_and_false() -> None:
+    defaults = {"suspend": True, "retries": 5, "set": {"epochs": 9}, "timeZone": "Europe/Berlin"}
+    same = spec_of(DAILY, scheduleDefaults=defaults)
+    assert (same["suspend"], same["timeZone"]) == (True, "Europe/Berlin")
+    assert same["jobTemplate"]["spec"]["backoffLimit"] == 5
+    own = {**DAILY, "suspend": False, "retries": 0, "set": {}}
+    other = spec_of(own, scheduleDefaults=defaults)
+    assert (other["suspend"], other["jobTemplate"]["spec"]["backoffLimit"]) == (False, 0)
+    assert option(command_of(own, scheduleDefaults=defaults), "--set") == []
+
+
+def test_names_fit_and_differ_for_thirty_long_schedules_of_a_long_release() -> None:
+    assert len(LONG_RELEASE) == 53
+    schedules = [{**DAILY, "name": f"a-schedule-with-quite-a-long-name-indeed-{n}"} for n in range(30)]
+    objects = render({"schedules": schedules, "launcher": {"clusterRole": True}}, release=LONG_RELEASE)
+    names = [thing["metadata"]["name"] for thing in objects if thing["kind"] == "CronJob"]
+    assert len(set(names)) == 30
+    assert max(map(len, names)) <= 52
+    assert all(len(thing["metadata"]["name"]) <= 63 for thing in objects)
+    for thing in objects:
+        assert all(len(value) <= 63 for value in thing["metadata"]["labels"].values())
+
+
+def test_the_launcher_learns_which_job_it_is_and_the_run_is_named_by_the_cron_job() -> None:
+    pod = spec_of(DAILY)["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
+    fields = {entry["name"]: entry.get("valueFrom") for entry in pod["env"]}
+    assert fields["ATB_JOB_NAME"] == {"fieldRef": {"fieldPath": "metadata.labels['batch.kubernetes.io/job-name']"}}
+    assert option(pod["command"], "--schedule") == ["rel-atb-daily"]
+
+
+def test_a_disrupted_launcher_costs_no_retry_and_a_final_answer_is_final() -> None:
+    job = spec_of(DAILY)["jobTemplate"]["spec"]
+    ignore, fail = job["podFailurePolicy"]["rules"]
+    assert ignore == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+    assert fail["action"] == "FailJob"
+    assert job["template"]["spec"]["restartPolicy"] == "Never"
+    assert job["podReplacementPolicy"] == "Failed"

@@ -1,0 +1,150 @@
+"""Each value is read, commented, checked and documented."""
+
+from __future__ import annotations
+
+import copy
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from tests.chart.helm import CHART, DAILY, EVERYTHING, refusal, template
+from tools.chart.__main__ import documents
+from tools.chart.documents import Leaf, leaves, values_yaml
+
+OTHER: dict[str, Any] = {
+    "store.url": "s3://other",
+    "store.endpointUrl": "https://other.example",
+    "store.region": "us-west-2",
+    "launcher.image.digest": f"sha256:{'1' * 64}",
+    "trainer.image.digest": f"sha256:{'2' * 64}",
+    "launcher.resources": {"limits": {"memory": "1Gi"}},
+    "jobs.cpu": "3",
+    "jobs.memory": "1Gi",
+    "jobs.maxMemory": "64Gi",
+    "jobs.gpuResource": "example.com/gpu",
+    "jobs.affinity": {"nodeAffinity": {}},
+    "jobs.runtimeClass": "nvidia",
+    "scheduleDefaults.timeZone": "Europe/Berlin",
+    "scheduleDefaults.presets": ["fast"],
+    "scheduleDefaults.source": "sample",
+    "scheduleDefaults.set": {"epochs": 3},
+    "scheduleDefaults.promote": "auto",
+    "schedules": [DAILY, {**DAILY, "name": "other"}],
+    "networkPolicy.ports": [8080],
+    "networkPolicy.apiServerPorts": [16443],
+    "networkPolicy.extraEgress": [{"to": [{"podSelector": {}}]}],
+    "resourceQuota.hard": {"pods": "10"},
+    "admissionPolicy.action": "Warn",
+    **{path: [{"key": "gpu", "operator": "Exists"}] for path in ("launcher.tolerations", "jobs.tolerations")},
+    **{f"{who}.image.pullPolicy": "Always" for who in ("launcher", "trainer")},
+    **{f"{who}.scratchSize": "3Gi" for who in ("launcher", "jobs")},
+}
+"""Another valid value, where the kind of the default does not suggest one."""
+
+LEAVES = {".".join(leaf.path): leaf for leaf in leaves()}
+
+
+def another(path: str, leaf: Leaf) -> Any:
+    if path in OTHER:
+        return OTHER[path]
+    match leaf.default:
+        case bool():
+            return not lookup(EVERYTHING, leaf.path, leaf.default)
+        case int():
+            return leaf.default + 100_000 if leaf.default > 50_000 else leaf.default + 1
+        case float():
+            return leaf.default + 1
+        case str() | None:
+            return "other"
+        case list():
+            return ["other"]
+        case dict():
+            return {"other": "value"}
+    raise AssertionError(path)
+
+
+def lookup(values: dict[str, Any], path: tuple[str, ...], default: Any) -> Any:
+    for key in path:
+        values = values.get(key, {}) if isinstance(values, dict) else {}
+    return values if values != {} else default
+
+
+def with_value(values: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
+    changed = copy.deepcopy(values)
+    inner = changed
+    for key in path[:-1]:
+        inner = inner.setdefault(key, {})
+    inner[path[-1]] = value
+    return changed
+
+
+def test_each_value_changes_what_is_rendered() -> None:
+    # a tag and a name count where no digest and no other name beats them
+    cases = {path: with_value(EVERYTHING, leaf.path, another(path, leaf)) for path, leaf in LEAVES.items()}
+    base = template(EVERYTHING).stdout
+    with ThreadPoolExecutor(4) as pool:
+        answers = dict(zip(cases, pool.map(template, cases.values()), strict=True))
+    for path, answer in answers.items():
+        assert answer.returncode == 0, f"{path}: {answer.stderr}"
+        assert answer.stdout != base, f"{path} changes nothing"
+
+
+def test_each_value_has_a_comment_and_the_table_and_schema_are_current() -> None:
+    assert all(leaf.description for leaf in LEAVES.values())
+    for path, text in documents().items():
+        assert path.read_text() == text, f"{path.name} is old; write it with: make chart-docs"
+
+
+def test_values_yaml_holds_every_default() -> None:
+    parsed = yaml.safe_load(values_yaml())
+    for path, leaf in LEAVES.items():
+        found = parsed
+        for key in leaf.path:
+            found = found[key]
+        assert found == leaf.default, path
+
+
+def test_the_schema_takes_the_chart_s_own_defaults() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(yaml.safe_load(values_yaml()), schema)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("jobs.gpus", -1),
+        ("jobs.gpus", "one"),
+        ("jobs.cpu", "two"),
+        ("jobs.memory", "8 GB"),
+        ("jobs.ttlSeconds", 60),
+        ("jobs.gpu", 1),
+        ("jobs.image", "trainer"),
+        ("store.url", "/a/directory"),
+        ("store.endpointUrl", "http://key:secret@s3"),
+        ("launcher.image.digest", "latest"),
+        ("launcher.image.pullPolicy", "Sometimes"),
+        ("scheduleDefaults.presets", ["slow"]),
+        ("scheduleDefaults.set.nonsense", 1),
+        ("scheduleDefaults.set.as_of", "2026-01-01"),
+        ("scheduleDefaults.set.epochs", 0),
+        ("scheduleDefaults.timeZone", "Europe/Berlin; rm"),
+        ("schedules", [{"name": "daily", "cron": "0 0 * * *"}]),
+        ("schedules", [{**DAILY, "cron": "daily"}]),
+        ("schedules", [{**DAILY, "name": "Daily"}]),
+        ("schedules", [{**DAILY, "symbols": []}]),
+        ("schedules", [{**DAILY, "symbol": "BTCUSDT"}]),
+        ("admissionPolicy.action", "Shrug"),
+        ("nonsense", 1),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_path(path: str, value: Any) -> None:
+    parts = path.split(".")
+    said = refusal(with_value({}, tuple(parts), value))
+    assert "values don't meet the specifications" in said
+    assert parts[-1] in said
+    assert "/".join(["", *parts[:-1]]) in said
