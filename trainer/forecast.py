@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,9 @@ from trainer.bars.frame import Bars, segment_starts
 from trainer.contract import bundle
 from trainer.contract import timeframe as tf
 from trainer.errors import DataError, SpecError
+
+Read = Callable[[str], bytes]
+"""A bundle's file by its name."""
 
 
 @dataclass(frozen=True)
@@ -36,43 +39,73 @@ class Forecast:
     price: float
 
 
-def open_session(model: bytes | Path) -> onnxruntime.InferenceSession:
-    """A model ready to run on one CPU thread. Raises SpecError where it is no ONNX model."""
+def open_session(model: bytes, name: str = bundle.MODEL) -> onnxruntime.InferenceSession:
+    """A model ready to run on one CPU thread. Raises SpecError with its ``name`` where it is no ONNX model."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(
-            model if isinstance(model, bytes) else str(model), options, providers=["CPUExecutionProvider"]
-        )
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its own exceptions have no common class
-        where = "the model" if isinstance(model, bytes) else model.name
-        raise SpecError(f"{where} can't be opened by ONNX Runtime: {str(error).splitlines()[0]}") from None
+        raise SpecError(f"{name} can't be opened by ONNX Runtime: {str(error).splitlines()[0]}") from None
 
 
-def rows_needed(directory: Path) -> int:
-    """How many bars a bundle's ``model_from_bars.onnx`` takes. Raises SpecError where it has none."""
-    return int(_from_bars_schema(_read_schema(directory))["rows"])
+@dataclass(frozen=True)
+class Forecaster:
+    """A bundle's ``model_from_bars.onnx``, ready, and what it asks for: how many rows of what bars."""
+
+    session: onnxruntime.InferenceSession
+    timeframe: str
+    horizon: int
+    rows: int
+    extra_columns: list[str]
 
 
-def forecast(directory: Path, bars: Bars) -> Forecast:
-    """Forecast from the last bars, with the bundle in ``directory``.
+def read_directory(directory: Path) -> Read:
+    """How the files of a bundle in a directory are read."""
 
-    ``bars`` end with the last closed one; those before the rows needed are left alone. Raises SpecError for a bundle
-    that can't do it, DataError for bars that don't fit: too few, a gap, another timeframe, an extra column absent.
+    def read(name: str) -> bytes:
+        try:
+            return (directory / name).read_bytes()
+        except OSError:
+            raise SpecError(f"{directory} is no bundle: {name} can't be read") from None
+
+    return read
+
+
+def open_forecaster(read: Read) -> Forecaster:
+    """Open a bundle, whose files ``read`` gives by name. Raises SpecError where it holds no model that takes bars."""
+    try:
+        schema = json.loads(read(bundle.FEATURE_SCHEMA))
+        files = {entry["file"]: entry for entry in schema["files"]}
+    except (ValueError, KeyError, TypeError):
+        raise SpecError(f"{bundle.FEATURE_SCHEMA} is not one of this version; train the model again") from None
+    if bundle.MODEL_FROM_BARS not in files:
+        raise SpecError(f"this bundle has no {bundle.MODEL_FROM_BARS}; see why in its {bundle.CARD}")
+    return Forecaster(
+        session=open_session(read(bundle.MODEL_FROM_BARS), bundle.MODEL_FROM_BARS),
+        timeframe=schema["timeframe"],
+        horizon=schema["horizon"],
+        rows=files[bundle.MODEL_FROM_BARS]["rows"],
+        extra_columns=schema["extra_columns"],
+    )
+
+
+def forecast(forecaster: Forecaster, bars: Bars) -> Forecast:
+    """Forecast from the last bars, which end with the last closed one; those before the rows needed are left alone.
+
+    Raises DataError for bars that don't fit: too few, a gap, another timeframe, an extra column absent.
     """
-    schema = _read_schema(directory)
-    rows = int(_from_bars_schema(schema)["rows"])
-    _validate_fit(schema, bars, rows)
-    last = bars.rows(len(bars) - rows, len(bars))
-    outputs = run_from_bars(open_session(directory / bundle.MODEL_FROM_BARS), [last], schema["extra_columns"])
-    step, opened = bars.step_ms, int(last.time[-1])
+    _validate_fit(forecaster, bars)
+    last = bars.rows(len(bars) - forecaster.rows, len(bars))
+    outputs = run_from_bars(forecaster.session, [last], forecaster.extra_columns)
+    opened = int(last.time[-1])
     return Forecast(
         symbol=bars.symbol,
         timeframe=bars.timeframe,
-        horizon=schema["horizon"],
+        horizon=forecaster.horizon,
         last_open=tf.from_epoch_ms(opened),
-        target_open=tf.from_epoch_ms(opened + schema["horizon"] * step),
+        target_open=tf.from_epoch_ms(opened + forecaster.horizon * bars.step_ms),
         last_close=float(last.close[-1]),
         log_return=float(outputs[bundle.RETURN][0, 0]),
         price=float(outputs[bundle.PRICE][0, 0]),
@@ -91,30 +124,15 @@ def run_from_bars(
     return dict(zip(bundle.OUTPUTS, session.run(list(bundle.OUTPUTS), feed), strict=True))
 
 
-def _read_schema(directory: Path) -> dict[str, Any]:
-    try:
-        schema: dict[str, Any] = json.loads((directory / bundle.FEATURE_SCHEMA).read_bytes())
-    except (OSError, ValueError):
-        raise SpecError(f"{directory} is no bundle: {bundle.FEATURE_SCHEMA} can't be read") from None
-    return schema
-
-
-def _from_bars_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    for entry in schema["files"]:
-        if entry["file"] == bundle.MODEL_FROM_BARS:
-            return dict(entry)
-    raise SpecError(f"this bundle has no {bundle.MODEL_FROM_BARS}; see why in its {bundle.CARD}")
-
-
-def _validate_fit(schema: dict[str, Any], bars: Bars, rows: int) -> None:
-    if bars.timeframe != schema["timeframe"]:
-        raise DataError(f"the model reads {schema['timeframe']} bars and was given {bars.timeframe} ones")
-    for name in schema["extra_columns"]:
+def _validate_fit(forecaster: Forecaster, bars: Bars) -> None:
+    if bars.timeframe != forecaster.timeframe:
+        raise DataError(f"the model reads {forecaster.timeframe} bars and was given {bars.timeframe} ones")
+    for name in forecaster.extra_columns:
         if name not in bars.extra:
             raise DataError(f"the model reads the column {name}, which the bars of {bars.symbol} don't have")
     whole = len(bars) - int(segment_starts(bars)[-1]) if len(bars) else 0
-    if whole < rows:
+    if whole < forecaster.rows:
         raise DataError(
-            f"{bars.symbol}: the model reads {rows} bars without a gap and only the last {whole} have none; "
+            f"{bars.symbol}: the model reads {forecaster.rows} bars without a gap and only the last {whole} have none; "
             "give earlier bars too, or wait"
         )

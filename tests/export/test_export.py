@@ -201,7 +201,7 @@ def test_extra_columns_are_a_second_input_of_the_model_from_bars(tmp_path: Path)
     bars = make_bars(600, 50.0, extra=("funding_rate", "basis"))
     fitted = make_fitted("fast", "relative,+basis,+funding_rate", bars)
     assert export(fitted, tmp_path)[bundle.MODEL_FROM_BARS]["parity"]["scaled"] < 1e-5
-    session = open_session(tmp_path / bundle.MODEL_FROM_BARS)
+    session = open_session((tmp_path / bundle.MODEL_FROM_BARS).read_bytes())
     assert [value.name for value in session.get_inputs()] == ["bars", "extra"]
     last = bars.rows(600 - fitted.trained.bar_rows, 600)
     given = run_from_bars(session, [last], ["basis", "funding_rate"])["scaled"]
@@ -220,7 +220,7 @@ def test_the_schema_names_the_inputs_and_outputs_that_the_files_have(features: s
     schema = json.loads((tmp_path / bundle.FEATURE_SCHEMA).read_text())
     assert {entry["file"] for entry in schema["files"]} >= {bundle.MODEL, bundle.MODEL_FROM_BARS}
     for entry in schema["files"]:
-        session = open_session(tmp_path / entry["file"])
+        session = open_session((tmp_path / entry["file"]).read_bytes())
         for values, described in ((session.get_inputs(), "inputs"), (session.get_outputs(), "outputs")):
             assert [(value.name, value.shape) for value in values] == [
                 (value["name"], value["shape"]) for value in entry[described]
