@@ -102,7 +102,7 @@ def test_rows_after_a_gap_wait_until_the_champion_has_its_bars(fitted: Fitted, f
     ("change", "words"),
     [
         ({"horizon": 3}, "forecasts 3 bars ahead and not 1"),
-        ({"files": ()}, "has no model_from_bars.onnx"),
+        ({"files": ()}, "has no feature_schema.json"),
     ],
 )
 def test_what_can_not_be_compared_is_said_in_words(

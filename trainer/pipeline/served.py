@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,7 +15,7 @@ from trainer.contract import bundle
 from trainer.contract import timeframe as tf
 from trainer.contract.champion import Champion
 from trainer.contract.manifest import FileEntry, Result
-from trainer.forecast import open_session, run_from_bars
+from trainer.forecast import open_forecaster, run_from_bars
 from trainer.registry.pull import bundle_file, read_file
 from trainer.storage import Store
 
@@ -67,7 +66,5 @@ def ask(served: Served, bars: Bars, ends: Times) -> Floats:
 
 
 def _open(store: Store, run: str, files: tuple[FileEntry, ...], horizon: int, unseen_from: datetime) -> Served:
-    model = read_file(store, bundle_file(files, bundle.MODEL_FROM_BARS, run))
-    schema = json.loads(read_file(store, bundle_file(files, bundle.FEATURE_SCHEMA, run)))
-    rows = next(file["rows"] for file in schema["files"] if file["file"] == bundle.MODEL_FROM_BARS)
-    return Served(run, horizon, unseen_from, rows, tuple(schema["extra_columns"]), open_session(model))
+    found = open_forecaster(lambda name: read_file(store, bundle_file(files, name, run)))
+    return Served(run, horizon, unseen_from, found.rows, tuple(found.extra_columns), found.session)

@@ -1,0 +1,43 @@
+"""The next forecast of a champion, from the latest closed bars."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from trainer.bars.check import check_bars, fill_gaps
+from trainer.bars.frame import Bars
+from trainer.bars.load import keep_named
+from trainer.bars.source import Source, open_source
+from trainer.contract import timeframe as tf
+from trainer.contract.champion import Champion
+from trainer.contract.manifest import Result
+from trainer.contract.spec import Spec
+from trainer.errors import DataNotReady
+from trainer.forecast import Forecast, Forecaster, forecast, open_forecaster
+from trainer.registry.pull import bundle_file, read_file
+from trainer.storage import Store
+
+
+def predict_next(store: Store, champion: Champion, as_of: datetime, source: Source | None = None) -> Forecast:
+    """What the champion expects after the last bar that closed by ``as_of``.
+
+    Bars come from the source and market that it was trained on, or from another ``source``. Raises DataError and
+    DataNotReady for bars that don't suffice, SpecError for a bundle without the model, StoreError, NetworkError.
+    """
+    spec = Result.from_bytes(store.get(champion.result), champion.result).spec
+    forecaster = open_forecaster(lambda name: read_file(store, bundle_file(champion.files, name, champion.run)))
+    return forecast(forecaster, _read_bars(source or open_source(spec.source, store), spec, forecaster, as_of))
+
+
+def _read_bars(source: Source, spec: Spec, forecaster: Forecaster, as_of: datetime) -> Bars:
+    """Just the bars that the model takes, checked as those of a training."""
+    cut = tf.floor(as_of, spec.timeframe)
+    step, stop = tf.to_ms(spec.timeframe), tf.epoch_ms(cut)
+    start = stop - forecaster.rows * step
+    raw = source.fetch(spec.symbol, spec.timeframe, spec.market, start, stop)
+    bars, _ = check_bars(keep_named(raw, tuple(forecaster.extra_columns)), start, stop)
+    if source.live and (not len(bars) or int(bars.time[-1]) + step < stop):
+        raise DataNotReady(
+            f"{spec.symbol} {spec.timeframe}: the bar that closed at {cut:%Y-%m-%dT%H:%MZ} is not there yet; try later"
+        )
+    return fill_gaps(bars)[0] if spec.on_gap == "fill" else bars
