@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -55,7 +56,8 @@ class BinanceMonths:
         self._archive = Archive(archive_url or os.environ.get(ARCHIVE_VARIABLE) or ARCHIVE_URL, http)
         self._klines = Klines(rest_url or os.environ.get(REST_VARIABLE) or None, http)
         self._now_ms = now_ms or (lambda: int(time.time() * 1000))
-        self._listed_ms = functools.cache(self._ask_listed_ms)
+        self._listed: dict[_Series, int | None] = {}
+        self._asking = threading.Lock()
 
     def fetch_month(
         self, symbol: str, timeframe: str, market: str, month: Month, until_ms: int, have: CachedMonth | None
@@ -130,11 +132,15 @@ class BinanceMonths:
         bars = self._archive.download(url, checksum, series.symbol, series.timeframe)
         return None if bars is None else _within(bars, day_ms, day_ms + DAY_MS)
 
-    def _ask_listed_ms(self, series: _Series) -> int | None:
-        try:
-            return self._klines.listed_ms(*series)
-        except (NetworkError, DataError):
-            return None
+    def _listed_ms(self, series: _Series) -> int | None:
+        """When the first bar opened, asked once; None where REST does not say."""
+        with self._asking:
+            if series not in self._listed:
+                try:
+                    self._listed[series] = self._klines.listed_ms(*series)
+                except (NetworkError, DataError):
+                    self._listed[series] = None
+            return self._listed[series]
 
 
 def _within(bars: Bars, start_ms: int, end_ms: int) -> Bars:

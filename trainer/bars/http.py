@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import email.utils
 import threading
 import time
@@ -58,7 +59,7 @@ class Http:
         """The answer, after as many as ATTEMPTS tries. Raises NetworkError, DataError for 451, SpecError."""
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(ATTEMPTS),
-            wait=tenacity.wait_exponential_jitter(initial=_FIRST_BACKOFF, max=_LONGEST_BACKOFF),
+            wait=_backoff,
             retry=tenacity.retry_if_exception_type(_Passing),
             sleep=self._sleep,
             reraise=True,
@@ -81,11 +82,14 @@ class Http:
                 f"{host} refuses to serve this country (451): set ATB_BINANCE_REST_URL to a mirror, choose an --as-of "
                 "two days ago so that the archive has it all, or take --source files:PATH or ccxt:EXCHANGE"
             )
-        if answer.status_code in (418, 429):
-            self._hold_back(host, answer.status_code, answer.headers.get("Retry-After"))
-        if answer.status_code in (403, 408, 418, 429) or answer.status_code >= 500:
-            raise _Passing(f"{host} answered {answer.status_code} to {urlsplit(url).path}")
-        raise NetworkError(f"{host} answered {answer.status_code} to {urlsplit(url).path}")
+        said = f"{host} answered {answer.status_code} to {urlsplit(url).path}"
+        wait = _named_wait(answer)
+        if wait is not None:
+            self._hold_back(host, answer.status_code, wait)
+            raise _HeldBack(said)
+        if answer.status_code in (403, 408, 429) or answer.status_code >= 500:
+            raise _Passing(said)
+        raise NetworkError(said)
 
     def _wait_until_free(self, host: str) -> None:
         with self._lock:
@@ -93,10 +97,7 @@ class Http:
         if wait > 0:
             self._sleep(wait)
 
-    def _hold_back(self, host: str, status: int, header: str | None) -> None:
-        wait = _retry_after(header)
-        if wait is None:
-            wait = _BANNED_SECONDS if status == 418 else 0.0
+    def _hold_back(self, host: str, status: int, wait: float) -> None:
         if wait > LONGEST_WAIT_SECONDS:
             raise NetworkError(
                 f"{host} has shut this address out ({status}) for {wait:,.0f} s; asking again prolongs it: "
@@ -110,16 +111,28 @@ class _Passing(NetworkError):
     """May be gone at the next try."""
 
 
-def _retry_after(header: str | None) -> float | None:
-    """Seconds, from a number or a date (RFC 9110, 10.2.3)."""
-    if header is None:
+class _HeldBack(_Passing):
+    """The host has said when; nothing is added to that."""
+
+
+_exponential = tenacity.wait_exponential_jitter(initial=_FIRST_BACKOFF, max=_LONGEST_BACKOFF)
+
+
+def _backoff(state: tenacity.RetryCallState) -> float:
+    held_back = state.outcome is not None and isinstance(state.outcome.exception(), _HeldBack)
+    return 0.0 if held_back else _exponential(state)
+
+
+def _named_wait(answer: requests.Response) -> float | None:
+    """The seconds in ``Retry-After``, a number or a date (RFC 9110, 10.2.3); a ban without it has our own."""
+    header = answer.headers.get("Retry-After", "").strip()
+    if answer.status_code not in (418, 429, 503):
         return None
-    if header.strip().isdigit():
+    if header.isdigit():
         return float(header)
-    try:
+    with contextlib.suppress(ValueError):
         return max(0.0, email.utils.parsedate_to_datetime(header).timestamp() - time.time())
-    except ValueError:
-        return None
+    return _BANNED_SECONDS if answer.status_code == 418 else None
 
 
 def _cause(error: requests.RequestException) -> str:

@@ -1,0 +1,77 @@
+"""An exchange on a loopback port, with real bars where they are and made-up ones elsewhere."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.exchange import Exchange, serve_exchange
+from trainer.bars.binance import BinanceMonths
+from trainer.bars.cached import CachedSource
+from trainer.bars.files import FilesSource
+from trainer.bars.frame import Bars
+from trainer.bars.http import Http
+from trainer.bars.sample import SampleSource
+from trainer.contract import timeframe as tf
+from trainer.storage import MemoryStore, Store
+
+NOW = datetime(2025, 3, 12, 10, 30, tzinfo=UTC)
+"""The exchange's clock: February 2025 is archived in microseconds, December 2024 in milliseconds."""
+
+
+def ms(text: str) -> int:
+    """Milliseconds of an ISO instant in UTC."""
+    return tf.epoch_ms(tf.parse_instant(text, "time"))
+
+
+@pytest.fixture(scope="session")
+def market_bars() -> Bars:
+    """Hourly bars of BTCUSDT from 2024-10 to 2025-04."""
+    folder = Path(os.environ.get("ATB_SHARED_BARS", Path(__file__).parents[3] / "shared" / "bars")) / "spot"
+    source = FilesSource(str(folder), MemoryStore()) if folder.is_dir() else SampleSource()
+    return source.fetch("BTCUSDT", "1h", "spot", ms("2024-10-01"), ms("2025-04-01"))
+
+
+@pytest.fixture
+def exchange(market_bars: Bars) -> Iterator[Exchange]:
+    """BTCUSDT on every market."""
+    bars = {(market, "BTCUSDT"): market_bars for market in ("spot", "um", "cm")}
+    with serve_exchange(bars, NOW) as serving:
+        yield serving
+
+
+class Slept(list[float]):
+    """Stands for ``time.sleep`` and ``time.monotonic``: waiting only moves its clock."""
+
+    def sleep(self, seconds: float) -> None:
+        self.append(seconds)
+
+    def clock(self) -> float:
+        return sum(self)
+
+
+@pytest.fixture
+def slept() -> Slept:
+    """What was waited, in order."""
+    return Slept()
+
+
+@pytest.fixture
+def http(slept: Slept) -> Http:
+    """Patient without waiting, and with a short read timeout."""
+    return Http(timeout=(2, 0.5), sleep=slept.sleep, clock=slept.clock)
+
+
+@pytest.fixture
+def binance(exchange: Exchange, http: Http) -> BinanceMonths:
+    """The months of the loopback exchange."""
+    return BinanceMonths(exchange.url, exchange.url, http, exchange.clock)
+
+
+def cached(binance: BinanceMonths, store: Store, exchange: Exchange) -> CachedSource:
+    """A source of one process; several may share the store."""
+    return CachedSource(binance, store, exchange.clock)
