@@ -233,7 +233,7 @@ def test_a_seat_is_found_by_as_few_words_as_tell_it_apart() -> None:
     ]
     assert find_seat(store, "ETHUSDT", None, None) == Seat("ETHUSDT", "1h", "fast")
     assert find_seat(store, "BTCUSDT", None, "quality").preset == "quality"
-    with pytest.raises(SpecError, match=r"2 champions .*--preset"):
+    with pytest.raises(SpecError, match=r"2 models .*--preset"):
         find_seat(store, "BTCUSDT", None, None)
     with pytest.raises(SpecError, match="BTCUSDT 4h has no champion"):
         find_seat(store, "BTCUSDT", "4h", None)

@@ -6,6 +6,8 @@ import click
 
 import trainer
 from trainer.cli.doctor import doctor
+from trainer.cli.models import models
+from trainer.cli.predict import predict
 from trainer.contract.exits import run_and_exit
 
 
@@ -16,6 +18,8 @@ def atb() -> None:
 
 
 atb.add_command(doctor)
+atb.add_command(models)
+atb.add_command(predict)
 
 
 def main() -> None:

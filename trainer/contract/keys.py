@@ -65,6 +65,11 @@ def progress(run: str, job: str) -> str:
     return f"runs/{run}/progress/{job}.json"
 
 
+def jobs_prefix(run: str) -> str:
+    """All jobs of one run."""
+    return f"runs/{run}/jobs/"
+
+
 def job_prefix(run: str, job: str) -> str:
     """Everything of one job."""
     return f"runs/{run}/jobs/{job}/"

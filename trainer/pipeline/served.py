@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from trainer.bars.frame import Bars, Floats, Times, segment_starts
+from trainer.bars.load import load_bars
 from trainer.contract import bundle
 from trainer.contract import timeframe as tf
 from trainer.contract.champion import Champion
 from trainer.contract.manifest import FileEntry, Result
-from trainer.forecast import open_forecaster, run_from_bars
+from trainer.forecast import Forecaster, open_forecaster, run_from_bars
+from trainer.registry.promote import read_result
 from trainer.registry.pull import bundle_file, read_file
 from trainer.storage import Store
 
@@ -24,32 +25,29 @@ _BATCH = 256
 
 @dataclass(frozen=True)
 class Served:
-    """A model that can be asked. ``rows``: how many gap-free bars it takes; ``unseen_from``: bars from there on had
-    no part in its training."""
+    """A model that can be asked. Bars from ``unseen_from`` on had no part in its training."""
 
     run: str
-    horizon: int
     unseen_from: datetime
-    rows: int
-    extras: tuple[str, ...]
-    session: onnxruntime.InferenceSession
+    model: Forecaster
 
 
 def open_champion(store: Store, champion: Champion) -> Served:
     """The champion, its files verified. Raises SpecError or StoreError where it can't be asked."""
-    return _open(store, champion.run, champion.files, champion.horizon, champion.unseen_from)
+    return Served(champion.run, champion.unseen_from, _open(store, champion.run, champion.files))
 
 
 def open_result(store: Store, result: Result) -> Served:
     """A committed model, its files verified. Raises SpecError or StoreError where it can't be asked."""
-    return _open(store, result.run, result.files, result.spec.horizon, result.split.test_from or result.spec.as_of)
+    unseen_from = result.split.test_from or result.spec.as_of
+    return Served(result.run, unseen_from, _open(store, result.run, result.files))
 
 
 def answerable(served: Served, bars: Bars, ends: Times) -> npt.NDArray[np.bool_]:
     """Which window ends are new to the model and have the bars it takes before them."""
     starts = segment_starts(bars)
     begins = starts[np.searchsorted(starts, ends, side="right") - 1]
-    whole = ends - begins + 1 >= served.rows
+    whole = ends - begins + 1 >= served.model.rows
     chosen: npt.NDArray[np.bool_] = whole & (bars.time[ends] >= tf.epoch_ms(served.unseen_from))
     return chosen
 
@@ -58,13 +56,27 @@ def ask(served: Served, bars: Bars, ends: Times) -> Floats:
     """The forecast price at each end, float64[len(ends)]."""
     found = []
     for start in range(0, len(ends), _BATCH):
-        stretches = [bars.rows(end + 1 - served.rows, end + 1) for end in ends[start : start + _BATCH]]
-        answers: dict[str, npt.NDArray[Any]] = run_from_bars(served.session, stretches, list(served.extras))
+        stretches = [bars.rows(end + 1 - served.model.rows, end + 1) for end in ends[start : start + _BATCH]]
+        answers: dict[str, npt.NDArray[Any]] = run_from_bars(
+            served.model.session, stretches, served.model.extra_columns
+        )
         found.append(answers[bundle.RETURN][:, 0].astype(np.float64))
     prices: Floats = bars.close[ends] * np.exp(np.concatenate(found))
     return prices
 
 
-def _open(store: Store, run: str, files: tuple[FileEntry, ...], horizon: int, unseen_from: datetime) -> Served:
-    found = open_forecaster(lambda name: read_file(store, bundle_file(files, name, run)))
-    return Served(run, horizon, unseen_from, found.rows, tuple(found.extra_columns), found.session)
+def load_latest(store: Store, champion: Champion, rows: int, source: str | None, as_of: str | None) -> Bars:
+    """The last ``rows`` closed bars for a champion, from where its own bars came unless ``source`` says otherwise.
+
+    Raises DataError and DataNotReady where they are not there, SpecError for an instant that is none.
+    """
+    spec = read_result(store, champion.run, champion.job).spec
+    cut = tf.parse_instant(as_of, "--as-of") if as_of else datetime.now(UTC)
+    last = tf.floor(cut, spec.timeframe)
+    window = {"as_of": last, "start": last - timedelta(milliseconds=rows * tf.to_ms(spec.timeframe))}
+    asked = spec.model_copy(update={**window, "source": source or spec.source})
+    return load_bars(asked, store, 0, 1).bars
+
+
+def _open(store: Store, run: str, files: tuple[FileEntry, ...]) -> Forecaster:
+    return open_forecaster(lambda name: read_file(store, bundle_file(files, name, run)))

@@ -68,9 +68,14 @@ def list_champions(store: Store, symbol: str | None = None) -> Iterator[Champion
             yield Champion.from_bytes(store.get(entry.key), entry.key)
 
 
-def find_seat(store: Store, symbol: str, timeframe: str | None, preset: str | None) -> Seat:
-    """The one seat of a symbol that these words fit. Raises SpecError where none or several do."""
+def find_seat(store: Store, symbol: str, timeframe: str | None, preset: str | None, *, declined: bool = False) -> Seat:
+    """The one seat of a symbol that these words fit. ``declined``: also one that has a history and no champion.
+
+    Raises SpecError where none or several fit.
+    """
     seats = {Seat(each.symbol, each.timeframe, each.preset) for each in list_champions(store, symbol)}
+    if declined:
+        seats |= set(_seats_with_history(store, symbol))
     fitting = sorted(
         (seat for seat in seats if timeframe in (None, seat.timeframe) and preset in (None, seat.preset)), key=str
     )
@@ -79,9 +84,14 @@ def find_seat(store: Store, symbol: str, timeframe: str | None, preset: str | No
     if not fitting:
         words = " ".join(word for word in (symbol, timeframe, preset) if word)
         raise SpecError(f"{words} has no champion in {store.url}; make one with: atb models promote RUN {symbol}")
-    raise SpecError(
-        f"{symbol} has {len(fitting)} champions ({', '.join(map(str, fitting))}); add --preset, --timeframe"
-    )
+    raise SpecError(f"{symbol} has {len(fitting)} models ({', '.join(map(str, fitting))}); add --preset, --timeframe")
+
+
+def _seats_with_history(store: Store, symbol: str) -> Iterator[Seat]:
+    for entry in store.list(keys.champions_prefix(symbol)):
+        _, _, timeframe, preset, *rest = entry.key.split("/")
+        if rest[0] == "history":
+            yield Seat(symbol, timeframe, preset)
 
 
 def read_history(store: Store, seat: Seat) -> list[Decision]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -49,6 +50,15 @@ def read_result(store: Store, run: str, job: str) -> Result:
         return Result.from_bytes(store.get(key), key)
     except NotFound:
         raise SpecError(f"run {run} has no result of {job} in {store.url}; see: atb-launch status {run}") from None
+
+
+def list_results(store: Store, run: str, symbol: str | None = None) -> Iterator[Result]:
+    """The committed results of a run, or those of one symbol in it, in the order of the keys."""
+    for entry in store.list(keys.jobs_prefix(run)):
+        if entry.key.endswith("/result.json"):
+            result = Result.from_bytes(store.get(entry.key), entry.key)
+            if symbol in (None, result.spec.symbol):
+                yield result
 
 
 def seat_of(result: Result) -> Seat:

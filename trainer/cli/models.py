@@ -1,0 +1,294 @@
+"""``atb models``: which models serve, how good they are, and which serves next."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from trainer.cli.stores import with_store
+
+if TYPE_CHECKING:
+    from trainer.contract.champion import Champion
+    from trainer.contract.manifest import Result, Rule
+    from trainer.registry.champions import Seat
+    from trainer.storage import Store
+
+_DECLINED = 1
+"""The exit code of a promotion that the gate declined: nothing went wrong, and nothing was moved."""
+
+
+def _with_seat(command: Callable[..., Any]) -> Callable[..., Any]:
+    command = click.option("--preset", metavar="NAME", help="Where a symbol has models of several presets.")(command)
+    return click.option("--timeframe", metavar="LENGTH", help="Where a symbol has models of several timeframes.")(
+        command
+    )
+
+
+@click.group()
+def models() -> None:
+    """Champions: which models serve, how good they are, and which serves next.
+
+    A MODEL is a symbol, which stands for its champion, or RUN/JOB, like 20260131-0600/BTCUSDT-fast.
+    """
+
+
+@models.command("list")
+@click.argument("symbol", required=False)
+@click.option("--json", "as_json", is_flag=True, help="The pointers, as one JSON array.")
+@with_store
+def list_(store: Store, symbol: str | None, as_json: bool) -> None:
+    """List the champions, their skill beside the linear baseline's."""
+    from trainer.contract.documents import readable_json
+    from trainer.registry.champions import list_champions
+
+    champions = list(list_champions(store, symbol))
+    if as_json:
+        click.echo(readable_json([each.model_dump(mode="json") for each in champions]), nl=False)
+        return
+    if not champions:
+        click.echo(f"no champions in {store.url} yet; make one with: atb models promote RUN SYMBOL")
+        return
+    head = ("symbol", "timeframe", "preset", "skill", "linear", "direction", "bars up to", "run", "promoted", "by")
+    _print_table(head, [_list_row(each) for each in champions])
+
+
+@models.command()
+@click.argument("model")
+@_with_seat
+@with_store
+def show(store: Store, model: str, timeframe: str | None, preset: str | None) -> None:
+    """Print a MODEL's card."""
+    from trainer.contract.bundle import CARD
+    from trainer.registry.pull import bundle_file, read_file
+
+    run, files = _files_of(store, model, timeframe, preset)
+    card = read_file(store, bundle_file(files, CARD, run)).decode()
+    if not sys.stdout.isatty():
+        click.echo(card, nl=False)
+        return
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    Console().print(Markdown(card))
+
+
+@models.command()
+@click.argument("one")
+@click.argument("other")
+@_with_seat
+@with_store
+def compare(store: Store, one: str, other: str, timeframe: str | None, preset: str | None) -> None:
+    """Ask two MODELs on the same rows: those of the one with the later data that neither was trained on."""
+    from trainer.pipeline.champion import compare_models
+    from trainer.pipeline.served import open_result
+
+    first, second = (_result_of(store, name, timeframe, preset) for name in (one, other))
+    later = max(first, second, key=lambda result: result.spec.as_of)
+    found = compare_models(store, later, open_result(store, first), open_result(store, second))
+    click.echo(f"{found['rows']:,} rows of {later.spec.symbol} up to {later.spec.as_of:%Y-%m-%d %H:%M} UTC")
+    _print_comparison(found, f"{first.run}/{first.job}", f"{second.run}/{second.job}")
+
+
+@models.command()
+@click.argument("run")
+@click.argument("symbol")
+@click.option("--preset", metavar="NAME", help="Where the run has several presets of the symbol.")
+@click.option("--why", default="", metavar="TEXT", help="For the history.")
+@click.option("--accept-first", is_flag=True, help="Let a first model serve without skill shown.")
+@click.option("--force", is_flag=True, help="Promote in spite of failed rules, or on a store that ignores conditions.")
+@with_store
+def promote(store: Store, run: str, symbol: str, preset: str | None, why: str, accept_first: bool, force: bool) -> None:
+    """Make a run's model of SYMBOL the champion, where it passes the gate.
+
+    Exits 0 when it serves now, 1 when the gate declined it, 75 when someone else was first.
+    """
+    from trainer.registry.champions import read_champion
+    from trainer.registry.promote import consider, seat_of, whoami
+
+    result = _find_result(store, run, symbol, preset)
+    found = read_champion(store, seat_of(result))
+    if found is not None and (result.evaluation.get("champion") or {}).get("entry") != found[0].entry:
+        from trainer.pipeline.champion import compare_again
+
+        click.echo(f"asking the champion, {found[0].run}, on this model's test rows", err=True)
+        evaluation = {**result.evaluation, "champion": compare_again(store, result, found[0])}
+        result = result.model_copy(update={"evaluation": evaluation})
+    outcome = consider(store, result, by=whoami(), why=why, accept_first=accept_first, force=force)
+    _print_rules(outcome.rules)
+    if outcome.action == "decline":
+        click.echo(f"declined: {outcome.seat} is not served by {run}")
+        raise click.exceptions.Exit(_DECLINED)
+    click.echo(f"{outcome.seat} is served by {run} now: {outcome.reason}")
+
+
+@models.command()
+@click.argument("symbol")
+@_with_seat
+@click.option("--why", default="", metavar="TEXT", help="For the history.")
+@click.option("--force", is_flag=True, help="Also on a store that ignores conditions.")
+@with_store
+def rollback(store: Store, symbol: str, timeframe: str | None, preset: str | None, why: str, force: bool) -> None:
+    """Let the model serve that served before the champion."""
+    from trainer.registry.promote import roll_back, whoami
+
+    seat = _seat_of(store, symbol, timeframe, preset)
+    champion = roll_back(store, seat, by=whoami(), why=why, force=force)
+    click.echo(f"{seat} is served by {champion.run} again")
+
+
+@models.command()
+@click.argument("symbol")
+@_with_seat
+@click.option("--json", "as_json", is_flag=True, help="The entries, as one JSON array.")
+@with_store
+def history(store: Store, symbol: str, timeframe: str | None, preset: str | None, as_json: bool) -> None:
+    """Tell who decided what, when and why, and what came of it."""
+    from trainer.contract.documents import readable_json
+    from trainer.registry.champions import read_history
+    from trainer.registry.gate import failures
+
+    decisions = read_history(store, _seat_of(store, symbol, timeframe, preset, declined=True))
+    if as_json:
+        entries = [{**each.entry.model_dump(mode="json"), "effect": each.effect} for each in decisions]
+        click.echo(readable_json(entries), nl=False)
+        return
+    rows = [
+        (
+            f"{each.entry.time:%Y-%m-%d %H:%M:%S}",
+            each.entry.action,
+            each.entry.run,
+            each.effect,
+            each.entry.by,
+            each.entry.why or failures(each.entry.gate),
+        )
+        for each in decisions
+    ]
+    _print_table(("time, UTC", "what", "run", "effect", "by", "why"), rows)
+
+
+@models.command()
+@click.argument("symbol")
+@click.argument("folder", type=click.Path(path_type=Path))
+@_with_seat
+@with_store
+def pull(store: Store, symbol: str, folder: Path, timeframe: str | None, preset: str | None) -> None:
+    """Fetch the champion's files to FOLDER, each verified by its hash."""
+    from trainer.registry import pull as pulling
+    from trainer.registry.champions import require_champion
+
+    champion = require_champion(store, _seat_of(store, symbol, timeframe, preset))
+    paths = pulling.pull(store, champion, folder)
+    click.echo(f"{len(paths)} files of {champion.run}/{champion.job}, every hash as in its result, are in {folder}")
+
+
+def _seat_of(store: Store, symbol: str, timeframe: str | None, preset: str | None, *, declined: bool = False) -> Seat:
+    from trainer.registry.champions import find_seat
+
+    return find_seat(store, symbol, timeframe, preset, declined=declined)
+
+
+def _files_of(store: Store, model: str, timeframe: str | None, preset: str | None) -> tuple[str, tuple[Any, ...]]:
+    """The pointer is enough for a champion: its result may have been cleaned away."""
+    named = _result_or_champion(store, model, timeframe, preset)
+    return named.run, named.files
+
+
+def _result_of(store: Store, model: str, timeframe: str | None, preset: str | None) -> Result:
+    from trainer.registry.promote import read_result
+
+    named = _result_or_champion(store, model, timeframe, preset)
+    return read_result(store, named.run, named.job)
+
+
+def _result_or_champion(store: Store, model: str, timeframe: str | None, preset: str | None) -> Result | Champion:
+    """RUN/JOB, or a symbol, which may have a slash in it too."""
+    from trainer.errors import SpecError
+    from trainer.registry.champions import require_champion
+    from trainer.registry.promote import read_result
+
+    run, slash, job = model.partition("/")
+    if slash and job:
+        try:
+            return read_result(store, run, job)
+        except SpecError:
+            pass
+    try:
+        return require_champion(store, _seat_of(store, model, timeframe, preset))
+    except SpecError as error:
+        if slash:
+            raise SpecError(f"{model} is neither a committed RUN/JOB nor a champion in {store.url}") from None
+        raise error
+
+
+def _find_result(store: Store, run: str, symbol: str, preset: str | None) -> Result:
+    from trainer.contract.presets import PRESET_NAMES
+    from trainer.errors import SpecError
+    from trainer.registry.promote import list_results
+
+    found = [result for result in list_results(store, run, symbol) if preset is None or result.spec.preset == preset]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(sorted((result.spec.preset for result in found), key=PRESET_NAMES.index))
+        raise SpecError(f"run {run} has models of {symbol} for {names}; add --preset")
+    raise SpecError(f"run {run} has no result of {' '.join(filter(None, (symbol, preset)))} in {store.url}")
+
+
+def _list_row(champion: Champion) -> tuple[str, ...]:
+    linear = champion.baselines.get("linear", {})
+    return (
+        champion.symbol + (" (made up)" if champion.synthetic else ""),
+        champion.timeframe,
+        champion.preset,
+        _number(champion.metrics, "skill", "+.4f"),
+        _number(linear, "skill", "+.4f"),
+        _number(champion.metrics, "directional_accuracy", ".1%"),
+        f"{champion.as_of:%Y-%m-%d %H:%M}",
+        champion.run,
+        f"{champion.promoted:%Y-%m-%d %H:%M}",
+        champion.by,
+    )
+
+
+def _print_comparison(found: dict[str, Any], one: str, other: str) -> None:
+    rows = [
+        (name.replace("_", " "), _number(found["candidate"], name, form), _number(found["champion"], name, form))
+        for name, form in (
+            ("skill", "+.4f"),
+            ("skill_low", "+.4f"),
+            ("directional_accuracy", ".1%"),
+            ("rmse", ".6g"),
+            ("mape", ".4f"),
+        )
+    ]
+    rows += [
+        (
+            f"trading: {name}",
+            _number(found["candidate_trading"], name, form),
+            _number(found["champion_trading"], name, form),
+        )
+        for name, form in (("return", "+.2%"), ("sharpe", "+.2f"), ("drawdown", ".1%"), ("trades", ".0f"))
+    ]
+    _print_table(("", one, other), rows)
+
+
+def _print_rules(rules: tuple[Rule, ...]) -> None:
+    from trainer.registry.gate import describe
+
+    for rule in rules:
+        click.echo(f"{'passed' if rule.passed else 'FAILED'}  {describe(rule)}")
+
+
+def _print_table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    """Columns as wide as their widest cell, so that a line stays a line wherever it is piped."""
+    widths = [max(len(row[index]) for row in [head, *rows]) for index in range(len(head))]
+    for row in [head, *rows]:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _number(values: dict[str, float], name: str, form: str) -> str:
+    return format(values[name], form) if name in values else "–"

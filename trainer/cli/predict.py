@@ -1,0 +1,71 @@
+"""``atb predict``: the next forecast of a champion, through ONNX Runtime alone."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from trainer.cli.stores import with_store
+
+if TYPE_CHECKING:
+    from trainer.storage import Store
+
+
+@click.command()
+@click.argument("symbol")
+@click.option("--source", metavar="NAME", help="Where the bars come from; default: as the model's own did.")
+@click.option("--as-of", metavar="TIME", help="Forecast from the bars closed by then; default: now.")
+@click.option("--timeframe", metavar="LENGTH", help="Where the symbol has champions of several timeframes.")
+@click.option("--preset", metavar="NAME", help="Where the symbol has champions of several presets.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@with_store
+def predict(
+    store: Store,
+    symbol: str,
+    source: str | None,
+    as_of: str | None,
+    timeframe: str | None,
+    preset: str | None,
+    as_json: bool,
+) -> None:
+    """Forecast SYMBOL's next close with its champion, whose files are verified first."""
+    from trainer.contract.documents import readable_json
+    from trainer.forecast import forecast, rows_needed
+    from trainer.pipeline.served import load_latest
+    from trainer.registry.champions import find_seat, require_champion
+    from trainer.registry.pull import pull
+
+    champion = require_champion(store, find_seat(store, symbol, timeframe, preset))
+    with tempfile.TemporaryDirectory() as parent:
+        folder = Path(parent) / "model"
+        pull(store, champion, folder)
+        bars = load_latest(store, champion, rows_needed(folder), source, as_of)
+        found = forecast(folder, bars)
+    skill = champion.metrics.get("skill", 0.0)
+    if as_json:
+        fields = {
+            "symbol": found.symbol,
+            "timeframe": found.timeframe,
+            "horizon": found.horizon,
+            "last_open": found.last_open.isoformat(),
+            "target_open": found.target_open.isoformat(),
+            "last_close": found.last_close,
+            "price": found.price,
+            "log_return": found.log_return,
+            "run": champion.run,
+            "skill": skill,
+            "synthetic": bars.synthetic,
+        }
+        click.echo(readable_json(fields), nl=False)
+        return
+    if bars.synthetic:
+        click.echo("made-up bars: this is not a market")
+    click.echo(f"last close  {found.last_close:.8g}   bar of {found.last_open:%Y-%m-%d %H:%M} UTC")
+    click.echo(
+        f"forecast    {found.price:.8g}   {found.log_return:+.4%}, close of the bar of "
+        f"{found.target_open:%Y-%m-%d %H:%M} UTC"
+    )
+    click.echo(f"model       {champion.run}/{champion.job}, skill {skill:+.4f} over the last close on its test rows")
