@@ -49,7 +49,6 @@ def serve(files: dict[str, bytes], fitted: Fitted) -> tuple[MemoryStore, Champio
         job="BTCUSDT-fast",
         result="r",
         spec_digest="0",
-        horizon=1,
         as_of=NOW,
         unseen_from=tf.from_epoch_ms(int(fitted.bars.time[0])),
         metrics=make_result().metrics,
@@ -98,20 +97,17 @@ def test_rows_after_a_gap_wait_until_the_champion_has_its_bars(fitted: Fitted, f
     assert found["rows"] == len(bars) - 1 - (100 + needed - 1)
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"horizon": 3}, "forecasts 3 bars ahead and not 1"),
-        ({"files": ()}, "has no feature_schema.json"),
-    ],
-)
-def test_what_can_not_be_compared_is_said_in_words(
-    change: dict[str, object], words: str, fitted: Fitted, files: dict[str, bytes]
-) -> None:
+def test_what_can_not_be_compared_is_said_in_words(fitted: Fitted, files: dict[str, bytes]) -> None:
     store, champion = serve(files, fitted)
     rows, predicted = judged(fitted)
-    found = measure_champion(store, champion.model_copy(update=change), fitted.bars, rows, predicted, DEFAULT_RULES)
-    assert words in found["problem"]
+    farther = JudgedRows(rows.close, rows.ends[:-2], 3, rows.bar_ms)
+    found = measure_champion(store, champion, fitted.bars, farther, predicted[:-2], DEFAULT_RULES)
+    assert found["problem"] == "r0 forecasts 1 bars ahead and not 3"
+    bare = champion.model_copy(update={"files": ()})
+    assert (
+        "has no feature_schema.json"
+        in measure_champion(store, bare, fitted.bars, rows, predicted, DEFAULT_RULES)["problem"]
+    )
 
 
 def test_a_damaged_champion_is_a_problem_and_no_failure(fitted: Fitted, files: dict[str, bytes]) -> None:

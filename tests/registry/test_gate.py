@@ -21,7 +21,6 @@ CHAMPION = Champion(
     job="BTCUSDT-fast",
     result="runs/r0/jobs/BTCUSDT-fast/result.json",
     spec_digest="0" * 64,
-    horizon=1,
     as_of=NOW,
     unseen_from=NOW,
     metrics={},

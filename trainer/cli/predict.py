@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -32,18 +31,16 @@ def predict(
     as_json: bool,
 ) -> None:
     """Forecast SYMBOL's next close with its champion, whose files are verified first."""
+    from trainer.bars.source import open_source
+    from trainer.contract import timeframe as tf
     from trainer.contract.documents import readable_json
-    from trainer.forecast import forecast, rows_needed
-    from trainer.pipeline.served import load_latest
+    from trainer.pipeline.predict import predict_next
     from trainer.registry.champions import find_seat, require_champion
-    from trainer.registry.pull import pull
 
     champion = require_champion(store, find_seat(store, symbol, timeframe, preset))
-    with tempfile.TemporaryDirectory() as parent:
-        folder = Path(parent) / "model"
-        pull(store, champion, folder)
-        bars = load_latest(store, champion, rows_needed(folder), source, as_of)
-        found = forecast(folder, bars)
+    cut = tf.parse_instant(as_of, "--as-of") if as_of else datetime.now(UTC)
+    opened = open_source(source, store) if source else None
+    found = predict_next(store, champion, cut, opened)
     skill = champion.metrics.get("skill", 0.0)
     if as_json:
         fields = {
@@ -57,12 +54,12 @@ def predict(
             "log_return": found.log_return,
             "run": champion.run,
             "skill": skill,
-            "synthetic": bars.synthetic,
+            "synthetic": champion.synthetic,
         }
         click.echo(readable_json(fields), nl=False)
         return
-    if bars.synthetic:
-        click.echo("made-up bars: this is not a market")
+    if champion.synthetic:
+        click.echo("trained on made-up bars: this is not a market")
     click.echo(f"last close  {found.last_close:.8g}   bar of {found.last_open:%Y-%m-%d %H:%M} UTC")
     click.echo(
         f"forecast    {found.price:.8g}   {found.log_return:+.4%}, close of the bar of "

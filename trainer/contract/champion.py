@@ -29,7 +29,6 @@ class Champion(Document):
     job: str
     result: str
     spec_digest: str
-    horizon: int
     as_of: datetime
     unseen_from: datetime
     synthetic: bool = False

@@ -70,14 +70,14 @@ def compare_models(store: Store, result: Result, one: Served, other: Served) -> 
 
 
 def _shared(served: Served, bars: Bars, rows: JudgedRows) -> Any:
-    if served.horizon != rows.horizon:
-        raise SpecError(f"{served.run} forecasts {served.horizon} bars ahead and not {rows.horizon}")
-    if missing := [name for name in served.extras if name not in bars.extra]:
+    if served.model.horizon != rows.horizon:
+        raise SpecError(f"{served.run} forecasts {served.model.horizon} bars ahead and not {rows.horizon}")
+    if missing := [name for name in served.model.extra_columns if name not in bars.extra]:
         raise SpecError(f"{served.run} reads the column {missing[0]}, which these bars don't have")
     shared = answerable(served, bars, rows.ends)
     count = int(np.count_nonzero(shared))
     if count < PROOF_ROWS * rows.horizon:
-        raise SpecError(f"only {count} test rows are new to {served.run} and have {served.rows} bars before them")
+        raise SpecError(f"only {count} test rows are new to {served.run} and have {served.model.rows} bars before them")
     return shared
 
 

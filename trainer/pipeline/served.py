@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from trainer.bars.frame import Bars, Floats, Times, segment_starts
-from trainer.bars.load import load_bars
 from trainer.contract import bundle
 from trainer.contract import timeframe as tf
 from trainer.contract.champion import Champion
 from trainer.contract.manifest import FileEntry, Result
 from trainer.forecast import Forecaster, open_forecaster, run_from_bars
-from trainer.registry.promote import read_result
 from trainer.registry.pull import bundle_file, read_file
 from trainer.storage import Store
 
@@ -63,19 +61,6 @@ def ask(served: Served, bars: Bars, ends: Times) -> Floats:
         found.append(answers[bundle.RETURN][:, 0].astype(np.float64))
     prices: Floats = bars.close[ends] * np.exp(np.concatenate(found))
     return prices
-
-
-def load_latest(store: Store, champion: Champion, rows: int, source: str | None, as_of: str | None) -> Bars:
-    """The last ``rows`` closed bars for a champion, from where its own bars came unless ``source`` says otherwise.
-
-    Raises DataError and DataNotReady where they are not there, SpecError for an instant that is none.
-    """
-    spec = read_result(store, champion.run, champion.job).spec
-    cut = tf.parse_instant(as_of, "--as-of") if as_of else datetime.now(UTC)
-    last = tf.floor(cut, spec.timeframe)
-    window = {"as_of": last, "start": last - timedelta(milliseconds=rows * tf.to_ms(spec.timeframe))}
-    asked = spec.model_copy(update={**window, "source": source or spec.source})
-    return load_bars(asked, store, 0, 1).bars
 
 
 def _open(store: Store, run: str, files: tuple[FileEntry, ...]) -> Forecaster:

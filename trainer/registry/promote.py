@@ -115,7 +115,6 @@ def consider(
         job=result.job,
         result=keys.result(result.run, result.job),
         spec_digest=result.spec_digest,
-        horizon=result.spec.horizon,
         as_of=result.spec.as_of,
         unseen_from=result.split.test_from or result.spec.as_of,
         synthetic=result.bars.synthetic,
