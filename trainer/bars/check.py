@@ -75,10 +75,11 @@ class BarsReport:
             )
             if getattr(self, name)
         ]
-        gaps = f" in {self.gaps} gaps" if self.gaps else ""
+        if self.gaps:
+            found.insert(0, f"{self.gaps} gaps, the longest of {self.longest_gap}")
         return (
-            f"{self.symbol} {self.timeframe}: {self.kept:,} of {self.expected:,} bars ({self.complete:.2%}){gaps}"
-            f"; {', '.join(found) or 'nothing wrong'}"
+            f"{self.symbol} {self.timeframe}: {self.kept:,} of {self.expected:,} bars ({self.complete:.2%}); "
+            f"{', '.join(found) or 'nothing wrong'}"
         )
 
 

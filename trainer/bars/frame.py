@@ -105,3 +105,8 @@ def segment_starts(bars: Bars) -> Times:
     if not len(bars):
         return np.empty(0, np.int64)
     return np.concatenate([[0], np.flatnonzero(np.diff(bars.time) != bars.step_ms) + 1]).astype(np.int64)
+
+
+def gaps(bars: Bars) -> list[tuple[int, int]]:
+    """Each hole between two bars: from the close before it to the open after it, in milliseconds."""
+    return [(int(bars.time[row - 1]) + bars.step_ms, int(bars.time[row])) for row in segment_starts(bars)[1:]]

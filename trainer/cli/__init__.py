@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 import trainer
+from trainer.cli.data import data
 from trainer.cli.doctor import doctor
 from trainer.cli.models import models
 from trainer.cli.predict import predict
@@ -17,6 +18,7 @@ def atb() -> None:
     """Train one price model for a crypto symbol, and look at bars and models."""
 
 
+atb.add_command(data)
 atb.add_command(doctor)
 atb.add_command(models)
 atb.add_command(predict)

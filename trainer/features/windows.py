@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,11 @@ from trainer.features.sets import Features
 
 FRACTIONS = (0.70, 0.15)
 """Train and validation; the rest is test."""
+
+
+def rows_needed(sequence_length: int, horizon: int) -> int:
+    """The fewest gapless rows of which every part has a window."""
+    return math.ceil((sequence_length + horizon) / min(*FRACTIONS, 1 - sum(FRACTIONS))) + 1
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,145 @@
+"""``atb data``: fetch bars, say what is wrong with them, and look at them."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from trainer.cli.stores import with_store
+
+if TYPE_CHECKING:
+    from trainer.bars.check import BarsReport
+    from trainer.bars.frame import Bars
+    from trainer.contract.spec import Spec
+    from trainer.storage import Store
+
+
+def _with_window(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add SYMBOL… and what says which bars; the command gets one resolved spec for each symbol."""
+
+    @click.argument("symbols", metavar="SYMBOL...", nargs=-1, required=True)
+    @click.option(
+        "--source", default="binance", show_default=True, help="binance, ccxt:EXCHANGE, files:PATH or sample."
+    )
+    @click.option("--market", type=click.Choice(["spot", "um", "cm"]), default="spot", show_default=True)
+    @click.option("--timeframe", default="1h", show_default=True, metavar="LENGTH", help="15m, 1h, 4h or 1d.")
+    @click.option("--preset", default="balanced", show_default=True, help="Whose days and needs count.")
+    @click.option("--days", metavar="NUMBER", help="How far back from the cut; default: the preset's.")
+    @click.option("--start", metavar="TIME", help="Where the window begins instead.")
+    @click.option("--as-of", metavar="TIME", help="The cut: no bar that closes later is read; default: now.")
+    @functools.wraps(command)
+    def resolved(symbols: tuple[str, ...], preset: str, **options: Any) -> Any:
+        from trainer.contract.spec import resolve_spec
+
+        named = ("source", "market", "timeframe", "days", "start", "as_of")
+        window = {name: value for name in named if (value := options.pop(name)) is not None}
+        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+        return command(specs=[resolve_spec(symbol, preset, window) for symbol in symbols], **options)
+
+    return resolved
+
+
+@click.group()
+def data() -> None:
+    """Fetch, check and look at bars."""
+
+
+@data.command()
+@_with_window
+@with_store
+def get(store: Store, specs: list[Spec]) -> None:
+    """Bring each SYMBOL's bars into the store, month by month; only what is new is fetched."""
+
+    def one(spec: Spec) -> None:
+        _, report = _read(spec, store)
+        click.echo(report.summary())
+
+    _for_each(specs, one)
+
+
+@data.command()
+@_with_window
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a symbol and line.")
+@with_store
+def check(store: Store, specs: list[Spec], as_json: bool) -> None:
+    """Say what is wrong with each SYMBOL's bars; exits 10 where they would not do for the preset."""
+    from trainer.bars.check import validate_bars
+    from trainer.contract.documents import canonical_json
+    from trainer.features.windows import rows_needed
+
+    def one(spec: Spec) -> None:
+        bars, report = _read(spec, store)
+        if as_json:
+            click.echo(canonical_json(report.to_dict()))
+        else:
+            click.echo(report.summary())
+            for line in _describe_gaps(bars):
+                click.echo(f"  {line}")
+        validate_bars(report, rows_needed(spec.sequence_length, spec.horizon))
+
+    _for_each(specs, one)
+
+
+@data.command()
+@_with_window
+@click.option("--output", metavar="FOLDER", default=".", show_default=True, help="Where SYMBOL-TIMEFRAME.png goes.")
+@with_store
+def show(store: Store, specs: list[Spec], output: str) -> None:
+    """Draw each SYMBOL's candles and volume, with the gaps marked."""
+    from trainer.bars.picture import draw_bars
+    from trainer.contract.labels import safe_segment
+
+    def one(spec: Spec) -> None:
+        bars, report = _read(spec, store)
+        path = Path(output, f"{safe_segment(spec.symbol)}-{spec.timeframe}.png")
+        draw_bars(bars, path, report.summary())
+        click.echo(path)
+
+    _for_each(specs, one)
+
+
+def _read(spec: Spec, store: Store) -> tuple[Bars, BarsReport]:
+    from trainer.bars.check import check_bars
+    from trainer.bars.source import open_source
+    from trainer.contract import timeframe as tf
+
+    start, as_of = tf.epoch_ms(spec.start), tf.epoch_ms(spec.as_of)
+    raw = open_source(spec.source, store).fetch(spec.symbol, spec.timeframe, spec.market, start, as_of)
+    return check_bars(raw, start, as_of)
+
+
+def _for_each(specs: list[Spec], one: Callable[[Spec], None]) -> None:
+    """Do every symbol; a failure is said and the rest goes on. The first failure is raised at the end."""
+    from trainer.errors import AtbError
+
+    failures: list[AtbError] = []
+    for spec in specs:
+        try:
+            one(spec)
+        except AtbError as error:
+            failures.append(error)
+    for failure in failures[1:]:
+        click.echo(f"error: {failure}", err=True)
+    if failures:
+        raise failures[0]
+
+
+def _describe_gaps(bars: Bars, most: int = 20) -> list[str]:
+    """One line a gap, the longest ones where there are many."""
+    from trainer.bars.frame import gaps
+    from trainer.contract import timeframe as tf
+
+    found = gaps(bars)
+    chosen = sorted(sorted(found, key=lambda gap: gap[0] - gap[1])[:most])
+    lines = [
+        f"gap of {(stop - start) // bars.step_ms} bars: {tf.from_epoch_ms(start):%Y-%m-%d %H:%M} … "
+        f"{tf.from_epoch_ms(stop):%Y-%m-%d %H:%M}"
+        for start, stop in chosen
+    ]
+    return lines if len(found) <= most else [*lines, f"and {len(found) - most} shorter ones"]
