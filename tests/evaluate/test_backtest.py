@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.evaluate.backtest import TradingRules, contiguous, drawdown, hold, run_backtest, summarise
+from trainer.evaluate.backtest import TradingRules, contiguous, curve, drawdown, hold, run_backtest, summarise
 
 HOUR = 3_600_000
 FREE = TradingRules(fee_bps=0, slippage_bps=0)
@@ -88,6 +88,14 @@ def test_sharpe_and_its_error_are_lo_s() -> None:
 def test_drawdown_is_the_largest_loss_from_a_peak() -> None:
     assert drawdown(np.array([1.2, 0.9, 1.5, 1.2])) == pytest.approx(0.25)
     assert drawdown(np.array([0.8, 0.9])) == pytest.approx(0.2)
+
+
+def test_the_small_curve_ends_where_the_equity_does() -> None:
+    close = np.geomspace(1, 2, 1_001)
+    done = run_backtest(close, np.arange(1_000), np.ones(1_000), 1, FREE)
+    assert len(curve(done)) == 120
+    assert curve(done)[-1] == pytest.approx(2)
+    assert curve(run_backtest(close, np.arange(3), np.ones(3), 1, FREE))[0] == pytest.approx(close[1], abs=1e-5)
 
 
 def test_changing_the_future_changes_nothing_before_it() -> None:

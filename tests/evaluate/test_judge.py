@@ -29,7 +29,7 @@ def test_a_judgement_holds_finite_numbers_for_model_baselines_regimes_and_tradin
     json.dumps(whole, allow_nan=False)
     assert set(found.baselines) == {"persistence", "linear"}
     assert set(found.metrics) == set(found.baselines["linear"])
-    assert set(found.backtest) == {"rules", "model", "hold"}
+    assert set(found.backtest) == {"rules", "model", "hold", "curves"}
     assert found.backtest["rules"] == {"fee_bps": 10, "slippage_bps": 2, "threshold_bps": 12, "short": False}
 
 

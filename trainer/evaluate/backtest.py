@@ -113,6 +113,12 @@ def summarise(backtest: Backtest, bar_ms: int) -> Iterator[tuple[str, float]]:
     yield "bars", float(len(returns))
 
 
+def curve(backtest: Backtest, points: int = 120) -> list[float]:
+    """The equity at up to ``points`` bars evenly apart, the last among them: enough for a small picture."""
+    chosen = np.unique(np.linspace(0, len(backtest.equity) - 1, points).astype(np.int64))
+    return [round(float(value), 5) for value in backtest.equity[chosen]]
+
+
 def drawdown(equity: Floats) -> float:
     """The largest loss from a peak, as a share of it; the starting unit counts as a peak."""
     path = np.concatenate([[1.0], equity])

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer.evaluate.backtest import DEFAULT_RULES, Backtest, Rows, TradingRules, hold, run_backtest, summarise
+from trainer.evaluate.backtest import DEFAULT_RULES, Backtest, Rows, TradingRules, curve, hold, run_backtest, summarise
 from trainer.evaluate.baselines import baseline_metrics
 from trainer.evaluate.metrics import Floats, price_metrics
 
@@ -70,6 +70,7 @@ def judge_forecast(
         "rules": rules.to_dict(),
         "model": dict(summarise(model, rows.bar_ms)),
         "hold": dict(summarise(held, rows.bar_ms)),
+        "curves": {"model": curve(model), "hold": curve(held)},
     }
     baselines = baseline_metrics(rows.close, train_ends, rows.ends, rows.horizon, sequence_length)
     return Judgement(metrics, baselines, evaluation, backtest, model, held)
