@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -48,17 +49,26 @@ def split_windows(features: Features, starts: Times, first_row: int, sequence_le
     train_stop = first_row + int((rows - first_row) * FRACTIONS[0])
     validation_stop = first_row + int((rows - first_row) * sum(FRACTIONS))
     ends = window_ends(features, starts, first_row, sequence_length, horizon)
+    return cut_windows(ends, (first_row, train_stop, validation_stop, rows), sequence_length, horizon)
+
+
+def cut_windows(ends: Times, bounds: tuple[int, int, int, int], sequence_length: int, horizon: int) -> Split:
+    """The windows of each part between two ``bounds``: first row, end of train, end of validation, end of test.
+
+    Raises DataError where a part would have no window.
+    """
+    first_row, train_stop, validation_stop, stop = bounds
     train, validation, test = parts = [
-        ends[(ends - sequence_length + 1 >= start) & (ends + horizon < stop)]
-        for start, stop in ((first_row, train_stop), (train_stop, validation_stop), (validation_stop, rows))
+        ends[(ends - sequence_length + 1 >= start) & (ends + horizon < end)] for start, end in pairwise(bounds)
     ]
     for name, part in zip(("train", "validation", "test"), parts, strict=True):
         if not len(part):
             raise DataError(
-                f"the {name} part has no window of {sequence_length} bars: {rows - first_row:,} bars are too few "
+                f"the {name} part has no window of {sequence_length} bars: {stop - first_row:,} bars are too few "
                 "or cut up by gaps; widen the window with --days"
             )
-    return Split(train, validation, test, first_row, train_stop, validation_stop, len(ends) - sum(map(len, parts)))
+    purged = int(np.count_nonzero(ends + horizon < stop)) - sum(map(len, parts))
+    return Split(train, validation, test, first_row, train_stop, validation_stop, purged)
 
 
 def window_ends(features: Features, starts: Times, first_row: int, sequence_length: int, horizon: int) -> Times:
