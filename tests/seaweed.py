@@ -52,12 +52,8 @@ def serve_s3(folder: Path) -> Iterator[str]:
             time.sleep(0.1)
         yield endpoint
     finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.kill()  # it takes ten seconds to end in order, and its folder is thrown away
+        process.wait()
         log.close()
 
 
