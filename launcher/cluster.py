@@ -1,0 +1,328 @@
+"""The one module that imports ``kubernetes``: it sends calls, retries what may pass, and reads raw JSON and bytes."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from launcher import calls
+from launcher.calls import ApiError, Call
+from trainer.errors import SpecError
+
+if TYPE_CHECKING:
+    from kubernetes.client import ApiClient
+
+_Facts = TypeVar("_Facts")
+
+RETRY_SECONDS = 120.0
+"""How long one call is tried again before its failure is told."""
+_CONNECT_SECONDS = 5.0
+_LONGEST_WAIT = 30.0
+
+
+def open_cluster(
+    kubeconfig: str | None = None,
+    context: str | None = None,
+    namespace: str | None = None,
+    *,
+    retry_seconds: float = RETRY_SECONDS,
+) -> Cluster:
+    """The cluster of a kubeconfig, or of the Pod this runs in. Raises SpecError where there is neither."""
+    found = _namespace_of(kubeconfig, context)
+    return Cluster(lambda: _connect(kubeconfig, context), namespace or found or "default", retry_seconds=retry_seconds)
+
+
+class Cluster:
+    """An API server and a namespace. Safe to share between threads.
+
+    ``connect`` gives a client, and is asked for another one when the credentials have run out (401).
+    ``on_wait`` is told, in words, why a call is waiting.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], ApiClient],
+        namespace: str,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        retry_seconds: float = RETRY_SECONDS,
+    ) -> None:
+        self.namespace = namespace
+        self.on_wait: Callable[[str], None] = lambda _: None
+        self.requests = 0
+        self.watches = 0
+        self._connect = connect
+        self._sleep = sleep
+        self._retry_seconds = retry_seconds
+        self._lock = threading.Lock()
+        self._client = connect()
+        self._skew = 0.0
+
+    @property
+    def host(self) -> str:
+        """The API server's address."""
+        return str(self._client.configuration.host)
+
+    def close(self) -> None:
+        """Close the connections that are not in use."""
+        self._client.close()
+
+    def now(self) -> float:
+        """Seconds since 1970 by the API server's clock, as far as its answers tell."""
+        return time.time() + self._skew
+
+    def pause(self, seconds: float) -> None:
+        """Wait; tests give a cluster that does not."""
+        self._sleep(seconds)
+
+    def send(self, call: Call) -> Any:
+        """The parsed answer. Tries again on 429, 5xx and a broken connection, POST included: names are deterministic.
+
+        Raises ApiError.
+        """
+        data = self._retrying(call, lambda: self._read(call))
+        try:
+            return json.loads(data) if data else {}
+        except ValueError:
+            raise ApiError(f"{self.host} answered {call.path} with something else than JSON") from None
+
+    def send_once(self, call: Call) -> Any:
+        """The parsed answer of a single try. Raises ApiError."""
+        data = self._read(call)
+        return json.loads(data) if data else {}
+
+    def list(
+        self, resource: str, read: Callable[[dict[str, Any]], _Facts], *, selector: str = "", fields: str = ""
+    ) -> tuple[dict[str, _Facts], str]:
+        """What ``read`` keeps of each object, by name, and the version that a watch goes on from.
+
+        Whole objects are in memory a page at a time. A list whose token has expired (410) begins anew.
+        Raises ApiError.
+        """
+        found: dict[str, _Facts] = {}
+        token = ""
+        while True:
+            call = calls.list_page(resource, self.namespace, selector=selector, fields=fields, token=token)
+            try:
+                page = self.send(call)
+            except ApiError as error:
+                if error.status == 410 and token:
+                    found, token = {}, ""
+                    continue
+                raise
+            for item in page.get("items") or []:
+                found[item["metadata"]["name"]] = read(item)
+            token = page["metadata"].get("continue", "")
+            if not token:
+                return found, page["metadata"].get("resourceVersion", "")
+
+    def watch(self, resource: str, version: str, *, selector: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+        """``(type, object)`` of each change until the server ends the watch. Raises ApiError; 410 means list again."""
+        with self._lock:
+            self.watches += 1
+        with self.stream(calls.watch(resource, self.namespace, version, selector=selector)) as chunks:
+            for line in split_lines(chunks):
+                try:
+                    change = json.loads(line)
+                except ValueError:
+                    return  # the connection broke within a line; the watch is opened again
+                if change["type"] == "ERROR":
+                    status = change["object"]
+                    raise ApiError(
+                        f"the watch of {resource} ended: {status.get('message', '')}",
+                        int(status.get("code") or 500),
+                        status.get("reason", ""),
+                    )
+                yield change["type"], change["object"]
+
+    @contextmanager
+    def stream(self, call: Call) -> Iterator[Iterator[bytes]]:
+        """The answer's bytes as they come. Raises ApiError, also in the middle."""
+        response = self._open(call)
+        try:
+            yield self._chunks(call, response)
+        finally:
+            response.close()
+            response.release_conn()
+
+    def _chunks(self, call: Call, response: Any) -> Iterator[bytes]:
+        import urllib3
+
+        try:
+            yield from response.stream(65_536)
+        except urllib3.exceptions.ReadTimeoutError:
+            return  # silence is no error: whoever reads asks again from where it was
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise ApiError(f"{self.host} broke off {call.path}: {_brief(error)}") from None
+
+    def _retrying(self, call: Call, attempt: Callable[[], bytes]) -> bytes:
+        give_up = time.monotonic() + self._retry_seconds
+        delay = 0.25
+        while True:
+            try:
+                return attempt()
+            except ApiError as error:
+                wait = error.retry_after if error.retry_after is not None else delay * random.uniform(0.75, 1.25)
+                if not error.passing or time.monotonic() + wait > give_up:
+                    raise
+                busy = "is busy" if error.status == 429 else "does not answer well"
+                self.on_wait(f"the API server {busy} ({error.status or 'no answer'}); trying again in {wait:.1f} s")
+            self._sleep(min(wait, _LONGEST_WAIT))
+            delay = min(delay * 2, _LONGEST_WAIT)
+
+    def _read(self, call: Call) -> bytes:
+        import urllib3
+
+        response = self._open(call)
+        try:
+            return bytes(response.read())
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise ApiError(f"{self.host} broke off {call.path}: {_brief(error)}") from None
+        finally:
+            response.release_conn()
+
+    def _open(self, call: Call) -> Any:
+        client = self._client
+        try:
+            return self._open_with(client, call)
+        except ApiError as error:
+            if error.status != 401:
+                raise
+        with self._lock:
+            if self._client is client:
+                self._client = self._connect()
+        return self._open_with(self._client, call)
+
+    def _open_with(self, client: ApiClient, call: Call) -> Any:
+        import urllib3
+
+        headers = {"Accept": call.accept, "User-Agent": "atb-launch"}
+        if call.body is not None:
+            headers["Content-Type"] = call.content_type
+        client.update_params_for_auth(headers, [], ["BearerToken"], call.path, call.method, call.body)
+        body = json.dumps(call.body).encode() if call.body is not None else None
+        with self._lock:
+            self.requests += 1
+        try:
+            response = client.rest_client.pool_manager.request(
+                call.method,
+                f"{client.configuration.host}{call.url}",
+                body=body,
+                headers=headers,
+                timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=call.timeout),
+                preload_content=False,
+                retries=False,
+            )
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise ApiError(f"the API server {self.host} does not answer: {_brief(error)}") from None
+        self._learn_clock(response.headers.get("Date"))
+        if response.status < 300:
+            return response
+        try:
+            raise _error_from(call, response.status, response.headers, response.read())
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise ApiError(f"{self.host} broke off {call.path}: {_brief(error)}", response.status) from None
+        finally:
+            response.release_conn()
+
+    def _learn_clock(self, date: str | None) -> None:
+        if date is None:
+            return
+        try:
+            skew = parsedate_to_datetime(date).timestamp() - time.time()
+        except ValueError:
+            return
+        # the header has whole seconds; less than two is no skew
+        self._skew = skew if abs(skew) > 2 else 0.0
+
+
+def split_lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Lines of a stream of bytes without their ends; what follows the last newline is a line too."""
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from (line for line in lines if line)
+    if rest:
+        yield rest
+
+
+def parse_time(text: str) -> float:
+    """Seconds since 1970 of an RFC 3339 time as Kubernetes writes it."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+def format_time(at: float) -> str:
+    """RFC 3339 in UTC, whole seconds."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _error_from(call: Call, status: int, headers: Any, body: bytes) -> ApiError:
+    text = body.decode("utf-8", "replace")
+    try:
+        answer = json.loads(text)
+        message, reason = str(answer.get("message") or text), str(answer.get("reason") or "")
+    except (ValueError, AttributeError):
+        answer, message, reason = None, text.strip()[:300], ""
+    try:
+        retry_after = float(headers["Retry-After"])
+    except (KeyError, ValueError):
+        retry_after = None
+    message = " ".join(message.split()) or f"HTTP {status}"
+    return ApiError(f"{call.method} {call.path}: {message}", status, reason, retry_after, answer)
+
+
+def _brief(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _connect(kubeconfig: str | None, context: str | None) -> ApiClient:
+    from kubernetes import client, config
+
+    configuration = client.Configuration()
+    configuration.retries = False
+    configuration.connection_pool_maxsize = 64
+    if kubeconfig is None and context is None and _in_a_pod():
+        config.load_incluster_config(client_configuration=configuration)
+    else:
+        try:
+            config.load_kube_config(kubeconfig, context, client_configuration=configuration, persist_config=False)
+        except (config.ConfigException, OSError) as error:
+            raise SpecError(
+                f"no way into a cluster: {_brief(error)}; name one with --kubeconfig FILE or KUBECONFIG"
+            ) from None
+    return client.ApiClient(configuration)
+
+
+def _namespace_of(kubeconfig: str | None, context: str | None) -> str | None:
+    from kubernetes import config
+
+    if kubeconfig is None and context is None and _in_a_pod():
+        from pathlib import Path
+
+        return Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace").read_text().strip()
+    try:
+        contexts, current = config.list_kube_config_contexts(kubeconfig)
+    except (config.ConfigException, OSError):
+        return None
+    for entry in contexts:
+        if entry["name"] == (context or current["name"]):
+            found = entry["context"].get("namespace")
+            return str(found) if found else None
+    return None
+
+
+def _in_a_pod() -> bool:
+    import os
+    from pathlib import Path
+
+    if os.environ.get("KUBECONFIG"):
+        return False
+    token = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+    return bool(os.environ.get("KUBERNETES_SERVICE_HOST")) and token.exists()

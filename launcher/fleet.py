@@ -1,0 +1,434 @@
+"""A run's Jobs created, followed and tried again, until each has come to an end.
+
+Everything this knows can be found again in the cluster and the store, so a launcher that is killed at any point and
+attached again goes on: names are deterministic, a try's history is on its Job, a Job given up says so itself.
+One thread owns all state; the watches and workers hand it what they found.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from launcher.calls import ApiError
+from launcher.cluster import Cluster, format_time
+from launcher.creation import create_job, create_owner, find_owner, give_up_job, mark_owner
+from launcher.diagnose import INFRASTRUCTURE
+from launcher.facts import JobFacts, PodFacts, read_job, read_pod
+from launcher.jobs import Target, Try, build_job, run_selector
+from launcher.known import Known
+from launcher.memory import read_memory_needs, remember_memory
+from launcher.observe import Observation, observe
+from launcher.options import ClusterOptions
+from launcher.progress import read_result
+from launcher.quantity import parse_quantity
+from launcher.rate import RateLimit
+from launcher.retry import bad_nodes, first_try, next_try
+from launcher.rows import build_rows
+from launcher.signals import Signals
+from launcher.view import Row
+from launcher.watch import Change, Mirror, Silent
+from launcher.workers import Workers
+from trainer.contract import keys, labels
+from trainer.contract.manifest import Plan, PlannedJob, Progress, Result, Verdict
+from trainer.errors import NetworkError, SpecError
+from trainer.storage import Store
+
+Mode = Literal["create", "attach", "resume"]
+"""create: what is missing. attach: only what a creation that was cut short left out. resume: what failed, too."""
+
+WORKERS = 16
+TICK = 0.25
+SHOW_SECONDS = 1.0
+CREATE_AGAIN = 15.0
+"""Seconds before a creation that a quota or a silent server stopped is tried again."""
+SILENCE = 900.0
+"""Seconds the API server may be silent before the launcher leaves; the Jobs go on."""
+WARNED_AFTER = 20.0
+"""Seconds a Job waits for no known reason before its warnings are looked at."""
+
+
+class Fleet:
+    """One run on one cluster. ``show`` is called with the rows and a note as things change."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        store: Store,
+        plan: Plan,
+        options: ClusterOptions,
+        *,
+        show: Callable[[Sequence[Row], str], None] = lambda rows, note: None,
+        build: Callable[[PlannedJob, Target, ClusterOptions, Try], dict[str, Any]] = build_job,
+    ) -> None:
+        self.observations: dict[str, Observation] = {}
+        self._cluster, self._store, self._plan, self._options = cluster, store, plan, options
+        self._target = Target(plan.run, store.url, store.endpoint_url)
+        self._show, self._build = show, build
+        self._planned = {job.job: job for job in plan.jobs if job.action == "run"}
+        self._known = Known(self._planned)
+        self._listed: set[str] = set()
+        self._results: dict[str, Result | None] = {}
+        """What was looked for in the store; an absent key has not been looked for since the last try began."""
+        self._progress: dict[str, Progress] = {}
+        self._queue_reasons: dict[str, str] = {}
+        self._memory: dict[str, str] = {}
+        self._refused: dict[str, tuple[str, str]] = {}
+        """Creations that will never go well: category and reason."""
+        self._put_off: dict[str, tuple[float, Try, str, str]] = {}
+        """Creations to be tried again: when, what, category and reason."""
+        self._to_restart: set[str] = set()
+        self._given_up: set[str] = set()
+        self._settled: set[str] = set()
+        self._may_create = False
+        self._cancelled = False
+        self._began = cluster.now()
+        self._silent_since: float | None = None
+        self._note = ""
+        self._shown = 0.0
+        self._rate = RateLimit(options.create_rate)
+
+    @property
+    def bad_nodes(self) -> dict[str, frozenset[str]]:
+        """Nodes that later attempts are kept off, and the symbols that failed there."""
+        symbol = {job: planned.spec.symbol for job, planned in self._planned.items()}
+        return dict(bad_nodes((node, symbol[job], category) for node, job, category in self._known.lost_on))
+
+    def rows(self) -> list[Row]:
+        """The run as a table shows it, skipped jobs included."""
+        return build_rows(self._plan, self.observations, self._progress, self._results)
+
+    def run(self, mode: Mode, *, wait: bool = True) -> dict[str, Observation]:
+        """Create what the mode says and, unless ``wait`` is false, follow to the end.
+
+        Raises SpecError where the cluster holds another run of that name, NetworkError where it stays silent.
+        """
+        if not self._planned:
+            return {}
+        self._prepare(mode)
+        selector = run_selector(self._plan.run)
+        self._cluster.on_wait = lambda words: setattr(self, "_note", words)
+        with Workers(WORKERS) as self._workers:
+            post = self._workers.poster
+            mirrors: list[Mirror[Any]] = [
+                Mirror(self._cluster, "jobs", selector, read_job, post(self._on_job)),
+                Mirror(self._cluster, "pods", selector, read_pod, post(self._on_pod)),
+            ]
+            signals = Signals(
+                self._cluster,
+                self._store,
+                self._plan.run,
+                on_progress=post(self._progress.update),
+                on_trouble=post(self._known.apply_trouble),
+                on_queue=post(self._on_queue),
+            )
+            try:
+                signals.start()
+                for mirror in mirrors:
+                    mirror.start()
+                while self._listed < {"jobs", "pods"}:
+                    self._take_in(mirrors)
+                self._begin(mode)
+                self._loop(wait, mirrors, signals)
+            finally:
+                self._cluster.on_wait = lambda words: None
+                signals.stop()
+                for mirror in mirrors:
+                    mirror.stop()
+        return self.observations
+
+    def _prepare(self, mode: Mode) -> None:
+        owner = find_owner(self._cluster, self._plan.run)
+        notes = _notes(owner)
+        if mode == "attach":
+            self._cancelled = labels.CANCELLED_ANNOTATION in notes
+            self._may_create = owner is not None and labels.CREATED_ANNOTATION not in notes and not self._cancelled
+        else:
+            self._may_create = True
+            owner = create_owner(self._cluster, self._target)
+            if labels.CANCELLED_ANNOTATION in notes:
+                mark_owner(self._cluster, self._plan.run, labels.CANCELLED_ANNOTATION, None)
+        if self._may_create:
+            self._memory = read_memory_needs(self._store, self._planned.values())
+        else:
+            self._known.created.update(self._planned)
+        if owner is not None:
+            self._target = replace(self._target, owner_uid=owner["metadata"]["uid"])
+
+    def _begin(self, mode: Mode) -> None:
+        self._began = self._cluster.now()
+        for job in self._planned:
+            latest = self._known.latest(job)
+            missing = latest is None and self._may_create
+            if mode == "create" and missing:
+                self._create(job, self._first_try(job))
+            elif missing or (mode == "resume" and latest is not None and not latest.live):
+                self._to_restart.add(job)
+                self._look_for_result(job)
+
+    def _loop(self, wait: bool, mirrors: Sequence[Mirror[Any]], signals: Signals) -> None:
+        marked = not self._may_create
+        while True:
+            self._take_in(mirrors)
+            self._create_put_off()
+            self._observe_due()
+            signals.want_trouble = any(self._waits_unexplained(found) for found in self._open())
+            signals.want_queue = any(found.category == "queue" for found in self._open())
+            if not marked and self._known.created.issuperset(self._planned):
+                marked = True
+                self._submit("", self._mark_created)
+            over = self._settled.issuperset(self._planned)
+            created = self._known.created.union(self._refused).issuperset(self._planned)
+            if self._workers.idle and (over or (not wait and created and not self._to_restart)):
+                self._show(self.rows(), "")
+                return
+            if time.monotonic() > self._shown + SHOW_SECONDS:
+                self._shown = time.monotonic()
+                self._show(self.rows(), self._note_now())
+
+    def _mark_created(self) -> None:
+        mark_owner(self._cluster, self._plan.run, labels.CREATED_ANNOTATION, format_time(self._cluster.now()))
+
+    # what others tell
+
+    def _take_in(self, mirrors: Sequence[Mirror[Any]]) -> None:
+        self._workers.drain(TICK)
+        for mirror in mirrors:
+            if mirror.failed is not None:
+                raise mirror.failed
+        if self._silent_since is not None and self._cluster.now() - self._silent_since > SILENCE:
+            raise NetworkError(
+                f"the API server {self._cluster.host} has been silent for {SILENCE / 60:.0f} minutes; the Jobs go on "
+                f"without this launcher, come back with: atb-launch attach {self._plan.run}"
+            )
+
+    def _on_job(self, change: Change[JobFacts]) -> None:
+        if isinstance(change, Silent):
+            self._silent_since = self._silent_since or self._cluster.now()
+            self._note = f"the API server does not answer: {change.error}"
+            return
+        self._silent_since = None
+        self._listed.add("jobs")
+        self._known.apply_job(change)
+
+    def _on_pod(self, change: Change[PodFacts]) -> None:
+        if not isinstance(change, Silent):  # the Jobs' watch tells the same
+            self._listed.add("pods")
+            self._known.apply_pod(change)
+
+    def _on_queue(self, reasons: dict[str, str]) -> None:
+        self._queue_reasons = reasons
+        self._known.dirty.update(job for job, found in self.observations.items() if found.category == "queue")
+
+    # what is begun
+
+    def _submit(
+        self,
+        job: str,
+        work: Callable[[], Any],
+        done: Callable[[Any], None] = lambda _: None,
+        failed: Callable[[BaseException], None] | None = None,
+    ) -> None:
+        def dirty_then(action: Callable[[Any], None]) -> Callable[[Any], None]:
+            def act(value: Any) -> None:
+                if job:
+                    self._known.dirty.add(job)
+                action(value)
+
+            return act
+
+        self._workers.submit(job, work, dirty_then(done), dirty_then(failed or _raise))
+
+    def _first_try(self, job: str) -> Try:
+        remembered, latest = self._memory.get(job, ""), self._known.latest(job)
+        return first_try(self._options, self._cluster.now(), remembered=remembered, after=latest)
+
+    def _create(self, job: str, attempt: Try) -> None:
+        planned, target = self._planned[job], self._target
+        attempt = replace(attempt, exclude=tuple(sorted(self.bad_nodes)))
+
+        def work() -> JobFacts:
+            self._rate.wait()
+            return create_job(self._cluster, self._build(planned, target, self._options, attempt))
+
+        def made(facts: JobFacts) -> None:
+            self._put_off.pop(job, None)
+            self._known.keep_created(facts)
+
+        def refused(error: BaseException) -> None:
+            quota = isinstance(error, ApiError) and "exceeded quota" in str(error)
+            if isinstance(error, ApiError) and (quota or error.passing):
+                category = "quota" if quota else "unavailable"
+                self._put_off[job] = (self._cluster.now() + CREATE_AGAIN, attempt, category, str(error))
+            elif isinstance(error, ApiError | SpecError):
+                self._refused[job] = ("refused", str(error))
+            else:
+                raise error
+
+        self._submit(job, work, made, refused)
+
+    def _create_put_off(self) -> None:
+        for job, (at, attempt, _, _) in list(self._put_off.items()):
+            if job not in self._workers.busy and at <= self._cluster.now() <= self._creation_ends:
+                self._create(job, attempt)
+
+    @property
+    def _creation_ends(self) -> float:
+        return self._began + self._options.schedule_seconds
+
+    def _look_for_result(self, job: str) -> None:
+        vanished = not self._known.jobs[job]
+
+        def work() -> tuple[Result | None, bool]:
+            cancelled = vanished and labels.CANCELLED_ANNOTATION in _notes(find_owner(self._cluster, self._plan.run))
+            return read_result(self._store, self._plan.run, job), cancelled
+
+        def looked(found: tuple[Result | None, bool]) -> None:
+            result, cancelled = found
+            self._results[job] = result
+            if job in self._to_restart:
+                self._to_restart.discard(job)
+                if result is None:
+                    self._restart(job)
+            else:
+                self._cancelled = self._cancelled or cancelled
+
+        self._submit(job, work, looked)
+
+    def _restart(self, job: str) -> None:
+        self._results.pop(job)
+        key = keys.verdict(self._plan.run, job)
+        attempt = self._first_try(job)
+        self._submit(job, lambda: self._store.delete(key), lambda _: self._create(job, attempt))
+
+    # what is seen
+
+    def _open(self) -> Iterator[Observation]:
+        return (found for job, found in self.observations.items() if job not in self._settled)
+
+    def _waits_unexplained(self, found: Observation) -> bool:
+        waits = found.state == "pending" and not found.category and found.clock is not None
+        return waits and found.clock is not None and self._cluster.now() > found.clock.since + WARNED_AFTER
+
+    def _observe_due(self) -> None:
+        now = self._cluster.now()
+        dirty, self._known.dirty = self._known.dirty, set()
+        dirty.update(job for job, found in self.observations.items() if found.clock and found.clock.is_over(now))
+        for job in dirty - self._settled:
+            found = self._observe(job, now)
+            looked = job in self._results
+            self.observations[job] = found if looked or not found.final else _ending(found)
+            if job in self._workers.busy:
+                continue  # its end makes the job dirty again
+            if found.final:
+                self._settle(job, found)
+            elif found.clock is not None and found.clock.is_over(now):
+                self._give_up(job, found)
+
+    def _observe(self, job: str, now: float) -> Observation:
+        if job in self._refused:
+            category, reason = self._refused[job]
+            return Observation("failed", category, reason, final=True)
+        if job in self._put_off:
+            _, _, category, reason = self._put_off[job]
+            over = now > self._creation_ends
+            return Observation("failed" if over else "pending", category, reason, final=over)
+        jobs = self._known.tries(job)
+        found = observe(
+            jobs,
+            list(self._known.pods[job].values()),
+            self._options,
+            now,
+            committed=self._results.get(job) is not None,
+            created=job in self._known.created and job not in self._to_restart,
+            planned=self._began,
+            warnings=self._known.trouble,
+            queue_reason=self._queue_reasons.get(jobs[-1].uid, "") if jobs else "",
+        )
+        if found.final and found.category == "vanished" and self._cancelled:
+            return replace(found, category="cancelled", reason="cancelled")
+        return found
+
+    def _settle(self, job: str, found: Observation) -> None:
+        """One job has come to an end: look for its result, try again where that helps, or write down why not."""
+        if job not in self._results:
+            self._look_for_result(job)
+            return
+        latest = self._known.latest(job)
+        if found.state == "done":
+            self._settled.add(job)
+            result = self._results[job]
+            if latest is not None and latest.oom and result is not None:
+                self._remember(job, latest.memory, result.peak_memory_bytes)
+            return
+        if found.category in INFRASTRUCTURE and found.node:
+            self._known.lost_on.add((found.node, job, found.category))
+        following = None
+        if latest is not None and found.state == "failed" and job not in self._refused and not self._cancelled:
+            following = next_try(latest, found.category, found.node, self._options, self._cluster.now())
+        if following is None:
+            self._settled.add(job)
+            self._write_verdict(job, found)
+            return
+        if latest is not None and found.category == "oom":
+            self._remember(job, following.memory, int(parse_quantity(latest.memory)))
+        del self._results[job]  # another try may commit one
+        self._create(job, following)
+
+    def _give_up(self, job: str, found: Observation) -> None:
+        latest = self._known.latest(job)
+        assert found.clock is not None
+        category = found.category or ("start" if found.node else "unschedulable")
+        if found.state == "running":
+            category = "deadline"
+        elif found.state == "interrupted" and category != "vanished":
+            category = "node-lost"
+        reason = f"given up after {found.clock.seconds / 60:.0f} min: {found.reason or found.state}"
+        if latest is None or latest.deleting:
+            self._refused[job] = (category, reason)
+            self._known.dirty.add(job)
+        elif latest.uid not in self._given_up:
+            self._given_up.add(latest.uid)
+            self._submit(job, lambda: give_up_job(self._cluster, latest, category, reason))
+
+    def _write_verdict(self, job: str, found: Observation) -> None:
+        latest = self._known.latest(job)
+        verdict = Verdict(
+            job=job,
+            state="interrupted" if found.state == "interrupted" else "failed",
+            category=found.category,
+            reason=found.reason,
+            node=found.node or None,
+            attempts=found.attempts,
+            memory_limit=latest.memory if latest else None,
+            recorded=datetime.fromtimestamp(self._cluster.now(), UTC),
+        )
+        key = keys.verdict(self._plan.run, job)
+        self._submit("", lambda: self._store.put(key, verdict.to_bytes()))
+
+    def _remember(self, job: str, memory: str, peak_bytes: int) -> None:
+        run, planned, now = self._plan.run, self._planned[job], self._cluster.now()
+        self._submit("", lambda: remember_memory(self._store, run, planned, memory, peak_bytes, now))
+
+    def _note_now(self) -> str:
+        missing = len(self._planned) - len(self._known.created)
+        if missing and self._may_create:
+            made = f"created {len(self._known.created)} of {len(self._planned)}"
+            return f"{made} · {self._note}" if self._note else made
+        return self._note if self._silent_since is not None else ""
+
+
+def _notes(owner: dict[str, Any] | None) -> dict[str, str]:
+    return (owner["metadata"].get("annotations") or {}) if owner else {}
+
+
+def _ending(found: Observation) -> Observation:
+    """What is shown until the store has been asked for a result."""
+    return Observation("running", reason="ending", node=found.node, pod=found.pod, attempts=found.attempts)
+
+
+def _raise(error: BaseException) -> None:
+    raise error

@@ -1,0 +1,79 @@
+"""A fake API server for each test, or a namespace of a real cluster."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from launcher import calls
+from launcher.calls import Call
+from launcher.cluster import Cluster, open_cluster
+from tests.apiserver.controller import JobController
+from tests.apiserver.http import ApiServer
+from tests.apiserver.kubelet import Kubelet, add_node
+from tests.launcher.world import KUBECONFIG, World, connect
+
+
+@pytest.fixture
+def server() -> Iterator[ApiServer]:
+    """An API server with the namespace ``lab`` and nothing that acts on its objects: the test plays the rest."""
+    server = ApiServer()
+    server.state.create("namespaces", "", {"metadata": {"name": "lab"}})
+    yield server
+    server.stop()
+    assert not server.crashes, server.crashes[0]
+
+
+@pytest.fixture
+def cluster(server: ApiServer, tmp_path: Path) -> Iterator[Cluster]:
+    """The real client on the fake server."""
+    cluster = connect(server, tmp_path)
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture
+def fake(server: ApiServer, tmp_path: Path) -> Iterator[World]:
+    """A fake cluster with a Job controller, a scheduler, a kubelet and two nodes."""
+    add_node(server.state, "node-a")
+    add_node(server.state, "node-b")
+    controller = JobController(server.state, "lab").start()
+    kubelet = Kubelet(server, "lab").start()
+    cluster = connect(server, tmp_path)
+    yield World(cluster, server=server, controller=controller, kubelet=kubelet)
+    cluster.close()
+    kubelet.stop()
+    controller.stop()
+
+
+@pytest.fixture
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    """A cluster whose Pods run `sh`: the real one of ATB_TEST_KUBECONFIG, else the fake."""
+    if KUBECONFIG is None:
+        yield request.getfixturevalue("fake")
+        return
+    namespace = f"atb-test-{uuid.uuid4().hex[:8]}"
+    cluster = open_cluster(KUBECONFIG, namespace=namespace)
+    level = {"pod-security.kubernetes.io/enforce": "restricted"}
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": level}}
+    cluster.send(calls.create("namespaces", "", body))
+    _wait_for_service_account(cluster)
+    yield World(cluster)
+    cluster.send(Call("DELETE", calls.path_of("namespaces", "", namespace)))
+    cluster.close()
+
+
+def _wait_for_service_account(cluster: Cluster) -> None:
+    for _ in range(100):
+        try:
+            cluster.send(calls.get("serviceaccounts", cluster.namespace, "default"))
+            return
+        except calls.ApiError as error:
+            if error.status != 404:
+                raise
+        time.sleep(0.1)
+    raise AssertionError("the namespace got no default service account")

@@ -1,0 +1,123 @@
+"""Plans, stores, clusters and results for the launcher's tests: the fake API server, or a real cluster.
+
+With ATB_TEST_KUBECONFIG the tests marked ``cluster`` run on that cluster, in a namespace of their own that enforces the
+``restricted`` Pod Security level, with the image ATB_TEST_IMAGE (anything with a ``sh``).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from launcher.cluster import Cluster, open_cluster
+from launcher.fleet import Fleet
+from launcher.jobs import Target, Try, build_job
+from launcher.options import ClusterOptions
+from tests.apiserver.controller import JobController
+from tests.apiserver.http import ApiServer
+from tests.apiserver.kubelet import Kubelet
+from trainer.contract import keys
+from trainer.contract.manifest import (
+    BarsSummary,
+    CodeIdentity,
+    FeatureSummary,
+    FitSummary,
+    Plan,
+    PlannedJob,
+    Result,
+    SplitSummary,
+)
+from trainer.contract.spec import resolve_spec
+from trainer.storage import MemoryStore, Store
+
+NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
+KUBECONFIG = os.environ.get("ATB_TEST_KUBECONFIG")
+IMAGE = os.environ.get("ATB_TEST_IMAGE", "busybox:1.37")
+TINY: dict[str, Any] = {"gpus": 0, "cpu": "10m", "memory": "64Mi", "max_memory": "256Mi", "scratch_size": "64Mi"}
+TINY |= {"termination_grace_seconds": 5}
+
+
+def make_options(**changes: Any) -> ClusterOptions:
+    """Small options for small clusters."""
+    return ClusterOptions(**{"image": IMAGE, **TINY, **changes})
+
+
+def make_plan(*symbols: str, run: str = "run-1", preset: str = "fast") -> Plan:
+    """A plan of one job a symbol."""
+    specs = [resolve_spec(symbol, preset, {"source": "sample"}, now=NOW) for symbol in symbols]
+    jobs = [PlannedJob(job=keys.job_id(spec.symbol, preset), spec=spec, spec_digest=spec.digest) for spec in specs]
+    return Plan(run=run, created=NOW, backend="kubernetes", jobs=tuple(jobs))
+
+
+def make_try(**changes: Any) -> Try:
+    """A first try."""
+    return Try(**{"memory": "8Gi", "deadline_seconds": 86_400, "first_created": NOW, **changes})
+
+
+def commit(store: Store, run: str, planned: PlannedJob, *, peak: int = 1 << 20) -> None:
+    """Write the job's result, as its training would."""
+    result = Result(
+        run=run,
+        job=planned.job,
+        attempt=1,
+        spec=planned.spec,
+        spec_digest=planned.spec_digest,
+        code=CodeIdentity(version="0", digest="0"),
+        bars=BarsSummary(digest="0", rows=1, first=NOW, last=NOW, segments=1),
+        features=FeatureSummary(name="classic", hash="0", columns=()),
+        split=SplitSummary(train=1, validation=1, test=1, purged=0),
+        fit=FitSummary(
+            device="cpu",
+            path="plain",
+            parameters=1,
+            epochs=3,
+            best_epoch=2,
+            best_validation_loss=0.5,
+            stopped_by="epochs",
+            steps_per_second=1.0,
+        ),
+        metrics={},
+        baselines={},
+        stages=(),
+        peak_memory_bytes=peak,
+        started=NOW,
+        finished=NOW,
+        files=(),
+    )
+    store.put(keys.result(run, planned.job), result.to_bytes())
+
+
+def running(script: str | Callable[[PlannedJob, Try], str]) -> Callable[..., dict[str, Any]]:
+    """A builder of Jobs whose container runs a script in ``sh`` instead of the trainer."""
+
+    def build(planned: PlannedJob, target: Target, options: ClusterOptions, attempt: Try) -> dict[str, Any]:
+        body = build_job(planned, target, options, attempt)
+        text = script if isinstance(script, str) else script(planned, attempt)
+        body["spec"]["template"]["spec"]["containers"][0]["command"] = ["sh", "-c", text]
+        return body
+
+    return build
+
+
+@dataclass
+class World:
+    """A cluster to launch into. ``server`` is None on a real one."""
+
+    cluster: Cluster
+    store: MemoryStore = field(default_factory=MemoryStore)
+    server: ApiServer | None = None
+    controller: JobController | None = None
+    kubelet: Kubelet | None = None
+
+    def fleet(self, plan: Plan, options: ClusterOptions | None = None, **parts: Any) -> Fleet:
+        """A launcher for the plan."""
+        self.store.put(keys.plan(plan.run), plan.to_bytes())
+        return Fleet(self.cluster, self.store, plan, options or make_options(), **parts)
+
+
+def connect(server: ApiServer, folder: Any, namespace: str = "lab") -> Cluster:
+    """The real client, on the fake server."""
+    return open_cluster(str(server.kubeconfig(folder, namespace)), retry_seconds=5.0)
