@@ -55,6 +55,11 @@ def report(run: str) -> str:
     return f"runs/{run}/report.html"
 
 
+def comparison(run: str, ending: str) -> str:
+    """What ``atb compare`` found: ``json`` for programs, ``png`` for people."""
+    return f"runs/{run}/comparison.{ending}"
+
+
 def progress_prefix(run: str) -> str:
     """One small object a job, so that one list tells which have moved."""
     return f"runs/{run}/progress/"

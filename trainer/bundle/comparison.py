@@ -1,0 +1,122 @@
+"""The two published tables of a comparison of presets, and their picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from matplotlib.figure import Figure
+
+from trainer.bundle.plots import MODEL, OTHER, QUIET
+from trainer.contract.comparison import Comparison, Trained
+
+REFERENCE = "legacy"
+TOLERANCE = 0.05
+"""The published rule: at least 95 % of the reference's quality."""
+QUALITIES = (("validation_loss", "validation loss"), ("rmse", "RMSE"), ("mape", "MAPE"))
+
+Row = tuple[str, ...]
+
+
+def stage_table(comparison: Comparison) -> list[Row]:
+    """Seconds by stage and preset, summed over the symbols, with totals and the speed-up over the reference."""
+    names = list(dict.fromkeys(stage.name for each in comparison.trained for stage in each.stages))
+    spent = {
+        preset: {name: sum(_seconds(each, name) for each in _of(comparison, preset)) for name in names}
+        for preset in comparison.presets
+    }
+    totals = {preset: sum(seconds.values()) for preset, seconds in spent.items()}
+    table: list[Row] = [("stage, seconds", *comparison.presets)]
+    table += [(name, *(f"{spent[preset][name]:.1f}" for preset in comparison.presets)) for name in names]
+    table.append(("total", *(f"{totals[preset]:.1f}" for preset in comparison.presets)))
+    if REFERENCE in totals:
+        shares = (f"{totals[REFERENCE] / totals[preset]:.2f} ×" for preset in comparison.presets)
+        table.append((f"speed-up over {REFERENCE}", *shares))
+    return table
+
+
+def quality_table(comparison: Comparison) -> list[Row]:
+    """Each preset's quality as a share of the reference's, the mean over symbols, with the verdict; beside it the
+    skill over persistence and the linear baseline's, without which a share says little."""
+    table: list[Row] = [("quality", *comparison.presets)]
+    if REFERENCE in comparison.presets:
+        for name, label in QUALITIES:
+            shares = [quality_share(comparison, preset, name) for preset in comparison.presets]
+            table.append((f"{label}, share of {REFERENCE}", *(f"{share:.1%}" for share in shares)))
+        table.append((f"within {TOLERANCE:.0%}", *(_verdict(comparison, preset) for preset in comparison.presets)))
+    for name, label, form in (
+        ("skill", "skill over the last close", "+.4f"),
+        ("directional_accuracy", "directional accuracy", ".1%"),
+    ):
+        means = (_mean([each.metrics[name] for each in _of(comparison, preset)]) for preset in comparison.presets)
+        table.append((label, *(format(mean, form) for mean in means)))
+    linear = (
+        _mean([each.baselines["linear"]["skill"] for each in _of(comparison, preset)]) for preset in comparison.presets
+    )
+    table.append(("skill of the linear baseline", *(f"{mean:+.4f}" for mean in linear)))
+    return table
+
+
+def quality_share(comparison: Comparison, preset: str, name: str) -> float:
+    """The reference's error over the preset's: 1 is as good, above is better; the geometric mean over symbols."""
+    reference = {each.symbol: _error(each, name) for each in _of(comparison, REFERENCE)}
+    return math.exp(_mean([math.log(reference[each.symbol] / _error(each, name)) for each in _of(comparison, preset)]))
+
+
+def draw_comparison(comparison: Comparison) -> Figure:
+    """Stage times stacked by preset, and each symbol's skill by preset."""
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    names = list(dict.fromkeys(stage.name for each in comparison.trained for stage in each.stages))
+    positions = list(range(len(comparison.presets)))
+    floor = [0.0] * len(positions)
+    shades = figure_shades(len(names))
+    for name, shade in zip(names, shades, strict=True):
+        seconds = [sum(_seconds(each, name) for each in _of(comparison, preset)) for preset in comparison.presets]
+        left.bar(positions, seconds, bottom=floor, color=shade, label=name, width=0.6)
+        floor = [low + more for low, more in zip(floor, seconds, strict=True)]
+    left.set_title("seconds by stage", loc="left", fontsize=11)
+    left.legend(frameon=False, fontsize=8)
+    for position, preset in zip(positions, comparison.presets, strict=True):
+        skills = [each.metrics["skill"] for each in _of(comparison, preset)]
+        linear = [each.baselines["linear"]["skill"] for each in _of(comparison, preset)]
+        right.plot([position - 0.1] * len(skills), skills, "o", color=MODEL, alpha=0.7, markersize=5)
+        right.plot([position + 0.1] * len(linear), linear, "_", color=OTHER, markersize=10)
+    right.plot([], [], "o", color=MODEL, label="model")
+    right.plot([], [], "_", color=OTHER, label="linear baseline")
+    right.axhline(0, color=QUIET, linewidth=0.8)
+    right.set_title("skill over the last close, by symbol", loc="left", fontsize=11)
+    right.legend(frameon=False, fontsize=8)
+    for axes in (left, right):
+        axes.set_xticks(positions, comparison.presets)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set_xlim(-0.6, len(positions) - 0.4)
+    return figure
+
+
+def figure_shades(count: int) -> Iterator[tuple[float, float, float]]:
+    """Blues from dark to light."""
+    for index in range(count):
+        share = index / max(1, count - 1)
+        yield 0.12 + 0.66 * share, 0.37 + 0.47 * share, 0.66 + 0.27 * share
+
+
+def _of(comparison: Comparison, preset: str) -> list[Trained]:
+    return [each for each in comparison.trained if each.preset == preset]
+
+
+def _seconds(trained: Trained, stage: str) -> float:
+    return sum(each.seconds for each in trained.stages if each.name == stage)
+
+
+def _error(trained: Trained, name: str) -> float:
+    return trained.validation_loss if name == "validation_loss" else trained.metrics[name]
+
+
+def _verdict(comparison: Comparison, preset: str) -> str:
+    shares = [quality_share(comparison, preset, name) for name, _ in QUALITIES]
+    return "yes" if min(shares) >= 1 - TOLERANCE else "no"
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

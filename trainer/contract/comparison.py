@@ -1,0 +1,39 @@
+"""The document of ``atb compare``: what each preset took and reached on the same rows and seed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+
+from trainer.contract.documents import Document
+from trainer.contract.manifest import Part, StageTime
+
+
+class Trained(Part):
+    """One preset on one symbol. ``metrics`` and ``baselines`` are on the test rows that all presets can answer;
+    ``validation_loss`` is the best one of the preset's own validation windows, in scaled squared error."""
+
+    symbol: str
+    preset: str
+    job: str
+    device: str
+    epochs: int
+    parameters: int
+    stages: tuple[StageTime, ...]
+    validation_loss: float
+    metrics: dict[str, float]
+    baselines: dict[str, dict[str, float]]
+
+
+class Comparison(Document):
+    """What a comparison came to. ``rows`` counts the shared test rows by symbol."""
+
+    kind: ClassVar[str] = "comparison"
+
+    run: str
+    created: datetime
+    presets: tuple[str, ...]
+    seed: int
+    features: str
+    rows: dict[str, int]
+    trained: tuple[Trained, ...]
