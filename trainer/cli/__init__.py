@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 import trainer
+from trainer.cli.compare import compare
 from trainer.cli.data import data
 from trainer.cli.doctor import doctor
 from trainer.cli.models import models
@@ -18,6 +19,7 @@ def atb() -> None:
     """Train one price model for a crypto symbol, and look at bars and models."""
 
 
+atb.add_command(compare)
 atb.add_command(data)
 atb.add_command(doctor)
 atb.add_command(models)

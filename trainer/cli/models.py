@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from trainer.cli.stores import with_store
+from trainer.cli.tables import print_table
 
 if TYPE_CHECKING:
     from trainer.contract.champion import Champion
@@ -53,7 +54,7 @@ def list_(store: Store, symbol: str | None, as_json: bool) -> None:
         click.echo(f"no champions in {store.url} yet; make one with: atb models promote RUN SYMBOL")
         return
     head = ("symbol", "timeframe", "preset", "skill", "linear", "direction", "bars up to", "run", "promoted", "by")
-    _print_table(head, [_list_row(each) for each in champions])
+    print_table(head, [_list_row(each) for each in champions])
 
 
 @models.command()
@@ -167,7 +168,7 @@ def history(store: Store, symbol: str, timeframe: str | None, preset: str | None
         )
         for each in decisions
     ]
-    _print_table(("time, UTC", "what", "run", "effect", "by", "why"), rows)
+    print_table(("time, UTC", "what", "run", "effect", "by", "why"), rows)
 
 
 @models.command()
@@ -273,7 +274,7 @@ def _print_comparison(found: dict[str, Any], one: str, other: str) -> None:
         )
         for name, form in (("return", "+.2%"), ("sharpe", "+.2f"), ("drawdown", ".1%"), ("trades", ".0f"))
     ]
-    _print_table(("", one, other), rows)
+    print_table(("", one, other), rows)
 
 
 def _print_rules(rules: tuple[Rule, ...]) -> None:
@@ -281,13 +282,6 @@ def _print_rules(rules: tuple[Rule, ...]) -> None:
 
     for rule in rules:
         click.echo(f"{'passed' if rule.passed else 'FAILED'}  {describe(rule)}")
-
-
-def _print_table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    """Columns as wide as their widest cell, so that a line stays a line wherever it is piped."""
-    widths = [max(len(row[index]) for row in [head, *rows]) for index in range(len(head))]
-    for row in [head, *rows]:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def _number(values: dict[str, float], name: str, form: str) -> str:

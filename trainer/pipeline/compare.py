@@ -1,0 +1,92 @@
+"""Presets side by side: the same bars, seed and test rows for each, and what each took."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+
+from trainer.bars.frame import segment_starts
+from trainer.bars.load import load_bars
+from trainer.contract.comparison import Comparison, Trained
+from trainer.contract.manifest import Result
+from trainer.errors import SpecError
+from trainer.evaluate.baselines import baseline_metrics
+from trainer.evaluate.metrics import PROOF_ROWS, price_metrics
+from trainer.features.cache import load_features
+from trainer.features.sets import feature_set
+from trainer.features.windows import split_windows
+from trainer.pipeline.served import answerable, ask, open_result
+from trainer.storage import Store
+
+
+def compare_presets(store: Store, run: str, results: Sequence[Result]) -> Comparison:
+    """Judge committed results of one run together, symbol by symbol, on the test rows that all presets can answer.
+
+    Raises SpecError where presets of a symbol differ in bars, seed or features, or share too few rows.
+    """
+    symbols = list(dict.fromkeys(result.spec.symbol for result in results))
+    rows: dict[str, int] = {}
+    trained: list[Trained] = []
+    for symbol in symbols:
+        of_symbol = [result for result in results if result.spec.symbol == symbol]
+        rows[symbol], judged = _judge_symbol(store, of_symbol)
+        trained += judged
+    spec = results[0].spec
+    return Comparison(
+        run=run,
+        created=datetime.now(UTC),
+        presets=tuple(dict.fromkeys(result.spec.preset for result in results)),
+        seed=spec.seed,
+        features=spec.features,
+        rows=rows,
+        trained=tuple(trained),
+    )
+
+
+def _judge_symbol(store: Store, results: Sequence[Result]) -> tuple[int, list[Trained]]:
+    _validate_same(results)
+    spec = max((result.spec for result in results), key=lambda spec: spec.sequence_length)
+    features = feature_set(spec.features)
+    loaded = load_bars(spec, store, features.memory, 1)
+    bars, horizon = loaded.bars, spec.horizon
+    flat, _ = load_features(features, bars, store)
+    # parts are cut by rows, so the longest window's test rows are test rows of every preset
+    split = split_windows(flat, segment_starts(bars), loaded.first_row, spec.sequence_length, horizon)
+    models = [open_result(store, result) for result in results]
+    shared = np.all([answerable(model, bars, split.test) for model in models], axis=0)
+    ends = split.test[shared]
+    if len(ends) < PROOF_ROWS:
+        raise SpecError(f"{spec.symbol}: the presets share only {len(ends)} test rows; take more --days")
+    last, actual = bars.close[ends], bars.close[ends + horizon]
+    baselines = baseline_metrics(bars.close, split.train, ends, horizon, spec.sequence_length)
+    return len(ends), [
+        Trained(
+            symbol=result.spec.symbol,
+            preset=result.spec.preset,
+            job=result.job,
+            device=result.fit.device,
+            epochs=result.fit.epochs,
+            parameters=result.fit.parameters,
+            stages=result.stages,
+            validation_loss=result.fit.best_validation_loss,
+            metrics=dict(price_metrics(actual, ask(model, bars, ends), last, horizon)),
+            baselines=baselines,
+        )
+        for result, model in zip(results, models, strict=True)
+    ]
+
+
+def _validate_same(results: Iterable[Result]) -> None:
+    """One preset may differ from another in its own numbers alone."""
+    first, *others = results
+    for other in others:
+        for name in ("start", "as_of", "source", "market", "timeframe", "features", "horizon", "seed", "on_gap"):
+            one, two = getattr(first.spec, name), getattr(other.spec, name)
+            if one != two:
+                raise SpecError(
+                    f"{first.spec.symbol}: {first.spec.preset} has {name} {one} and {other.spec.preset} has {two}"
+                )
+        if first.bars.digest != other.bars.digest:
+            raise SpecError(f"{first.spec.symbol}: {first.spec.preset} and {other.spec.preset} read different bars")
