@@ -32,4 +32,4 @@ def requirements(project: dict[str, object], extras: list[str]) -> list[str]:
 
 if __name__ == "__main__":
     path, *names = sys.argv[1:]
-    print("\n".join(requirements(tomllib.loads(Path(path).read_text()), names)))  # noqa: T201
+    print("\n".join(requirements(tomllib.loads(Path(path).read_text()), names)))

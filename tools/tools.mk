@@ -9,4 +9,4 @@ chart-docs: tools ## values.yaml, values.schema.json, the chart's table of value
 	$(PYTHON) -m tools.chart
 
 image-check: ## build the CPU image and the launcher's with buildah and run atb doctor inside
-	tools/image_check.sh
+	$(PYTHON) -m tools.image_check

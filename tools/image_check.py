@@ -1,0 +1,136 @@
+"""Build the CPU image and the launcher's with buildah, where no container engine runs, and look inside.
+
+    python -m tools.image_check [--base IMAGE]
+
+Needs root, buildah and, without ``--base``, debootstrap for a base of Debian with its own Python. Each step's time and
+each image's size are printed. Not part of the suite: it downloads TensorFlow.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+BASE = "localhost/atb-check-base"
+IMAGES = {
+    "launcher": ("localhost/atb-check-launcher", ["--target", "launcher"]),
+    "trainer": ("localhost/atb-check-trainer", ["--build-arg", "VARIANT=cpu"]),
+}
+PACKAGES = "ca-certificates,python3,python3-venv"
+RELEASE = "bookworm"
+UNWANTED = "command -v gcc cc make pip git; ls -d /root/.cache /opt/atb/bin/pip* 2>/dev/null; true"
+WRITABLE = "find / -xdev -writable -type d 2>/dev/null; true"
+SCRATCH = ("/tmp", "/var/tmp", "/run", "/var/lock", "/dev", "/proc")
+"""Where every user may write in Debian; under a read-only root only the volume at /tmp is left."""
+
+
+def main() -> None:
+    """Build, look, and print what was found. Leaves with 1 where an image is not as it should be."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--base", help="an image with Python 3.11 or newer, instead of one made by debootstrap")
+    base = parser.parse_args().base
+    for tool in ("buildah", *(() if base else ("debootstrap",))):
+        if shutil.which(tool) is None:
+            raise SystemExit(f"{tool} is not here; get it with: apt-get install buildah debootstrap")
+    if base is None:
+        base = BASE
+        with timed("base"):
+            make_base()
+    for name, (image, options) in IMAGES.items():
+        with timed(f"build of the {name}'s image"):
+            build(image, base, options)
+    with timed("build of the trainer's image again, nothing changed"):
+        image, options = IMAGES["trainer"]
+        build(image, base, options)
+    failed = [name for name, (image, _) in IMAGES.items() if not inspect(name, image)]
+    if failed:
+        raise SystemExit(f"not as it should be: {', '.join(failed)}")
+
+
+def make_base() -> None:
+    """A base image from Debian's packages."""
+    if BASE in said("buildah", "images", "--format", "{{.Name}}"):
+        return
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        command = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", RELEASE, f"{folder}/root"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        container = said("buildah", "from", "scratch")
+        said("buildah", "copy", "--quiet", container, f"{folder}/root", "/")
+        said("buildah", "commit", "--quiet", "--rm", container, BASE)
+
+
+def build(image: str, base: str, options: list[str]) -> None:
+    """Build one image from Dockerfile.gpu as any engine would, with this machine's way to the package index."""
+    command = ["buildah", "build", "--isolation", "chroot", "--layers", "--quiet", "--file", "Dockerfile.gpu"]
+    command += ["--ignorefile", ".dockerignore", "--tag", image, "--build-arg", f"BASE_IMAGE={base}", *options]
+    command += ["--build-arg", f"REVISION={said('git', '-C', str(ROOT), 'rev-parse', 'HEAD')}"]
+    for path in index_paths():
+        command += ["--volume", f"{path}:{path}:ro"]
+    subprocess.run([*command, "."], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+
+
+def index_paths() -> list[str]:
+    """Files and folders of this machine that pip is configured with; they are mounted while an image is built."""
+    listed = said(sys.executable, "-m", "pip", "config", "list")
+    named = re.findall(r"(?:file://)?(/[^\s']+)", re.sub(r"https?://\S+", "", listed))
+    files = ["/etc/pip.conf", "/etc/xdg/pip/pip.conf"]
+    return sorted({path for path in (*files, *named) if os.path.exists(path)})
+
+
+def inspect(name: str, image: str) -> bool:
+    """Print size, code layer and doctor's findings; whether the image is as it should be."""
+    config = json.loads(said("buildah", "inspect", "--type", "image", image))["OCIv1"]["config"]
+    user, labels = config["User"], config["Labels"]
+    print(f"{name}: {said('buildah', 'images', '--format', '{{.Size}}', image)}, user {user}, labels {labels}")
+    container = said("buildah", "from", image)
+    try:
+        code = said(*inside(container, "du", "-cks", *code_folders(container))).splitlines()[-1].split()[0]
+        unwanted = said(*inside(container, "sh", "-c", UNWANTED)).split()
+        writable = said(*inside(container, "sh", "-c", WRITABLE)).splitlines()
+        outside = [path for path in writable if not path.startswith(SCRATCH)]
+        print(f"{name}: the code takes {code} KiB; compilers and caches: {unwanted or 'none'}")
+        print(f"{name}: folders its user can write beside scratch: {outside or 'none'}")
+        doctor = subprocess.run(inside(container, "atb", "doctor", "--store", "/tmp/store"), check=False)
+        helped = subprocess.run(inside(container, "atb-launch", "--help"), check=False, stdout=subprocess.DEVNULL)
+    finally:
+        said("buildah", "rm", container)
+    return not (unwanted or outside or doctor.returncode or helped.returncode or user != "10001:10001")
+
+
+def code_folders(container: str) -> list[str]:
+    """Where the code lies in an image."""
+    script = "import trainer, launcher; print(*trainer.__path__, *launcher.__path__)"
+    return said(*inside(container, "python", "-c", script)).split()
+
+
+def inside(container: str, *command: str) -> list[str]:
+    """A command in a container, as its own user."""
+    return ["buildah", "run", "--isolation", "chroot", container, "--", *command]
+
+
+def said(*command: str) -> str:
+    """What a command prints. Raises CalledProcessError."""
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@contextmanager
+def timed(what: str) -> Iterator[None]:
+    """Print how long it took."""
+    began = time.monotonic()
+    yield
+    print(f"{what}: {time.monotonic() - began:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
