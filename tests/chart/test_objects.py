@@ -98,7 +98,7 @@ def test_the_trainers_test_asks_for_what_jobs_ask_for() -> None:
     values = {"jobs": {"gpus": 2, "gpuResource": "example.com/gpu", "memory": "3Gi"}}
     test = pick(render(values), "Pod", "rel-atb-test-trainer")["spec"]
     assert test["containers"][0]["command"] == ["atb", "doctor", "--store", "s3://atb", "--gpus", "2"]
-    assert test["containers"][0]["resources"]["limits"] == {"memory": "3Gi", "example.com/gpu": 2}
+    assert test["containers"][0]["resources"]["limits"] == {"memory": "3Gi", "example.com/gpu": "2"}
     assert {"key": "example.com/gpu", "operator": "Exists", "effect": "NoSchedule"} in test["tolerations"]
     assert "tolerations" not in pick(render({"jobs": {"gpus": 0}}), "Pod", "rel-atb-test-trainer")["spec"]
 

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from tests.chart.helm import DAILY, pick, refusal, render
+from trainer.contract.exits import EXITS
 
+BY_CATEGORY = {entry.category: entry.code for entry in EXITS}
 LONG_RELEASE = "a-release-name-of-fifty-three-characters-is-the-limit"
 
 
@@ -128,6 +130,8 @@ def test_a_disrupted_launcher_costs_no_retry_and_a_final_answer_is_final() -> No
     job = spec_of(DAILY)["jobTemplate"]["spec"]
     ignore, fail = job["podFailurePolicy"]["rules"]
     assert ignore == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
-    assert fail["action"] == "FailJob"
+    assert (fail["action"], fail["onExitCodes"]["operator"]) == ("FailJob", "NotIn")
+    passing = {entry.code for entry in EXITS if not entry.permanent} - {BY_CATEGORY["data-not-ready"]}
+    assert set(fail["onExitCodes"]["values"]) == passing | {137}
     assert job["template"]["spec"]["restartPolicy"] == "Never"
     assert job["podReplacementPolicy"] == "Failed"

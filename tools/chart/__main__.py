@@ -1,17 +1,15 @@
-"""Write what is made from the chart's models: values.yaml, values.schema.json and the README's table."""
+"""Write what is made from the chart's models and the chart: its documents, and k8s/."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from tools.chart.documents import values_schema, values_yaml, with_table
-
-ROOT = Path(__file__).resolve().parents[2]
-CHART = ROOT / "helm" / "atb"
+from tools.chart.manifests import CHART, manifests
 
 
 def documents() -> dict[Path, str]:
-    """Every written file with its content."""
+    """The chart's own written files with their content."""
     readme = CHART / "README.md"
     return {
         CHART / "values.yaml": values_yaml(),
@@ -20,6 +18,12 @@ def documents() -> dict[Path, str]:
     }
 
 
-if __name__ == "__main__":
-    for path, text in documents().items():
+def write(files: dict[Path, str]) -> None:
+    """Write each file."""
+    for path, text in files.items():
         path.write_text(text)
+
+
+if __name__ == "__main__":
+    write(documents())
+    write(manifests())

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from launcher.jobs import Target, Try, build_job
 
+from launcher.jobs import Target, Try, build_job
 from launcher.options import ClusterOptions
 from tools.unpack import find_tool
 from trainer.contract.keys import job_id
@@ -91,5 +91,12 @@ def manifests() -> dict[Path, str]:
     return files
 
 
+class _Plain(yaml.SafeDumper):
+    """Writes a thing that occurs twice twice, instead of an anchor."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
 def _dump(*objects: dict[str, Any]) -> str:
-    return _HEAD + yaml.safe_dump_all(objects, sort_keys=False, width=120)
+    return _HEAD + yaml.dump_all(objects, Dumper=_Plain, sort_keys=False, width=120)

@@ -117,7 +117,10 @@
 {{- toYaml $command -}}
 {{- end -}}
 
-{{/* Exit codes of the launcher after which starting it again is no help. */}}
-{{- define "atb.finalExitCodes" -}}
-[1, 2]
+{{/*
+Exit codes of the launcher after which another try may end better: the store, the network or the API server did not
+answer, it ran out of memory, it was told to stop. After any other the same would end the same way.
+*/}}
+{{- define "atb.passingExitCodes" -}}
+[75, 137, 143]
 {{- end -}}
