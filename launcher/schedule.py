@@ -1,4 +1,4 @@
-"""When a scheduled run was due and what it is called: the same for every Pod of a Job, however late or often one starts.
+"""When a scheduled run was due and what it is called: the same for every Pod of a Job, however late it starts.
 
 A CronJob writes the time onto its Job, not onto the Pod, so the launcher in a Pod reads the Job it belongs to.
 """

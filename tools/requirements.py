@@ -8,15 +8,16 @@ from __future__ import annotations
 import re
 import sys
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 _REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9._-]+)(\[(?P<extras>[^]]*)\])?")
 
 
-def requirements(project: dict[str, object], extras: list[str]) -> list[str]:
+def requirements(project: Mapping[str, Any], extras: list[str]) -> list[str]:
     """The project's dependencies and those of its extras, with extras of the project itself resolved."""
     table = project["project"]
-    assert isinstance(table, dict)
     found = list(table["dependencies"])
     for extra in extras:
         for line in table["optional-dependencies"][extra]:

@@ -55,7 +55,8 @@ def render_chart(values: Mapping[str, Any]) -> list[dict[str, Any]]:
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         json.dump(values, file)
         file.flush()
-        command = [helm, "template", RELEASE, CHART, "--namespace", NAMESPACE, "--values", file.name, "--no-hooks"]
+        command = [str(helm), "template", RELEASE, str(CHART), "--namespace", NAMESPACE, "--values", file.name]
+        command += ["--no-hooks"]
         text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     objects = [document for document in yaml.safe_load_all(text) if document]
     for thing in objects:
