@@ -35,3 +35,29 @@ def test_the_gate_is_on_the_card() -> None:
 def test_a_result_with_few_numbers_has_a_card_too() -> None:
     bare = make_result().model_copy(update={"metrics": {}, "evaluation": {}, "backtest": {}, "baselines": {}})
     assert "## Load it" in write_card(bare)
+
+
+def code_of(card: str) -> str:
+    return card.split("```python\n")[1].split("```")[0]
+
+
+def with_features(name: str, columns: tuple[str, ...], export: dict[str, object]) -> str:
+    result = make_result()
+    features = result.features.model_copy(update={"columns": columns})
+    spec = result.spec.model_copy(update={"features": name})
+    return code_of(write_card(result.model_copy(update={"features": features, "spec": spec, "export": export})))
+
+
+def test_loading_takes_five_lines_from_raw_bars() -> None:
+    code = with_features("classic", ("close",), {"model_from_bars.onnx": {"rows": 378}})
+    assert code.count("\n") <= 5
+    assert "float64 [batch, 378, 5]" in code
+    assert 'session.run(None, {"bars": bars})' in code
+    compile(code, "card", "exec")
+
+
+def test_extra_columns_and_the_last_close_are_asked_for_where_the_model_does() -> None:
+    code = with_features("classic,+basis", ("close", "basis"), {"model_from_bars.onnx": {"rows": 378}})
+    assert '{"bars": bars, "extra": extra}' in code
+    code = with_features("relative", ("body",), {"model_from_bars.onnx": {"skipped": "too short"}})
+    assert '{"features": features, "last_close": last_close}' in code

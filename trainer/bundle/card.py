@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from trainer.contract.bundle import MODEL, PLOTS
+from trainer.contract import bundle
+from trainer.contract.features import split_features
 from trainer.contract.manifest import Result
 from trainer.registry.gate import describe, passes
 
@@ -29,6 +30,10 @@ _COUNTED = (
     "missing", "filled", "unsorted", "duplicate", "off_grid", "unclosed", "non_finite", "non_positive", "inconsistent",
     "zero_volume", "jumps",
 )  # fmt: skip
+
+
+_OUTPUT_NAMES = ("scaled", "log_return", "price")
+"""``return`` is no name in Python."""
 
 
 def write_card(result: Result) -> str:
@@ -89,8 +94,8 @@ def _quality(result: Result) -> Iterator[str]:
             for name in ("skill", "directional_accuracy")
         )
         yield ""
-    yield f"![Forecast and actual]({PLOTS}forecast.png)"
-    yield f"![Errors]({PLOTS}errors.png)"
+    yield f"![Forecast and actual]({bundle.PLOTS}forecast.png)"
+    yield f"![Errors]({bundle.PLOTS}errors.png)"
     yield ""
 
 
@@ -113,7 +118,7 @@ def _backtest(result: Result) -> Iterator[str]:
         yield ""
     yield from _table(("", *columns), _TRADING, list(columns.values()))
     yield ""
-    yield f"![Equity]({PLOTS}equity.png)"
+    yield f"![Equity]({bundle.PLOTS}equity.png)"
     yield ""
 
 
@@ -166,18 +171,48 @@ def _data(result: Result) -> Iterator[str]:
 
 
 def _use(result: Result) -> Iterator[str]:
-    length, count = result.spec.sequence_length, len(result.features.columns)
+    extras = split_features(result.spec.features)[1]
+    rows = result.export.get(bundle.MODEL_FROM_BARS, {}).get("rows")
     yield "## Load it"
     yield ""
     yield "```python"
     yield "import numpy as np, onnxruntime"
-    yield f'session = onnxruntime.InferenceSession("{MODEL}")'
-    yield f"windows = np.load(...)  # float32 [batch, {length}, {count}]: raw features, oldest row first"
-    yield "answers = session.run(None, {session.get_inputs()[0].name: windows})"
-    yield "print(dict(zip([output.name for output in session.get_outputs()], answers)))"
+    if rows is not None:
+        feed = f'"{bundle.BARS}": bars' + (f', "{bundle.EXTRA}": extra' if extras else "")
+        yield f'session = onnxruntime.InferenceSession("{bundle.MODEL_FROM_BARS}")'
+        yield f"bars = np.load(...)  # float64 [batch, {rows}, 5]: open high low close volume, the last closed bar last"
+        if extras:
+            yield f"extra = np.load(...)  # float64 [batch, {rows}, {len(extras)}]: {' '.join(extras)}"
+    else:
+        shape = f"[batch, {result.spec.sequence_length}, {len(result.features.columns)}]"
+        has_level = bundle.LEVEL_COLUMN in result.features.columns
+        feed = f'"{bundle.FEATURES}": features' + ("" if has_level else f', "{bundle.LAST_CLOSE}": last_close')
+        yield f'session = onnxruntime.InferenceSession("{bundle.MODEL}")'
+        yield f"features = np.load(...)  # float32 {shape}, raw: {bundle.FEATURE_SCHEMA} says which"
+        if not has_level:
+            yield "last_close = np.load(...)  # float32 [batch]"
+    yield f"{', '.join(_OUTPUT_NAMES)} = session.run(None, {{{feed}}})"
     yield "```"
     yield ""
-    yield f"From raw bars, or from a terminal: `atb predict {result.spec.symbol} --preset {result.spec.preset}`."
+    yield f"From a terminal: `atb predict {result.spec.symbol} --preset {result.spec.preset}`."
+    yield ""
+    yield from _files(result)
+
+
+def _files(result: Result) -> Iterator[str]:
+    found = {name: value for name, value in result.export.items() if isinstance(value, dict)}
+    if not found:
+        return
+    yield "| file | latency, ms (batch 1, one thread) | |"
+    yield "|---|---:|---|"
+    for name, export in found.items():
+        latency = f"{export['latency_ms']:.3f}" if "latency_ms" in export else "–"
+        note = f"left out: {export['skipped']}" if "skipped" in export else ""
+        if not note and "parity" in export:
+            note = f"within {export['parity']['scaled']:.1g} of the net on {export['parity'].get('windows', 0)} windows"
+        elif not note and "error_share" in export:
+            note = f"error {export['error_share']:.2%} of the forecasts' spread"
+        yield f"| `{name}` | {latency} | {note} |"
     yield ""
 
 
@@ -187,7 +222,7 @@ def _limits(result: Result) -> Iterator[str]:
     yield "- It knows the last bars of one symbol and nothing else: no news, no order book, no other market."
     yield "- Numbers are of one stretch of time. Markets change, and so will they."
     yield "- The backtest fills at the close it decides on, at fixed costs, and moves no price."
-    if "open" in result.features.columns:
+    if bundle.LEVEL_COLUMN in result.features.columns:
         yield "- Its features hold price levels: far outside the prices it was trained on it guesses."
     yield "- It is no advice to trade."
     yield ""
@@ -203,7 +238,7 @@ def _identity(result: Result) -> Iterator[str]:
     if code.packages:
         yield f"- {', '.join(f'{name} {version}' for name, version in code.packages.items())}"
     yield ""
-    yield f"![Loss]({PLOTS}loss.png)"
+    yield f"![Loss]({bundle.PLOTS}loss.png)"
 
 
 def _table(

@@ -26,3 +26,6 @@ RETURN = "return"
 PRICE = "price"
 """Their outputs, float32 ``[batch, 1]`` each: what the net says, the log-return, and the price."""
 OUTPUTS = (SCALED, RETURN, PRICE)
+
+LEVEL_COLUMN = "close"
+"""A feature set with this column knows the price level; one without is given the last close beside its features."""
