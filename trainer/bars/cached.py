@@ -114,20 +114,21 @@ class CachedSource:
                 _say_what_changed(symbol, month, have.bars, found.bars)
             return cache.write(month, found)
 
-        fetched: dict[Month, CachedMonth] = {}
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             waiting = {pool.submit(fetch, month): month for month in due}
             try:
-                for done in as_completed(waiting):
-                    fetched[waiting[done]] = done.result()
+                for number, done in enumerate(as_completed(waiting), 1):
+                    done.result()
                     renew()
-                    _show_progress(
-                        f"{symbol} {timeframe}: month {len(fetched)} of {len(due)}", len(fetched) == len(due)
-                    )
+                    _show_progress(f"{symbol} {timeframe}: month {number} of {len(due)}", number == len(due))
             finally:
                 pool.shutdown(cancel_futures=True)
-                if fetched:
-                    cache.note(fetched, self._now_ms())
+                fetched = {
+                    month: done.result()
+                    for done, month in waiting.items()
+                    if not done.cancelled() and done.exception() is None
+                }
+                cache.note(fetched, self._now_ms())
         log.info("%s %s: asked %s for %d months", symbol, timeframe, self.name, len(fetched))
         return fetched
 

@@ -18,12 +18,20 @@ MIN_COMPLETE = 0.99
 JUMP = 0.5
 """A close that differs from the one before by more than this share is counted."""
 
+_INFINITE = 1e30
+"""What no market has, and float32 can still hold."""
+_FINDINGS = (
+    "unsorted", "off_grid", "unclosed", "non_finite", "non_positive", "inconsistent", "duplicate",
+    "zero_volume", "jumps",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class BarsReport:
-    """What was found. Rows counted from ``unsorted`` to ``inconsistent`` were put right or left out; the rest was kept.
+    """What was found. Rows counted from ``off_grid`` to ``duplicate`` were left out, the others kept, in order.
 
-    ``expected``: bars between the window's start, or the first bar where that is later, and the cut.
+    ``expected``: bars between the window's start, or the first bar where that is later, and the cut. ``listed_ms``:
+    that first bar, where it is later.
     """
 
     symbol: str
@@ -39,12 +47,12 @@ class BarsReport:
     listed_ms: int | None
     last_ms: int | None
     unsorted: int = 0
-    duplicate: int = 0
     off_grid: int = 0
     unclosed: int = 0
     non_finite: int = 0
     non_positive: int = 0
     inconsistent: int = 0
+    duplicate: int = 0
     zero_volume: int = 0
     jumps: int = 0
 
@@ -60,23 +68,10 @@ class BarsReport:
     def summary(self) -> str:
         """One line for the log."""
         found = [
-            f"{getattr(self, name)} {name.replace('_', ' ')}"
-            for name in (
-                "missing",
-                "unsorted",
-                "duplicate",
-                "off_grid",
-                "unclosed",
-                "non_finite",
-                "non_positive",
-                "inconsistent",
-                "zero_volume",
-                "jumps",
-            )
-            if getattr(self, name)
+            f"{getattr(self, name)} {name.replace('_', ' ')}" for name in ("missing", *_FINDINGS) if getattr(self, name)
         ]
         if self.gaps:
-            found.insert(0, f"{self.gaps} gaps, the longest of {self.longest_gap}")
+            found.insert(0, f"{self.gaps} gaps up to {self.longest_gap} bars long")
         return (
             f"{self.symbol} {self.timeframe}: {self.kept:,} of {self.expected:,} bars ({self.complete:.2%}); "
             f"{', '.join(found) or 'nothing wrong'}"
@@ -95,21 +90,21 @@ def check_bars(raw: Bars, start_ms: int, as_of_ms: int) -> tuple[Bars, BarsRepor
     counts["unsorted"] = int(np.count_nonzero(np.diff(bars.time) < 0))
     if counts["unsorted"]:
         bars = bars.take(np.argsort(bars.time, kind="stable"))
-    repeated = np.append(np.diff(bars.time) == 0, np.zeros(min(1, len(bars)), bool))
-    bars = _leave_out(bars, repeated, "duplicate", counts)
-
     step, offset = bars.step_ms, tf.grid_offset_ms(bars.timeframe)
     bars = _leave_out(bars, (bars.time - offset) % step != 0, "off_grid", counts)
     bars = _leave_out(bars, bars.time + step > as_of_ms, "unclosed", counts)
-    bars = _leave_out(bars, ~np.isfinite(bars.values).all(axis=1), "non_finite", counts)
+    bars = _leave_out(bars, ~(np.abs(bars.values) < _INFINITE).all(axis=1), "non_finite", counts)
     prices, volume = bars.values[:, :VOLUME], bars.values[:, VOLUME]
     bars = _leave_out(bars, (prices <= 0).any(axis=1) | (volume < 0), "non_positive", counts)
     top, bottom = bars.values[:, HIGH], bars.values[:, LOW]
     body = bars.values[:, [OPEN, CLOSE]]
     bars = _leave_out(bars, (top < body.max(axis=1)) | (bottom > body.min(axis=1)), "inconsistent", counts)
+    repeated = np.zeros(len(bars), np.bool_)
+    repeated[:-1] = np.diff(bars.time) == 0
+    bars = _leave_out(bars, repeated, "duplicate", counts)
 
     counts["zero_volume"] = int(np.count_nonzero(bars.values[:, VOLUME] == 0))
-    counts["jumps"] = int(np.count_nonzero(np.abs(bars.close[1:] / bars.close[:-1] - 1) > JUMP))
+    counts["jumps"] = int(np.count_nonzero(np.abs(np.diff(bars.close)) > JUMP * bars.close[:-1]))
     steps = np.diff(bars.time) // step
     first = max(start_ms, int(bars.time[0])) if len(bars) else start_ms
     expected = max(0, (as_of_ms - first) // step)
@@ -140,11 +135,14 @@ def validate_bars(report: BarsReport, min_rows: int) -> None:
             f"widen the window with --days, or choose a smaller preset"
         )
     if report.complete < MIN_COMPLETE:
-        last = tf.from_epoch_ms((report.last_ms or 0) + tf.to_ms(report.timeframe))
+        end_ms = (report.last_ms or 0) + tf.to_ms(report.timeframe)
+        if end_ms < report.as_of_ms - report.longest_gap * tf.to_ms(report.timeframe):
+            remedy = f"they end at {tf.from_epoch_ms(end_ms):%Y-%m-%dT%H:%MZ}: choose an --as-of that is not later"
+        else:
+            remedy = f"{report.gaps} gaps up to {report.longest_gap} bars long: leave them out with --start or --as-of"
         raise DataError(
-            f"{name}: {report.kept:,} of {report.expected:,} bars ({report.complete:.1%}), at least {MIN_COMPLETE:.0%} "
-            f"are needed; the bars end at {last:%Y-%m-%dT%H:%MZ}: "
-            f"choose an --as-of or --start that leaves the hole out; look with: atb data check {report.symbol}"
+            f"{name}: {report.kept:,} of {report.expected:,} bars ({report.complete:.1%}) and {MIN_COMPLETE:.0%} are "
+            f"needed; {remedy}; look with: atb data check {report.symbol}"
         )
 
 

@@ -43,7 +43,7 @@ def months_between(start_ms: int, end_ms: int) -> list[Month]:
     """Every month with an instant in ``[start_ms, end_ms)``."""
     first = tf.from_epoch_ms(start_ms)
     month, found = Month(first.year, first.month), []
-    while month.start_ms < end_ms:
+    while max(month.start_ms, start_ms) < end_ms:
         found.append(month)
         month = month.next()
     return found
