@@ -63,7 +63,7 @@ def _body(
     yield "<table><thead><tr>" + "".join(f'<th tabindex="0">{name}</th>' for name in _HEAD) + "</tr></thead><tbody>"
     reach = max((abs(job.metrics.get("skill", 0.0)) for job in manifest.jobs), default=0.0)
     for job in manifest.jobs:
-        yield _row(job, reach)
+        yield _row(job, reach, job.job in results)
     yield "</tbody></table>"
     yield "<h2>Models</h2>" if results else ""
     for job in manifest.jobs:
@@ -85,13 +85,15 @@ def _tiles(manifest: Manifest) -> Iterator[str]:
 _HEAD = ("job", "state", "skill", "", "linear", "direction", "gate", "epochs", "seconds", "memory", "why")
 
 
-def _row(job: ManifestJob, reach: float) -> str:
+def _row(job: ManifestJob, reach: float, detailed: bool) -> str:
     skill = job.metrics.get("skill")
     linear = job.baselines.get("linear", {})
     gate = "" if not job.gate else "passed" if passes(job.gate) else "not passed"
     name = escape(job.job)
+    link = f'<a href="#{name}">{name}</a>' if detailed else name
+    missed = ", ".join(rule.name for rule in job.gate if not rule.passed)
     cells = [
-        f'<td><a href="#{name}">{name}</a>{" <em>made up</em>" if job.synthetic else ""}</td>',
+        f"<td>{link}{' <em>made up</em>' if job.synthetic else ''}</td>",
         f'<td class="{job.state}">{job.state}</td>',
         _number_cell(skill, "+.4f"),
         f"<td>{'' if skill is None else skill_bar(skill, reach)}</td>",
@@ -101,7 +103,7 @@ def _row(job: ManifestJob, reach: float) -> str:
         _number_cell(job.epochs, ","),
         _number_cell(job.seconds, ",.0f"),
         _number_cell(job.peak_memory_bytes and job.peak_memory_bytes / 2**20, ",.0f", " MiB"),
-        f"<td>{escape(' · '.join(filter(None, (job.category, job.reason))))}</td>",
+        f"<td>{escape(' · '.join(filter(None, (job.category, job.reason, missed))))}</td>",
     ]
     return f"<tr>{''.join(cells)}</tr>"
 
