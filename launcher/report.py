@@ -156,11 +156,11 @@ def _stages(results: Mapping[str, Result]) -> Iterator[str]:
     if not names:
         return
     yield "<h2>Seconds by stage</h2><table><thead><tr><th>job</th>"
-    yield "".join(f"<th>{escape(name)}</th>" for name in [*names, "all"]) + "</tr></thead><tbody>"
+    yield "".join(f"<th>{escape(name)}</th>" for name in names) + "</tr></thead><tbody>"
     for job, result in results.items():
         spent = {stage.name: stage.seconds for stage in result.stages}
         cells = [_number_cell(spent.get(name), ",.1f") for name in names]
-        yield f"<tr><td>{escape(job)}</td>{''.join(cells)}{_number_cell(sum(spent.values()), ',.1f')}</tr>"
+        yield f"<tr><td>{escape(job)}</td>{''.join(cells)}</tr>"
     yield "</tbody></table>"
 
 

@@ -7,7 +7,7 @@ import pytest
 from tests.registry.candidates import NOW
 from trainer.bundle.comparison import draw_comparison, quality_share, quality_table, stage_table
 from trainer.contract.comparison import Comparison, Trained
-from trainer.contract.manifest import StageTime
+from trainer.contract.manifest import TOTAL_STAGE, StageTime
 
 
 def trained(symbol: str, preset: str, seconds: float, error: float) -> Trained:
@@ -18,7 +18,10 @@ def trained(symbol: str, preset: str, seconds: float, error: float) -> Trained:
         device="CPU",
         epochs=3,
         parameters=10,
-        stages=(StageTime(name="bars", seconds=1.0), StageTime(name="fit", seconds=seconds)),
+        stages=tuple(
+            StageTime(name=name, seconds=spent)
+            for name, spent in (("bars", 1.0), ("fit", seconds), (TOTAL_STAGE, 1.0 + seconds))
+        ),
         validation_loss=error,
         metrics={"rmse": 100 * error, "mape": error, "skill": 0.01, "directional_accuracy": 0.52},
         baselines={"linear": {"skill": 0.002}},

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from trainer.bundle.plots import MODEL, OTHER, QUIET
 from trainer.contract.comparison import Comparison, Trained
+from trainer.contract.manifest import TOTAL_STAGE
 
 REFERENCE = "legacy"
 TOLERANCE = 0.05
@@ -20,15 +21,10 @@ Row = tuple[str, ...]
 
 def stage_table(comparison: Comparison) -> list[Row]:
     """Seconds by stage and preset, summed over the symbols, with totals and the speed-up over the reference."""
-    names = list(dict.fromkeys(stage.name for each in comparison.trained for stage in each.stages))
-    spent = {
-        preset: {name: sum(_seconds(each, name) for each in _of(comparison, preset)) for name in names}
-        for preset in comparison.presets
-    }
-    totals = {preset: sum(seconds.values()) for preset, seconds in spent.items()}
     table: list[Row] = [("stage, seconds", *comparison.presets)]
-    table += [(name, *(f"{spent[preset][name]:.1f}" for preset in comparison.presets)) for name in names]
-    table.append(("total", *(f"{totals[preset]:.1f}" for preset in comparison.presets)))
+    for name in [*_stages(comparison), TOTAL_STAGE]:
+        table.append((name, *(f"{_seconds(comparison, preset, name):.1f}" for preset in comparison.presets)))
+    totals = {preset: _seconds(comparison, preset, TOTAL_STAGE) for preset in comparison.presets}
     if REFERENCE in totals:
         shares = (f"{totals[REFERENCE] / totals[preset]:.2f} ×" for preset in comparison.presets)
         table.append((f"speed-up over {REFERENCE}", *shares))
@@ -67,12 +63,12 @@ def draw_comparison(comparison: Comparison) -> Figure:
     """Stage times stacked by preset, and each symbol's skill by preset."""
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
-    names = list(dict.fromkeys(stage.name for each in comparison.trained for stage in each.stages))
+    names = _stages(comparison)
     positions = list(range(len(comparison.presets)))
     floor = [0.0] * len(positions)
-    shades = figure_shades(len(names))
+    shades = _shades(len(names))
     for name, shade in zip(names, shades, strict=True):
-        seconds = [sum(_seconds(each, name) for each in _of(comparison, preset)) for preset in comparison.presets]
+        seconds = [_seconds(comparison, preset, name) for preset in comparison.presets]
         left.bar(positions, seconds, bottom=floor, color=shade, label=name, width=0.6)
         floor = [low + more for low, more in zip(floor, seconds, strict=True)]
     left.set_title("seconds by stage", loc="left", fontsize=11)
@@ -94,7 +90,7 @@ def draw_comparison(comparison: Comparison) -> Figure:
     return figure
 
 
-def figure_shades(count: int) -> Iterator[tuple[float, float, float]]:
+def _shades(count: int) -> Iterator[tuple[float, float, float]]:
     """Blues from dark to light."""
     for index in range(count):
         share = index / max(1, count - 1)
@@ -105,8 +101,13 @@ def _of(comparison: Comparison, preset: str) -> list[Trained]:
     return [each for each in comparison.trained if each.preset == preset]
 
 
-def _seconds(trained: Trained, stage: str) -> float:
-    return sum(each.seconds for each in trained.stages if each.name == stage)
+def _stages(comparison: Comparison) -> list[str]:
+    names = dict.fromkeys(stage.name for each in comparison.trained for stage in each.stages)
+    return [name for name in names if name != TOTAL_STAGE]
+
+
+def _seconds(comparison: Comparison, preset: str, name: str) -> float:
+    return sum(stage.seconds for each in _of(comparison, preset) for stage in each.stages if stage.name == name)
 
 
 def _error(trained: Trained, name: str) -> float:

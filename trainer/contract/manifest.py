@@ -83,6 +83,10 @@ class FitSummary(Part):
     resumed_from_attempt: int | None = None
 
 
+TOTAL_STAGE = "total"
+"""The last row of the stage table: from the start of the process to its end, so at least the sum of the others."""
+
+
 class StageTime(Part):
     """One row of the published stage table."""
 
