@@ -22,8 +22,10 @@ Row = tuple[str, ...]
 def stage_table(comparison: Comparison) -> list[Row]:
     """Seconds by stage and preset, summed over the symbols, with totals and the speed-up over the reference."""
     table: list[Row] = [("stage, seconds", *comparison.presets)]
-    for name in [*_stages(comparison), TOTAL_STAGE]:
-        table.append((name, *(f"{_seconds(comparison, preset, name):.1f}" for preset in comparison.presets)))
+    table += [
+        (name, *(f"{_seconds(comparison, preset, name):.1f}" for preset in comparison.presets))
+        for name in (*_stages(comparison), TOTAL_STAGE)
+    ]
     totals = {preset: _seconds(comparison, preset, TOTAL_STAGE) for preset in comparison.presets}
     if REFERENCE in totals:
         shares = (f"{totals[REFERENCE] / totals[preset]:.2f} ×" for preset in comparison.presets)
