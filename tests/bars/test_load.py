@@ -113,6 +113,4 @@ def test_an_extra_column_that_is_absent_or_has_holes_is_refused() -> None:
 
 def test_a_later_start_reads_the_same_rows_of_what_both_cover() -> None:
     long, short = load(days=100).bars, load(days=90).bars
-    assert (
-        long.bars.rows(len(long.bars) - 90 * 24, len(long.bars)).digest == short.bars.rows(50, len(short.bars)).digest
-    )
+    assert long.rows(len(long) - 90 * 24, len(long)).digest == short.rows(50, len(short)).digest
