@@ -10,6 +10,7 @@ from trainer.cli.data import data
 from trainer.cli.doctor import doctor
 from trainer.cli.models import models
 from trainer.cli.predict import predict
+from trainer.cli.train import train
 from trainer.contract.exits import run_and_exit
 
 
@@ -24,6 +25,7 @@ atb.add_command(data)
 atb.add_command(doctor)
 atb.add_command(models)
 atb.add_command(predict)
+atb.add_command(train)
 
 
 def main() -> None:

@@ -1,0 +1,58 @@
+"""Where a fit runs. Call ``prepare_device`` once a process, before TensorFlow has run anything."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Literal
+
+import tensorflow as tf
+
+from trainer.errors import NoAccelerator, SpecError
+
+Accelerator = Literal["auto", "gpu", "cpu"]
+
+
+@dataclass(frozen=True)
+class Device:
+    """``count`` GPUs, or one CPU of ``threads`` threads."""
+
+    kind: Literal["cpu", "gpu"]
+    count: int
+    threads: int
+
+    @property
+    def name(self) -> str:
+        """For people: ``cpu (2 threads)``, ``2 gpus``."""
+        if self.kind == "cpu":
+            return f"cpu ({self.threads} thread{'s' * (self.threads > 1)})"
+        return f"{self.count} gpu{'s' * (self.count > 1)}"
+
+
+def prepare_device(accelerator: Accelerator = "auto", gpus: int = 1, threads: int = 0) -> Device:
+    """Choose and set up the device. ``threads`` 0: as many as this process may use.
+
+    GPU memory grows with need, so that others can share the card. Raises NoAccelerator where GPUs were asked for and
+    fewer are there, SpecError for a number of GPUs below one.
+    """
+    if gpus < 1:
+        raise SpecError(f"--gpus {gpus} is below 1; for the CPU write --accelerator cpu")
+    threads = threads or len(os.sched_getaffinity(0))
+    found = tf.config.list_physical_devices("GPU") if accelerator != "cpu" else []
+    if len(found) < gpus and (accelerator == "gpu" or gpus > 1):
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "not set")
+        built = "was" if tf.test.is_built_with_cuda() else "was not"
+        raise NoAccelerator(
+            f"looked for {gpus} GPU{'s' * (gpus > 1)} and found {len(found)}: CUDA_VISIBLE_DEVICES is {visible}, "
+            f"and this TensorFlow {built} built with CUDA; look with: atb doctor"
+        )
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    if not found:
+        tf.config.set_visible_devices([], "GPU")
+        return Device("cpu", 1, threads)
+    chosen = found[:gpus]
+    tf.config.set_visible_devices(chosen, "GPU")
+    for each in chosen:
+        tf.config.experimental.set_memory_growth(each, True)
+    return Device("gpu", gpus, threads)

@@ -1,0 +1,60 @@
+"""A net's answer in training, layer by layer: Keras' own kernels, or ours where XLA compiles for a CPU.
+
+Dropout is always drawn here, by Philox: the same masks as Keras draws without XLA. XLA's own generator gives others
+and takes longer than all the rest of a step.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from trainer.fit.recurrent import run_gru, run_lstm
+
+
+def run_forward(model: keras.Model, x: Any, *, training: bool, own_kernels: bool) -> Any:
+    """The net's scaled forecast ``[batch, 1]`` for scaled windows ``[batch, steps, features]``.
+
+    With ``own_kernels`` shapes must be known. The nets are chains, so the order of the layers is the order of calls.
+    """
+    for layer in model.layers[1:]:
+        if isinstance(layer, keras.layers.Dropout):
+            x = _drop(layer, x) if training else x
+        elif isinstance(layer, keras.layers.BatchNormalization):
+            x = layer(x, training=training)
+        else:
+            x = _run_own(layer, x) if own_kernels else layer(x)
+    return x
+
+
+def _run_own(layer: keras.layers.Layer, x: Any) -> Any:
+    if isinstance(layer, keras.layers.Conv1D):
+        return _convolve(layer, x)
+    if isinstance(layer, keras.layers.MaxPooling1D):
+        even = x.shape[1] // 2 * 2
+        return tf.maximum(x[:, 0:even:2], x[:, 1:even:2])
+    if isinstance(layer, keras.layers.GRU):
+        return run_gru(layer, x)
+    if isinstance(layer, keras.layers.LSTM):
+        return run_lstm(layer, x)
+    if isinstance(layer, keras.layers.Bidirectional):
+        backward = run_lstm(layer.backward_layer, x)
+        return tf.concat([run_lstm(layer.forward_layer, x), tf.reverse(backward, [1])], -1)
+    return layer(x)
+
+
+def _convolve(layer: keras.layers.Conv1D, x: Any) -> Any:
+    """Kernel 3, stride 1 as one matrix product: XLA's convolution gradients are slow on a CPU."""
+    if layer.padding == "same":
+        x = tf.pad(x, [[0, 0], [1, 1], [0, 0]])
+    batch, steps, features = x.shape[0], x.shape[1] - 2, x.shape[2]
+    columns = tf.reshape(tf.concat([x[:, k : k + steps] for k in range(3)], -1), [batch * steps, 3 * features])
+    kernel = tf.reshape(tf.convert_to_tensor(layer.kernel), [3 * features, layer.filters])
+    return tf.reshape(tf.matmul(columns, kernel) + tf.convert_to_tensor(layer.bias), [batch, steps, layer.filters])
+
+
+def _drop(layer: keras.layers.Dropout, x: Any) -> Any:
+    seed = tf.cast(layer.seed_generator.next(), tf.int32)
+    return tf.nn.experimental.stateless_dropout(x, layer.rate, seed=seed, rng_alg="philox")

@@ -1,0 +1,38 @@
+"""How a fit is compiled, chosen from measurement, here and nowhere else.
+
+On a CPU, XLA with our recurrent kernels makes every net's step faster (``benchmarks/train.py`` prints by how much),
+but takes seconds to compile, so a fit of few steps runs uncompiled. On a GPU, Keras' layers call cuDNN's recurrent
+kernels, which XLA can't.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trainer.fit.device import Device
+
+XLA_PAYS_FROM = 400
+"""Training steps: what compiling costs is about what so many steps gain."""
+CHUNK = 16
+"""Steps in one call of the graph; between two calls a stop is noticed."""
+
+
+@dataclass(frozen=True)
+class Path:
+    """``xla``: compile the steps; ``own_kernels``: with the recurrent kernels of this package."""
+
+    name: str
+    xla: bool
+    own_kernels: bool
+
+
+XLA = Path("xla", xla=True, own_kernels=True)
+KERAS = Path("keras", xla=False, own_kernels=False)
+CUDNN = Path("cudnn", xla=False, own_kernels=False)
+
+
+def choose_path(device: Device, *, steps: int, mixed_precision: bool) -> Path:
+    """``steps``: how many training steps the fit takes if it runs to its last epoch."""
+    if device.kind == "gpu":
+        return CUDNN
+    return KERAS if mixed_precision or steps < XLA_PAYS_FROM else XLA

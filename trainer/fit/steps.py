@@ -1,0 +1,92 @@
+"""Training and predicting as graph calls over row numbers: windows are gathered inside and never kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from trainer.fit.forward import run_forward
+from trainer.fit.path import Path
+
+Augment = Callable[[Any, Any], Any]
+PREDICT_BATCH = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """What all windows are gathered from: scaled features float32 ``[rows, F]``, scaled target float32 ``[rows]``.
+
+    A row's target is that of the window that ends there; where there is none, any finite number.
+    """
+
+    features: npt.NDArray[np.float32]
+    target: npt.NDArray[np.float32]
+
+
+def compile_training(
+    model: keras.Model, optimizer: Any, table: Table, batch: int, path: Path, augment: Augment | None = None
+) -> Callable[[npt.NDArray[np.int32], int, int], float]:
+    """A function ``(ends [steps, batch], start, count)`` that takes ``count`` steps and sums up their losses.
+
+    ``augment`` changes the windows of a step, given its number: the same number, the same change.
+    """
+    features, target = tf.constant(table.features), tf.constant(table.target)
+    variables = model.trainable_variables
+    optimizer.build(variables)
+    gather = _window_gatherer(model, batch)
+
+    def step(features: Any, target: Any, ends: Any) -> Any:
+        windows = gather(features, ends)
+        if augment is not None:
+            windows = augment(windows, optimizer.iterations)
+        with tf.GradientTape() as tape:
+            forecast = run_forward(model, windows, training=True, own_kernels=path.own_kernels)
+            loss = tf.reduce_mean(tf.square(forecast[:, 0] - tf.gather(target, ends)))
+            scaled = optimizer.scale_loss(loss)
+        optimizer.apply(tape.gradient(scaled, variables), variables)
+        return loss
+
+    @tf.function(jit_compile=path.xla, autograph=False)  # type: ignore[untyped-decorator]
+    def run(features: Any, target: Any, ends: Any, start: Any, count: Any) -> Any:
+        _, total = tf.while_loop(
+            lambda number, _: number < start + count,
+            lambda number, total: (number + 1, total + step(features, target, ends[number])),
+            (start, tf.constant(0.0)),
+            parallel_iterations=1,
+        )
+        return total
+
+    def train(ends: npt.NDArray[np.int32], start: int, count: int) -> float:
+        return float(run(features, target, tf.constant(ends), tf.constant(start), tf.constant(count)))
+
+    return train
+
+
+def compile_prediction(model: keras.Model, table: Table, path: Path) -> Callable[[npt.NDArray[Any]], Any]:
+    """A function ``(ends [n]) -> scaled forecasts``, float32 ``[n]``, of any length: the last batch is filled up."""
+    features = tf.constant(table.features)
+    gather = _window_gatherer(model, PREDICT_BATCH)
+
+    @tf.function(jit_compile=path.xla, autograph=False)  # type: ignore[untyped-decorator]
+    def run(features: Any, ends: Any) -> Any:
+        return run_forward(model, gather(features, ends), training=False, own_kernels=path.own_kernels)[:, 0]
+
+    def predict(ends: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        filled = np.resize(ends.astype(np.int32), -(-len(ends) // PREDICT_BATCH) * PREDICT_BATCH)
+        parts = [run(features, tf.constant(part)).numpy() for part in filled.reshape(-1, PREDICT_BATCH)]
+        answers: npt.NDArray[np.float32] = np.concatenate(parts)[: len(ends)]
+        return answers
+
+    return predict
+
+
+def _window_gatherer(model: keras.Model, batch: int) -> Callable[[Any, Any], Any]:
+    steps, width = model.input_shape[1:]
+    offsets = tf.range(1 - steps, 1)
+    return lambda features, ends: tf.ensure_shape(tf.gather(features, ends[:, None] + offsets), [batch, steps, width])

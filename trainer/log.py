@@ -1,0 +1,56 @@
+"""Log lines: one event a line, with time, level, symbol, preset and message, as text or JSON."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections import deque
+from datetime import UTC, datetime
+from typing import Literal
+
+Format = Literal["text", "json"]
+_TAIL_LINES = 400
+
+
+class _Formatter(logging.Formatter):
+    def __init__(self, style: Format, symbol: str, preset: str) -> None:
+        super().__init__()
+        self._as_json, self._symbol, self._preset = style == "json", symbol, preset
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        message = record.getMessage()
+        if record.exc_info:
+            message += "\n" + self.formatException(record.exc_info)
+        level = record.levelname.lower()
+        if not self._as_json:
+            return " ".join(part for part in (at, f"{level:7}", self._symbol, self._preset, message) if part)
+        fields = {"time": at, "level": level, "symbol": self._symbol, "preset": self._preset, "message": message}
+        return json.dumps(fields, ensure_ascii=False)
+
+
+class LogTail(logging.Handler):
+    """Keeps the last lines, for the store: a Pod's own log is gone with the Pod."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: deque[str] = deque(maxlen=_TAIL_LINES)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.append(self.format(record))
+
+    def to_bytes(self) -> bytes:
+        """The last lines as text."""
+        return "".join(f"{line}\n" for line in self._lines).encode()
+
+
+def start_logging(style: Format = "text", symbol: str = "", preset: str = "") -> LogTail:
+    """Send our log to stderr in one format, and keep its tail. Replaces what an earlier call set up."""
+    tail, stream = LogTail(), logging.StreamHandler(sys.stderr)
+    stream.setFormatter(_Formatter(style, symbol, preset))
+    tail.setFormatter(_Formatter("text", symbol, preset))
+    ours = logging.getLogger("trainer")
+    ours.handlers, ours.propagate = [stream, tail], False
+    ours.setLevel(logging.INFO)
+    return tail

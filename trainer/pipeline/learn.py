@@ -1,0 +1,134 @@
+"""Steps 2 to 6 of a job's life: from a spec to bars, features, a split and a fitted net."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from trainer.bars.frame import Bars, Floats, Times, segment_starts
+from trainer.bars.load import LoadedBars, load_bars
+from trainer.bars.source import Source
+from trainer.contract.bundle import MODEL_KERAS
+from trainer.contract.spec import Spec
+from trainer.errors import SpecError
+from trainer.features.cache import load_features
+from trainer.features.scaling import Scaler, TargetScaler
+from trainer.features.sets import Features, FeatureSet, feature_set
+from trainer.features.windows import FRACTIONS, Split, log_returns, split_windows
+from trainer.fit.augment import make_augment
+from trainer.fit.device import Device
+from trainer.fit.loop import Fitted, Hooks, fit
+from trainer.fit.steps import Table
+from trainer.networks.build import build_network
+from trainer.pipeline.stages import StageClock
+from trainer.registry.warm import read_warm_start
+from trainer.storage import Store
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What a job learns from. ``flat``: raw features float32 ``[rows of bars, F]``, from the store if ``cached``."""
+
+    loaded: LoadedBars
+    features: FeatureSet
+    flat: Features
+    cached: bool
+
+    @property
+    def bars(self) -> Bars:
+        """The checked bars, the warm-up before the window included."""
+        return self.loaded.bars
+
+    @property
+    def starts(self) -> Times:
+        """The first row of each gap-free segment."""
+        return segment_starts(self.bars)
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """A fitted net with its scalers, which saw train rows only, and the split they come from."""
+
+    split: Split
+    scaler: Scaler
+    target: TargetScaler
+    fitted: Fitted
+
+    def forecast(self, close: Floats, ends: Times) -> Floats:
+        """Forecast prices, float64 ``[len(ends)]``."""
+        return self.target.price(self.fitted.predict(ends), close[ends])
+
+
+def needed_rows(spec: Spec) -> int:
+    """How many bars the smallest part needs for one window, scaled up to the whole."""
+    return math.ceil((spec.sequence_length + spec.horizon) / (1 - sum(FRACTIONS))) + 1
+
+
+def load_material(spec: Spec, store: Store, clock: StageClock, source: Source | None = None) -> Material:
+    """Bars and features of a spec. Raises what ``load_bars`` raises."""
+    with clock.stage("data loading"):
+        features = feature_set(spec.features)
+        loaded = load_bars(spec, store, features.memory, needed_rows(spec), source)
+    with clock.stage("features"):
+        flat, cached = load_features(features, loaded.bars, store)
+    return Material(loaded, features, flat, cached)
+
+
+def split_material(spec: Spec, material: Material) -> Split:
+    """The job's own split in time. Raises DataError where a part has no window."""
+    loaded = material.loaded
+    return split_windows(material.flat, material.starts, loaded.first_row, spec.sequence_length, spec.horizon)
+
+
+def learn(
+    spec: Spec,
+    material: Material,
+    split: Split,
+    device: Device,
+    clock: StageClock,
+    hooks: Hooks | None = None,
+    warm_start: keras.Model | None = None,
+) -> Learned:
+    """Fit a net on one split. Raises Diverged and Stopped."""
+    with clock.stage("dataset"):
+        scaler = Scaler.fit(material.flat[split.first_row : split.train_stop])
+        ends = np.concatenate([split.train, split.validation])
+        returns = np.zeros(len(material.bars))
+        returns[ends] = log_returns(material.bars.close, ends, spec.horizon)
+        target = TargetScaler.fit(returns[split.train])
+        table = Table(np.nan_to_num(scaler.transform(material.flat)), target.transform(returns))
+    with clock.stage("training"):
+        model = build_network(
+            spec.model_type,
+            spec.sequence_length,
+            len(material.features.columns),
+            spec.seed,
+            mixed_precision=spec.mixed_precision,
+        )
+        if warm_start is not None:
+            model.set_weights(warm_start.get_weights())
+        augment = make_augment(spec.augment, spec.seed)
+        fitted = fit(model, table, split.train, split.validation, spec, device, hooks, augment)
+    return Learned(split, scaler, target, fitted)
+
+
+def load_warm_start(spec: Spec, store: Store, feature_count: int) -> keras.Model | None:
+    """The net that the spec goes on from, if any. Raises SpecError for one of another shape."""
+    if not spec.warm_start:
+        return None
+    with tempfile.TemporaryDirectory(prefix="atb-") as folder:
+        path = Path(folder, MODEL_KERAS)
+        path.write_bytes(read_warm_start(store, spec.warm_start))
+        model = keras.models.load_model(path, compile=False)
+    wanted = (None, spec.sequence_length, feature_count)
+    if model.name != spec.model_type or tuple(model.input_shape) != wanted:
+        raise SpecError(
+            f"--warm-start {spec.warm_start.split('@')[0]} is a {model.name} net for windows {model.input_shape[1:]}, "
+            f"and this training wants {spec.model_type} for {wanted[1:]}; take the same preset, features and window"
+        )
+    return model
