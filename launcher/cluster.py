@@ -32,11 +32,17 @@ def open_cluster(
     context: str | None = None,
     namespace: str | None = None,
     *,
+    sleep: Callable[[float], None] = time.sleep,
     retry_seconds: float = RETRY_SECONDS,
 ) -> Cluster:
     """The cluster of a kubeconfig, or of the Pod this runs in. Raises SpecError where there is neither."""
     found = _namespace_of(kubeconfig, context)
-    return Cluster(lambda: _connect(kubeconfig, context), namespace or found or "default", retry_seconds=retry_seconds)
+    return Cluster(
+        lambda: _connect(kubeconfig, context),
+        namespace or found or "default",
+        sleep=sleep,
+        retry_seconds=retry_seconds,
+    )
 
 
 class Cluster:

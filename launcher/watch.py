@@ -58,6 +58,8 @@ def follow(
     selector: str,
     read: Callable[[dict[str, Any]], _Facts],
     stopping: threading.Event,
+    *,
+    shortest: float = SHORTEST_WATCH,
 ) -> Iterator[Change[_Facts]]:
     """What happens to the selected objects until ``stopping``.
 
@@ -81,7 +83,7 @@ def follow(
                     yield Changed(item["metadata"]["name"], read(item))
                 if stopping.is_set():
                     return
-            stopping.wait(max(0.0, SHORTEST_WATCH - (time.monotonic() - opened)))
+            stopping.wait(max(0.0, shortest - (time.monotonic() - opened)))
         except ApiError as error:
             if error.status in (401, 403, 404, 405, 422):
                 raise

@@ -139,17 +139,17 @@ class State:
             policy = options.get("propagationPolicy") or ("Orphan" if resource == "jobs" else "Background")
             if resource == "pods" and _runs_somewhere(item) and options.get("gracePeriodSeconds") != 0:
                 grace = item["spec"].get("terminationGracePeriodSeconds", 30)
-                return self._touch(resource, item, {"deletionTimestamp": now(), "deletionGracePeriodSeconds": grace})
+                return self.touch(resource, item, {"deletionTimestamp": now(), "deletionGracePeriodSeconds": grace})
             dependents = list(self._dependents(item["metadata"]["uid"]))
             if policy == "Foreground" and dependents:
-                item = self._touch(resource, item, {"deletionTimestamp": now(), "finalizers": ["foregroundDeletion"]})
+                item = self.touch(resource, item, {"deletionTimestamp": now(), "finalizers": ["foregroundDeletion"]})
             else:
                 self.remove(resource, namespace, name)
             for kind, dependent in dependents:
                 meta = dependent["metadata"]
                 if policy == "Orphan":
                     owners = [o for o in meta["ownerReferences"] if o["uid"] != item["metadata"]["uid"]]
-                    self._touch(kind, dependent, {"ownerReferences": owners})
+                    self.touch(kind, dependent, {"ownerReferences": owners})
                 else:
                     self.delete(kind, namespace, meta["name"], {"propagationPolicy": policy})
             return item
@@ -202,12 +202,14 @@ class State:
                 if any(owner["uid"] == uid for owner in item["metadata"].get("ownerReferences", [])):
                     yield resource, item
 
-    def _touch(self, resource: str, item: Object, meta: Object) -> Object:
-        new: Object = merge(item, {"metadata": meta})
-        name, namespace = new["metadata"]["name"], new["metadata"].get("namespace", "")
-        self._objects[resource, namespace][name] = new
-        self._record(resource, "MODIFIED", new)
-        return new
+    def touch(self, resource: str, item: Object, meta: Object) -> Object:
+        """Change an object's metadata as only the system may: its deletionTimestamp, say."""
+        with self.changed:
+            new: Object = merge(item, {"metadata": meta})
+            name, namespace = new["metadata"]["name"], new["metadata"].get("namespace", "")
+            self._objects[resource, namespace][name] = new
+            self._record(resource, "MODIFIED", new)
+            return new
 
     def _record(self, resource: str, kind: str, item: Object) -> None:
         self.version += 1

@@ -7,9 +7,11 @@ With ATB_TEST_KUBECONFIG the tests marked ``cluster`` run on that cluster, in a 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from launcher.cluster import Cluster, open_cluster
@@ -118,6 +120,6 @@ class World:
         return Fleet(self.cluster, self.store, plan, options or make_options(), **parts)
 
 
-def connect(server: ApiServer, folder: Any, namespace: str = "lab") -> Cluster:
-    """The real client, on the fake server."""
-    return open_cluster(str(server.kubeconfig(folder, namespace)), retry_seconds=5.0)
+def connect(server: ApiServer, folder: Path, sleep: Callable[[float], None] = time.sleep) -> Cluster:
+    """The real client, on the fake server's namespace ``lab``."""
+    return open_cluster(str(server.kubeconfig(folder, "lab")), sleep=sleep, retry_seconds=5.0)
