@@ -42,7 +42,7 @@ def rsi(close: Floats, period: int = 14) -> Floats:
     Wilder, "New Concepts in Technical Trading Systems", 1978.
     """
     strength: Floats = talib.RSI(close, period)
-    moved = np.flatnonzero(close != close[0])
+    moved = np.flatnonzero(close != close[:1])
     strength[period : moved[0] if len(moved) else len(close)] = 50.0  # TA-Lib says 0 until the first move
     return strength
 

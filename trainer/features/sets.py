@@ -64,7 +64,7 @@ def compute_features(features: FeatureSet, bars: Bars) -> Features:
     out = np.empty((len(bars), len(features.columns)), np.float32)
     base, warmup = _BASES[split_features(features.name)[0]], features.warmup
     starts = segment_starts(bars)
-    for start, stop in zip(starts, [*starts[1:], len(bars)], strict=True):
+    for start, stop in zip(starts, np.append(starts[1:], len(bars)), strict=False):
         part = out[start:stop]
         part[:warmup] = np.nan
         if len(part) <= warmup:
