@@ -13,8 +13,8 @@ Rows = NDArray[np.int64]
 
 LAGS = 24
 """How many past returns the linear model sees, where the window has as many."""
-_RIDGE = 1e-3
-"""Ridge penalty for each row, on standardised returns: keeps the answer unique on flat prices."""
+_PENALTIES = np.geomspace(1e-6, 1e3, 37)
+"""Ridge penalties for each row, on standardised returns, to choose from."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,11 @@ def linear_lags(sequence_length: int) -> int:
 
 
 def fit_linear(close: Floats, ends: Rows, horizon: int, sequence_length: int) -> LinearModel:
-    """Fit by ridge on the windows that end at rows ``ends``: train rows only, so that it knows what the net knows."""
+    """Fit by ridge on the windows that end at rows ``ends``: train rows only, so that it knows what the net knows.
+
+    The penalty is the one of least generalised cross-validation error (Golub, Heath and Wahba 1979): on noise it
+    shrinks the weights to nearly nothing, so that the baseline does not make a net look good by failing.
+    """
     lags = linear_lags(sequence_length)
     returns = _last_returns(close, ends, lags)
     target = np.log(close[ends + horizon] / close[ends])
@@ -43,9 +47,22 @@ def fit_linear(close: Floats, ends: Rows, horizon: int, sequence_length: int) ->
     scale = np.where(spread > 0, spread, 1.0)
     inputs = (returns - mean) / scale
     intercept = float(target.mean())
-    gram = inputs.T @ inputs + _RIDGE * len(ends) * np.eye(lags)
-    weights = np.linalg.solve(gram, inputs.T @ (target - intercept))
+    weights = _fit_ridge(inputs, target - intercept)
     return LinearModel(mean, scale, weights, intercept, lags)
+
+
+def _fit_ridge(inputs: Floats, target: Floats) -> Floats:
+    rows = len(target)
+    spread, axes = np.linalg.eigh(inputs.T @ inputs)
+    spread = np.maximum(spread, 0.0)
+    along = axes.T @ (inputs.T @ target)
+    penalties = _PENALTIES[:, None] * rows
+    weights = along / (spread + penalties)
+    residual = target @ target - 2 * weights @ along + np.square(weights) @ spread
+    freedom = (spread / (spread + penalties)).sum(axis=1)
+    best = int(np.argmin(np.maximum(residual, 0.0) / np.square(np.maximum(rows - freedom, 1e-9))))
+    fitted: Floats = axes @ weights[best]
+    return fitted
 
 
 def forecast_linear(model: LinearModel, close: Floats, ends: Rows) -> Floats:
