@@ -2,16 +2,93 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 import trainer
+from launcher.cli.runs import collect, list_, logs, report, status, why
+from launcher.cli.stores import endpoint_option, store_option
 from trainer.contract.exits import run_and_exit
+from trainer.contract.presets import DEFAULT_PRESET, PRESET_NAMES
+
+_BEFORE_A_COMMAND = {"store_url", "endpoint_url"}
+"""Options that may stand before a subcommand's name."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    subcommand_metavar="[COMMAND [ARGS]...]",
+)
 @click.version_option(trainer.__version__, prog_name="atb-launch")
-def atb_launch() -> None:
-    """Train one model for each symbol, on Kubernetes or on this machine."""
+@click.option("--symbols", metavar="A,B | @FILE", help="What to train, separated by commas, or a file of names.")
+@click.option(
+    "--preset",
+    "--presets",
+    "presets",
+    metavar="A,B",
+    default=DEFAULT_PRESET,
+    show_default=True,
+    help=f"One or more of {', '.join(PRESET_NAMES)}.",
+)
+@click.option("--set", "settings", metavar="NAME=VALUE", multiple=True, help="Override a number of the presets.")
+@click.option("--source", metavar="NAME", help="sample, files:PATH, binance or ccxt:EXCHANGE.  [default: binance]")
+@click.option("--market", metavar="NAME", help="spot, um or cm.  [default: spot]")
+@click.option("--timeframe", metavar="LENGTH", help="A bar's length.  [default: 1h]")
+@click.option("--features", metavar="SET", help="classic, relative, or one and columns: classic,+NAME.")
+@click.option("--days", metavar="N", help="How far back bars are taken from.  [default: the preset's]")
+@click.option("--start", metavar="DATE", help="Where the bars begin, instead of --days.")
+@click.option("--end", metavar="DATE", help="The same as --as-of.")
+@click.option("--as-of", metavar="DATE", help="No bar that closes later is read.  [default: now]")
+@click.option("--seed", metavar="N", help="Of everything random.  [default: 42]")
+@store_option
+@endpoint_option
+@click.option(
+    "--backend",
+    type=click.Choice(["auto", "local", "kubernetes"]),
+    default="auto",
+    show_default=True,
+    help="auto is kubernetes where a kubeconfig or a Pod's account is there, else local.",
+)
+@click.option("--run", metavar="NAME", help="The run's name.  [default: from the time]")
+@click.option("--resume", metavar="RUN", help="Run what failed or is missing of an earlier run.")
+@click.option("--force", is_flag=True, help="Train again what is unchanged, too.")
+@click.option("--max-parallel", type=click.IntRange(min=1), help="Trainings at a time here.  [default: one a core]")
+@click.option(
+    "--promote",
+    type=click.Choice(["auto", "manual"]),
+    default="manual",
+    show_default=True,
+    help="auto lets each model that passes the gate serve.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would run and what is skipped, and end.")
+@click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.option("--no-wait", is_flag=True, help="Leave when the Jobs are created.")
+@click.option("--yes", is_flag=True, help="Don't ask before a large run.")
+@click.pass_context
+def atb_launch(context: click.Context, /, **options: Any) -> None:
+    """Train one model for each symbol, on Kubernetes or on this machine.
+
+    \b
+    atb-launch --symbols BTCUSDT,ETHUSDT --preset balanced
+    atb-launch --symbols @symbols.txt --presets fast,quality --set epochs=50
+    """
+    given = {name for name in options if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE}
+    if context.invoked_subcommand is not None:
+        if misplaced := sorted(given - _BEFORE_A_COMMAND):
+            flag = next(parameter.opts[0] for parameter in context.command.params if parameter.name == misplaced[0])
+            raise click.UsageError(f"{flag} does not go with the command {context.invoked_subcommand}")
+        return
+    from launcher.cli.run import launch, resume
+
+    if options["resume"] is not None:
+        context.exit(resume(options, given))
+    context.exit(launch(options))
+
+
+for command in (status, list_, logs, why, collect, report):
+    atb_launch.add_command(command)
 
 
 def main() -> None:

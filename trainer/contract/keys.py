@@ -35,6 +35,10 @@ def features(feature_hash: str, symbol: str, timeframe: str, bars_digest: str) -
     return f"features/{feature_hash}/{safe_segment(symbol)}/{timeframe}/{bars_digest}.parquet"
 
 
+RUNS = "runs/"
+"""All runs."""
+
+
 def run_prefix(run: str) -> str:
     """Everything of one run."""
     return f"runs/{run}/"

@@ -117,7 +117,7 @@ def resolve_spec(symbol: str, preset: str, options: Mapping[str, Any], *, now: d
         raise SpecError(f"preset {preset!r} is unknown; choose one of {', '.join(PRESET_NAMES)}")
     for name in options:
         if name not in OPTION_NAMES:
-            raise SpecError(f"option {name!r} is unknown{_suggest(name)}")
+            raise SpecError(f"option {name!r} is unknown{suggest(name)}")
     chosen = PRESETS[preset]
     fields: dict[str, Any] = {
         "symbol": symbol,
@@ -175,6 +175,7 @@ def _number(value: Any) -> float:
     return days
 
 
-def _suggest(name: str) -> str:
+def suggest(name: str) -> str:
+    """The end of a sentence about an unknown option: the nearest one, or all."""
     near = difflib.get_close_matches(name, OPTION_NAMES, n=1)
     return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(OPTION_NAMES)}"

@@ -1,0 +1,182 @@
+"""What ``atb-launch`` without a subcommand does: plan, run, collect; and the same for ``--resume``."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Mapping, Set
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+from rich.console import Console
+
+from launcher.backend import Backend, Mode, choose_backend
+from launcher.cli.stores import DEFAULT_STORE
+from launcher.collect import collect
+from launcher.local import LocalBackend
+from launcher.plan import (
+    build_plan,
+    check_run,
+    commit_plan,
+    new_run,
+    read_names,
+    read_plan,
+    read_settings,
+    skip_unchanged,
+)
+from launcher.promote import promote_run
+from launcher.report import write_report
+from launcher.secrets import looks_like_secret
+from launcher.table import plan_lines, print_manifest
+from launcher.view import RunView
+from trainer.contract.code import code_digest
+from trainer.contract.manifest import Plan
+from trainer.errors import AtbError, SpecError
+from trainer.storage import Store, open_store
+
+_SPEC_FLAGS = ("source", "market", "timeframe", "features", "days", "start", "end", "as_of", "seed")
+_NOT_WITH_RESUME = ("symbols", "presets", "settings", *_SPEC_FLAGS, "run", "force")
+_MANY = 50
+"""Trainings from which a terminal is asked first."""
+ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+
+
+def launch(options: Mapping[str, Any]) -> int:
+    """Plan a run and do it; the exit code. Raises AtbError."""
+    if options["symbols"] is None:
+        raise SpecError("nothing to train: give --symbols BTCUSDT,ETHUSDT, or --resume RUN; see atb-launch --help")
+    now = datetime.now(UTC)
+    run = check_run(options["run"]) if options["run"] else new_run(now)
+    symbols, presets = (_read_names(options[name], f"--{name}") for name in ("symbols", "presets"))
+    backend = open_backend(options, options["backend"])
+    plan = build_plan(
+        run,
+        symbols,
+        presets,
+        spec_options(options),
+        backend=backend.name,
+        now=now,
+        launcher_options={**backend.options, "promote": options["promote"]},
+    )
+    store = open_store(options["store_url"] or DEFAULT_STORE, options["endpoint_url"])
+    if not options["force"]:
+        plan = skip_unchanged(plan, store, code_digest(), backend.image)
+    to_run = sum(job.action == "run" for job in plan.jobs)
+    if options["dry_run"]:
+        _say_dry_run(plan, to_run, options["output"])
+        return 0
+    if to_run >= _MANY and not options["yes"] and sys.stdin.isatty():
+        click.confirm(f"{to_run} trainings {backend.describe(to_run)}; go on?", abort=True, err=True)
+    commit_plan(plan, store)
+    return _do(plan, store, backend, "create", options)
+
+
+def resume(options: Mapping[str, Any], given: Set[str]) -> int:
+    """Do what an earlier run left undone; the exit code. Raises AtbError."""
+    if extra := [name for name in _NOT_WITH_RESUME if name in given]:
+        raise SpecError(f"--{extra[0].replace('_', '-')} does not go with --resume: the run's plan says it already")
+    store = open_store(options["store_url"] or DEFAULT_STORE, options["endpoint_url"])
+    plan = read_plan(store, options["resume"])
+    if "promote" not in given:
+        options = {**options, "promote": plan.options.get("promote", options["promote"])}
+    backend = open_backend(options, options["backend"] if "backend" in given else plan.backend)
+    if options["dry_run"]:
+        raise SpecError(f"--dry-run does not go with --resume; see: atb-launch status {plan.run}")
+    return _do(plan, store, backend, "resume", options)
+
+
+def spec_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``resolve_spec`` is given: the flags and ``--set`` together. Raises SpecError where they disagree."""
+    found: dict[str, Any] = dict(read_settings(options["settings"]))
+    for name in _SPEC_FLAGS:
+        value = options[name]
+        if value is None:
+            continue
+        if found.get(name, value) != value:
+            raise SpecError(f"--{name.replace('_', '-')} {value} and --set {name}={found[name]} disagree; give one")
+        found[name] = value
+    for name, value in found.items():
+        if looks_like_secret(name, str(value)):
+            raise SpecError(f"the value of {name} looks like a secret, and the plan would keep it; leave it out")
+    return found
+
+
+def open_backend(options: Mapping[str, Any], asked: str) -> Backend:
+    """The backend, said in the first line. Raises SpecError, Unavailable."""
+    name, why = choose_backend(asked)
+    _tell(f"backend {name}: {why}")
+    if name == "kubernetes":
+        raise SpecError("the kubernetes backend is not part of this version; add --backend local")
+    if options["no_wait"]:
+        raise SpecError(
+            "--no-wait is for the kubernetes backend: trainings on this machine live as long as the launcher"
+        )
+    return LocalBackend(options["max_parallel"])
+
+
+def _do(plan: Plan, store: Store, backend: Backend, mode: Mode, options: Mapping[str, Any]) -> int:
+    to_run = sum(job.action == "run" for job in plan.jobs)
+    skipped = len(plan.jobs) - to_run
+    _tell(f"run {plan.run}: {to_run} to train {backend.describe(max(1, to_run))}; {skipped} unchanged and skipped")
+    stopped: int | None = None
+    try:
+        with RunView(f"run {plan.run}", Console(stderr=True)) as view:
+            stopped = backend.run(plan, store, view.show, mode=mode, wait=not options["no_wait"])
+    except AtbError as error:
+        finish(plan, store, options["promote"], options["output"])
+        raise type(error)(f"{error}; go on with: {resume_command(plan.run, store)}") from None
+    complete = finish(plan, store, options["promote"], options["output"])
+    if stopped is not None:
+        _tell(f"stopped; go on with: {resume_command(plan.run, store)}")
+        return 128 + abs(stopped)
+    if not complete:
+        _tell(f"not every model is there; try those again with: {resume_command(plan.run, store)}")
+    return 0 if complete else 1
+
+
+def finish(plan: Plan, store: Store, promote: str, output: str) -> bool:
+    """Collect the run, promote what may be, write its page and print what it came to; whether it is complete."""
+    manifest = collect(store, plan)
+    if promote == "auto":
+        for promotion in promote_run(store, plan.run):
+            _tell(f"{promotion.job}: {promotion.decided}: {promotion.reason}")
+    page = write_report(store, manifest)
+    if output == "json":
+        click.echo(manifest.to_bytes(), nl=False)
+    else:
+        print_manifest(Console(), manifest, store.url)
+        click.echo(f"report    {store.url}/{page}")
+    return manifest.complete
+
+
+def resume_command(run: str, store: Store) -> str:
+    """What to type to go on with a run."""
+    words = ["atb-launch", "--resume", run]
+    if store.url != os.environ.get("ATB_STORE", DEFAULT_STORE):
+        words += ["--store", store.url]
+    if store.endpoint_url and store.endpoint_url not in map(os.environ.get, ENDPOINT_VARIABLES):
+        words += ["--endpoint-url", store.endpoint_url]
+    return shlex.join(words)
+
+
+def _say_dry_run(plan: Plan, to_run: int, output: str) -> None:
+    if output == "json":
+        click.echo(plan.to_bytes(), nl=False)
+        return
+    for line in plan_lines(plan):
+        click.echo(line)
+    click.echo(f"would train {to_run}, would skip {len(plan.jobs) - to_run}; nothing was started")
+
+
+def _read_names(text: str, what: str) -> tuple[str, ...]:
+    names, twice = read_names(text, what)
+    if twice:
+        more = f" and {len(twice) - 3} more" if len(twice) > 3 else ""
+        _tell(f"{what}: named more than once, used once: {', '.join(twice[:3])}{more}")
+    return names
+
+
+def _tell(line: str) -> None:
+    click.echo(line, err=True)

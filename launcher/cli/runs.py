@@ -1,0 +1,120 @@
+"""Commands about runs that are there already; all read the store alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from launcher.cli.stores import with_store
+
+if TYPE_CHECKING:
+    from trainer.storage import Store
+
+
+@click.command()
+@click.argument("run")
+@click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@with_store
+def status(store: Store, run: str, output: str) -> None:
+    """Say how far a RUN is, as the store has it now."""
+    from rich.console import Console
+
+    from launcher.collect import read_manifest
+    from launcher.plan import read_plan
+    from launcher.table import print_manifest
+
+    manifest = read_manifest(store, read_plan(store, run))
+    if output == "json":
+        click.echo(manifest.to_bytes(), nl=False)
+    else:
+        print_manifest(Console(), manifest, store.url)
+
+
+@click.command("list")
+@with_store
+def list_(store: Store) -> None:
+    """List the store's runs, the latest first."""
+    from launcher.collect import list_runs
+
+    found = False
+    for run, words in list_runs(store):
+        click.echo(f"{run}  {words}")
+        found = True
+    if not found:
+        click.echo(f"no runs in {store.url} yet; start one with: atb-launch --symbols BTCUSDT")
+
+
+@click.command()
+@click.argument("run")
+@click.argument("job")
+@with_store
+def logs(store: Store, run: str, job: str) -> None:
+    """Print the log of the latest attempt of a JOB, like BTCUSDT-fast."""
+    from launcher.outcome import read_traces
+    from launcher.plan import find_job, read_plan
+    from trainer.contract import keys
+    from trainer.errors import NotFound, SpecError
+
+    planned = find_job(read_plan(store, run), job)
+    attempts = read_traces(store, run, planned.job).attempts
+    if not attempts:
+        raise SpecError(f"{job} of run {run} has not begun; see: atb-launch status {run}")
+    try:
+        text = store.get(keys.attempt(run, planned.job, attempts, "log.txt"))
+    except NotFound:
+        raise SpecError(f"attempt {attempts} of {job} has left no log yet; it is written as an attempt ends") from None
+    click.echo(text.decode("utf-8", "replace"), nl=False)
+
+
+@click.command()
+@click.argument("run")
+@click.argument("job")
+@with_store
+def why(store: Store, run: str, job: str) -> None:
+    """Say why a JOB is in the state it is in, and what helps."""
+    from launcher.outcome import judge, read_traces
+    from launcher.plan import find_job, read_plan
+    from trainer.contract.exits import EXITS
+
+    planned = find_job(read_plan(store, run), job)
+    if planned.action == "skip":
+        click.echo(f"{planned.job}: skipped: {planned.reason}")
+        return
+    traces = read_traces(store, run, planned.job)
+    outcome = judge(traces)
+    click.echo(f"{planned.job}: {outcome.state}{f' ({outcome.category})' if outcome.category else ''}")
+    if outcome.reason:
+        click.echo(f"reason    {outcome.reason}")
+    if traces.attempts:
+        click.echo(f"attempts  {traces.attempts}")
+    if traces.result is None and traces.report is not None:
+        click.echo(f"ended     exit code {traces.report.code} in stage {traces.report.stage}")
+    remedy = next((entry.remedy for entry in EXITS if entry.category == outcome.category), "")
+    if remedy:
+        click.echo(f"remedy    {remedy.replace('RUN', run)}")
+
+
+@click.command()
+@click.argument("run")
+@click.option("--promote", type=click.Choice(["auto", "manual"]), default="manual", show_default=True)
+@click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@with_store
+def collect(store: Store, run: str, promote: str, output: str) -> None:
+    """Build a RUN's manifest and page again from its results."""
+    from launcher.cli.run import finish
+    from launcher.plan import read_plan
+
+    finish(read_plan(store, run), store, promote, output)
+
+
+@click.command()
+@click.argument("run")
+@with_store
+def report(store: Store, run: str) -> None:
+    """Write a RUN's page and say where it is."""
+    from launcher.collect import read_manifest
+    from launcher.plan import read_plan
+    from launcher.report import write_report
+
+    click.echo(f"{store.url}/{write_report(store, read_manifest(store, read_plan(store, run)))}")

@@ -1,0 +1,312 @@
+"""The plan on this machine: one process an attempt, forked from a parent that has imported TensorFlow once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from launcher.backend import Mode, Show
+from launcher.forks import SERVER, Ended, Event, Forks, Ready, Started, signal_name
+from launcher.outcome import Outcome, Traces, judge, latest_attempt, read_traces
+from launcher.plan import BackendName
+from launcher.progress import ProgressReader
+from launcher.secrets import redact
+from launcher.view import Row
+from trainer.contract import exits, keys
+from trainer.contract.manifest import Plan, PlannedJob, Progress, Verdict
+from trainer.errors import AtbError, NotFound, PreconditionFailed, StoreError
+from trainer.storage import Store
+
+MOST_ATTEMPTS = 3
+"""Of one job in one run of the launcher: the first, and two more where what failed may pass."""
+PAUSES = (2.0, 10.0)
+"""Seconds before the second and the third."""
+PROGRESS_SECONDS = 1.0
+TICK = 0.25
+_LOG_TAIL = 64 * 1024
+
+
+def usable_cores() -> int:
+    """The cores this process may run on."""
+    return len(os.sched_getaffinity(0))
+
+
+class LocalBackend:
+    """This machine. ``parallel`` trainings at a time share its cores."""
+
+    name: BackendName = "local"
+    image: str | None = None
+
+    def __init__(
+        self, parallel: int | None = None, *, server: Sequence[str] = SERVER, pauses: Sequence[float] = PAUSES
+    ) -> None:
+        self._parallel, self._server, self._pauses = parallel, server, pauses
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        return {} if self._parallel is None else {"max_parallel": self._parallel}
+
+    def describe(self, jobs: int) -> str:
+        parallel, threads = self._share(jobs)
+        return f"on this machine, {parallel} at a time with {threads} thread{'s' * (threads > 1)} each"
+
+    def run(self, plan: Plan, store: Store, show: Show, *, mode: Mode, wait: bool = True) -> int | None:
+        waiting = [job for job in plan.jobs if job.action == "run"]
+        if mode == "resume":
+            waiting = [job for job in waiting if not _committed(store, plan.run, job.job)]
+        if not waiting:
+            return None
+        parallel, threads = self._share(len(waiting))
+        environment = {
+            "OMP_NUM_THREADS": str(threads),
+            "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
+        }
+        logs = Path(tempfile.mkdtemp(prefix=f"atb-{plan.run}-"))
+        try:
+            with catch_stop() as stopped_by, Forks(self._server, environment) as forks:
+                crew = _Crew(
+                    plan, waiting, store, forks, logs, parallel, threads, self._pauses, resumed=mode == "resume"
+                )
+                crew.work(stopped_by, show)
+                return stopped_by()
+        finally:
+            shutil.rmtree(logs, ignore_errors=True)
+
+    def _share(self, jobs: int) -> tuple[int, int]:
+        """How many at a time, and threads for each."""
+        cores = usable_cores()
+        parallel = max(1, min(self._parallel or cores, jobs))
+        return parallel, max(1, cores // parallel)
+
+
+@contextmanager
+def catch_stop() -> Iterator[Callable[[], int | None]]:
+    """Hold back SIGINT and SIGTERM; the value tells the first that came, negative once a second has come."""
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in (2, 15)}
+    try:
+        yield lambda: None if not came else came[0] if len(came) == 1 else -came[0]
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@dataclass
+class _Job:
+    planned: PlannedJob
+    outcome: Outcome
+    starts: int = 0
+    due: float = 0.0
+    earlier: int = 0
+    """The latest attempt in the store before this one was started."""
+    running: bool = False
+
+
+class _Crew:
+    """The jobs of one run while they are done. One thread."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        jobs: Sequence[PlannedJob],
+        store: Store,
+        forks: Forks,
+        logs: Path,
+        parallel: int,
+        threads: int,
+        pauses: Sequence[float],
+        *,
+        resumed: bool,
+    ) -> None:
+        self._resumed = resumed
+        self._plan, self._store, self._forks, self._logs = plan, store, forks, logs
+        self._parallel, self._threads, self._pauses = parallel, threads, pauses
+        self._jobs = {job.job: _Job(job, Outcome("pending")) for job in jobs}
+        self._progress: dict[str, Progress] = {}
+        self._reader = ProgressReader(store, plan.run)
+        self._looked = 0.0
+        self._note = "loading TensorFlow"
+
+    def work(self, stopped_by: Callable[[], int | None], show: Show) -> None:
+        """Start, follow and try again until every job has ended, or those that run have been stopped."""
+        told: set[int] = set()
+        while True:
+            number = stopped_by()
+            if number is None:
+                self._start_due()
+            elif number not in told:
+                told.add(number)
+                self._stop(abs(number), hard=number < 0)
+            for event in self._forks.events(TICK):
+                self._take(event, stopping=number is not None)
+            self._look_at_progress()
+            show(self._rows(), self._note)
+            if not any(job.running for job in self._jobs.values()) and (number is not None or self._all_final()):
+                return
+
+    def _all_final(self) -> bool:
+        return all(job.outcome.state in ("done", "failed", "interrupted") for job in self._jobs.values())
+
+    def _start_due(self) -> None:
+        free = self._parallel - sum(job.running for job in self._jobs.values())
+        for name, job in self._jobs.items():
+            if free <= 0:
+                return
+            if job.outcome.state == "pending" and not job.running and job.due <= time.monotonic():
+                self._start(name, job)
+                free -= 1
+
+    def _start(self, name: str, job: _Job) -> None:
+        if job.starts or self._resumed:
+            attempts = self._store.list(keys.attempts_prefix(self._plan.run, name))
+            job.earlier = latest_attempt([entry.key for entry in attempts])
+        arguments = ["train", "job", job.planned.spec.model_dump_json(), "--run", self._plan.run]
+        arguments += ["--store", self._store.url, "--threads", str(self._threads)]
+        if self._store.endpoint_url:
+            arguments += ["--endpoint-url", self._store.endpoint_url]
+        self._forks.start(name, arguments, str(self._logs / f"{name}.log"))
+        job.starts += 1
+        job.running = True
+        job.outcome = Outcome("running")
+
+    def _stop(self, number: int, *, hard: bool) -> None:
+        running = [name for name, job in self._jobs.items() if job.running]
+        for name in running:
+            self._forks.stop(name, signal.SIGKILL if hard else signal.SIGTERM)
+        what = "killing" if hard else "stopping"
+        self._note = f"{signal_name(number)}: {what} {len(running)} training{'s' * (len(running) != 1)}"
+        self._note += "" if hard else "; each saves a checkpoint first"
+
+    def _take(self, event: Event, *, stopping: bool) -> None:
+        match event:
+            case Ready():
+                self._note = ""
+            case Started():
+                pass
+            case Ended(name):
+                self._end(self._jobs[name], event, stopping)
+
+    def _end(self, job: _Job, ended: Ended, stopping: bool) -> None:
+        job.running = False
+        try:
+            job.outcome = self._judge(job, ended, stopping)
+        except AtbError as error:
+            job.outcome = Outcome("failed", "unavailable", f"{ended.words}, and its result can't be read: {error}")
+        if job.outcome.state == "done" or stopping:
+            return
+        permanent = ended.code in exits.PERMANENT_CODES or ended.code == 0
+        if not permanent and job.starts < MOST_ATTEMPTS:
+            pause = self._pauses[min(job.starts, len(self._pauses)) - 1] if self._pauses else 0.0
+            job.due = time.monotonic() + pause
+            reason = f"{job.outcome.reason}; attempt {job.starts + 1} of {MOST_ATTEMPTS} in {pause:.0f} s"
+            job.outcome = replace(job.outcome, state="pending", reason=reason)
+
+    def _judge(self, job: _Job, ended: Ended, stopping: bool) -> Outcome:
+        """What the store says of the attempt that has ended; where it says nothing, what was seen is written there."""
+        name, run = job.planned.job, self._plan.run
+        traces = read_traces(self._store, run, name)
+        spoke = traces.attempts > job.earlier and traces.report is not None
+        if traces.result is not None or (spoke and not ended.signal):
+            return judge(traces)
+        log = self._logs / f"{name}.log"
+        outcome = explain(ended, log)
+        if stopping and ended.signal:
+            outcome = Outcome("interrupted", "stopped", ended.words)
+        self._keep(name, traces, outcome, log)
+        return outcome
+
+    def _keep(self, name: str, traces: Traces, outcome: Outcome, log: Path) -> None:
+        """Leave the reason in the store, and the log where the attempt could not."""
+        if traces.attempts:
+            key = keys.attempt(self._plan.run, name, traces.attempts, "log.txt")
+            try:
+                self._store.put_if_absent(key, redact(_tail(log)).encode())
+            except PreconditionFailed:
+                pass
+        verdict = Verdict(
+            job=name,
+            state="interrupted" if outcome.state == "interrupted" else "failed",
+            category=outcome.category,
+            reason=outcome.reason,
+            attempts=traces.attempts,
+            recorded=datetime.now(UTC),
+        )
+        self._store.put(keys.verdict(self._plan.run, name), verdict.to_bytes())
+
+    def _look_at_progress(self) -> None:
+        if time.monotonic() < self._looked + PROGRESS_SECONDS:
+            return
+        self._looked = time.monotonic()
+        try:
+            self._progress.update(self._reader.read_changed())
+        except StoreError:
+            pass  # the table is a little behind
+
+    def _rows(self) -> list[Row]:
+        return [self._row(planned) for planned in self._plan.jobs]
+
+    def _row(self, planned: PlannedJob) -> Row:
+        spec = planned.spec
+        if planned.action == "skip":
+            return Row(planned.job, spec.symbol, spec.preset, "skipped", detail=planned.reason)
+        job = self._jobs.get(planned.job)
+        if job is None:
+            return Row(planned.job, spec.symbol, spec.preset, "done", detail="committed before")
+        progress = self._progress.get(planned.job)
+        stage = progress.stage if progress and job.running else ""
+        return Row(
+            planned.job,
+            spec.symbol,
+            spec.preset,
+            job.outcome.state,
+            job.outcome.category,
+            job.outcome.reason or stage,
+            epoch=progress.epoch if progress else 0,
+            epochs=progress.epochs if progress else 0,
+            validation_loss=progress.validation_loss if progress else None,
+            eta_seconds=progress.eta_seconds if progress else None,
+            attempts=job.starts,
+        )
+
+
+def explain(ended: Ended, log: Path) -> Outcome:
+    """Why a process ended that left no report: its last ``error:`` line, or the signal."""
+    if ended.signal:
+        hint = (
+            "; the system kills so when memory runs out: lower --max-parallel" if ended.signal == signal.SIGKILL else ""
+        )
+        return Outcome("failed", "killed", f"{ended.words}{hint}")
+    known = exits.BY_CODE.get(ended.code or 0)
+    said = [line for line in _tail(log).splitlines() if line.startswith("error: ")]
+    if ended.code == 0:
+        return Outcome("failed", "no-result", "it ended well and committed no result")
+    if known is None:
+        return Outcome("failed", "bug", said[-1][7:] if said else f"{ended.words}, which has no meaning here")
+    reason = redact(said[-1][7:]) if said else known.meaning
+    return Outcome("interrupted" if known.code == 143 else "failed", known.category, reason)
+
+
+def _tail(log: Path) -> str:
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - _LOG_TAIL))
+            return file.read().decode("utf-8", "replace")
+    except FileNotFoundError:
+        return ""
+
+
+def _committed(store: Store, run: str, job: str) -> bool:
+    try:
+        store.get(keys.result(run, job))
+    except NotFound:
+        return False
+    return True

@@ -1,0 +1,148 @@
+"""``python -m trainer.forkserver``: imports TensorFlow once, then forks a training for each request.
+
+Lines of JSON come in:
+
+    {"id": "BTCUSDT-fast", "arguments": ["train", "job", …], "log": "/path"}   start one; its output goes to the log
+    {"id": "BTCUSDT-fast", "signal": 15}                                       send it a signal
+
+and go out:
+
+    {"ready": true}                                the imports are done
+    {"id": "BTCUSDT-fast", "pid": 4711}
+    {"id": "BTCUSDT-fast", "code": 0}              or "signal": 9, by what it was killed
+
+No TensorFlow operation is run in the parent, so no thread, device or random state of its is inherited. When the
+input ends, the trainings are told to stop and waited for; when the parent dies, the kernel tells them to.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import json
+import os
+import selectors
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+PRELOADED = ("tensorflow", "trainer.pipeline.job")
+"""What every training needs and takes seconds to import."""
+_PR_SET_PDEATHSIG = 1
+
+
+def serve(run: Callable[[list[str]], int]) -> None:
+    """Read requests from standard input until it ends; ``run`` gets the arguments, in a child, and gives its code."""
+    server = _Server(run)
+    server.say(ready=True)
+    server.loop()
+
+
+class _Server:
+    def __init__(self, run: Callable[[list[str]], int]) -> None:
+        self._run = run
+        self._children: dict[int, str] = {}
+        self._partial = b""
+        self._open = True
+        self._parent = os.getpid()
+        wake_reader, self._wake_writer = os.pipe()
+        for end in (wake_reader, self._wake_writer):
+            os.set_blocking(end, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(self._wake_writer)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(sys.stdin.fileno(), selectors.EVENT_READ, self._read)
+        self._selector.register(wake_reader, selectors.EVENT_READ, lambda: os.read(wake_reader, 4096))
+
+    def say(self, **words: Any) -> None:
+        try:
+            os.write(sys.stdout.fileno(), (json.dumps(words) + "\n").encode())
+        except BrokenPipeError:
+            pass  # nobody listens any more; the input ends as well
+
+    def loop(self) -> None:
+        while self._open or self._children:
+            for key, _ in self._selector.select():
+                key.data()
+            self._reap()
+
+    def _read(self) -> None:
+        data = os.read(sys.stdin.fileno(), 1 << 16)
+        if not data:
+            self._open = False
+            self._selector.unregister(sys.stdin.fileno())
+            for pid in self._children:
+                os.kill(pid, signal.SIGTERM)
+            return
+        *lines, self._partial = (self._partial + data).split(b"\n")
+        for line in lines:
+            self._answer(json.loads(line))
+
+    def _answer(self, request: dict[str, Any]) -> None:
+        if "signal" in request:
+            for pid, name in self._children.items():
+                if name == request["id"]:
+                    os.kill(pid, request["signal"])
+            return
+        pid = os.fork()
+        if pid == 0:
+            self._become(request)
+        self._children[pid] = request["id"]
+        self.say(id=request["id"], pid=pid)
+
+    def _reap(self) -> None:
+        while self._children:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            name = self._children.pop(pid, None)
+            if name is not None:
+                code = os.waitstatus_to_exitcode(status)
+                self.say(id=name, **({"code": code} if code >= 0 else {"signal": -code}))
+
+    def _become(self, request: dict[str, Any]) -> None:
+        """Be a training and nothing else; never returns."""
+        code = 70
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            os.setsid()  # the terminal's Ctrl-C is the launcher's to handle
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+            if os.getppid() != self._parent:
+                os._exit(143)  # it died before the kernel was asked to tell
+            self._selector.close()
+            log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            nothing = os.open(os.devnull, os.O_RDONLY)
+            for target, source in ((0, nothing), (1, log), (2, log)):
+                os.dup2(source, target)
+            code = self._run(request["arguments"])
+        finally:
+            try:
+                sys.stdout.flush()
+                sys.stderr.flush()
+            finally:
+                os._exit(code)
+
+
+def run_atb(arguments: list[str]) -> int:
+    """What ``atb ARGUMENTS`` does, and the code it ends with."""
+    from trainer.cli import main
+
+    sys.argv = ["atb", *arguments]
+    try:
+        main()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+    return 0
+
+
+def main() -> None:
+    """Import what every training needs, then serve."""
+    for module in PRELOADED:
+        importlib.import_module(module)
+    serve(run_atb)
+
+
+if __name__ == "__main__":
+    main()
