@@ -54,9 +54,10 @@ def failures(rules: tuple[Rule, ...]) -> str:
 
 def describe(rule: Rule) -> str:
     """One rule in words: ``skill-shown -0.004 (bound 0): why``."""
-    value = "unknown" if rule.value is None else f"{rule.value:.4g}"
-    bound = "" if rule.bound is None else f" (bound {rule.bound:.4g})"
-    return f"{rule.name} {value}{bound}" + (f": {rule.note}" if rule.note else "")
+    measured = ""
+    if rule.bound is not None:
+        measured = f" {'unknown' if rule.value is None else format(rule.value, '.4g')} (bound {rule.bound:.4g})"
+    return f"{rule.name}{measured}" + (f": {rule.note}" if rule.note else "")
 
 
 def _judge(result: Result, champion: Champion | None, accept_first: bool, bounds: Bounds) -> Iterator[Rule]:
