@@ -129,10 +129,14 @@ def build_job(planned: PlannedJob, target: Target, options: ClusterOptions, atte
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": job_spec}
 
 
-def training_command(planned: PlannedJob, target: Target) -> list[str]:
+def training_command(planned: PlannedJob, target: Target, options: ClusterOptions) -> list[str]:
     """The exec form of a training; ``$`` is doubled because the kubelet expands ``$(NAME)``."""
     spec = planned.spec.model_dump_json()
     words = ["atb", "train", "job", spec, "--run", target.run, "--store", target.store, "--log-format", "json"]
+    if not options.gpus:
+        words += ["--accelerator", "cpu"]
+    elif options.require_gpu:
+        words += ["--accelerator", "gpu", "--gpus", str(options.gpus)]
     return [word.replace("$", "$$") for word in words]
 
 
@@ -200,7 +204,7 @@ def _container(planned: PlannedJob, target: Target, options: ClusterOptions, att
         "name": CONTAINER,
         "image": options.image,
         "imagePullPolicy": options.image_pull_policy,
-        "command": training_command(planned, target),
+        "command": training_command(planned, target, options),
         "env": env,
         "resources": {"requests": {"cpu": options.cpu, **limits}, "limits": limits},
         "securityContext": {

@@ -51,6 +51,11 @@ class ClusterOptions(BaseModel):
         pattern=rf"^{_DNS}/[A-Za-z0-9]([A-Za-z0-9._-]{{0,61}}[A-Za-z0-9])?$",
         description="The extended resource that a GPU, or a slice of one, is asked for by.",
     )
+    require_gpu: bool = Field(
+        True,
+        description="A job that asked for GPUs ends with exit 21 where TensorFlow sees fewer. False, for trials: it then "
+        "trains on the CPU.",
+    )
     node_selector: dict[str, str] = Field({}, description="Labels a node must have.")
     tolerations: tuple[dict[str, Any], ...] = Field(
         (), description="Tolerations besides the one for the GPU's taint, which is there whenever gpus > 0."

@@ -52,8 +52,19 @@ def normal(thing: Object) -> Object:
     return thing
 
 
+def without_spec(job: Object) -> Object:
+    """A Job without its spec and digest: a new field of a spec makes no example old."""
+    digest = job["metadata"]["annotations"]["atb/spec-digest"]
+    text = yaml.safe_dump(job).replace(digest, "DIGEST")
+    plain: Object = yaml.safe_load(text)
+    plain["spec"]["template"]["spec"]["containers"][0]["command"][3] = "SPEC"
+    return plain
+
+
 def test_what_is_written_is_current() -> None:
     for path, text in manifests().items():
+        if path.name == "example-job.yaml":
+            continue
         assert path.read_text() == text, f"{path.relative_to(MANIFESTS)} is old; write it with: make chart-docs"
 
 
@@ -82,7 +93,7 @@ def test_the_example_is_what_the_launcher_creates() -> None:
     example = yaml.safe_load((MANIFESTS / "example-job.yaml").read_text())
     options = yaml.safe_load(pick(kustomize("base"), "ConfigMap")["data"]["cluster.yaml"])
     built = example_job(ClusterOptions.model_validate(options))
-    assert example == {**built, "metadata": {**built["metadata"], "namespace": "atb"}}
+    assert without_spec(example) == without_spec({**built, "metadata": {**built["metadata"], "namespace": "atb"}})
     assert check_restricted(example["spec"]["template"]["spec"]) == []
     for version in KUBERNETES:
         kubernetes_validate.validate(example, version, strict=True)

@@ -103,6 +103,12 @@ def test_the_trainers_test_asks_for_what_jobs_ask_for() -> None:
     assert "tolerations" not in pick(render({"jobs": {"gpus": 0}}), "Pod", "rel-atb-test-trainer")["spec"]
 
 
+def test_the_trainers_test_takes_a_cpu_where_jobs_do() -> None:
+    test = pick(render({"jobs": {"requireGpu": False}}), "Pod", "rel-atb-test-trainer")["spec"]["containers"][0]
+    assert test["command"][-2:] == ["--gpus", "0"]
+    assert test["resources"]["limits"]["nvidia.com/gpu"] == "1"
+
+
 def test_the_network_policy_opens_the_stores_port_and_the_api_server_to_the_launcher_alone() -> None:
     objects = render(EVERYTHING)
 

@@ -38,6 +38,7 @@ OPTIONS: dict[str, ClusterOptions] = {
         max_memory="48Gi",
         gpus=2,
         gpu_resource="nvidia.com/mig-1g.10gb",
+        require_gpu=False,
         node_selector={"pool": "gpu"},
         tolerations=({"key": "spot", "operator": "Exists", "effect": "NoSchedule"},),
         affinity={
@@ -176,7 +177,21 @@ def test_the_command_is_in_exec_form_and_carries_the_spec_whole() -> None:
     command = container(build_job(planned, TARGET, OPTIONS["gpu"], TRIES["gpu"]))["command"]
     assert command[:3] == ["atb", "train", "job"]
     assert type(planned.spec).from_bytes(command[3], "command") == planned.spec
-    assert command[4:] == ["--run", "nightly-1", "--store", "s3://models/atb", "--log-format", "json"]
+    assert command[4:10] == ["--run", "nightly-1", "--store", "s3://models/atb", "--log-format", "json"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"gpus": 2}, ["--accelerator", "gpu", "--gpus", "2"]),
+        ({"gpus": 0}, ["--accelerator", "cpu"]),
+        ({"gpus": 1, "require_gpu": False}, []),
+    ],
+)
+def test_a_gpu_that_was_asked_for_is_never_replaced_by_the_cpu_in_silence(changes: Any, said: list[str]) -> None:
+    options = ClusterOptions(image=IMAGE, **changes)
+    command = container(build_job(make_plan("BTCUSDT").jobs[0], TARGET, options, TRIES["gpu"]))["command"]
+    assert command[10:] == said
 
 
 def test_a_dollar_is_doubled_so_that_the_kubelet_expands_nothing() -> None:
