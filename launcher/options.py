@@ -53,8 +53,8 @@ class ClusterOptions(BaseModel):
     )
     require_gpu: bool = Field(
         True,
-        description="A job that asked for GPUs ends with exit 21 where TensorFlow sees fewer. False, for trials: it then "
-        "trains on the CPU.",
+        description="A job that asked for GPUs ends with exit 21 where TensorFlow sees fewer. False, for trials: "
+        "it then trains on the CPU.",
     )
     node_selector: dict[str, str] = Field({}, description="Labels a node must have.")
     tolerations: tuple[dict[str, Any], ...] = Field(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,8 +11,17 @@ import pytest
 from click.testing import CliRunner
 
 from trainer.cli import atb
-from trainer.doctor import Devices, check_clock, check_machine, check_scratch, check_store, find_driver, judge_devices
-from trainer.errors import NoAccelerator, StoreError
+from trainer.doctor import (
+    Devices,
+    check_clock,
+    check_machine,
+    check_scratch,
+    check_store,
+    check_training,
+    find_driver,
+    judge_devices,
+)
+from trainer.errors import ExportError, NoAccelerator, StoreError
 from trainer.storage import DirectoryStore, MemoryStore, Store
 
 CUDA = "CUDA 12.5, cuDNN 9"
@@ -88,6 +99,23 @@ def test_a_store_that_cannot_be_written_is_exit_75(tmp_path: Path) -> None:
     error = check_store(DirectoryStore(tmp_path / "file")).error
     assert isinstance(error, StoreError)
     assert error.exit_code == 75
+
+
+def test_all_is_well_here_and_one_epoch_is_trained_and_exported_as_a_job_would(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "trainer.cli", "doctor", "--store", str(tmp_path)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+    lines = {line.split()[1]: line for line in answer.stdout.splitlines()}
+    assert list(lines) == ["versions", "machine", "scratch", "device", "training", "store", "clock"]
+    assert "one epoch of fast on" in lines["training"]
+    assert float(lines["training"].split("within ")[1].split()[0]) < 1e-4
+
+
+def test_a_training_that_fails_ends_as_the_job_would() -> None:
+    def fail(gpus: int) -> str:
+        raise ExportError(f"not the trained model on {gpus}")
+
+    assert isinstance(check_training(fail, 2).error, ExportError)
 
 
 def test_the_command_prints_a_line_for_each_check_and_raises_the_first_fault(tmp_path: Path) -> None:

@@ -19,11 +19,13 @@ from pathlib import Path
 
 from trainer.contract.code import code_identity
 from trainer.errors import AtbError, NoAccelerator, StoreError
-from trainer.storage import Store
+from trainer.storage import MemoryStore, Store
 from trainer.storage.probe import probe_store
 
 CLOCK_TOLERANCE = timedelta(seconds=60)
 """S3 refuses signatures 15 minutes off; a minute off already cuts the data at the wrong bar."""
+
+SAMPLE_AS_OF = "2026-01-01"
 
 _CGROUP = Path("/sys/fs/cgroup")
 _DRIVER = Path("/proc/driver/nvidia/version")
@@ -129,14 +131,27 @@ def judge_devices(found: Devices | None, asked: int) -> Finding:
     return Finding("device", text, NoAccelerator(f"{asked} GPU asked for, {len(found.gpus)} seen: {text}; {remedy}"))
 
 
-def check_training(train: Callable[[], str]) -> Finding:
+def check_training(train: Callable[[int], str], gpus: int) -> Finding:
     """Train one epoch on the sample bars, export and verify it, through the very pipeline that jobs run."""
     began = time.monotonic()
     try:
-        what = train()
+        what = train(gpus)
     except AtbError as error:
         return Finding("training", "", error)
     return Finding("training", f"{what} in {time.monotonic() - began:.1f} s")
+
+
+def train_sample(gpus: int) -> str:
+    """Train one epoch on the sample bars, in memory, as a job would; returns what was done. Raises AtbError."""
+    from trainer.contract.spec import resolve_spec
+    from trainer.fit.device import prepare_device
+    from trainer.pipeline.job import Surroundings, run_job
+
+    spec = resolve_spec("BTCUSDT", "fast", {"source": "sample", "days": 30, "epochs": 1, "as_of": SAMPLE_AS_OF})
+    device = prepare_device("gpu", gpus) if gpus else prepare_device("auto")
+    result = run_job(spec, MemoryStore(), "doctor", Surroundings(device))
+    parity = result.export["model.onnx"]["parity"]
+    return f"one epoch of {spec.preset} on {device.name}, ONNX equal to Keras within {parity['scaled']:.0e}"
 
 
 def check_store(store: Store) -> Finding:
@@ -172,15 +187,16 @@ def check_clock(store: Store, now: Callable[[], datetime] = lambda: datetime.now
     return Finding("clock", text)
 
 
-def examine(gpus: int, store: Store | None, train: Callable[[], str] | None) -> Iterator[Finding]:
-    """All checks in the order of what depends on what; ``train`` None leaves the training out."""
+def examine(gpus: int, store: Store | None, train: Callable[[int], str] | None) -> Iterator[Finding]:
+    """All checks, each where what it needs is well; ``train`` None leaves the training out."""
     yield check_versions()
     yield check_machine()
     yield check_scratch()
     devices = find_devices()
-    yield judge_devices(devices, gpus)
-    if train is not None and devices is not None:
-        yield check_training(train)
+    device = judge_devices(devices, gpus)
+    yield device
+    if train is not None and devices is not None and device.error is None:
+        yield check_training(train, gpus)
     if store is not None:
         finding = check_store(store)
         yield finding

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tools.chart.documents import values_schema, values_yaml, with_table
-from tools.chart.manifests import CHART, manifests
+from tools.chart.documents import categories_table, values_schema, values_table, values_yaml, with_table
+from tools.chart.manifests import CHART, ROOT, manifests
 
 
 def documents() -> dict[Path, str]:
-    """The chart's own written files with their content."""
-    readme = CHART / "README.md"
+    """The written files of the chart and its guide with their content."""
+    readme, guide = CHART / "README.md", ROOT / "docs" / "operate.md"
     return {
         CHART / "values.yaml": values_yaml(),
         CHART / "values.schema.json": values_schema(),
-        readme: with_table(readme.read_text()),
+        readme: with_table(readme.read_text(), "values", values_table()),
+        guide: with_table(guide.read_text(), "categories", categories_table()),
     }
 
 

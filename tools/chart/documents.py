@@ -12,10 +12,16 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from launcher.diagnose import CATEGORIES, Retry
 from tools.chart.values import Schedule, Values
 
-TABLE_BEGIN = "<!-- values: written by make chart-docs -->"
-TABLE_END = "<!-- end of values -->"
+_RETRIES: dict[Retry, str] = {
+    "never": "no",
+    "memory": "with more memory",
+    "elsewhere": "on another node",
+    "free": "yes, uncounted",
+    "counted": "up to `jobs.backoffLimit`",
+}
 
 
 @dataclass(frozen=True)
@@ -71,11 +77,21 @@ def values_table() -> str:
     return "\n".join(rows) + "\n"
 
 
-def with_table(readme: str) -> str:
-    """The README with its table replaced."""
-    before, _, rest = readme.partition(TABLE_BEGIN)
-    _, _, after = rest.partition(TABLE_END)
-    return f"{before}{TABLE_BEGIN}\n\n{values_table()}\n{TABLE_END}{after}"
+def categories_table() -> str:
+    """The guide's table of what can go wrong: the launcher's own categories."""
+    rows = ["| Category | Exit | What it means | Tried again | What helps |", "|---|---|---|---|---|"]
+    for category in CATEGORIES.values():
+        again = _RETRIES[category.retry]
+        rows.append(f"| `{category.name}` | {category.exit_code} | {category.meaning} | {again} | {category.remedy} |")
+    return "\n".join(rows) + "\n"
+
+
+def with_table(page: str, name: str, table: str) -> str:
+    """A page with what is between its marks of that name replaced."""
+    begin, end = f"<!-- {name}: written by make chart-docs -->", f"<!-- end of {name} -->"
+    before, found, rest = page.partition(begin)
+    assert found, f"the page has no mark {begin}"
+    return f"{before}{begin}\n\n{table}\n{end}{rest.partition(end)[2]}"
 
 
 def _yaml_of(section: BaseModel, indent: int) -> Iterator[str]:

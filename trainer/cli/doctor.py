@@ -8,20 +8,24 @@ import click
 @click.command()
 @click.option("--gpus", type=click.IntRange(0, 64), default=0, show_default=True, help="How many GPUs must be seen.")
 @click.option("--store", "store_url", metavar="URL", help="Also try this store: a directory or s3://bucket/prefix.")
+@click.option("--train/--no-train", "with_training", default=True, help="Train and export one small model.")
 @click.option("--endpoint-url", metavar="URL", help="Where an S3-compatible server listens.")
-def doctor(gpus: int, store_url: str | None, endpoint_url: str | None) -> None:
+def doctor(gpus: int, store_url: str | None, endpoint_url: str | None, with_training: bool) -> None:
     """Say what this place can do: versions, device, a small training, store, clock.
 
     Exits 0 when all is well, 21 when a GPU was asked for and is absent, 75 when the store does not answer,
     else with the code a job would end with here.
     """
-    from trainer.doctor import examine
+    import os
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from trainer.doctor import examine, train_sample
     from trainer.errors import AtbError
     from trainer.storage import open_store
 
     store = open_store(store_url, endpoint_url) if store_url else None
     first: AtbError | None = None
-    for finding in examine(gpus, store, None):
+    for finding in examine(gpus, store, train_sample if with_training else None):
         mark = "FAULT" if finding.error else "note" if finding.note else "ok"
         click.echo(f"{mark:<6}{finding.name:<10}{finding.error or finding.text}")
         first = first or finding.error
