@@ -10,8 +10,8 @@ from trainer.contract.manifest import Part, StageTime
 
 
 class Trained(Part):
-    """One preset on one symbol. ``metrics`` and ``baselines`` are on the test rows that all presets can answer;
-    ``validation_loss`` is the best one of the preset's own validation windows, in scaled squared error."""
+    """One preset on one symbol. ``metrics`` and ``baselines`` are on the test rows that all presets can answer, and
+    ``validation_loss`` on such validation rows: squared errors in the variance of the train rows' returns."""
 
     symbol: str
     preset: str

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from trainer.bars.frame import segment_starts
+from trainer.bars.frame import Bars, Times, segment_starts
 from trainer.bars.load import load_bars
 from trainer.contract.comparison import Comparison, Trained
 from trainer.contract.manifest import Result
@@ -16,8 +16,8 @@ from trainer.evaluate.baselines import baseline_metrics
 from trainer.evaluate.metrics import PROOF_ROWS, price_metrics
 from trainer.features.cache import load_features
 from trainer.features.sets import feature_set
-from trainer.features.windows import split_windows
-from trainer.pipeline.served import answerable, ask, open_result
+from trainer.features.windows import log_returns, split_windows
+from trainer.pipeline.served import Served, answerable, ask, has_bars, open_result
 from trainer.storage import Store
 
 
@@ -52,13 +52,18 @@ def _judge_symbol(store: Store, results: Sequence[Result]) -> tuple[int, list[Tr
     loaded = load_bars(spec, store, features.memory, 1)
     bars, horizon = loaded.bars, spec.horizon
     flat, _ = load_features(features, bars, store)
-    # parts are cut by rows, so the longest window's test rows are test rows of every preset
+    # parts are cut by rows, so the longest window's validation and test rows are those of every preset too
     split = split_windows(flat, segment_starts(bars), loaded.first_row, spec.sequence_length, horizon)
     models = [open_result(store, result) for result in results]
     shared = np.all([answerable(model, bars, split.test) for model in models], axis=0)
     ends = split.test[shared]
-    if len(ends) < PROOF_ROWS:
-        raise SpecError(f"{spec.symbol}: the presets share only {len(ends)} test rows; take more --days")
+    checked = split.validation[np.all([has_bars(model, bars, split.validation) for model in models], axis=0)]
+    if min(len(ends), len(checked)) < PROOF_ROWS:
+        raise SpecError(
+            f"{spec.symbol}: the presets share only {len(checked)} validation and {len(ends)} test rows; "
+            "take more --days"
+        )
+    unit = float(np.std(log_returns(bars.close, split.train, horizon)))
     last, actual = bars.close[ends], bars.close[ends + horizon]
     baselines = baseline_metrics(bars.close, split.train, ends, horizon, spec.sequence_length)
     return len(ends), [
@@ -70,12 +75,18 @@ def _judge_symbol(store: Store, results: Sequence[Result]) -> tuple[int, list[Tr
             epochs=result.fit.epochs,
             parameters=result.fit.parameters,
             stages=result.stages,
-            validation_loss=result.fit.best_validation_loss,
+            validation_loss=_scaled_loss(model, bars, checked, horizon, unit),
             metrics=dict(price_metrics(actual, ask(model, bars, ends), last, horizon)),
             baselines=baselines,
         )
         for result, model in zip(results, models, strict=True)
     ]
+
+
+def _scaled_loss(model: Served, bars: Bars, ends: Times, horizon: int, unit: float) -> float:
+    """The mean squared error of the log-return, in the variance of the train rows' returns."""
+    error = np.log(ask(model, bars, ends) / bars.close[ends + horizon])
+    return float(np.mean(np.square(error))) / (unit * unit or 1.0)
 
 
 def _validate_same(results: Iterable[Result]) -> None:

@@ -41,12 +41,17 @@ def open_result(store: Store, result: Result) -> Served:
     return Served(result.run, unseen_from, _open(store, result.run, result.files))
 
 
-def answerable(served: Served, bars: Bars, ends: Times) -> npt.NDArray[np.bool_]:
-    """Which window ends are new to the model and have the bars it takes before them."""
+def has_bars(served: Served, bars: Bars, ends: Times) -> npt.NDArray[np.bool_]:
+    """Which window ends have the gap-free bars before them that the model takes."""
     starts = segment_starts(bars)
     begins = starts[np.searchsorted(starts, ends, side="right") - 1]
-    whole = ends - begins + 1 >= served.model.rows
-    chosen: npt.NDArray[np.bool_] = whole & (bars.time[ends] >= tf.epoch_ms(served.unseen_from))
+    whole: npt.NDArray[np.bool_] = ends - begins + 1 >= served.model.rows
+    return whole
+
+
+def answerable(served: Served, bars: Bars, ends: Times) -> npt.NDArray[np.bool_]:
+    """Which window ends can be asked about and are new to the model."""
+    chosen: npt.NDArray[np.bool_] = has_bars(served, bars, ends) & (bars.time[ends] >= tf.epoch_ms(served.unseen_from))
     return chosen
 
 
