@@ -176,7 +176,6 @@ class _Crew:
         self._forks.start(name, arguments, str(self._logs / f"{name}.log"))
         job.starts += 1
         job.running = True
-        job.outcome = Outcome("running")
 
     def _stop(self, number: int, *, hard: bool) -> None:
         running = [name for name, job in self._jobs.items() if job.running]
@@ -190,8 +189,8 @@ class _Crew:
         match event:
             case Ready():
                 self._note = ""
-            case Started():
-                pass
+            case Started(name):
+                self._jobs[name].outcome = Outcome("running")
             case Ended(name):
                 self._end(self._jobs[name], event, stopping)
 
@@ -280,6 +279,8 @@ class _Crew:
 
 def explain(ended: Ended, log: Path) -> Outcome:
     """Why a process ended that left no report: its last ``error:`` line, or the signal."""
+    if ended.signal == signal.SIGTERM:
+        return Outcome("interrupted", "stopped", ended.words)
     if ended.signal:
         hint = (
             "; the system kills so when memory runs out: lower --max-parallel" if ended.signal == signal.SIGKILL else ""

@@ -1,0 +1,45 @@
+# Python 3.11 or newer and make are all that must be there. Everything else goes into .venv and .tools.
+PYTHON := .venv/bin/python
+BASE ?= python3
+INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+WORKERS ?= 2
+DEMO := .venv/bin/atb-launch --symbols BTCUSDT,ETHUSDT --preset fast --backend local --source sample --store ./store
+
+.PHONY: help demo demo-picture test lint types clean
+
+help: ## what there is to make
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+demo: .venv/demo.stamp ## train two symbols on made-up bars, on this machine
+	$(DEMO)
+
+demo-picture: .venv/demo.stamp ## docs/demo.svg: the demo again, as a picture of what it prints
+	$(PYTHON) -m tools.picture docs/demo.svg $(notdir $(DEMO))
+
+test: .venv/test.stamp tools lint types ## everything it needs, then the whole suite
+	$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --quiet
+
+lint: .venv/test.stamp
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+
+types: .venv/test.stamp
+	$(PYTHON) -m mypy
+
+clean: ## remove what make has put here, and nothing of yours
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+.venv/bin/python:
+	@$(BASE) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(BASE) is older than Python 3.11; name a newer one: make BASE=python3.12 …" >&2; exit 1; }
+	$(BASE) -m venv .venv
+
+.venv/demo.stamp: pyproject.toml constraints.txt | .venv/bin/python
+	$(INSTALL) --editable '.[train-cpu]'
+	touch $@
+
+.venv/test.stamp: pyproject.toml constraints.txt | .venv/bin/python
+	$(INSTALL) --editable '.[train-cpu,ccxt,test]'
+	touch $@ .venv/demo.stamp
+
+-include tools/tools.mk
