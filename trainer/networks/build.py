@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TypeAlias
+
 import keras
 
 from trainer.contract.presets import ModelType
 from trainer.networks.layers import connect, convolve, recur, seeds_from
 from trainer.networks.plan import HEAD, PLANS
+
+Network: TypeAlias = keras.Model
+
+
+def load_network(path: Path) -> Network:
+    """The net of a ``.keras`` file, to be asked or trained on."""
+    return keras.models.load_model(path, compile=False)
 
 
 def build_network(

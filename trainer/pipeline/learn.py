@@ -7,7 +7,6 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from trainer.bars.frame import Bars, Floats, Times, segment_starts
@@ -24,7 +23,7 @@ from trainer.fit.augment import make_augment
 from trainer.fit.device import Device
 from trainer.fit.loop import Fitted, Hooks, fit
 from trainer.fit.steps import Table
-from trainer.networks.build import build_network
+from trainer.networks.build import Network, build_network, load_network
 from trainer.pipeline.stages import StageClock
 from trainer.registry.warm import read_warm_start
 from trainer.storage import Store
@@ -92,7 +91,7 @@ def learn(
     device: Device,
     clock: StageClock,
     hooks: Hooks | None = None,
-    warm_start: keras.Model | None = None,
+    warm_start: Network | None = None,
 ) -> Learned:
     """Fit a net on one split. Raises Diverged and Stopped."""
     with clock.stage("dataset"):
@@ -117,14 +116,14 @@ def learn(
     return Learned(split, scaler, target, fitted)
 
 
-def load_warm_start(spec: Spec, store: Store, feature_count: int) -> keras.Model | None:
+def load_warm_start(spec: Spec, store: Store, feature_count: int) -> Network | None:
     """The net that the spec goes on from, if any. Raises SpecError for one of another shape."""
     if not spec.warm_start:
         return None
     with tempfile.TemporaryDirectory(prefix="atb-") as folder:
         path = Path(folder, MODEL_KERAS)
         path.write_bytes(read_warm_start(store, spec.warm_start))
-        model = keras.models.load_model(path, compile=False)
+        model = load_network(path)
     wanted = (None, spec.sequence_length, feature_count)
     if model.name != spec.model_type or tuple(model.input_shape) != wanted:
         raise SpecError(
