@@ -145,13 +145,21 @@ def commit_plan(plan: Plan, store: Store) -> None:
         ) from None
 
 
-def read_plan(store: Store, run: str) -> Plan:
-    """The plan of a run. Raises SpecError where there is none."""
+def find_plan(store: Store, run: str) -> Plan | None:
+    """The plan of a run, or None where there is none."""
     key = keys.plan(check_run(run))
     try:
         return Plan.from_bytes(store.get(key), key)
     except NotFound:
-        raise SpecError(f"there is no run {run} in {store.url}; see: atb-launch list") from None
+        return None
+
+
+def read_plan(store: Store, run: str) -> Plan:
+    """The plan of a run. Raises SpecError where there is none."""
+    plan = find_plan(store, run)
+    if plan is None:
+        raise SpecError(f"there is no run {run} in {store.url}; see: atb-launch list")
+    return plan
 
 
 def find_job(plan: Plan, job: str) -> PlannedJob:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from launcher import calls
+from trainer.contract.labels import LABEL_VALUE_MAX, safe_segment
 from trainer.errors import SpecError
 
 if TYPE_CHECKING:
@@ -52,8 +53,9 @@ def due_of(job: Mapping[str, Any]) -> Due:
 
 
 def run_name(schedule: str, at: datetime) -> str:
-    """The run of a schedule that was due then. A launcher that starts again goes on with the same one."""
-    return f"{schedule}-{at.astimezone(UTC):%Y%m%d-%H%M%S}"
+    """The run of a schedule that was due then, in 63 characters: a launcher that starts again goes on with it."""
+    stamp = f"{at.astimezone(UTC):%Y%m%d-%H%M%S}"
+    return f"{safe_segment(schedule, limit=LABEL_VALUE_MAX - 1 - len(stamp))}-{stamp}"
 
 
 def _instant(text: str) -> datetime:

@@ -52,6 +52,7 @@ _BEFORE_A_COMMAND = {"store_url", "endpoint_url"}
     help="auto is kubernetes where a kubeconfig or a Pod's account is there, else local.",
 )
 @click.option("--run", metavar="NAME", help="The run's name.  [default: from the time]")
+@click.option("--schedule", metavar="NAME", help="In a CronJob's Pod: the run and its --as-of are those that were due.")
 @click.option("--resume", metavar="RUN", help="Run what failed or is missing of an earlier run.")
 @click.option("--force", is_flag=True, help="Train again what is unchanged, too.")
 @click.option("--max-parallel", type=click.IntRange(min=1), help="Trainings at a time here.  [default: one a core]")

@@ -14,12 +14,14 @@ from rich.console import Console
 
 from launcher.backend import Backend, Mode, choose_backend
 from launcher.cli.stores import DEFAULT_STORE
+from launcher.cluster import open_cluster
 from launcher.collect import collect
 from launcher.local import LocalBackend
 from launcher.plan import (
     build_plan,
     check_run,
     commit_plan,
+    find_plan,
     new_run,
     read_names,
     read_plan,
@@ -28,6 +30,7 @@ from launcher.plan import (
 )
 from launcher.promote import promote_run
 from launcher.report import write_report
+from launcher.schedule import find_due, run_name
 from launcher.secrets import looks_like_secret
 from launcher.table import plan_lines, print_manifest
 from launcher.view import RunView
@@ -37,7 +40,7 @@ from trainer.errors import AtbError, SpecError
 from trainer.storage import Store, open_store
 
 _SPEC_FLAGS = ("source", "market", "timeframe", "features", "days", "start", "end", "as_of", "seed")
-_NOT_WITH_RESUME = ("symbols", "presets", "settings", *_SPEC_FLAGS, "run", "force")
+_NOT_WITH_RESUME = ("symbols", "presets", "settings", *_SPEC_FLAGS, "run", "schedule", "force")
 _MANY = 50
 """Trainings from which a terminal is asked first."""
 ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
@@ -47,6 +50,8 @@ def launch(options: Mapping[str, Any]) -> int:
     """Plan a run and do it; the exit code. Raises AtbError."""
     if options["symbols"] is None:
         raise SpecError("nothing to train: give --symbols BTCUSDT,ETHUSDT, or --resume RUN; see atb-launch --help")
+    if options["schedule"]:
+        options = {**options, **_due(options)}
     now = datetime.now(UTC)
     run = check_run(options["run"]) if options["run"] else new_run(now)
     symbols, presets = (_read_names(options[name], f"--{name}") for name in ("symbols", "presets"))
@@ -61,7 +66,11 @@ def launch(options: Mapping[str, Any]) -> int:
         launcher_options={**backend.options, "promote": options["promote"]},
     )
     store = open_store(options["store_url"] or DEFAULT_STORE, options["endpoint_url"])
-    if not options["force"]:
+    begun = find_plan(store, run) if options["schedule"] else None
+    if begun is not None:
+        _tell(f"run {run} has begun already, going on with it")
+        plan = begun
+    elif not options["force"]:
         plan = skip_unchanged(plan, store, code_digest(), backend.image)
     to_run = sum(job.action == "run" for job in plan.jobs)
     if options["dry_run"]:
@@ -69,7 +78,8 @@ def launch(options: Mapping[str, Any]) -> int:
         return 0
     if to_run >= _MANY and not options["yes"] and sys.stdin.isatty():
         click.confirm(f"{to_run} trainings {backend.describe(to_run)}; go on?", abort=True, err=True)
-    commit_plan(plan, store)
+    if begun is None:
+        commit_plan(plan, store)
     return _do(plan, store, backend, "create", options)
 
 
@@ -159,6 +169,19 @@ def resume_command(run: str, store: Store) -> str:
     if store.endpoint_url and store.endpoint_url not in map(os.environ.get, ENDPOINT_VARIABLES):
         words += ["--endpoint-url", store.endpoint_url]
     return shlex.join(words)
+
+
+def _due(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The run and the cut of a schedule's Pod, however late or often it starts."""
+    if extra := [name for name in ("run", "as_of", "end") if options[name] is not None]:
+        raise SpecError(f"--{extra[0].replace('_', '-')} does not go with --schedule: the schedule's time decides it")
+    cluster = open_cluster()
+    try:
+        due = find_due(cluster, os.environ)
+    finally:
+        cluster.close()
+    _tell(f"schedule {options['schedule']}: due at {due.at:%Y-%m-%d %H:%M:%S} UTC, by {due.source}")
+    return {"run": run_name(options["schedule"], due.at), "as_of": due.at.isoformat()}
 
 
 def _say_dry_run(plan: Plan, to_run: int, output: str) -> None:

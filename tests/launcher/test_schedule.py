@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from launcher.calls import ApiError
 from launcher.cluster import Cluster
+from launcher.plan import check_run, commit_plan
 from launcher.schedule import JOB_VARIABLE, SCHEDULED_ANNOTATION, due_of, find_due, run_name
 from tests.apiserver.http import ApiServer
+from trainer.contract.manifest import Plan
 from trainer.errors import SpecError
+from trainer.storage import open_store
 
 DUE = datetime(2026, 11, 25, 0, 15, tzinfo=UTC)
 
@@ -50,5 +58,47 @@ def test_outside_a_schedules_pod_the_user_is_told_what_to_give_instead(cluster: 
         find_due(cluster, {})
 
 
-def test_a_run_is_named_by_its_schedule_and_time_alone() -> None:
+def test_a_run_is_named_by_its_schedule_and_time_alone_and_fits_a_label() -> None:
     assert run_name("atb-daily", DUE) == "atb-daily-20261125-001500"
+    long = [run_name(f"{'x' * 51}{end}", DUE) for end in "ab"]
+    assert long[0] != long[1]
+    assert all(check_run(name) == name and name.endswith("-20261125-001500") for name in long)
+
+
+Launch = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def launch(server: ApiServer, tmp_path: Path) -> Launch:
+    """A dry run of a schedule's launcher, in the Pod of a Job that was due at DUE."""
+    body = {**make_job(**{SCHEDULED_ANNOTATION: DUE.isoformat()}), "apiVersion": "batch/v1", "kind": "Job"}
+    server.state.create("jobs", "lab", {**body, "spec": {"template": {"spec": {"containers": []}}}})
+    names = {"KUBECONFIG": str(server.kubeconfig(tmp_path, "lab")), JOB_VARIABLE: "atb-daily-29401935"}
+
+    def run(*flags: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "launcher.cli", "--symbols", "BTCUSDT", "--source", "sample"]
+        command += ["--store", str(tmp_path / "store"), "--backend", "local", "--schedule", "atb-daily"]
+        command += ["--dry-run", "--output", "json", *flags]
+        return subprocess.run(command, env={**os.environ, **names}, capture_output=True, text=True, check=False)
+
+    return run
+
+
+def test_the_launcher_plans_the_run_that_was_due_and_goes_on_with_it_when_started_again(
+    launch: Launch, tmp_path: Path
+) -> None:
+    answer = launch()
+    plan = Plan.from_bytes(answer.stdout, "stdout")
+    assert plan.run == "atb-daily-20261125-001500"
+    assert plan.jobs[0].spec.as_of == DUE.replace(minute=0)
+    assert "the schedule of Job atb-daily-29401935" in answer.stderr
+    commit_plan(plan, open_store(str(tmp_path / "store")))
+    again = launch("--set", "epochs=3")
+    assert Plan.from_bytes(again.stdout, "stdout") == plan
+    assert "going on with it" in again.stderr
+
+
+def test_a_schedule_decides_run_and_time_itself(launch: Launch) -> None:
+    answer = launch("--as-of", "2026-01-01")
+    assert answer.returncode == 2
+    assert answer.stderr.splitlines()[-1].startswith("error: --as-of does not go with --schedule")

@@ -88,7 +88,9 @@ class Launcher(Section):
         ServiceAccount(), description="Its identity: may create and watch Jobs in the release's namespace."
     )
     cluster_role: bool = Field(
-        False, description="Also let it read nodes, so that its preflight can tell what will never be scheduled."
+        False,
+        description="Also let it read nodes, its namespace, priority and runtime classes, so that its preflight can "
+        "tell what will never run.",
     )
     resources: dict[str, dict[str, str | int]] = Field(
         {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "512Mi"}},
