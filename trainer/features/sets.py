@@ -95,7 +95,8 @@ def _classic(values: Floats) -> Iterator[Floats]:
 
 
 def _relative(values: Floats) -> Iterator[Floats]:
-    opened, high, low, close, volume = (np.ascontiguousarray(column) for column in values.T)
+    opened, high, low, _, volume = values.T
+    close = np.ascontiguousarray(values[:, COLUMNS.index("close")])
     yield _after_first(np.log(close[1:] / close[:-1]))
     yield (high - low) / close
     yield (close - opened) / close
@@ -105,7 +106,8 @@ def _relative(values: Floats) -> Iterator[Floats]:
     yield indicators.macd(close) / close
     yield indicators.atr(high, low, close, PERIOD) / close
     both = volume[1:] + volume[:-1]
-    yield _after_first((volume[1:] - volume[:-1]) / np.where(both > 0, both, 1))
+    both[both == 0] = 1
+    yield _after_first(np.diff(volume) / both)
 
 
 def _after_first(column: Floats) -> Floats:

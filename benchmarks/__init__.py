@@ -1,0 +1,1 @@
+"""Measurements. Each is a script: ``python -m benchmarks.NAME``; the numbers in the documents come from these."""
