@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -145,27 +143,3 @@ class ClusterOptions(BaseModel):
     def image_is_pinned(self) -> bool:
         """Whether the image is named by digest."""
         return "@sha256:" in self.image
-
-
-def read_options(path: str) -> dict[str, Any]:
-    """What a YAML file says about the cluster, in the model's own names: the chart mounts one. Flags beat it.
-
-    Raises SpecError that names the file and the field.
-    """
-    import yaml
-
-    try:
-        found = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-    except OSError as error:
-        raise SpecError(f"--cluster-options {path}: can't read the file: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError):
-        raise SpecError(f"--cluster-options {path}: this is no YAML") from None
-    if not isinstance(found, dict):
-        raise SpecError(f"--cluster-options {path}: this holds no names and values, like image: NAME")
-    for name in found:
-        if name not in ClusterOptions.model_fields:
-            near = difflib.get_close_matches(str(name), ClusterOptions.model_fields, n=1)
-            raise SpecError(
-                f"--cluster-options {path}: {name!r} is unknown{f'; did you mean {near[0]}?' if near else ''}"
-            )
-    return found

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 import pytest
 from pydantic import ValidationError
 
-from launcher.options import ClusterOptions, read_options
-from trainer.errors import SpecError
+from launcher.options import ClusterOptions
 
 
 @pytest.mark.parametrize(
@@ -66,24 +62,3 @@ def test_what_is_no_positive_quantity_is_refused(text: str) -> None:
 
 def test_every_option_is_described() -> None:
     assert all(field.description for field in ClusterOptions.model_fields.values())
-
-
-def test_options_are_read_from_a_file(tmp_path: Path) -> None:
-    path = tmp_path / "cluster.yaml"
-    path.write_text("image: trainer\ngpus: 0\n")
-    assert ClusterOptions(**read_options(str(path))) == ClusterOptions(image="trainer", gpus=0)
-    path.write_text("")
-    assert read_options(str(path)) == {}
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [("gpu: 1", "did you mean gpus?"), ("- image", "names and values"), ("a: [", "no YAML"), (None, "No such file")],
-)
-def test_a_file_that_says_nothing_sensible_is_named(tmp_path: Path, text: str | None, said: str) -> None:
-    path = tmp_path / "cluster.yaml"
-    if text is not None:
-        path.write_text(text)
-    with pytest.raises(SpecError, match=re.escape(said)) as caught:
-        read_options(str(path))
-    assert str(path) in str(caught.value)
