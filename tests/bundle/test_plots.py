@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
-from trainer.bundle.plots import draw_plots
+from trainer.bundle.plots import set_date_axis, draw_plots
 from trainer.evaluate.judge import JudgedRows, judge_forecast
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -29,3 +30,14 @@ def test_four_plots_are_drawn_of_any_price_and_length_and_the_same_twice(
     for one, two in zip(*drawn, strict=True):
         assert one.read_bytes().startswith(PNG)
         assert one.read_bytes() == two.read_bytes()
+
+
+@pytest.mark.parametrize("hours", [1, 2, 5, 20, 40, 60, 101, 200, 400, 800, 1_600, 4_000, 9_000, 30_000])
+def test_dates_are_readable_over_any_span(hours: int) -> None:
+    figure = Figure()
+    axes = figure.subplots()
+    at = (1_700_000_000_000 + 3_600_000 * np.arange(hours)).astype("datetime64[ms]")
+    axes.plot(at, np.zeros(hours))
+    set_date_axis(axes, at)
+    figure.canvas.draw()
+    assert 1 <= len(axes.get_xticks()) <= 12

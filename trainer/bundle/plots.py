@@ -70,7 +70,7 @@ def draw_forecast(title: str, rows: JudgedRows, time: Times, predicted: Floats) 
     left.set_title(f"{title}: last {len(at)} test rows", loc="left", fontsize=11)
     left.set_ylabel("price")
     left.legend(frameon=False)
-    _date_axis(left, at)
+    set_date_axis(left, at)
     actual, said = (100 * np.log(price / rows.last) for price in (rows.actual, predicted))
     right.scatter(actual, said, s=6, color=MODEL, alpha=0.35, linewidths=0)
     low, high = np.percentile(actual, [0.5, 99.5])
@@ -112,7 +112,7 @@ def draw_equity(title: str, time: Times, model: Backtest, held: Backtest) -> Fig
     top.set_ylabel("equity")
     top.legend(frameon=False)
     bottom.set_ylabel("drawdown, %")
-    _date_axis(bottom, at)
+    set_date_axis(bottom, at)
     return figure
 
 
@@ -132,10 +132,11 @@ def _plain(axes: Any) -> None:
     axes.set_axisbelow(True)
 
 
-def _date_axis(axes: Any, at: npt.NDArray[np.datetime64]) -> None:
+def set_date_axis(axes: Any, at: npt.NDArray[np.datetime64]) -> None:
+    """Few ticks that say no more than they must, over hours or years."""
     if len(at) == 1:  # one point has no span to choose ticks from
         axes.set_xlim(at[0] - np.timedelta64(1, "D"), at[0] + np.timedelta64(1, "D"))
-    locator = AutoDateLocator(maxticks=8)
+    locator = AutoDateLocator(minticks=3, maxticks=9)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
     _plain(axes)
