@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from trainer.bundle.plots import set_date_axis, draw_plots
+from trainer.bundle.plots import draw_plots, set_date_axis
 from trainer.evaluate.judge import JudgedRows, judge_forecast
 
 PNG = b"\x89PNG\r\n\x1a\n"
