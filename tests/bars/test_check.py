@@ -118,7 +118,7 @@ def test_below_99_percent_is_refused_and_99_is_not() -> None:
     _, report = check(bars_at([hour for hour in range(200) if hour not in (50, 51)]), 200)
     validate_bars(report, 1)
     _, report = check(bars_at([hour for hour in range(200) if hour not in (50, 51, 52)]), 200)
-    with pytest.raises(DataError, match=r"197 of 200 bars \(98.5%\) and 99% are needed; 1 gaps up to 3 bars long"):
+    with pytest.raises(DataError, match=r"197 of 200 bars \(98.5%\) and 99% are needed; 1 gap up to 3 bars long"):
         validate_bars(report, 1)
 
 

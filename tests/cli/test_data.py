@@ -43,7 +43,7 @@ def window(store: Path, *more: str) -> list[str]:
 def test_get_fills_the_store_and_the_second_time_asks_for_nothing(exchange: Exchange, tmp_path: Path) -> None:
     first = run("get", *window(tmp_path))
     assert first.exit_code == 0, first.output
-    assert "BTCUSDT 1h: 3,093 of 3,096 bars (99.90%); 1 gaps up to 3 bars long, 3 missing" in first.output
+    assert "BTCUSDT 1h: 3,093 of 3,096 bars (99.90%); 1 gap up to 3 bars long, 3 missing" in first.output
     names = [entry.key.rpartition("/")[2] for entry in DirectoryStore(tmp_path).list("bars/binance/spot/BTCUSDT/1h/")]
     assert names == [
         *(f"{month}.parquet" for month in ("2024-11", "2024-12", "2025-01", "2025-02", "2025-03")),

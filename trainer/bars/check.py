@@ -65,13 +65,17 @@ class BarsReport:
         """For the result: counts and instants, with the share complete."""
         return {**dataclasses.asdict(self), "complete": round(self.complete, 6)}
 
+    def describe_gaps(self) -> str:
+        """``3 gaps up to 4 bars long``."""
+        return f"{self.gaps} gap{'s' if self.gaps != 1 else ''} up to {self.longest_gap} bars long"
+
     def summary(self) -> str:
         """One line for the log."""
         found = [
             f"{getattr(self, name)} {name.replace('_', ' ')}" for name in ("missing", *_FINDINGS) if getattr(self, name)
         ]
         if self.gaps:
-            found.insert(0, f"{self.gaps} gaps up to {self.longest_gap} bars long")
+            found.insert(0, self.describe_gaps())
         return (
             f"{self.symbol} {self.timeframe}: {self.kept:,} of {self.expected:,} bars ({self.complete:.2%}); "
             f"{', '.join(found) or 'nothing wrong'}"
@@ -139,7 +143,7 @@ def validate_bars(report: BarsReport, min_rows: int) -> None:
         if end_ms < report.as_of_ms - report.longest_gap * tf.to_ms(report.timeframe):
             remedy = f"they end at {tf.from_epoch_ms(end_ms):%Y-%m-%dT%H:%MZ}: choose an --as-of that is not later"
         else:
-            remedy = f"{report.gaps} gaps up to {report.longest_gap} bars long: leave them out with --start or --as-of"
+            remedy = f"{report.describe_gaps()}: leave them out with --start or --as-of"
         raise DataError(
             f"{name}: {report.kept:,} of {report.expected:,} bars ({report.complete:.1%}) and {MIN_COMPLETE:.0%} are "
             f"needed; {remedy}; look with: atb data check {report.symbol}"
