@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import os
 import sys
+import tempfile
 from collections import deque
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -54,3 +58,21 @@ def start_logging(style: Format = "text", symbol: str = "", preset: str = "") ->
     ours.handlers, ours.propagate = [stream, tail], False
     ours.setLevel(logging.INFO)
     return tail
+
+
+@contextlib.contextmanager
+def hushed() -> Iterator[None]:
+    """Keep back what native libraries print to stderr while they load; show it where loading fails."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as aside:
+        os.dup2(aside.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            aside.seek(0)
+            os.write(kept, aside.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

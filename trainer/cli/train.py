@@ -104,8 +104,9 @@ def _train(
     import threading
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from trainer.contract import keys
     from trainer.contract.runs import new_run
-    from trainer.log import start_logging
+    from trainer.log import hushed, start_logging
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -115,16 +116,13 @@ def _train(
     for line in _describe(spec, run, store):
         click.echo(line, err=log_format == "json")
 
-    from trainer.fit.device import prepare_device
-    from trainer.pipeline.job import Surroundings, run_job
+    with hushed():
+        from trainer.fit.device import prepare_device
+        from trainer.pipeline.job import Surroundings, run_job
 
     device = prepare_device(accelerator, gpus, threads)
     result = run_job(spec, store, run, Surroundings(device, stop.is_set, tail))
-    from trainer.contract import keys
-    from trainer.pipeline.stages import format_stages
-
-    for line in [*format_stages(result.stages), f"result         {store.url}/{keys.result(run, result.job)}"]:
-        click.echo(line, err=log_format == "json")
+    click.echo(f"{store.url}/{keys.result(run, result.job)}")
 
 
 def _describe(spec: Spec, run: str, store: Store) -> list[str]:

@@ -50,5 +50,5 @@ def unpack_checkpoint(data: bytes, identity: str) -> Checkpoint | None:
                 if name != "head":
                     groups[name.split("/")[0]].append(archive[name])
             return Checkpoint(identity, head["state"], **groups)
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile):
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile):
         return None

@@ -1,7 +1,7 @@
 """A net's answer in training, layer by layer: Keras' own kernels, or ours where XLA compiles for a CPU.
 
-Dropout is always drawn here, by Philox: the same masks as Keras draws without XLA. XLA's own generator gives others
-and takes longer than all the rest of a step.
+Dropout is always drawn here, by Philox: the same masks as Keras draws without XLA, whatever compiles the step. XLA's
+own generator gives others and takes longer than all the rest of a step.
 """
 
 from __future__ import annotations
@@ -57,4 +57,7 @@ def _convolve(layer: keras.layers.Conv1D, x: Any) -> Any:
 
 def _drop(layer: keras.layers.Dropout, x: Any) -> Any:
     seed = tf.cast(layer.seed_generator.next(), tf.int32)
-    return tf.nn.experimental.stateless_dropout(x, layer.rate, seed=seed, rng_alg="philox")
+    bits = tf.random.stateless_uniform(tf.shape(x), seed, minval=None, maxval=None, dtype=tf.uint32, alg="philox")
+    # The low 23 bits make the fraction, as in TensorFlow's own kernel; XLA's version of it takes the high ones
+    uniform = tf.bitcast((bits & 0x7FFFFF) | 0x3F800000, tf.float32) - 1.0
+    return tf.where(uniform >= layer.rate, x / (1 - layer.rate), tf.zeros_like(x))

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 import numpy.typing as npt
+import tensorflow as tf
 
 from trainer.contract.spec import Spec
 from trainer.errors import Diverged, Stopped
@@ -41,6 +42,8 @@ class Hooks:
 
     should_stop: Callable[[], bool] = lambda: False
     on_epoch: Callable[[Epoch], None] = lambda epoch: None
+    chunk: int = CHUNK
+    """Steps between two looks at ``should_stop``."""
     save: Callable[[Checkpoint], None] = lambda checkpoint: None
     save_every: float = 60.0
     """Seconds between checkpoints: the guarantee where no one says stop before the end."""
@@ -132,7 +135,7 @@ def fit(
         order = np.random.default_rng((spec.seed, at.epoch)).permutation(train.astype(np.int32))
         ends = order[: steps * batch].reshape(steps, batch)
         while at.step < steps:
-            count = min(CHUNK, steps - at.step)
+            count = min(hooks.chunk, steps - at.step)
             with speed.measure(count):
                 at.loss += run_steps(ends, at.step, count)
             at.step += count
@@ -170,7 +173,7 @@ def fit(
 
 
 def _copy(variables: list[Any]) -> Arrays:
-    return [np.array(variable) for variable in variables]
+    return [tf.convert_to_tensor(variable).numpy().copy() for variable in variables]
 
 
 def _assign(variables: list[Any], arrays: Arrays) -> None:

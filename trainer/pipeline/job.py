@@ -144,8 +144,7 @@ def _work(spec: Spec, store: Store, run: str, around: Surroundings, attempt: Att
             (folder / bundle.HISTORY).write_bytes(readable_json(history))
             title = f"{spec.symbol} {spec.timeframe} {spec.preset}"
             plots = draw_plots(folder / bundle.PLOTS, title, history, rows, material.bars.time, predicted, judgement)
-            for path in plots:
-                log.info("drew %s", path.name)
+            log.info("drew %s", ", ".join(path.name for path in plots))
         result = _describe(spec, run, material, learned, judgement, export, attempt, around, found)
         result = result.model_copy(
             update={"gate": judge_candidate(result, champion[0] if champion else None), "stages": clock.table()}
