@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from trainer.contract.features import split_features
 from trainer.contract.manifest import Plan, PlannedJob, Result, ResultPointer
 from trainer.contract.spec import OPTION_NAMES, resolve_spec, suggest
 from trainer.errors import NotFound, PreconditionFailed, SpecError
+from trainer.registry.champions import Seat
 from trainer.storage import Store
 from trainer.storage.origins import changed_origin
 
@@ -84,13 +85,19 @@ def build_plan(
     backend: BackendName,
     now: datetime,
     launcher_options: Mapping[str, Any] | None = None,
+    pin: Callable[[str, Seat], str] = lambda text, seat: text,
 ) -> Plan:
-    """Every symbol with every preset, all cut at one as-of. ``options`` are ``resolve_spec``'s. Raises SpecError."""
+    """Every symbol with every preset, all cut at one as-of. ``options`` are ``resolve_spec``'s. Raises SpecError.
+
+    ``pin`` makes a ``warm_start`` like ``champion`` the one file that it stands for, symbol by symbol.
+    """
     split_features(str(options.get("features", "classic")))
     jobs = []
     for symbol in symbols:
         for preset in presets:
-            spec = resolve_spec(symbol, preset, options, now=now)
+            seat = Seat(symbol, str(options.get("timeframe", "1h")), preset)
+            pinned = {"warm_start": pin(str(options["warm_start"]), seat)} if "warm_start" in options else {}
+            spec = resolve_spec(symbol, preset, {**options, **pinned}, now=now)
             jobs.append(PlannedJob.model_construct(job=keys.job_id(symbol, preset), spec=spec, spec_digest=spec.digest))
     return Plan(run=run, created=now, backend=backend, options=dict(launcher_options or {}), jobs=tuple(jobs))
 

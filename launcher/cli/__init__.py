@@ -63,6 +63,7 @@ _BEFORE_A_COMMAND = {"store_url", "endpoint_url"}
     show_default=True,
     help="auto lets each model that passes the gate serve.",
 )
+@click.option("--accept-first", is_flag=True, help="With --promote auto: first models need no skill shown.")
 @click.option("--dry-run", is_flag=True, help="Say what would run and what is skipped, and end.")
 @click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @click.option("--no-wait", is_flag=True, help="Leave when the Jobs are created.")

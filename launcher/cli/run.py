@@ -37,6 +37,7 @@ from launcher.view import RunView
 from trainer.contract.code import code_digest
 from trainer.contract.manifest import Plan
 from trainer.errors import AtbError, SpecError
+from trainer.registry.warm import pin_warm_start
 from trainer.storage import Store, open_store
 
 _SPEC_FLAGS = ("source", "market", "timeframe", "features", "days", "start", "end", "as_of", "seed")
@@ -56,6 +57,7 @@ def launch(options: Mapping[str, Any]) -> int:
     run = check_run(options["run"]) if options["run"] else new_run(now)
     symbols, presets = (_read_names(options[name], f"--{name}") for name in ("symbols", "presets"))
     backend = open_backend(options, options["backend"])
+    store = open_store(options["store_url"] or DEFAULT_STORE, options["endpoint_url"])
     plan = build_plan(
         run,
         symbols,
@@ -64,8 +66,8 @@ def launch(options: Mapping[str, Any]) -> int:
         backend=backend.name,
         now=now,
         launcher_options={**backend.options, "promote": options["promote"]},
+        pin=lambda text, seat: pin_warm_start(store, text, seat),
     )
-    store = open_store(options["store_url"] or DEFAULT_STORE, options["endpoint_url"])
     begun = find_plan(store, run) if options["schedule"] else None
     if begun is not None:
         _tell(f"run {run} has begun already, going on with it")
@@ -135,9 +137,9 @@ def _do(plan: Plan, store: Store, backend: Backend, mode: Mode, options: Mapping
         with RunView(f"run {plan.run}", Console(stderr=True)) as view:
             stopped = backend.run(plan, store, view.show, mode=mode, wait=not options["no_wait"])
     except AtbError as error:
-        finish(plan, store, options["promote"], options["output"])
+        finish(plan, store, options["promote"], options["output"], accept_first=options["accept_first"])
         raise type(error)(f"{error}; go on with: {resume_command(plan.run, store)}") from None
-    complete = finish(plan, store, options["promote"], options["output"])
+    complete = finish(plan, store, options["promote"], options["output"], accept_first=options["accept_first"])
     if stopped is not None:
         _tell(f"stopped; go on with: {resume_command(plan.run, store)}")
         return 128 + abs(stopped)
@@ -146,11 +148,11 @@ def _do(plan: Plan, store: Store, backend: Backend, mode: Mode, options: Mapping
     return 0 if complete else 1
 
 
-def finish(plan: Plan, store: Store, promote: str, output: str) -> bool:
+def finish(plan: Plan, store: Store, promote: str, output: str, *, accept_first: bool = False) -> bool:
     """Collect the run, promote what may be, write its page and print what it came to; whether it is complete."""
     manifest = collect(store, plan)
     if promote == "auto":
-        for promotion in promote_run(store, plan.run):
+        for promotion in promote_run(store, plan.run, accept_first=accept_first):
             _tell(f"{promotion.job}: {promotion.decided}: {promotion.reason}")
     page = write_report(store, manifest)
     if output == "json":

@@ -98,14 +98,15 @@ def why(store: Store, run: str, job: str) -> None:
 @click.command()
 @click.argument("run")
 @click.option("--promote", type=click.Choice(["auto", "manual"]), default="manual", show_default=True)
+@click.option("--accept-first", is_flag=True, help="With --promote auto: first models need no skill shown.")
 @click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @with_store
-def collect(store: Store, run: str, promote: str, output: str) -> None:
+def collect(store: Store, run: str, promote: str, accept_first: bool, output: str) -> None:
     """Build a RUN's manifest and page again from its results."""
     from launcher.cli.run import finish
     from launcher.plan import read_plan
 
-    finish(read_plan(store, run), store, promote, output)
+    finish(read_plan(store, run), store, promote, output, accept_first=accept_first)
 
 
 @click.command()
