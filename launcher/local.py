@@ -23,13 +23,15 @@ from launcher.secrets import redact
 from launcher.view import Row
 from trainer.contract import exits, keys
 from trainer.contract.manifest import Plan, PlannedJob, Progress, Verdict
-from trainer.errors import AtbError, NotFound, PreconditionFailed, StoreError
+from trainer.errors import AtbError, NotFound, PreconditionFailed, StoreError, Unavailable
 from trainer.storage import Store
 
 MOST_ATTEMPTS = 3
 """Of one job in one run of the launcher: the first, and two more where what failed may pass."""
 PAUSES = (2.0, 10.0)
 """Seconds before the second and the third."""
+ABANDON_SECONDS = 60.0
+"""How long trainings have for their checkpoints after their server has died."""
 PROGRESS_SECONDS = 1.0
 TICK = 0.25
 _LOG_TAIL = 64 * 1024
@@ -57,6 +59,8 @@ class LocalBackend:
 
     def describe(self, jobs: int) -> str:
         parallel, threads = self._share(jobs)
+        if parallel == 1:
+            return f"on this machine, one at a time with {threads} thread{'s' * (threads > 1)}"
         return f"on this machine, {parallel} at a time with {threads} thread{'s' * (threads > 1)} each"
 
     def run(self, plan: Plan, store: Store, show: Show, *, mode: Mode, wait: bool = True) -> int | None:
@@ -76,7 +80,11 @@ class LocalBackend:
                 crew = _Crew(
                     plan, waiting, store, forks, logs, parallel, threads, self._pauses, resumed=mode == "resume"
                 )
-                crew.work(stopped_by, show)
+                try:
+                    crew.work(stopped_by, show)
+                except Unavailable:
+                    crew.abandon()
+                    raise
                 return stopped_by()
         finally:
             shutil.rmtree(logs, ignore_errors=True)
@@ -109,6 +117,7 @@ class _Job:
     earlier: int = 0
     """The latest attempt in the store before this one was started."""
     running: bool = False
+    pid: int = 0
 
 
 class _Crew:
@@ -153,6 +162,22 @@ class _Crew:
             if not any(job.running for job in self._jobs.values()) and (number is not None or self._all_final()):
                 return
 
+    def abandon(self) -> None:
+        """The server has died, and the kernel has told its trainings to stop: wait for what they leave."""
+        deadline = time.monotonic() + ABANDON_SECONDS
+        for name, job in self._jobs.items():
+            if not job.running:
+                continue
+            while job.pid and Path(f"/proc/{job.pid}").exists() and time.monotonic() < deadline:
+                time.sleep(0.1)
+            try:
+                traces = read_traces(self._store, self._plan.run, name)
+                if traces.result is None and (traces.attempts <= job.earlier or traces.report is None):
+                    outcome = Outcome("interrupted", "stopped", "the process that starts trainings has died")
+                    self._keep(name, traces, outcome, self._logs / f"{name}.log")
+            except StoreError:
+                return  # the caller collects next, and says what is wrong with the store
+
     def _all_final(self) -> bool:
         return all(job.outcome.state in ("done", "failed", "interrupted") for job in self._jobs.values())
 
@@ -189,8 +214,8 @@ class _Crew:
         match event:
             case Ready():
                 self._note = ""
-            case Started(name):
-                self._jobs[name].outcome = Outcome("running")
+            case Started(name, pid):
+                self._jobs[name].outcome, self._jobs[name].pid = Outcome("running"), pid
             case Ended(name):
                 self._end(self._jobs[name], event, stopping)
 

@@ -9,16 +9,17 @@ from rich.table import Table
 from rich.text import Text
 
 from launcher.view import STYLES
-from trainer.contract import keys
 from trainer.contract.manifest import Manifest, ManifestJob, Plan
 
+_NUMBERS = 68
+"""Columns that all but the symbol take at most."""
 _MOST_LINES = 40
 """Jobs of which each has its lines below the table; of more, only those that need eyes."""
 
 
 def print_manifest(console: Console, manifest: Manifest, store_url: str) -> None:
-    """The table, each model's place, each failure's reason, and where the manifest is."""
-    console.print(build_table(manifest.jobs))
+    """The table, each failure's reason and each model's place."""
+    console.print(build_table(manifest.jobs, console.width))
     for job in manifest.jobs:
         if job.reason and job.state not in ("done", "skipped"):
             words = (
@@ -30,13 +31,15 @@ def print_manifest(console: Console, manifest: Manifest, store_url: str) -> None
     if made_up := sum(job.synthetic for job in manifest.jobs):
         some = "These" if made_up == len(manifest.jobs) else f"{made_up} of these"
         _say(console, f"{some} models were trained on made-up bars: their numbers say nothing of a market.", "yellow")
-    _say(console, f"manifest  {store_url}/{keys.manifest(manifest.run)}")
 
 
-def build_table(jobs: Sequence[ManifestJob]) -> Table:
-    """One row a job. RMSE is in the price's unit, MAPE in percent; skill 0 is as good as the last close."""
+def build_table(jobs: Sequence[ManifestJob], width: int) -> Table:
+    """One row a job, in ``width`` columns; a long symbol gives way to the numbers.
+
+    RMSE is in the price's unit, MAPE in percent; skill 0 is as good as the last close.
+    """
     table = Table(box=None, pad_edge=False, show_edge=False)
-    table.add_column("symbol", no_wrap=True, overflow="ellipsis", max_width=20)
+    table.add_column("symbol", no_wrap=True, overflow="ellipsis", max_width=max(8, width - _NUMBERS))
     table.add_column("preset", no_wrap=True)
     table.add_column("state", no_wrap=True)
     for name in ("epochs", "test RMSE", "MAPE %", "skill", "time"):

@@ -24,6 +24,7 @@ import os
 import selectors
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -117,6 +118,8 @@ class _Server:
             for target, source in ((0, nothing), (1, log), (2, log)):
                 os.dup2(source, target)
             code = self._run(request["arguments"])
+        except BaseException:
+            traceback.print_exc()
         finally:
             try:
                 sys.stdout.flush()

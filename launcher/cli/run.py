@@ -34,6 +34,7 @@ from launcher.schedule import find_due, run_name
 from launcher.secrets import looks_like_secret
 from launcher.table import plan_lines, print_manifest
 from launcher.view import RunView
+from trainer.contract import keys
 from trainer.contract.code import code_digest
 from trainer.contract.manifest import Plan
 from trainer.errors import AtbError, SpecError
@@ -131,7 +132,8 @@ def open_backend(options: Mapping[str, Any], asked: str) -> Backend:
 def _do(plan: Plan, store: Store, backend: Backend, mode: Mode, options: Mapping[str, Any]) -> int:
     to_run = sum(job.action == "run" for job in plan.jobs)
     skipped = len(plan.jobs) - to_run
-    _tell(f"run {plan.run}: {to_run} to train {backend.describe(max(1, to_run))}; {skipped} unchanged and skipped")
+    work = f"{to_run} to train {backend.describe(to_run)}" if to_run else "nothing to train"
+    _tell(f"run {plan.run}: {work}{f'; {skipped} skipped as unchanged' if skipped else ''}")
     stopped: int | None = None
     try:
         with RunView(f"run {plan.run}", Console(stderr=True)) as view:
@@ -160,6 +162,7 @@ def finish(plan: Plan, store: Store, promote: str, output: str, *, accept_first:
     else:
         print_manifest(Console(), manifest, store.url)
         click.echo(f"report    {store.url}/{page}")
+        click.echo(f"manifest  {store.url}/{keys.manifest(plan.run)}")
     return manifest.complete
 
 

@@ -126,10 +126,13 @@ class DirectoryStore:
 
     def _publish(self, key: str, write: Callable[[Path], None], publish: Callable[[Path, Path], None]) -> None:
         path = self._path(key)
+        staging = self.root / _STAGING
         with self._explain(key):
-            staging = self.root / _STAGING
-            staging.mkdir(parents=True, exist_ok=True)
-            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                staging.mkdir(parents=True, exist_ok=True)
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except (FileExistsError, FileNotFoundError, NotADirectoryError):
+                raise StoreError(f"store {self.url} is no place for {key}: name a directory as --store") from None
             handle, name = tempfile.mkstemp(dir=staging)
             os.close(handle)
             os.chmod(name, 0o644)

@@ -1,0 +1,80 @@
+"""A fork server whose trainings do what their symbol says, without TensorFlow."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from datetime import UTC, datetime
+from types import FrameType
+
+from tests.registry.candidates import make_result
+from trainer.contract import exits, keys
+from trainer.contract.manifest import Claim, ExitReport, Progress
+from trainer.contract.spec import Spec
+from trainer.forkserver import serve
+from trainer.storage import Store, open_store
+
+NOW = datetime(2026, 1, 31, 6, tzinfo=UTC)
+
+
+def train(arguments: list[str]) -> int:
+    """One attempt, as ``atb train job`` leaves it in the store."""
+    assert arguments[:2] == ["train", "job"]
+    spec = Spec.from_bytes(arguments[2], "SPEC")
+    said = dict(zip(arguments[3::2], arguments[4::2], strict=True))
+    store, run, job = open_store(said["--store"]), said["--run"], keys.job_id(spec.symbol, spec.preset)
+    prefix = keys.attempts_prefix(run, job)
+    number = 1 + len({entry.key[len(prefix) :].split("/")[0] for entry in store.list(prefix)})
+    claim = Claim(attempt=number, host="here", process=os.getpid(), started=NOW)
+    if spec.symbol == "MUTE":
+        print("error: the store is out of reach", file=sys.stderr)
+        return 75
+    store.put_if_absent(keys.attempt(run, job, number, "claim.json"), claim.to_bytes())
+    print(f"attempt {number} of {job} with {said['--threads']} threads", file=sys.stderr, flush=True)
+    match spec.symbol, number:
+        case ("KILLED", _) | ("KILLEDONCE", 1):
+            os.kill(os.getpid(), signal.SIGKILL)
+        case ("BROKEN", _):
+            raise ZeroDivisionError("a bug")
+        case ("BADBARS", _):
+            return end(store, run, job, number, 10, "40 bars where 500 are needed")
+        case ("FLAKY", 1 | 2) | ("NEVER", _):
+            return end(store, run, job, number, 75, "the exchange did not answer")
+        case ("SLOW", 1):
+            wait_for_stop(store, run, job)
+            return end(store, run, job, number, 143, "stopped in epoch 3")
+    store.put(keys.result(run, job), make_result(run, spec.symbol, spec.preset).to_bytes())
+    return end(store, run, job, number, 0, "done")
+
+
+def end(store: Store, run: str, job: str, number: int, code: int, message: str) -> int:
+    report = ExitReport(
+        attempt=number,
+        code=code,
+        category=exits.BY_CODE[code].category,
+        message=message,
+        stage="training",
+        started=NOW,
+        finished=NOW,
+    )
+    store.put(keys.attempt(run, job, number, "exit.json"), report.to_bytes())
+    return code
+
+
+def wait_for_stop(store: Store, run: str, job: str) -> None:
+    told: list[int] = []
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        told.append(number)
+
+    signal.signal(signal.SIGTERM, hear)
+    progress = Progress(attempt=1, stage="training", epoch=2, epochs=9, validation_loss=0.5, updated=NOW)
+    store.put(keys.progress(run, job), progress.to_bytes())
+    while not told:
+        time.sleep(0.02)
+
+
+if __name__ == "__main__":
+    serve(train)
