@@ -14,6 +14,7 @@ from tests.bars.conftest import Slept, cached, ms
 from tests.exchange import Exchange, Fault
 from tests.exchange.archive_files import checksum_text
 from trainer.bars.binance import BinanceMonths
+from trainer.bars.cached import CachedSource
 from trainer.bars.frame import Bars
 from trainer.bars.http import LONGEST_WAIT_SECONDS, Http
 from trainer.errors import DataError, NetworkError, SpecError
@@ -162,6 +163,15 @@ def test_off_grid_and_duplicate_rows_arrive_as_they_are(fetch: Fetch, exchange: 
 
 def test_the_unclosed_bar_is_never_read(fetch: Fetch, exchange: Exchange) -> None:
     bars = fetch(end="2025-03-12T11:00")  # half an hour from now
+    assert bars.time[-1] == ms("2025-03-12T09:00")
+
+
+def test_a_clock_of_ours_that_is_ahead_lets_no_unclosed_bar_in(http: Http, exchange: Exchange) -> None:
+    def ahead() -> int:
+        return exchange.now_ms + 3_600_000
+
+    source = CachedSource(BinanceMonths(exchange.url, exchange.url, http, ahead), MemoryStore(), ahead)
+    bars = source.fetch("BTCUSDT", "1h", "spot", ms("2025-03-10"), ms("2025-03-12T11:00"))
     assert bars.time[-1] == ms("2025-03-12T09:00")
 
 

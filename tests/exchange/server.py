@@ -8,6 +8,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -141,7 +142,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(status, body, {})
 
     def _send(self, status: int, body: bytes, headers: Mapping[str, str], *, cut: bool = False) -> None:
-        self.send_response(status)
+        self.send_response_only(status)
+        self.send_header("Date", formatdate(self.exchange.now_ms / 1000, usegmt=True))
         self.send_header("Content-Length", str(len(body)))
         for name, value in headers.items():
             self.send_header(name, value)

@@ -27,10 +27,11 @@ _BANNED_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back whole: status 200, 400 or 404, and the body."""
+    """What came back whole: status 200, 400 or 404, the body, and the host's own time where it says so."""
 
     status: int
     body: bytes
+    host_ms: int | None
 
 
 class Http:
@@ -76,7 +77,7 @@ class Http:
         except requests.RequestException as error:
             raise _Passing(f"{host} did not answer {urlsplit(url).path}: {_cause(error)}") from None
         if answer.status_code in (200, 400, 404):
-            return Answer(answer.status_code, answer.content)
+            return Answer(answer.status_code, answer.content, _host_ms(answer))
         if answer.status_code == 451:
             raise DataError(
                 f"{host} refuses to serve this country (451): set ATB_BINANCE_REST_URL to a mirror, choose an --as-of "
@@ -133,6 +134,13 @@ def _named_wait(answer: requests.Response) -> float | None:
     with contextlib.suppress(ValueError):
         return max(0.0, email.utils.parsedate_to_datetime(header).timestamp() - time.time())
     return _BANNED_SECONDS if answer.status_code == 418 else None
+
+
+def _host_ms(answer: requests.Response) -> int | None:
+    """The header ``Date``, in milliseconds."""
+    with contextlib.suppress(ValueError):
+        return int(email.utils.parsedate_to_datetime(answer.headers.get("Date", "")).timestamp() * 1000)
+    return None
 
 
 def _cause(error: requests.RequestException) -> str:

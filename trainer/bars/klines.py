@@ -28,22 +28,28 @@ class Klines:
         self._http = http
 
     def fetch(self, market: str, symbol: str, timeframe: str, start_ms: int, end_ms: int) -> Bars:
-        """Rows with ``start_ms <= open time < end_ms``; none for a symbol that is unknown or not listed any more."""
+        """Rows with ``start_ms <= open time < end_ms``; none for a symbol that is unknown or not listed any more.
+
+        The bar that is not closed yet by the exchange's own clock is left out, whatever ours says.
+        """
         step, pages = tf.to_ms(timeframe), [empty_bars(symbol, timeframe)]
         while start_ms < end_ms:
             page_end = min(end_ms, start_ms + min(ROWS_A_CALL * step, _LONGEST_SPAN_MS))
-            rows = self._ask(market, symbol, timeframe, startTime=start_ms, endTime=page_end - 1, limit=ROWS_A_CALL)
+            rows, host_ms = self._ask(
+                market, symbol, timeframe, startTime=start_ms, endTime=page_end - 1, limit=ROWS_A_CALL
+            )
             page = bars_from_rows(rows, ARCHIVE_COLUMNS, symbol, timeframe, f"{symbol} {timeframe} by REST")
-            pages.append(page.take((page.time >= start_ms) & (page.time < end_ms)))
+            closed = page.time + step <= (end_ms if host_ms is None else host_ms)
+            pages.append(page.take((page.time >= start_ms) & (page.time < end_ms) & closed))
             start_ms = int(page.time[-1]) + 1 if len(page) >= ROWS_A_CALL else page_end
         return join_bars(pages)
 
     def listed_ms(self, market: str, symbol: str, timeframe: str) -> int | None:
         """When the first bar ever opened; None for an unknown symbol."""
-        rows = self._ask(market, symbol, timeframe, startTime=0, limit=1)
+        rows, _ = self._ask(market, symbol, timeframe, startTime=0, limit=1)
         return int(rows[0][0]) if rows else None
 
-    def _ask(self, market: str, symbol: str, timeframe: str, **params: int) -> list[list[Any]]:
+    def _ask(self, market: str, symbol: str, timeframe: str, **params: int) -> tuple[list[list[Any]], int | None]:
         url = f"{(self._base_url or _HOSTS[market]).rstrip('/')}{_PATHS[market]}"
         answer = self._http.get(url, {"symbol": symbol, "interval": timeframe, **params})
         try:
@@ -51,8 +57,8 @@ class Klines:
         except ValueError:
             said = None
         if answer.status == 200 and isinstance(said, list):
-            return said
+            return said, answer.host_ms
         if isinstance(said, dict) and said.get("code") == _UNKNOWN_SYMBOL:
-            return []
+            return [], answer.host_ms
         text = str(said.get("msg")) if isinstance(said, dict) else "no JSON"
         raise NetworkError(f"{url} answered {answer.status}: {text[:200]}")

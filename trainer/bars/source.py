@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from trainer.bars.frame import Bars
-from trainer.errors import SpecError
+from trainer.contract.sources import split_source
 from trainer.storage import Store
 
 
@@ -33,23 +33,21 @@ class Source(Protocol):
 
 def open_source(text: str, store: Store) -> Source:
     """The source named ``sample``, ``files:PATH``, ``binance`` or ``ccxt:EXCHANGE``. Raises SpecError."""
-    kind, _, rest = text.partition(":")
-    if kind == "sample" and not rest:
+    kind, rest = split_source(text)
+    if kind == "sample":
         from trainer.bars.sample import SampleSource
 
         return SampleSource()
-    if kind == "files" and rest:
+    if kind == "files":
         from trainer.bars.files import FilesSource
 
         return FilesSource(rest, store)
-    if kind == "binance" and not rest:
+    from trainer.bars.cached import CachedSource
+
+    if kind == "binance":
         from trainer.bars.binance import BinanceMonths
-        from trainer.bars.cached import CachedSource
 
         return CachedSource(BinanceMonths(), store)
-    if kind == "ccxt" and rest:
-        from trainer.bars.cached import CachedSource
-        from trainer.bars.exchanges import open_exchange
+    from trainer.bars.exchanges import open_exchange
 
-        return CachedSource(open_exchange(rest), store)
-    raise SpecError(f"source {text!r} is unknown; write binance, ccxt:EXCHANGE, files:PATH or sample")
+    return CachedSource(open_exchange(rest), store)

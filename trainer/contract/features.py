@@ -12,6 +12,12 @@ FEATURE_SETS: tuple[str, ...] = ("classic", "relative")
 _COLUMN = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 
 
+def canonical_features(text: str) -> str:
+    """The one spelling of a ``--features`` text. Raises SpecError."""
+    base, extras = split_features(text)
+    return ",".join([base, *(f"+{name}" for name in extras)])
+
+
 def split_features(text: str) -> tuple[str, tuple[str, ...]]:
     """The base set and the extra columns of a ``--features`` text, in its order. Raises SpecError."""
     base, *rest = (part.strip() for part in text.split(","))

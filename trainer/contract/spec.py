@@ -14,7 +14,9 @@ from pydantic import Field, ValidationError, field_validator
 
 from trainer.contract import timeframe as tf
 from trainer.contract.documents import Document, canonical_json, first_problem
+from trainer.contract.features import canonical_features
 from trainer.contract.presets import DEFAULT_PRESET, MODEL_TYPES, PRESET_NAMES, PRESETS, ModelType, PresetName
+from trainer.contract.sources import split_source
 from trainer.errors import SpecError
 
 Market = Literal["spot", "um", "cm"]
@@ -74,6 +76,17 @@ class Spec(Document):
         if not _SYMBOL.fullmatch(symbol):
             raise ValueError(f"{symbol!r} is not a symbol: letters, digits and / : . _ - up to 63, like BTCUSDT")
         return symbol
+
+    @field_validator("source")
+    @classmethod
+    def _source_is_known(cls, text: str) -> str:
+        split_source(text)
+        return text
+
+    @field_validator("features")
+    @classmethod
+    def _features_are_known(cls, text: str) -> str:
+        return canonical_features(text)
 
     @field_validator("augment")
     @classmethod

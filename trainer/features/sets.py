@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.bars.frame import COLUMNS, Bars, Floats, segment_starts
-from trainer.contract.features import split_features
+from trainer.contract.features import canonical_features, split_features
 from trainer.features import indicators
 
 Features = npt.NDArray[np.float32]
@@ -47,7 +47,7 @@ def feature_set(text: str) -> FeatureSet:
     """The set named ``classic`` or ``relative``, with ``,+COLUMN`` for each extra column. Raises SpecError."""
     base, extras = split_features(text)
     return FeatureSet(
-        name=",".join([base, *(f"+{name}" for name in extras)]),
+        name=canonical_features(text),
         columns=(*_BASES[base].columns, *extras),
         warmup=_WARMUP,
         memory=_MEMORY,
