@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -25,11 +24,6 @@ _RUN = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 """A run's name is a label value and a folder."""
 _READERS = 16
 """Threads that ask the store for earlier results."""
-
-
-def new_run(now: datetime) -> str:
-    """A run's name that sorts by time: ``20260131-060000-1f3a``."""
-    return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
 def check_run(run: str) -> str:

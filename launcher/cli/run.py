@@ -22,7 +22,6 @@ from launcher.plan import (
     check_run,
     commit_plan,
     find_plan,
-    new_run,
     read_names,
     read_plan,
     read_settings,
@@ -37,6 +36,7 @@ from launcher.view import RunView
 from trainer.contract import keys
 from trainer.contract.code import code_digest
 from trainer.contract.manifest import Plan
+from trainer.contract.runs import new_run
 from trainer.errors import AtbError, SpecError
 from trainer.registry.warm import pin_warm_start
 from trainer.storage import Store, open_store
