@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.registry.candidates import NOW
-from trainer.bundle.comparison import draw_comparison, quality_share, quality_table, stage_table
+from trainer.bundle.comparison import draw_comparison, quality_share, quality_table, stage_table, symbol_table
 from trainer.contract.comparison import Comparison, Trained
 from trainer.contract.manifest import TOTAL_STAGE, StageTime
 
@@ -24,7 +24,7 @@ def trained(symbol: str, preset: str, seconds: float, error: float) -> Trained:
         ),
         validation_loss=error,
         metrics={"rmse": 100 * error, "mape": error, "skill": 0.01, "directional_accuracy": 0.52},
-        baselines={"linear": {"skill": 0.002}},
+        baselines={"linear": {"skill": 0.002, "directional_accuracy": 0.51}},
     )
 
 
@@ -65,6 +65,14 @@ def test_quality_is_a_share_of_legacy_s_over_all_symbols() -> None:
 def test_five_percent_less_quality_is_the_bound(error: float, verdict: str) -> None:
     table = quality_table(comparison(trained("A", "fast", 1, error), trained("A", "legacy", 1, 1.0)))
     assert cells(table, "within 5%")[0] == verdict
+
+
+def test_each_symbol_has_its_skill_and_direction_beside_the_baseline_s() -> None:
+    head, *rows = symbol_table(comparison(trained("A", "fast", 9, 1.0), trained("A", "legacy", 9, 1.0)))
+    assert head[:5] == ("symbol", "fast skill", "fast direction", "legacy skill", "legacy direction")
+    assert rows == [
+        ("A", "+0.0100", "52.0%", "+0.0100", "52.0%", "+0.0020", "51.0%", "45.1% … 54.9%"),
+    ]
 
 
 def test_without_legacy_there_are_numbers_and_no_shares() -> None:

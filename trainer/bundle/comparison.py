@@ -55,6 +55,31 @@ def quality_table(comparison: Comparison) -> list[Row]:
     return table
 
 
+def symbol_table(comparison: Comparison) -> list[Row]:
+    """Each symbol's skill and directional accuracy by preset, with the linear baseline's and how far noise reaches."""
+    head = [f"{preset} {what}" for preset in comparison.presets for what in ("skill", "direction")]
+    table: list[Row] = [("symbol", *head, "linear skill", "direction", "a coin's 95 %")]
+    for symbol in comparison.rows:
+        of_symbol = [each for each in comparison.trained if each.symbol == symbol]
+        cells = [
+            text
+            for each in of_symbol
+            for text in (f"{each.metrics['skill']:+.4f}", f"{each.metrics['directional_accuracy']:.1%}")
+        ]
+        linear = of_symbol[0].baselines["linear"]
+        reach = 0.98 / math.sqrt(comparison.rows[symbol])
+        table.append(
+            (
+                symbol,
+                *cells,
+                f"{linear['skill']:+.4f}",
+                f"{linear['directional_accuracy']:.1%}",
+                f"{0.5 - reach:.1%} … {0.5 + reach:.1%}",
+            )
+        )
+    return table
+
+
 def quality_share(comparison: Comparison, preset: str, name: str) -> float:
     """The reference's error over the preset's: 1 is as good, above is better; the geometric mean over symbols."""
     reference = {each.symbol: _error(each, name) for each in _of(comparison, REFERENCE)}

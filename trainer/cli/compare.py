@@ -40,11 +40,12 @@ def compare(
 ) -> None:
     """Train every preset on the same rows and seed, and print what each took and reached.
 
-    Two tables: seconds by stage with the speed-up over legacy, and quality as a share of legacy's with the 5 %
-    verdict. They are kept in the store as runs/RUN/comparison.json and comparison.png. A training that is in the
-    store already under the run's name is not done again.
+    Three tables: seconds by stage with the speed-up over legacy, quality as a share of legacy's with the 5 %
+    verdict, and each symbol's skill and directional accuracy. They are kept in the store as
+    runs/RUN/comparison.json and comparison.png. A training that is there already under the run's name is not
+    done again.
     """
-    from trainer.bundle.comparison import draw_comparison, quality_table, stage_table
+    from trainer.bundle.comparison import draw_comparison, quality_table, stage_table, symbol_table
     from trainer.contract import keys
     from trainer.contract.spec import resolve_spec
     from trainer.pipeline.compare import compare_presets
@@ -66,7 +67,7 @@ def compare(
     draw_comparison(comparison).savefig(picture, dpi=110, format="png")
     store.put(keys.comparison(name, "json"), comparison.to_bytes())
     store.put(keys.comparison(name, "png"), picture.getvalue())
-    for table in (stage_table(comparison), quality_table(comparison)):
+    for table in (stage_table(comparison), quality_table(comparison), symbol_table(comparison)):
         print_table(table[0], table[1:])
         click.echo()
     counted = ", ".join(f"{symbol} {count:,}" for symbol, count in comparison.rows.items())
