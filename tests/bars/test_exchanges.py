@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.bars.conftest import ms
+from tests.exchange import Exchange
 from trainer.bars.cached import CachedSource
 from trainer.bars.exchanges import ExchangeMonths, open_exchange
 from trainer.bars.frame import Bars
@@ -96,3 +97,17 @@ def test_an_exchange_is_opened_by_ccxts_name_for_it() -> None:
     assert open_exchange("kraken").name == "ccxt:kraken"
     with pytest.raises(SpecError, match="ccxt knows no exchange 'krakn'; did you mean kraken"):
         open_exchange("krakn")
+
+
+def test_the_real_library_reads_the_loopback_exchange(exchange: Exchange, market_bars: Bars) -> None:
+    import ccxt
+
+    real = ccxt.binance({"enableRateLimit": False})
+    real.urls["api"]["public"] = f"{exchange.url}/api/v3"
+    market = {"id": "BTCUSDT", "symbol": "BTC/USDT", "base": "BTC", "quote": "USDT", "spot": True, "type": "spot"}
+    real.set_markets([real.safe_market_structure(market)])
+    source = CachedSource(ExchangeMonths("binance", real, exchange.clock), MemoryStore(), exchange.clock)
+    bars = source.fetch("BTCUSDT", "1h", "spot", START, END)
+    expected = market_bars.take((market_bars.time >= START) & (market_bars.time < END))
+    assert np.array_equal(bars.time, expected.time)
+    assert np.array_equal(bars.values, expected.values)
