@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from trainer.contract.spec import Spec
     from trainer.storage import Store
 
+_STDERR = 2
+"""Where a training's own words go: the tables alone are this command's output."""
+
 
 @click.command()
 @click.argument("symbols", metavar="SYMBOL...", nargs=-1, required=True)
@@ -80,7 +83,7 @@ def _train(store: Store, spec: Spec, run: str) -> None:
     words = [sys.executable, "-m", "trainer.cli", "train", "job", spec.to_bytes().decode()]
     words += ["--run", run, "--store", store.url]
     words += ["--endpoint-url", store.endpoint_url] if store.endpoint_url else []
-    code = subprocess.run(words, stdout=sys.stderr, check=False).returncode
+    code = subprocess.run(words, stdout=_STDERR, check=False).returncode
     if code:
         click.echo(f"{spec.symbol} {spec.preset} ended with {code}; nothing is compared", err=True)
         raise click.exceptions.Exit(code)
