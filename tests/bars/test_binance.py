@@ -17,6 +17,7 @@ from trainer.bars.binance import BinanceMonths
 from trainer.bars.cached import CachedSource
 from trainer.bars.frame import Bars
 from trainer.bars.http import LONGEST_WAIT_SECONDS, Http
+from trainer.bars.sample import SampleSource
 from trainer.errors import DataError, NetworkError, SpecError
 from trainer.storage import MemoryStore, Store
 
@@ -140,7 +141,7 @@ def test_a_month_that_differs_from_its_days_wins_and_is_said(
     exchange.now_ms += 86_400_001
     after = fetch(store=store)
     assert int((before.values != after.values).any(axis=1).sum()) == 3
-    assert "BTCUSDT 2025-01 has changed at the source: 3 rows differ, 0 are gone; it is replaced" in caplog.text
+    assert "BTCUSDT 1h 2025-01 has changed at the source: 3 rows differ, 0 are gone; it is replaced" in caplog.text
 
 
 def _with_another_volume(bars: Bars) -> Bars:
@@ -242,6 +243,30 @@ def test_a_refused_country_is_told_what_to_do_and_not_asked_twice(fetch: Fetch, 
     with pytest.raises(DataError, match=r"451.*ATB_BINANCE_REST_URL.*--as-of.*--source files"):
         fetch()
     assert exchange.asked("klines\\?") == 1
+
+
+def test_a_refused_country_takes_months_before_the_archive_for_unlisted(
+    binance: BinanceMonths, exchange: Exchange, market_bars: Bars, caplog: pytest.LogCaptureFixture
+) -> None:
+    exchange.bars["spot", "NEWUSDT"] = window(market_bars, "2025-01-17")
+    exchange.faults.append(Fault("klines\\?", status=451, times=99))
+    bars = cached(binance, MemoryStore(), exchange).fetch("NEWUSDT", "1h", "spot", ms("2024-12-01"), ms("2025-03-11"))
+    assert same_rows(bars, window(market_bars, "2025-01-17", "2025-03-11"))
+    assert "NEWUSDT 1h: no bars from 2024-12-01 on in the archive, and" in caplog.text
+
+
+def test_weekly_bars_are_never_taken_from_a_days_file(binance: BinanceMonths, exchange: Exchange) -> None:
+    weekly = SampleSource().fetch("BTCUSDT", "1w", "spot", ms("2024-12-01"), ms("2025-03-20"))
+    exchange.bars["spot", "BTCUSDT"] = weekly
+    bars = cached(binance, MemoryStore(), exchange).fetch("BTCUSDT", "1w", "spot", ms(START), ms("2025-03-12"))
+    assert same_rows(bars, window(weekly, START, "2025-03-05"))
+    assert exchange.asked("daily") == 0
+
+
+def test_a_checksum_that_is_none_sends_us_elsewhere(fetch: Fetch, exchange: Exchange, market_bars: Bars) -> None:
+    exchange.faults.append(Fault(f"{MONTHLY_JANUARY}.CHECKSUM", status=400))
+    assert same_rows(fetch(), window(market_bars))
+    assert exchange.asked("daily.*2025-01-17.zip$") == 1
 
 
 def test_a_refused_country_needs_no_rest_for_finished_days(fetch: Fetch, exchange: Exchange, market_bars: Bars) -> None:

@@ -12,7 +12,7 @@ from tests.bars.conftest import ms
 from trainer.bars.cached import CachedSource
 from trainer.bars.frame import Bars, empty_bars, join_bars
 from trainer.bars.month_cache import CachedMonth
-from trainer.bars.months import Month
+from trainer.bars.months import Month, Series
 from trainer.bars.sample import SampleSource
 from trainer.contract import keys, timeframe
 from trainer.errors import DataError, NetworkError
@@ -31,15 +31,13 @@ class Twin:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    def fetch_month(
-        self, symbol: str, timeframe: str, market: str, month: Month, until_ms: int, have: CachedMonth | None
-    ) -> CachedMonth:
+    def fetch_month(self, series: Series, month: Month, until_ms: int, have: CachedMonth | None) -> CachedMonth:
         self.asked.append(month.name)
         begin = have.covers_until_ms if have else month.start_ms
         if have is not None and begin >= until_ms:
             return have
-        fresh = SampleSource().fetch(symbol, timeframe, market, begin, until_ms)
-        return CachedMonth(join_bars([have.bars if have else empty_bars(symbol, timeframe), fresh]), until_ms, "parts")
+        fresh = SampleSource().fetch(series.symbol, series.timeframe, series.market, begin, until_ms)
+        return CachedMonth(join_bars([have.bars, fresh]) if have else fresh, until_ms, "parts")
 
 
 def fetch(twin: Twin, store: Store, end: int = END, now: int = NOW) -> Bars:
@@ -94,12 +92,10 @@ def test_a_broken_month_is_fetched_again_and_the_others_are_not() -> None:
 
 def test_months_that_came_are_kept_when_another_one_fails() -> None:
     class Failing(Twin):
-        def fetch_month(
-            self, symbol: str, timeframe: str, market: str, month: Month, until_ms: int, have: CachedMonth | None
-        ) -> CachedMonth:
+        def fetch_month(self, series: Series, month: Month, until_ms: int, have: CachedMonth | None) -> CachedMonth:
             if month.name == "2025-02":
                 raise NetworkError("twin did not answer")
-            return super().fetch_month(symbol, timeframe, market, month, until_ms, have)
+            return super().fetch_month(series, month, until_ms, have)
 
     store, twin = MemoryStore(), Twin()
     with pytest.raises(NetworkError):
@@ -112,10 +108,8 @@ def test_months_that_came_are_kept_when_another_one_fails() -> None:
 
 def test_no_bar_at_all_is_a_data_error() -> None:
     class Empty(Twin):
-        def fetch_month(
-            self, symbol: str, timeframe: str, market: str, month: Month, until_ms: int, have: CachedMonth | None
-        ) -> CachedMonth:
-            return CachedMonth(empty_bars(symbol, timeframe), until_ms, "parts")
+        def fetch_month(self, series: Series, month: Month, until_ms: int, have: CachedMonth | None) -> CachedMonth:
+            return CachedMonth(empty_bars(series.symbol, series.timeframe), until_ms, "parts")
 
     with pytest.raises(DataError, match=r"BTCUSDT 1h: twin has no bars of it \(spot market\) in this window"):
         fetch(Empty(), MemoryStore())

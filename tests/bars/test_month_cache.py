@@ -13,7 +13,7 @@ import pytest
 from tests.bars.builders import bars_at
 from trainer.bars.frame import empty_bars
 from trainer.bars.month_cache import CachedMonth, MonthCache
-from trainer.bars.months import Month, day_name, months_between, whole_days
+from trainer.bars.months import Month, Series, day_name, months_between, whole_days
 from trainer.storage import MemoryStore, Store
 
 NOVEMBER, DECEMBER = Month(2023, 11), Month(2023, 12)
@@ -21,7 +21,7 @@ BARS = dataclasses.replace(bars_at([0, 1, 1, 2.5]), extra={"trades": np.arange(4
 
 
 def cache_in(store: Store, symbol: str = "XUSDT") -> MonthCache:
-    return MonthCache(store, "binance", "spot", symbol, "1h")
+    return MonthCache(store, "binance", Series("spot", symbol, "1h"))
 
 
 def test_months_and_days_are_those_of_the_calendar() -> None:

@@ -10,7 +10,7 @@ from trainer.bars.frame import Bars
 from trainer.bars.http import Http
 from trainer.bars.months import Month, day_name
 from trainer.bars.table import bars_from_table, read_csv, unzip
-from trainer.errors import DataError, NetworkError
+from trainer.errors import DataError
 
 log = logging.getLogger(__name__)
 
@@ -36,14 +36,14 @@ class Archive:
         return self._url("daily", market, symbol, timeframe, day_name(day_ms))
 
     def checksum(self, url: str) -> str | None:
-        """The sha256 that the archive says a file has; None where there is no such file."""
+        """The sha256 that the archive says a file has; None where there is no such file, or no telling."""
         answer = self._http.get(f"{url}.CHECKSUM")
-        if answer.status == 404:
-            return None
         match = _SHA256.match(answer.body)
-        if answer.status != 200 or match is None:
-            raise NetworkError(f"{url}.CHECKSUM does not begin with a sha256 (status {answer.status})")
-        return match[1].decode().lower()
+        if answer.status == 200 and match is not None:
+            return match[1].decode().lower()
+        if answer.status != 404:
+            log.warning("%s.CHECKSUM does not begin with a sha256 (status %d); looking elsewhere", url, answer.status)
+        return None
 
     def download(self, url: str, checksum: str, symbol: str, timeframe: str) -> Bars | None:
         """The rows of a file; None, said in the log, where it is absent or broken at the source."""

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from trainer.bars.frame import Bars, empty_bars, join_bars
 from trainer.bars.http import Http
 from trainer.bars.klines import Klines
 from trainer.bars.month_cache import CachedMonth
-from trainer.bars.months import DAY_MS, SETTLED_MS, Month, whole_days
+from trainer.bars.months import DAY_MS, SETTLED_MS, Month, Series, day_name, whole_days
 from trainer.contract import timeframe as tf
 from trainer.errors import DataError, NetworkError, SpecError
 
@@ -32,12 +31,6 @@ REST_VARIABLE = "ATB_BINANCE_REST_URL"
 TIMEFRAMES = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "1w")
 _MOST_HOLES = 20
 """Holes in a monthly file that REST is asked about; more is how the file is."""
-
-
-class _Series(NamedTuple):
-    market: str
-    symbol: str
-    timeframe: str
 
 
 class BinanceMonths:
@@ -56,26 +49,23 @@ class BinanceMonths:
         self._archive = Archive(archive_url or os.environ.get(ARCHIVE_VARIABLE) or ARCHIVE_URL, http)
         self._klines = Klines(rest_url or os.environ.get(REST_VARIABLE) or None, http)
         self._now_ms = now_ms or (lambda: int(time.time() * 1000))
-        self._listed: dict[_Series, int | None] = {}
+        self._listed: dict[Series, int | None] = {}
         self._asking = threading.Lock()
 
-    def fetch_month(
-        self, symbol: str, timeframe: str, market: str, month: Month, until_ms: int, have: CachedMonth | None
-    ) -> CachedMonth:
+    def fetch_month(self, series: Series, month: Month, until_ms: int, have: CachedMonth | None) -> CachedMonth:
         """The month, from its monthly file where there is a sound one, else put together from days and REST."""
-        if timeframe not in TIMEFRAMES:
-            raise SpecError(f"timeframe {timeframe} is none of Binance's: {', '.join(TIMEFRAMES)}")
-        series = _Series(market, symbol, timeframe)
+        if series.timeframe not in TIMEFRAMES:
+            raise SpecError(f"timeframe {series.timeframe} is none of Binance's: {', '.join(TIMEFRAMES)}")
         if month.end_ms <= self._now_ms():
             whole = self._from_monthly(series, month, have)
             if whole is not None:
                 return whole
             listed = self._listed_ms(series)
             if listed is not None and month.end_ms <= listed:
-                return CachedMonth(empty_bars(symbol, timeframe), month.end_ms, "parts")
+                return CachedMonth(empty_bars(series.symbol, series.timeframe), month.end_ms, "parts")
         return self._from_parts(series, month, until_ms, have)
 
-    def _from_monthly(self, series: _Series, month: Month, have: CachedMonth | None) -> CachedMonth | None:
+    def _from_monthly(self, series: Series, month: Month, have: CachedMonth | None) -> CachedMonth | None:
         url = self._archive.month_url(*series, month)
         checksum = self._archive.checksum(url)
         if checksum is None:
@@ -88,7 +78,7 @@ class BinanceMonths:
         bars = _within(bars, month.start_ms, month.end_ms)
         return CachedMonth(self._fill_holes(series, month, bars), month.end_ms, "monthly", checksum)
 
-    def _fill_holes(self, series: _Series, month: Month, bars: Bars) -> Bars:
+    def _fill_holes(self, series: Series, month: Month, bars: Bars) -> Bars:
         """Monthly files can be short: what is missing is asked for by REST, which also knows the true outages."""
         step, offset = tf.to_ms(series.timeframe), tf.grid_offset_ms(series.timeframe)
         grid = np.arange(offset - (offset - month.start_ms) // step * step, month.end_ms, step)
@@ -97,34 +87,44 @@ class BinanceMonths:
             return bars
         holes = np.split(missing, np.flatnonzero(np.diff(missing) != step) + 1)
         if len(holes) > _MOST_HOLES:
-            log.warning("%s %s: %d holes in the monthly file; they are left", series.symbol, month.name, len(holes))
+            log.warning("%s %s: %d holes in the monthly file; they are left", series, month.name, len(holes))
             return bars
         try:
             found = [self._klines.fetch(*series, int(hole[0]), int(hole[-1]) + step) for hole in holes]
         except (NetworkError, DataError) as error:
-            log.warning("%s %s: %d bars not in the monthly file: %s", series.symbol, month.name, len(missing), error)
+            log.warning("%s %s: %d bars not in the monthly file: %s", series, month.name, len(missing), error)
             return bars
         joined = join_bars([bars, *found])
         return joined.take(np.argsort(joined.time, kind="stable")) if len(joined) > len(bars) else bars
 
-    def _from_parts(self, series: _Series, month: Month, until_ms: int, have: CachedMonth | None) -> CachedMonth:
+    def _from_parts(self, series: Series, month: Month, until_ms: int, have: CachedMonth | None) -> CachedMonth:
         begin = have.covers_until_ms if have else month.start_ms
         if begin >= until_ms:
             assert have is not None
             return have
         now = self._now_ms()
-        days = [day for day in whole_days(begin, until_ms) if day + DAY_MS <= now]
+        days = whole_days(begin, min(until_ms, now)) if tf.to_ms(series.timeframe) <= DAY_MS else []
         with ThreadPoolExecutor(4) as pool:
             by_day = dict(zip(days, pool.map(functools.partial(self._day, series), days), strict=True))
         parts = {day: bars for day, bars in by_day.items() if bars is not None}
         for start, stop in _uncovered(begin, until_ms, sorted(parts)):
-            parts[start] = self._klines.fetch(*series, start, stop)
+            parts[start] = self._by_rest(series, start, stop, now)
         fresh = join_bars([parts[start] for start in sorted(parts)])
         fresh = fresh.take(fresh.time + fresh.step_ms <= now)
         bars = join_bars([have.bars, fresh]) if have else fresh
         return CachedMonth(bars, _reach(fresh, begin, until_ms, now), "parts")
 
-    def _day(self, series: _Series, day_ms: int) -> Bars | None:
+    def _by_rest(self, series: Series, start_ms: int, stop_ms: int, now: int) -> Bars:
+        """What neither archive has. Where REST refuses, a past stretch is taken for one before the listing."""
+        try:
+            return self._klines.fetch(*series, start_ms, stop_ms)
+        except DataError as error:
+            if stop_ms > now - SETTLED_MS:
+                raise
+            log.warning("%s: no bars from %s on in the archive, and %s", series, day_name(start_ms), error)
+            return empty_bars(series.symbol, series.timeframe)
+
+    def _day(self, series: Series, day_ms: int) -> Bars | None:
         url = self._archive.day_url(*series, day_ms)
         checksum = self._archive.checksum(url)
         if checksum is None:
@@ -132,7 +132,7 @@ class BinanceMonths:
         bars = self._archive.download(url, checksum, series.symbol, series.timeframe)
         return None if bars is None else _within(bars, day_ms, day_ms + DAY_MS)
 
-    def _listed_ms(self, series: _Series) -> int | None:
+    def _listed_ms(self, series: Series) -> int | None:
         """When the first bar opened, asked once; None where REST does not say."""
         with self._asking:
             if series not in self._listed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from typing import Protocol
@@ -15,7 +15,7 @@ import numpy as np
 from trainer.bars.claim import hold_claim
 from trainer.bars.frame import Bars, empty_bars, join_bars
 from trainer.bars.month_cache import CachedMonth, MonthCache
-from trainer.bars.months import DAY_MS, Month, months_between
+from trainer.bars.months import DAY_MS, Month, Series, months_between
 from trainer.contract.bars_index import BarsIndex
 from trainer.errors import DataError, NetworkError
 from trainer.storage import Store
@@ -34,9 +34,7 @@ class Months(Protocol):
     def name(self) -> str:
         """As the user wrote it; part of the cache's key."""
 
-    def fetch_month(
-        self, symbol: str, timeframe: str, market: str, month: Month, until_ms: int, have: CachedMonth | None
-    ) -> CachedMonth:
+    def fetch_month(self, series: Series, month: Month, until_ms: int, have: CachedMonth | None) -> CachedMonth:
         """The month up to ``until_ms`` at least, going on from what we ``have``; ``have`` itself where nothing is new.
 
         Raises DataError, DataNotReady, NetworkError.
@@ -58,14 +56,15 @@ class CachedSource:
     def fetch(self, symbol: str, timeframe: str, market: str, start_ms: int, end_ms: int) -> Bars:
         """Rows with ``start_ms <= open time < end_ms`` that have closed by now."""
         end_ms = min(end_ms, self._now_ms())
-        cache = MonthCache(self._store, self.name, market, symbol, timeframe)
+        series = Series(market, symbol, timeframe)
+        cache = MonthCache(self._store, self.name, series)
         wanted = months_between(start_ms, end_ms)
         held = _read_all(cache, wanted)
         if self._due(held, cache.index(), end_ms):
             with hold_claim(self._store, cache.claim_key) as renew:
                 held = _read_all(cache, wanted)  # another may have fetched them while we waited for the claim
-                due = self._due(held, cache.index(), end_ms)
-                held.update(self._update(cache, due, held, symbol, timeframe, market, end_ms, renew))
+                due = {month: held[month] for month in self._due(held, cache.index(), end_ms)}
+                held.update(self._update(cache, series, due, end_ms, renew))
         parts = [found.bars for found in held.values() if found is not None]
         if not sum(map(len, parts)):
             raise DataError(
@@ -91,27 +90,27 @@ class CachedSource:
     def _update(
         self,
         cache: MonthCache,
-        due: list[Month],
-        held: dict[Month, CachedMonth | None],
-        symbol: str,
-        timeframe: str,
-        market: str,
+        series: Series,
+        due: Mapping[Month, CachedMonth | None],
         end_ms: int,
         renew: Callable[[], None],
     ) -> dict[Month, CachedMonth]:
+        if not due:
+            return {}
+
         def fetch(month: Month) -> CachedMonth:
-            have, until_ms = held[month], min(end_ms, month.end_ms)
+            have, until_ms = due[month], min(end_ms, month.end_ms)
             try:
-                found = self._months.fetch_month(symbol, timeframe, market, month, until_ms, have)
+                found = self._months.fetch_month(series, month, until_ms, have)
             except (NetworkError, DataError) as error:
                 if have is None or have.covers_until_ms < until_ms:
                     raise
-                log.warning("%s %s: not asked whether it changed: %s", symbol, month.name, error)
+                log.warning("%s %s: not asked whether it changed: %s", series, month.name, error)
                 return have
             if found is have:
                 return have
             if have is not None:
-                _say_what_changed(symbol, month, have.bars, found.bars)
+                _say_what_changed(series, month, have.bars, found.bars)
             return cache.write(month, found)
 
         with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -120,7 +119,7 @@ class CachedSource:
                 for number, done in enumerate(as_completed(waiting), 1):
                     done.result()
                     renew()
-                    _show_progress(f"{symbol} {timeframe}: month {number} of {len(due)}", number == len(due))
+                    _show_progress(f"{series}: month {number} of {len(due)}", number == len(due))
             finally:
                 pool.shutdown(cancel_futures=True)
                 fetched = {
@@ -129,7 +128,7 @@ class CachedSource:
                     if not done.cancelled() and done.exception() is None
                 }
                 cache.note(fetched, self._now_ms())
-        log.info("%s %s: asked %s for %d months", symbol, timeframe, self.name, len(fetched))
+        log.info("%s: asked %s for %d months", series, self.name, len(fetched))
         return fetched
 
 
@@ -138,14 +137,14 @@ def _read_all(cache: MonthCache, months: list[Month]) -> dict[Month, CachedMonth
         return dict(zip(months, pool.map(cache.read, months), strict=True))
 
 
-def _say_what_changed(symbol: str, month: Month, before: Bars, after: Bars) -> None:
+def _say_what_changed(series: Series, month: Month, before: Bars, after: Bars) -> None:
     common, old, new = np.intersect1d(before.time, after.time, return_indices=True)
     differing = int(np.count_nonzero((before.values[old] != after.values[new]).any(axis=1)))
     gone = len(before) - len(common)
     if differing or gone:
         log.warning(
             "%s %s has changed at the source: %d rows differ, %d are gone; it is replaced",
-            symbol, month.name, differing, gone,
+            series, month.name, differing, gone,
         )  # fmt: skip
 
 

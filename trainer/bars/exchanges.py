@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from trainer.bars.frame import empty_bars, join_bars
 from trainer.bars.month_cache import CachedMonth
-from trainer.bars.months import SETTLED_MS, Month
+from trainer.bars.months import SETTLED_MS, Month, Series
 from trainer.bars.table import bars_from_rows
 from trainer.contract import timeframe as tf
 from trainer.errors import DataError, NetworkError, SpecError
@@ -39,13 +39,12 @@ class ExchangeMonths:
         self._exchange = exchange
         self._now_ms = now_ms or (lambda: int(time.time() * 1000))
 
-    def fetch_month(
-        self, symbol: str, timeframe: str, market: str, month: Month, until_ms: int, have: CachedMonth | None
-    ) -> CachedMonth:
+    def fetch_month(self, series: Series, month: Month, until_ms: int, have: CachedMonth | None) -> CachedMonth:
         """The month, going on from where ``have`` ends."""
         begin = have.covers_until_ms if have else month.start_ms
         if have is not None and begin >= until_ms:
             return have
+        market, symbol, timeframe = series
         unified = self._unified(symbol, market)
         if timeframe not in (self._exchange.timeframes or {timeframe: ""}):
             known = ", ".join(self._exchange.timeframes)

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trainer.bars.frame import COLUMNS, Bars
-from trainer.bars.months import Month
+from trainer.bars.months import Month, Series
 from trainer.contract import keys
 from trainer.contract.bars_index import BarsIndex, IndexedMonth
 from trainer.errors import NotFound, PreconditionFailed, SpecError, StoreError
@@ -47,12 +47,12 @@ class CachedMonth:
 
 
 class MonthCache:
-    """The months of one symbol, timeframe, market and source."""
+    """The months of one series of a source."""
 
-    def __init__(self, store: Store, source: str, market: str, symbol: str, timeframe: str) -> None:
+    def __init__(self, store: Store, source: str, series: Series) -> None:
         self._store = store
-        self._symbol, self._timeframe = symbol, timeframe
-        self._identity = (source, market, symbol, timeframe)
+        self._series = series
+        self._identity = (source, *series)
 
     @property
     def claim_key(self) -> str:
@@ -71,7 +71,7 @@ class MonthCache:
         except NotFound:
             return None
         try:
-            found = _decode(data, self._symbol, self._timeframe)
+            found = _decode(data, self._series)
         except (pa.ArrowException, ValueError, KeyError, TypeError, OSError) as error:
             log.warning("%s is broken or not ours (%s); it is fetched again", key, str(error).splitlines()[0])
             return None
@@ -82,7 +82,7 @@ class MonthCache:
         with tempfile.TemporaryDirectory(prefix="atb-") as folder:
             path = Path(folder, "month.parquet")
             _encode(found, path)
-            written = _decode(path.read_bytes(), self._symbol, self._timeframe)
+            written = _decode(path.read_bytes(), self._series)
             if written.bars.digest != found.bars.digest:
                 raise StoreError(f"{self.key(month)} did not survive being written to {folder}; look at the disk")
             self._store.put_file(self.key(month), path)
@@ -155,15 +155,15 @@ def _encode(found: CachedMonth, path: Path) -> None:
     pq.write_table(pa.table(columns, schema=schema), path, compression="zstd")
 
 
-def _decode(data: bytes, symbol: str, timeframe: str) -> CachedMonth:
+def _decode(data: bytes, series: Series) -> CachedMonth:
     table = pq.read_table(io.BytesIO(data))
     about = json.loads((table.schema.metadata or {})[_METADATA])
-    if (about["version"], about["symbol"], about["timeframe"]) != (_VERSION, symbol, timeframe):
+    if (about["version"], about["symbol"], about["timeframe"]) != (_VERSION, series.symbol, series.timeframe):
         raise ValueError(f"it is version {about['version']} of {about['symbol']} {about['timeframe']}")
     extra = [name for name in table.column_names if name not in ("timestamp", *COLUMNS)]
     bars = Bars(
-        symbol,
-        timeframe,
+        series.symbol,
+        series.timeframe,
         table["timestamp"].cast(pa.int64()).to_numpy(),
         np.column_stack([table[name].to_numpy() for name in COLUMNS]),
         {name: table[name].to_numpy() for name in extra},

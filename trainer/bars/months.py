@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from trainer.contract import timeframe as tf
 
 DAY_MS = 86_400_000
 SETTLED_MS = 2 * DAY_MS
 """A bar that an exchange does not have this long after its close will not come by itself."""
+
+
+class Series(NamedTuple):
+    """Which bars of a source."""
+
+    market: str
+    symbol: str
+    timeframe: str
+
+    def __str__(self) -> str:
+        return f"{self.symbol} {self.timeframe}"
 
 
 @dataclass(frozen=True, order=True)
