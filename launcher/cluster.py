@@ -33,6 +33,7 @@ def open_cluster(
     namespace: str | None = None,
     *,
     sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.time,
     retry_seconds: float = RETRY_SECONDS,
 ) -> Cluster:
     """The cluster of a kubeconfig, or of the Pod this runs in. Raises SpecError where there is neither."""
@@ -41,6 +42,7 @@ def open_cluster(
         lambda: _connect(kubeconfig, context),
         namespace or found or "default",
         sleep=sleep,
+        clock=clock,
         retry_seconds=retry_seconds,
     )
 
@@ -58,6 +60,7 @@ class Cluster:
         namespace: str,
         *,
         sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.time,
         retry_seconds: float = RETRY_SECONDS,
     ) -> None:
         self.namespace = namespace
@@ -66,6 +69,7 @@ class Cluster:
         self.watches = 0
         self._connect = connect
         self._sleep = sleep
+        self._clock = clock
         self._retry_seconds = retry_seconds
         self._lock = threading.Lock()
         self._client = connect()
@@ -82,7 +86,7 @@ class Cluster:
 
     def now(self) -> float:
         """Seconds since 1970 by the API server's clock, as far as its answers tell."""
-        return time.time() + self._skew
+        return self._clock() + self._skew
 
     def pause(self, seconds: float) -> None:
         """Wait; tests give a cluster that does not."""
@@ -242,7 +246,7 @@ class Cluster:
         if date is None:
             return
         try:
-            skew = parsedate_to_datetime(date).timestamp() - time.time()
+            skew = parsedate_to_datetime(date).timestamp() - self._clock()
         except ValueError:
             return
         # the header has whole seconds; less than two is no skew

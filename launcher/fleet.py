@@ -138,7 +138,7 @@ class Fleet:
                 signals.stop()
                 for mirror in mirrors:
                     mirror.stop()
-        return self.observations
+        return {job: self.observations[job] for job in self._planned if job in self.observations}
 
     def _prepare(self, mode: Mode) -> None:
         owner = find_owner(self._cluster, self._plan.run)

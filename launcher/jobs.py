@@ -177,7 +177,7 @@ def _pod_spec(planned: PlannedJob, target: Target, options: ClusterOptions, atte
     }
     if options.image_pull_secrets:
         pod["imagePullSecrets"] = [{"name": name} for name in options.image_pull_secrets]
-    if tolerations := [*_gpu_tolerations(options), *options.tolerations]:
+    if tolerations := [*gpu_tolerations(options), *options.tolerations]:
         pod["tolerations"] = tolerations
     if affinity := keep_off_nodes(options.affinity, avoid=attempt.avoid, exclude=attempt.exclude):
         pod["affinity"] = affinity
@@ -222,7 +222,8 @@ def _container(planned: PlannedJob, target: Target, options: ClusterOptions, att
     return container
 
 
-def _gpu_tolerations(options: ClusterOptions) -> list[dict[str, Any]]:
+def gpu_tolerations(options: ClusterOptions) -> list[dict[str, Any]]:
+    """The tolerations that every Pod with a GPU has."""
     if not options.gpus:
         return []
     vendor = options.gpu_resource.partition("/")[0]

@@ -20,7 +20,7 @@ from tests.apiserver.schema import unknown_fields
 from tests.apiserver.state import GLOBAL, KINDS, NAMESPACED, Object, Refused, State
 
 _PATH = re.compile(
-    r"/(?:api/v1|apis/(?P<group>[a-z0-9.]+)/(?P<version>v\w+))"
+    r"/(?:api/v1|apis/(?P<group>[a-z0-9.-]+)/(?P<version>v\w+))"
     r"(?:/namespaces/(?P<namespace>[^/]+))?/(?P<resource>[a-z]+)(?:/(?P<name>[^/]+))?(?:/(?P<sub>[a-z]+))?"
 )
 
@@ -70,6 +70,9 @@ class ApiServer:
         self.logs: dict[str, Callable[[str, bool, int | None], Any]] = {}
         self.kueue = False
         self.clock_skew = 0.0
+        """How far this server's clock is ahead of everybody's."""
+        self.advanced = 0.0
+        """How far everybody's clock is ahead of the real one."""
         self._keep = keep_requests
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -191,7 +194,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def date_time_string(self, timestamp: float | None = None) -> str:
-        return super().date_time_string((timestamp or time.time()) + self.server_state.clock_skew)
+        return super().date_time_string(
+            (timestamp or time.time()) + self.server_state.clock_skew + self.server_state.advanced
+        )
 
     def do_GET(self) -> None:
         self._serve("GET")

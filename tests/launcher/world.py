@@ -121,5 +121,6 @@ class World:
 
 
 def connect(server: ApiServer, folder: Path, sleep: Callable[[float], None] = time.sleep) -> Cluster:
-    """The real client, on the fake server's namespace ``lab``."""
-    return open_cluster(str(server.kubeconfig(folder, "lab")), sleep=sleep, retry_seconds=5.0)
+    """The real client, on the fake server's namespace ``lab``. The two share the server's skewed clock."""
+    kubeconfig = str(server.kubeconfig(folder, "lab"))
+    return open_cluster(kubeconfig, sleep=sleep, clock=lambda: time.time() + server.advanced, retry_seconds=5.0)
