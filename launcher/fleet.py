@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -23,14 +24,15 @@ from launcher.known import Known
 from launcher.memory import read_memory_needs, remember_memory
 from launcher.observe import Observation, observe
 from launcher.options import ClusterOptions
-from launcher.progress import read_result
+from launcher.outcome import latest_attempt
+from launcher.progress import ProgressReader, read_result
 from launcher.quantity import parse_quantity
 from launcher.rate import RateLimit
 from launcher.retry import bad_nodes, first_try, next_try
 from launcher.rows import build_rows
 from launcher.signals import Signals
 from launcher.view import Row
-from launcher.watch import Change, Mirror, Silent
+from launcher.watch import Change, Listed, Mirror, Silent
 from launcher.workers import Workers
 from trainer.contract import keys, labels
 from trainer.contract.manifest import Plan, PlannedJob, Progress, Result, Verdict
@@ -101,8 +103,31 @@ class Fleet:
         """The run as a table shows it, skipped jobs included."""
         return build_rows(self._plan, self.observations, self._progress, self._results)
 
-    def run(self, mode: Mode, *, wait: bool = True) -> dict[str, Observation]:
-        """Create what the mode says and, unless ``wait`` is false, follow to the end.
+    def tries(self, job: str) -> list[JobFacts]:
+        """The Jobs of a job's tries that are in the cluster, in order."""
+        return self._known.tries(job)
+
+    def look(self) -> list[Row]:
+        """The rows as things are now; nothing is created or changed. Raises ApiError, StoreError."""
+        owner = find_owner(self._cluster, self._plan.run)
+        self._cancelled = labels.CANCELLED_ANNOTATION in _notes(owner)
+        if owner is None or labels.CREATED_ANNOTATION in _notes(owner):
+            self._known.created.update(self._planned)
+        selector = run_selector(self._plan.run)
+        self._known.apply_job(Listed(self._cluster.list("jobs", read_job, selector=selector)[0]))
+        self._known.apply_pod(Listed(self._cluster.list("pods", read_pod, selector=selector)[0]))
+        ended = [job for job in self._planned if not (latest := self._known.latest(job)) or not latest.live]
+        with ThreadPoolExecutor(WORKERS) as pool:
+            results = pool.map(lambda job: read_result(self._store, self._plan.run, job), ended)
+            self._results = dict(zip(ended, results, strict=True))
+        self._progress = ProgressReader(self._store, self._plan.run).read_changed()
+        self.observations = {job: self._observe(job, self._cluster.now()) for job in self._planned}
+        return self.rows()
+
+    def run(
+        self, mode: Mode, *, wait: bool = True, stopped: Callable[[], bool] = lambda: False
+    ) -> dict[str, Observation]:
+        """Create what the mode says and, unless ``wait`` is false, follow to the end, or until ``stopped``.
 
         Raises SpecError where the cluster holds another run of that name, NetworkError where it stays silent.
         """
@@ -129,10 +154,10 @@ class Fleet:
                 signals.start()
                 for mirror in mirrors:
                     mirror.start()
-                while self._listed < {"jobs", "pods"}:
+                while self._listed < {"jobs", "pods"} and not stopped():
                     self._take_in(mirrors)
                 self._begin(mode)
-                self._loop(wait, mirrors, signals)
+                self._loop(wait, mirrors, signals, stopped)
             finally:
                 self._cluster.on_wait = lambda words: None
                 signals.stop()
@@ -169,9 +194,9 @@ class Fleet:
                 self._to_restart.add(job)
                 self._look_for_result(job)
 
-    def _loop(self, wait: bool, mirrors: Sequence[Mirror[Any]], signals: Signals) -> None:
+    def _loop(self, wait: bool, mirrors: Sequence[Mirror[Any]], signals: Signals, stopped: Callable[[], bool]) -> None:
         marked = not self._may_create
-        while True:
+        while not stopped():
             self._take_in(mirrors)
             self._create_put_off()
             self._observe_due()
@@ -406,8 +431,15 @@ class Fleet:
             memory_limit=latest.memory if latest else None,
             recorded=datetime.fromtimestamp(self._cluster.now(), UTC),
         )
-        key = keys.verdict(self._plan.run, job)
-        self._submit("", lambda: self._store.put(key, verdict.to_bytes()))
+
+        def write() -> None:
+            # the store counts attempts over resumes, and a verdict is void once a later one has begun
+            prefix = keys.attempts_prefix(self._plan.run, job)
+            begun = latest_attempt([f"attempts/{entry.key[len(prefix) :]}" for entry in self._store.list(prefix)])
+            counted = verdict.model_copy(update={"attempts": max(verdict.attempts, begun)})
+            self._store.put(keys.verdict(self._plan.run, job), counted.to_bytes())
+
+        self._submit("", write)
 
     def _remember(self, job: str, memory: str, peak_bytes: int) -> None:
         run, planned, now = self._plan.run, self._planned[job], self._cluster.now()

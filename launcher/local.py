@@ -7,8 +7,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +19,7 @@ from launcher.outcome import Outcome, Traces, judge, latest_attempt, read_traces
 from launcher.plan import BackendName
 from launcher.progress import ProgressReader
 from launcher.secrets import redact
+from launcher.stops import catch_stop
 from launcher.view import Row
 from trainer.contract import exits, keys
 from trainer.contract.manifest import Plan, PlannedJob, Progress, Verdict
@@ -94,18 +94,6 @@ class LocalBackend:
         cores = usable_cores()
         parallel = max(1, min(self._parallel or cores, jobs))
         return parallel, max(1, cores // parallel)
-
-
-@contextmanager
-def catch_stop() -> Iterator[Callable[[], int | None]]:
-    """Hold back SIGINT and SIGTERM; the value tells the first that came, negative once a second has come."""
-    came: list[int] = []
-    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in (2, 15)}
-    try:
-        yield lambda: None if not came else came[0] if len(came) == 1 else -came[0]
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @dataclass

@@ -105,6 +105,7 @@ class RunView:
         self._title = title
         self._clock = clock
         self._painted = -_REFRESH_SECONDS
+        self._rows: Sequence[Row] = ()
         self._told: dict[str, tuple[State, str]] = {}
         self._note = ""
         self._live = Live(console=self._console, auto_refresh=False, transient=False)
@@ -118,20 +119,26 @@ class RunView:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._console.is_terminal:
+            self._paint(self._rows, "")
             self._live.stop()
 
-    def show(self, rows: Sequence[Row], note: str = "", *, last: bool = False) -> None:
+    def show(self, rows: Sequence[Row], note: str = "") -> None:
         """Show the rows as they are now; ``note`` is one line about what the launcher itself waits for."""
         if not self._console.is_terminal:
             self._tell(rows, note)
             return
-        if not last and self._clock() - self._painted < _REFRESH_SECONDS:
-            return
-        self._painted = self._clock()
-        height = None if last else self._console.height - 5
+        self._rows = rows
+        if self._clock() - self._painted >= _REFRESH_SECONDS:
+            self._painted = self._clock()
+            self._paint(rows, note)
+
+    def _paint(self, rows: Sequence[Row], note: str) -> None:
         head = Text.assemble((self._title, "bold"), "  ", summary_line(rows))
-        lines: list[RenderableType] = [head, build_table(rows, width=self._console.width, height=height)]
-        if note and not last:
+        lines: list[RenderableType] = [
+            head,
+            build_table(rows, width=self._console.width, height=self._console.height - 5),
+        ]
+        if note:
             lines.append(Text(note, style="dim", overflow="ellipsis", no_wrap=True))
         self._live.update(Group(*lines), refresh=True)
 
