@@ -15,8 +15,8 @@ from trainer.storage import Store
 
 Show = Callable[[Sequence[Row], str], None]
 """Called with one row a job and a note, as things change."""
-Mode = Literal["create", "resume"]
-"""create: start what the plan says. resume: start what has no committed result."""
+Mode = Literal["create", "attach", "resume"]
+"""create: start what the plan says. resume: start what has no committed result. attach: follow, on a cluster."""
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 

@@ -233,6 +233,6 @@ def _last_words(message: str) -> str:
 
 
 def run_exit_code(categories: list[str]) -> int:
-    """The launcher's exit code for a run's failures: the one they share, else 1; 0 without any."""
+    """The exit code of a run that did not come to its end: the one its failures share, else 1; 0 without any."""
     codes = {CATEGORIES[name].exit_code if name in CATEGORIES else 1 for name in categories}
     return 0 if not codes else codes.pop() if len(codes) == 1 else 1

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
+from launcher.backend import Mode
 from launcher.calls import ApiError
 from launcher.cluster import Cluster, format_time
 from launcher.creation import create_job, create_owner, find_owner, give_up_job, mark_owner
@@ -38,9 +39,6 @@ from trainer.contract import keys, labels
 from trainer.contract.manifest import Plan, PlannedJob, Progress, Result, Verdict
 from trainer.errors import NetworkError, SpecError
 from trainer.storage import Store
-
-Mode = Literal["create", "attach", "resume"]
-"""create: what is missing. attach: only what a creation that was cut short left out. resume: what failed, too."""
 
 WORKERS = 16
 TICK = 0.25
@@ -86,6 +84,8 @@ class Fleet:
         self._given_up: set[str] = set()
         self._settled: set[str] = set()
         self._may_create = False
+        self._found_owner = False
+        """Whether some launcher was here before: what is missing may be done already."""
         self._cancelled = False
         self._began = cluster.now()
         self._silent_since: float | None = None
@@ -129,6 +129,8 @@ class Fleet:
     ) -> dict[str, Observation]:
         """Create what the mode says and, unless ``wait`` is false, follow to the end, or until ``stopped``.
 
+        create: what is missing. attach: only what a creation that was cut short left out. resume: what failed, too.
+
         Raises SpecError where the cluster holds another run of that name, NetworkError where it stays silent.
         """
         if not self._planned:
@@ -167,6 +169,7 @@ class Fleet:
 
     def _prepare(self, mode: Mode) -> None:
         owner = find_owner(self._cluster, self._plan.run)
+        self._found_owner = owner is not None
         notes = _notes(owner)
         if mode == "attach":
             self._cancelled = labels.CANCELLED_ANNOTATION in notes
@@ -188,7 +191,7 @@ class Fleet:
         for job in self._planned:
             latest = self._known.latest(job)
             missing = latest is None and self._may_create
-            if mode == "create" and missing:
+            if mode == "create" and missing and not self._found_owner:
                 self._create(job, self._first_try(job))
             elif missing or (mode == "resume" and latest is not None and not latest.live):
                 self._to_restart.add(job)

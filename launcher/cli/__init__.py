@@ -7,6 +7,8 @@ from typing import Any
 import click
 
 import trainer
+from launcher.cli.cluster import attach, cancel, clean
+from launcher.cli.flags import access_options, job_options
 from launcher.cli.runs import collect, list_, logs, report, status, why
 from launcher.cli.stores import endpoint_option, store_option
 from trainer.contract.exits import run_and_exit
@@ -64,10 +66,18 @@ _BEFORE_A_COMMAND = {"store_url", "endpoint_url"}
     help="auto lets each model that passes the gate serve.",
 )
 @click.option("--accept-first", is_flag=True, help="With --promote auto: first models need no skill shown.")
-@click.option("--dry-run", is_flag=True, help="Say what would run and what is skipped, and end.")
+@click.option(
+    "--dry-run",
+    is_flag=False,
+    flag_value="client",
+    type=click.Choice(["client", "server"]),
+    help="Say what would run, and end: the objects as YAML for a cluster, with =server as its API server takes them.",
+)
 @click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @click.option("--no-wait", is_flag=True, help="Leave when the Jobs are created.")
-@click.option("--yes", is_flag=True, help="Don't ask before a large run.")
+@click.option("--yes", is_flag=True, help="Don't ask before a large run or one with doubts.")
+@access_options
+@job_options
 @click.pass_context
 def atb_launch(context: click.Context, /, **options: Any) -> None:
     """Train one model for each symbol, on Kubernetes or on this machine.
@@ -89,7 +99,7 @@ def atb_launch(context: click.Context, /, **options: Any) -> None:
     context.exit(launch(options))
 
 
-for command in (status, list_, logs, why, collect, report):
+for command in (status, list_, attach, logs, why, cancel, clean, collect, report):
     atb_launch.add_command(command)
 
 

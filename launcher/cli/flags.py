@@ -74,7 +74,8 @@ def job_options(command: _Command) -> _Command:
     return command
 
 
-JOB_FLAGS = ("cluster_options", *_PLAIN, *_MANY, "deadline")
+CLUSTER_FLAGS = ("kubeconfig", "context", "namespace", "cluster_options", *_PLAIN, *_MANY, "deadline")
+"""The names that these flags come under."""
 
 
 def read_access(given: Mapping[str, Any]) -> Access:

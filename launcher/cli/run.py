@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping, Set
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,9 +14,12 @@ import click
 from rich.console import Console
 
 from launcher.backend import Backend, Mode, choose_backend
+from launcher.cli.flags import CLUSTER_FLAGS, read_access, read_cluster_options
 from launcher.cli.stores import DEFAULT_STORE
 from launcher.cluster import open_cluster
 from launcher.collect import collect
+from launcher.diagnose import run_exit_code
+from launcher.kubernetes import KubernetesBackend
 from launcher.local import LocalBackend
 from launcher.plan import (
     build_plan,
@@ -35,7 +39,7 @@ from launcher.table import plan_lines, print_manifest
 from launcher.view import RunView
 from trainer.contract import keys
 from trainer.contract.code import code_digest
-from trainer.contract.manifest import Plan
+from trainer.contract.manifest import Manifest, Plan
 from trainer.contract.runs import new_run
 from trainer.errors import AtbError, SpecError
 from trainer.registry.warm import pin_warm_start
@@ -46,6 +50,20 @@ _NOT_WITH_RESUME = ("symbols", "presets", "settings", *_SPEC_FLAGS, "run", "sche
 _MANY = 50
 """Trainings from which a terminal is asked first."""
 ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What is done with a run that has come to its end."""
+
+    promote: str = "manual"
+    accept_first: bool = False
+    output: str = "table"
+
+
+def read_ending(options: Mapping[str, Any]) -> Ending:
+    """From the flags of those names."""
+    return Ending(options["promote"], options["accept_first"], options["output"])
 
 
 def launch(options: Mapping[str, Any]) -> int:
@@ -77,9 +95,13 @@ def launch(options: Mapping[str, Any]) -> int:
         plan = skip_unchanged(plan, store, code_digest(), backend.image)
     to_run = sum(job.action == "run" for job in plan.jobs)
     if options["dry_run"]:
-        _say_dry_run(plan, to_run, options["output"])
+        if isinstance(backend, KubernetesBackend) and options["output"] != "json":
+            _say_objects(plan, store, backend, options["dry_run"])
+        else:
+            _say_dry_run(plan, to_run, options["output"])
         return 0
-    if to_run >= _MANY and not options["yes"] and sys.stdin.isatty():
+    doubts = _preflight(plan, store, backend) if to_run else False
+    if (to_run >= _MANY or doubts) and not options["yes"] and sys.stdin.isatty():
         click.confirm(f"{to_run} trainings {backend.describe(to_run)}; go on?", abort=True, err=True)
     if begun is None:
         commit_plan(plan, store)
@@ -94,9 +116,11 @@ def resume(options: Mapping[str, Any], given: Set[str]) -> int:
     plan = read_plan(store, options["resume"])
     if "promote" not in given:
         options = {**options, "promote": plan.options.get("promote", options["promote"])}
-    backend = open_backend(options, options["backend"] if "backend" in given else plan.backend)
+    asked = options["backend"] if "backend" in given else plan.backend
+    backend = open_backend(options, asked, plan.options.get("cluster"))
     if options["dry_run"]:
         raise SpecError(f"--dry-run does not go with --resume; see: atb-launch status {plan.run}")
+    _preflight(plan, store, backend)
     return _do(plan, store, backend, "resume", options)
 
 
@@ -116,59 +140,101 @@ def spec_options(options: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def open_backend(options: Mapping[str, Any], asked: str) -> Backend:
-    """The backend, said in the first line. Raises SpecError, Unavailable."""
+def open_backend(options: Mapping[str, Any], asked: str, earlier: Mapping[str, Any] | None = None) -> Backend:
+    """The backend, said in the first line; ``earlier`` are the cluster's options of the run that is resumed.
+
+    Raises SpecError, Unavailable.
+    """
     name, why = choose_backend(asked)
     _tell(f"backend {name}: {why}")
     if name == "kubernetes":
-        raise SpecError("the kubernetes backend is not part of this version; add --backend local")
+        if options["max_parallel"] is not None:
+            raise SpecError("--max-parallel is for this machine: a cluster runs as many Jobs as have room")
+        chosen = read_cluster_options(options, earlier)
+        return KubernetesBackend(read_access(options).open(chosen), chosen)
     if options["no_wait"]:
         raise SpecError(
             "--no-wait is for the kubernetes backend: trainings on this machine live as long as the launcher"
         )
+    if extra := [name for name in CLUSTER_FLAGS if options[name] not in (None, ())]:
+        raise SpecError(f"--{extra[0].replace('_', '-')} is for the kubernetes backend; add --backend kubernetes")
+    if options["dry_run"] == "server":
+        raise SpecError("--dry-run=server asks an API server; on this machine write --dry-run")
     return LocalBackend(options["max_parallel"])
 
 
+def _preflight(plan: Plan, store: Store, backend: Backend) -> bool:
+    """Say what can be known before anything is created; whether there are doubts to ask about. Raises SpecError."""
+    if not isinstance(backend, KubernetesBackend):
+        return False
+    from launcher.preflight import validate_preflight
+
+    found = backend.check(plan, store)
+    width = max(len(check.name) for check in found)
+    for check in found:
+        mark = {"ok": "ok  ", "note": "note", "warning": "WARN", "error": "FAIL"}[check.level]
+        _tell(f"{mark}  {check.name:<{width}}  {check.text}")
+    validate_preflight(found)
+    return any(check.level == "warning" for check in found)
+
+
 def _do(plan: Plan, store: Store, backend: Backend, mode: Mode, options: Mapping[str, Any]) -> int:
+    wait = not options["no_wait"]
+    return follow(plan, store, backend, mode, read_ending(options), wait=wait)
+
+
+def follow(plan: Plan, store: Store, backend: Backend, mode: Mode, ending: Ending, *, wait: bool = True) -> int:
+    """Have the backend do a plan, collect what it came to, and give the exit code. Raises AtbError."""
     to_run = sum(job.action == "run" for job in plan.jobs)
     skipped = len(plan.jobs) - to_run
     work = f"{to_run} to train {backend.describe(to_run)}" if to_run else "nothing to train"
     _tell(f"run {plan.run}: {work}{f'; {skipped} skipped as unchanged' if skipped else ''}")
     stopped: int | None = None
+    away = isinstance(backend, KubernetesBackend)
+    attach = _with_store(["attach", plan.run], store)
     try:
         with RunView(f"run {plan.run}", Console(stderr=True)) as view:
-            stopped = backend.run(plan, store, view.show, mode=mode, wait=not options["no_wait"])
+            stopped = backend.run(plan, store, view.show, mode=mode, wait=wait)
     except AtbError as error:
-        finish(plan, store, options["promote"], options["output"], accept_first=options["accept_first"])
-        raise type(error)(f"{error}; go on with: {resume_command(plan.run, store)}") from None
-    complete = finish(plan, store, options["promote"], options["output"], accept_first=options["accept_first"])
+        finish(plan, store, ending)
+        again = attach if away else resume_command(plan.run, store)
+        raise type(error)(f"{error}; go on with: {again}") from None
+    if away and (stopped is not None or not wait):
+        _tell(f"the Jobs go on without this launcher; follow them with: {attach}")
+        return 0 if stopped is None else 128 + abs(stopped)
+    manifest = finish(plan, store, ending)
     if stopped is not None:
         _tell(f"stopped; go on with: {resume_command(plan.run, store)}")
         return 128 + abs(stopped)
-    if not complete:
-        _tell(f"not every model is there; try those again with: {resume_command(plan.run, store)}")
-    return 0 if complete else 1
+    if manifest.complete:
+        return 0
+    _tell(f"not every model is there; try those again with: {resume_command(plan.run, store)}")
+    return run_exit_code([job.category for job in manifest.jobs if job.state not in ("done", "skipped")])
 
 
-def finish(plan: Plan, store: Store, promote: str, output: str, *, accept_first: bool = False) -> bool:
-    """Collect the run, promote what may be, write its page and print what it came to; whether it is complete."""
+def finish(plan: Plan, store: Store, ending: Ending) -> Manifest:
+    """Collect the run, promote what may be, write its page and print what it came to."""
     manifest = collect(store, plan)
-    if promote == "auto":
-        for promotion in promote_run(store, plan.run, accept_first=accept_first):
+    if ending.promote == "auto":
+        for promotion in promote_run(store, plan.run, accept_first=ending.accept_first):
             _tell(f"{promotion.job}: {promotion.decided}: {promotion.reason}")
     page = write_report(store, manifest)
-    if output == "json":
+    if ending.output == "json":
         click.echo(manifest.to_bytes(), nl=False)
     else:
         print_manifest(Console(), manifest, store.url)
         click.echo(f"report    {store.url}/{page}")
         click.echo(f"manifest  {store.url}/{keys.manifest(plan.run)}")
-    return manifest.complete
+    return manifest
 
 
 def resume_command(run: str, store: Store) -> str:
     """What to type to go on with a run."""
-    words = ["atb-launch", "--resume", run]
+    return _with_store(["--resume", run], store)
+
+
+def _with_store(arguments: list[str], store: Store) -> str:
+    words = ["atb-launch", *arguments]
     if store.url != os.environ.get("ATB_STORE", DEFAULT_STORE):
         words += ["--store", store.url]
     if store.endpoint_url and store.endpoint_url not in map(os.environ.get, ENDPOINT_VARIABLES):
@@ -187,6 +253,15 @@ def _due(options: Mapping[str, Any]) -> dict[str, Any]:
         cluster.close()
     _tell(f"schedule {options['schedule']}: due at {due.at:%Y-%m-%d %H:%M:%S} UTC, by {due.source}")
     return {"run": run_name(options["schedule"], due.at), "as_of": due.at.isoformat()}
+
+
+def _say_objects(plan: Plan, store: Store, backend: KubernetesBackend, how: str) -> None:
+    """The exact objects as YAML, or with ``server`` as the API server would store them."""
+    from launcher.render import render_yaml
+
+    objects = backend.dry_run(plan, store) if how == "server" else backend.render(plan, store)
+    for body in objects:
+        click.echo(render_yaml([body]), nl=False)
 
 
 def _say_dry_run(plan: Plan, to_run: int, output: str) -> None:

@@ -1,11 +1,12 @@
-"""Commands about runs that are there already; all read the store alone."""
+"""Commands about runs that are there already: from the store, and from its cluster where the run is on one."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from launcher.cli.flags import access_options
 from launcher.cli.stores import with_store
 
 if TYPE_CHECKING:
@@ -15,20 +16,25 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("run")
 @click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@access_options
 @with_store
-def status(store: Store, run: str, output: str) -> None:
-    """Say how far a RUN is, as the store has it now."""
+def status(store: Store, run: str, output: str, **access: Any) -> None:
+    """Say how far a RUN is, as the store and its cluster have it now."""
     from rich.console import Console
 
+    from launcher.cli.cluster import show_cluster
     from launcher.collect import read_manifest
     from launcher.plan import read_plan
     from launcher.table import print_manifest
 
-    manifest = read_manifest(store, read_plan(store, run))
+    plan = read_plan(store, run)
+    manifest = read_manifest(store, plan)
     if output == "json":
         click.echo(manifest.to_bytes(), nl=False)
-    else:
-        print_manifest(Console(), manifest, store.url)
+        return
+    if plan.backend == "kubernetes" and not manifest.complete:
+        show_cluster(store, plan, access)
+    print_manifest(Console(), manifest, store.url)
 
 
 @click.command("list")
@@ -47,10 +53,27 @@ def list_(store: Store) -> None:
 
 @click.command()
 @click.argument("run")
-@click.argument("job")
+@click.argument("job", required=False)
+@click.option("-f", "--follow", is_flag=True, help="Go on until the training ends.")
+@click.option("--tail", metavar="N", type=click.IntRange(1), help="Only the last lines.")
+@access_options
 @with_store
-def logs(store: Store, run: str, job: str) -> None:
-    """Print the log of the latest attempt of a JOB, like BTCUSDT-fast."""
+def logs(store: Store, run: str, job: str | None, follow: bool, tail: int | None, **access: Any) -> None:
+    """Print the log of the latest attempt of a JOB, like BTCUSDT-fast or BTCUSDT; without one, of all."""
+    from launcher.plan import read_plan
+
+    plan = read_plan(store, run)
+    if plan.backend == "kubernetes":
+        from launcher.cli.cluster import print_logs
+
+        print_logs(store, plan, job, access, follow=follow, tail=tail)
+        return
+    if follow or tail or job is None:
+        raise click.UsageError("a run on a machine has the log of one JOB, once its attempt has ended")
+    _print_stored_log(store, run, job)
+
+
+def _print_stored_log(store: Store, run: str, job: str) -> None:
     from launcher.outcome import read_traces
     from launcher.plan import find_job, read_plan
     from trainer.contract import keys
@@ -70,17 +93,24 @@ def logs(store: Store, run: str, job: str) -> None:
 @click.command()
 @click.argument("run")
 @click.argument("job")
+@access_options
 @with_store
-def why(store: Store, run: str, job: str) -> None:
+def why(store: Store, run: str, job: str, **access: Any) -> None:
     """Say why a JOB is in the state it is in, and what helps."""
     from launcher.outcome import judge, read_traces
     from launcher.plan import find_job, read_plan
     from trainer.contract.exits import EXITS
 
-    planned = find_job(read_plan(store, run), job)
+    plan = read_plan(store, run)
+    planned = find_job(plan, job)
     if planned.action == "skip":
         click.echo(f"{planned.job}: skipped: {planned.reason}")
         return
+    if plan.backend == "kubernetes":
+        from launcher.cli.cluster import explain
+
+        if explain(store, plan, planned, access):
+            return
     traces = read_traces(store, run, planned.job)
     outcome = judge(traces)
     click.echo(f"{planned.job}: {outcome.state}{f' ({outcome.category})' if outcome.category else ''}")
@@ -103,10 +133,10 @@ def why(store: Store, run: str, job: str) -> None:
 @with_store
 def collect(store: Store, run: str, promote: str, accept_first: bool, output: str) -> None:
     """Build a RUN's manifest and page again from its results."""
-    from launcher.cli.run import finish
+    from launcher.cli.run import Ending, finish
     from launcher.plan import read_plan
 
-    finish(read_plan(store, run), store, promote, output, accept_first=accept_first)
+    finish(read_plan(store, run), store, Ending(promote, accept_first, output))
 
 
 @click.command()
