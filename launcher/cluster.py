@@ -23,6 +23,7 @@ _Facts = TypeVar("_Facts")
 
 RETRY_SECONDS = 120.0
 """How long one call is tried again before its failure is told."""
+_JITTER = random.Random()  # our own: waiting must not move what somebody seeded
 _CONNECT_SECONDS = 5.0
 _LONGEST_WAIT = 30.0
 
@@ -179,7 +180,7 @@ class Cluster:
             try:
                 return attempt()
             except ApiError as error:
-                wait = error.retry_after if error.retry_after is not None else delay * random.uniform(0.75, 1.25)
+                wait = error.retry_after if error.retry_after is not None else delay * _JITTER.uniform(0.75, 1.25)
                 if not error.passing or time.monotonic() + wait > give_up:
                     raise
                 busy = "is busy" if error.status == 429 else "does not answer well"

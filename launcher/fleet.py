@@ -80,7 +80,8 @@ class Fleet:
         """Creations that will never go well: category and reason."""
         self._put_off: dict[str, tuple[float, Try, str, str]] = {}
         """Creations to be tried again: when, what, category and reason."""
-        self._to_restart: set[str] = set()
+        self._to_restart: dict[str, JobFacts | None] = {}
+        """Jobs that begin anew unless they have a result, and the last try seen before: the next is named after it."""
         self._given_up: set[str] = set()
         self._settled: set[str] = set()
         self._may_create = False
@@ -192,9 +193,9 @@ class Fleet:
             latest = self._known.latest(job)
             missing = latest is None and self._may_create
             if mode == "create" and missing and not self._found_owner:
-                self._create(job, self._first_try(job))
+                self._create(job, self._first_try(job, None))
             elif missing or (mode == "resume" and latest is not None and not latest.live):
-                self._to_restart.add(job)
+                self._to_restart[job] = latest
                 self._look_for_result(job)
 
     def _loop(self, wait: bool, mirrors: Sequence[Mirror[Any]], signals: Signals, stopped: Callable[[], bool]) -> None:
@@ -270,9 +271,9 @@ class Fleet:
 
         self._workers.submit(job, work, dirty_then(done), dirty_then(failed or _raise))
 
-    def _first_try(self, job: str) -> Try:
-        remembered, latest = self._memory.get(job, ""), self._known.latest(job)
-        return first_try(self._options, self._cluster.now(), remembered=remembered, after=latest)
+    def _first_try(self, job: str, last: JobFacts | None) -> Try:
+        remembered = self._memory.get(job, "")
+        return first_try(self._options, self._cluster.now(), remembered=remembered, after=last)
 
     def _create(self, job: str, attempt: Try) -> None:
         planned, target = self._planned[job], self._target
@@ -318,18 +319,21 @@ class Fleet:
             result, cancelled = found
             self._results[job] = result
             if job in self._to_restart:
-                self._to_restart.discard(job)
-                if result is None:
-                    self._restart(job)
+                self._restart(job, self._to_restart.pop(job), result)
             else:
                 self._cancelled = self._cancelled or cancelled
 
         self._submit(job, work, looked)
 
-    def _restart(self, job: str) -> None:
-        self._results.pop(job)
+    def _restart(self, job: str, last: JobFacts | None, result: Result | None) -> None:
+        if result is not None:
+            return
+        del self._results[job]
+        latest = self._known.latest(job)
+        if latest is not None and (last is None or latest.ordinal > last.ordinal):
+            return  # another launcher was faster
         key = keys.verdict(self._plan.run, job)
-        attempt = self._first_try(job)
+        attempt = self._first_try(job, last)
         self._submit(job, lambda: self._store.delete(key), lambda _: self._create(job, attempt))
 
     # what is seen

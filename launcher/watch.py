@@ -14,6 +14,8 @@ from launcher.cluster import Cluster
 
 _Facts = TypeVar("_Facts")
 
+_JITTER = random.Random()  # our own: waiting must not move what somebody seeded
+
 LONGEST_WAIT = 10.0
 """Seconds between two tries at a server that does not answer."""
 SHORTEST_WATCH = 1.0
@@ -91,7 +93,7 @@ def follow(
                 version = ""
             if error.status != 410 or failures:
                 yield Silent(error)
-                stopping.wait(min(0.25 * 2**failures, LONGEST_WAIT) * random.uniform(0.75, 1.25))
+                stopping.wait(min(0.25 * 2**failures, LONGEST_WAIT) * _JITTER.uniform(0.75, 1.25))
             failures += 1
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -23,7 +23,9 @@ from trainer.contract.manifest import MemoryNeed, Plan, Progress
 
 
 class Launch:
-    """A fleet that runs in a thread while the test acts."""
+    """A fleet that runs in a thread while the test acts, until it ends or the test does."""
+
+    running: ClassVar[list[Launch]] = []
 
     def __init__(self, world: World, plan: Plan, mode: str = "create", **options: Any) -> None:
         self.rows: list[Row] = []
@@ -31,6 +33,8 @@ class Launch:
         self.error: BaseException | None = None
         self.fleet = world.fleet(plan, make_options(**options), show=self._show)
         self._mode = mode
+        self._stop = threading.Event()
+        self.running.append(self)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -39,7 +43,7 @@ class Launch:
 
     def _run(self) -> None:
         try:
-            self.found = self.fleet.run(self._mode)  # type: ignore[arg-type]
+            self.found = self.fleet.run(self._mode, stopped=self._stop.is_set)  # type: ignore[arg-type]
         except BaseException as error:
             self.error = error
 
@@ -49,6 +53,11 @@ class Launch:
             raise self.error
         assert not self._thread.is_alive(), self.fleet.observations
         return self.found
+
+    def stop(self) -> None:
+        """Leave the run as a launcher that is told to stop does."""
+        self._stop.set()
+        self._thread.join(20)
 
     def until(self, condition: Callable[[], Any], seconds: float = 10.0) -> Any:
         return until(condition, seconds)
@@ -71,6 +80,8 @@ def lab(server: ApiServer, cluster: Cluster) -> Iterator[World]:
     """A Job controller, and no kubelet: the test is the kubelet."""
     controller = JobController(server.state, "lab").start()
     yield World(cluster, server=server, controller=controller)
+    while Launch.running:
+        Launch.running.pop().stop()
     controller.stop()
 
 
@@ -82,8 +93,9 @@ def pod_of(server: ApiServer) -> dict[str, Any]:
 def test_an_image_that_can_not_be_had_is_given_up_and_its_job_ended(server: ApiServer, lab: World) -> None:
     launch = Launch(lab, make_plan("BTCUSDT"), start_seconds=10)
     bind(server.state, pod_of(server), "node-a")
-    server.advanced = 60  # a minute later
     set_waiting(server.state, pod_of(server), "ErrImagePull", "manifest unknown")
+    launch.until(lambda: launch.category() == "image")
+    server.advanced = 60  # a minute later
     until(lambda: server.state.items("jobs", "lab")[0]["metadata"]["annotations"].get(labels.VERDICT_ANNOTATION))
     server.state.remove("pods", "lab", pod_of(server)["metadata"]["name"])  # the kubelet has seen the deletion
     found = launch.end()["BTCUSDT-fast"]
@@ -99,10 +111,11 @@ def test_an_image_that_can_not_be_had_is_given_up_and_its_job_ended(server: ApiS
 
 def test_attaching_after_giving_up_comes_to_the_same_end(server: ApiServer, lab: World) -> None:
     plan = make_plan("BTCUSDT")
-    Launch(lab, plan, start_seconds=10)
+    first = Launch(lab, plan, start_seconds=10)
     bind(server.state, pod_of(server), "node-a")
-    server.advanced = 60
     set_waiting(server.state, pod_of(server), "ErrImagePull", "manifest unknown")
+    first.until(lambda: first.category() == "image")
+    server.advanced = 60
     until(lambda: server.state.items("jobs", "lab")[0]["metadata"]["annotations"].get(labels.VERDICT_ANNOTATION))
     found = Launch(lab, plan, "attach").end()["BTCUSDT-fast"]
     assert (found.category, found.reason.endswith("manifest unknown")) == ("image", True)
