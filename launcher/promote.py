@@ -41,7 +41,7 @@ def promote_run(store: Store, run: str, *, accept_first: bool = False) -> Iterat
 
 def _decided_before(store: Store, result: Result) -> str:
     """What came of an earlier decision; one whose writer died before it took effect is no decision."""
-    for decision in reversed(read_history(store, seat_of(result))):
+    for decision in reversed(read_history(store, seat_of(result), run=result.run)):
         entry = decision.entry
         if (entry.run, entry.job) == (result.run, result.job) and decision.effect != "never took effect":
             return f"{decision.effect} since {entry.time:%Y-%m-%d %H:%M} UTC"

@@ -71,6 +71,40 @@ def test_history_tells_what_served_what_was_declined_and_what_came_back(store: S
     ]
 
 
+def test_a_part_of_the_history_tells_the_same_and_reads_no_more_than_it_needs() -> None:
+    class CountingStore(MemoryStore):
+        """Counts the entries that are read."""
+
+        read = 0
+
+        def get(self, key: str) -> bytes:
+            self.read += "/history/" in key
+            return super().get(key)
+
+    store = CountingStore()
+    promote(store, commit(store, "r0"), 0)
+    for number in range(1, 9):
+        follow(store, f"r{number}", number)
+    whole = read_history(store, SEAT)
+    for last in (1, 2, 5, 50):
+        assert read_history(store, SEAT, last=last) == whole[-last:]
+    assert read_history(store, SEAT, run="r3") == whole[3:4]
+    store.read = 0
+    assert read_history(store, SEAT, run="r99") == []
+    assert read_history(store, SEAT, last=2) == whole[-2:]
+    assert store.read == 2
+
+
+def test_a_clock_behind_the_last_promoter_s_does_not_disorder_the_history() -> None:
+    store = MemoryStore()
+    promote(store, commit(store, "r1"), 60)
+    follow(store, "r2", 0)
+    assert [(each.entry.run, each.effect) for each in read_history(store, SEAT)] == [
+        ("r1", "replaced"),
+        ("r2", "serving"),
+    ]
+
+
 def test_rolling_back_twice_goes_back_two_models_and_no_further() -> None:
     store = MemoryStore()
     promote(store, commit(store, "r1"), 0)

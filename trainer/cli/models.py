@@ -144,15 +144,16 @@ def rollback(store: Store, symbol: str, timeframe: str | None, preset: str | Non
 @models.command()
 @click.argument("symbol")
 @_with_seat
+@click.option("--last", type=click.IntRange(1), default=20, show_default=True, help="How many decisions.")
 @click.option("--json", "as_json", is_flag=True, help="The entries, as one JSON array.")
 @with_store
-def history(store: Store, symbol: str, timeframe: str | None, preset: str | None, as_json: bool) -> None:
+def history(store: Store, symbol: str, timeframe: str | None, preset: str | None, last: int, as_json: bool) -> None:
     """Tell who decided what, when and why, and what came of it."""
     from trainer.contract.documents import readable_json
     from trainer.registry.champions import read_history
     from trainer.registry.gate import failures
 
-    decisions = read_history(store, _seat_of(store, symbol, timeframe, preset, declined=True))
+    decisions = read_history(store, _seat_of(store, symbol, timeframe, preset, declined=True), last=last)
     if as_json:
         entries = [{**each.entry.model_dump(mode="json"), "effect": each.effect} for each in decisions]
         click.echo(readable_json(entries), nl=False)

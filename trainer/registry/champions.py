@@ -94,17 +94,28 @@ def _seats_with_history(store: Store, symbol: str) -> Iterator[Seat]:
             yield Seat(symbol, timeframe, preset)
 
 
-def read_history(store: Store, seat: Seat) -> list[Decision]:
-    """Every decision, oldest first. An entry whose pointer never moved, since its writer died or lost, says so."""
-    entries = {item.key: HistoryEntry.from_bytes(store.get(item.key), item.key) for item in store.list(seat.history)}
-    found = read_champion(store, seat)
-    current = found[0].entry if found else None
+def read_history(store: Store, seat: Seat, *, last: int | None = None, run: str | None = None) -> list[Decision]:
+    """Decisions, oldest first: all, the ``last`` ones, or those about a ``run``. No more entries are read than needed.
+
+    An entry whose pointer never moved, since its writer died or lost, says so.
+    """
+    found = [item.key for item in store.list(seat.history) if run is None or item.key.endswith(f"-{run}.json")]
+    wanted = found if last is None else found[-last:]
+    if not wanted:
+        return []
+    entries = {key: _read_entry(store, key) for key in wanted}
+    champion = read_champion(store, seat)
+    current = champion[0].entry if champion else None
     effective = set()
     step = current
-    while step in entries and step not in effective:
+    while step is not None and step >= wanted[0]:  # keys sort by time, and each names one before it
         effective.add(step)
-        step = entries[step].replaced
+        step = (entries.get(step) or _read_entry(store, step)).replaced
     return [Decision(key, entry, _effect(key, entry, current, effective)) for key, entry in entries.items()]
+
+
+def _read_entry(store: Store, key: str) -> HistoryEntry:
+    return HistoryEntry.from_bytes(store.get(key), key)
 
 
 def verify_files(store: Store, champion: Champion) -> None:

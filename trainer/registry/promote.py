@@ -10,7 +10,7 @@ import getpass
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from trainer.contract import keys
 from trainer.contract.champion import Action, Champion, HistoryEntry
@@ -88,7 +88,7 @@ def consider(
     if champion is not None and (champion.run, champion.job) == (result.run, result.job):
         raise SpecError(f"{seat}: run {result.run} is the champion already")
     rules = judge_candidate(result, champion, accept_first=accept_first, bounds=bounds)
-    time = now or datetime.now(UTC)
+    time = _later_than(champion, now or datetime.now(UTC))
     entry = _history_key(seat, time, result.run)
     replaced = champion.entry if champion else None
     record = HistoryEntry(
@@ -149,7 +149,7 @@ def roll_back(
     earlier = HistoryEntry.from_bytes(store.get(champion.fallback), champion.fallback).champion
     if earlier is None:
         raise SpecError(f"{champion.fallback} holds no champion; see: atb models history {seat.symbol}")
-    time = now or datetime.now(UTC)
+    time = _later_than(champion, now or datetime.now(UTC))
     entry = _history_key(seat, time, earlier.run)
     target = earlier.model_copy(update={"promoted": time, "by": by, "entry": entry})
     record = HistoryEntry(
@@ -194,6 +194,11 @@ def _move(store: Store, seat: Seat, target: Champion, record: HistoryEntry, etag
         raise PreconditionFailed(
             f"{seat}: someone else was first, {other} serves now; look with: atb models history {seat.symbol}"
         ) from None
+
+
+def _later_than(champion: Champion | None, now: datetime) -> datetime:
+    """The history is in order of time even where the clock that made the champion was ahead of ours."""
+    return now if champion is None else max(now, champion.promoted + timedelta(microseconds=1))
 
 
 def _history_key(seat: Seat, time: datetime, run: str) -> str:
