@@ -99,7 +99,7 @@ def draw_comparison(comparison: Comparison) -> Figure:
         left.bar(positions, seconds, bottom=floor, color=shade, label=name, width=0.6)
         floor = [low + more for low, more in zip(floor, seconds, strict=True)]
     left.set_title("seconds by stage", loc="left", fontsize=11)
-    left.legend(frameon=False, fontsize=8)
+    left.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     for position, preset in zip(positions, comparison.presets, strict=True):
         skills = [each.metrics["skill"] for each in _of(comparison, preset)]
         linear = [each.baselines["linear"]["skill"] for each in _of(comparison, preset)]
