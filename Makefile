@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 BASE ?= python3
 INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 WORKERS ?= 2
-DEMO := .venv/bin/atb-launch --symbols BTCUSDT,ETHUSDT --preset fast --backend local --source sample --store ./store
+DEMO := atb-launch --symbols BTCUSDT,ETHUSDT --preset fast --backend local --source sample --store ./store
 
 .PHONY: help demo demo-picture test lint types clean
 
@@ -11,10 +11,10 @@ help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 demo: .venv/demo.stamp ## train two symbols on made-up bars, on this machine
-	$(DEMO)
+	.venv/bin/$(DEMO)
 
 demo-picture: .venv/demo.stamp ## docs/demo.svg: the demo again, as a picture of what it prints
-	$(PYTHON) -m tools.picture docs/demo.svg $(notdir $(DEMO))
+	$(PYTHON) -m tools.picture docs/demo.svg $(DEMO)
 
 test: .venv/test.stamp tools lint types ## everything it needs, then the whole suite
 	$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --quiet
@@ -41,5 +41,7 @@ clean: ## remove what make has put here, and nothing of yours
 .venv/test.stamp: pyproject.toml constraints.txt | .venv/bin/python
 	$(INSTALL) --editable '.[train-cpu,ccxt,test]'
 	touch $@ .venv/demo.stamp
+
+tools chart-docs image-check: | .venv/bin/python
 
 -include tools/tools.mk
