@@ -209,10 +209,7 @@ class _Crew:
 
     def _end(self, job: _Job, ended: Ended, stopping: bool) -> None:
         job.running = False
-        try:
-            job.outcome = self._judge(job, ended, stopping)
-        except AtbError as error:
-            job.outcome = Outcome("failed", "unavailable", f"{ended.words}, and its result can't be read: {error}")
+        job.outcome = self._judge(job, ended, stopping)
         if job.outcome.state == "done" or stopping:
             return
         permanent = ended.code in exits.PERMANENT_CODES or ended.code == 0
@@ -224,16 +221,21 @@ class _Crew:
 
     def _judge(self, job: _Job, ended: Ended, stopping: bool) -> Outcome:
         """What the store says of the attempt that has ended; where it says nothing, what was seen is written there."""
-        name, run = job.planned.job, self._plan.run
-        traces = read_traces(self._store, run, name)
-        spoke = traces.attempts > job.earlier and traces.report is not None
-        if traces.result is not None or (spoke and not ended.signal):
-            return judge(traces)
-        log = self._logs / f"{name}.log"
+        name, log = job.planned.job, self._logs / f"{job.planned.job}.log"
         outcome = explain(ended, log)
         if stopping and ended.signal:
             outcome = Outcome("interrupted", "stopped", ended.words)
-        self._keep(name, traces, outcome, log)
+        try:
+            traces = read_traces(self._store, self._plan.run, name)
+        except AtbError:
+            return outcome
+        spoke = traces.attempts > job.earlier and traces.report is not None
+        if traces.result is not None or (spoke and not ended.signal):
+            return judge(traces)
+        try:
+            self._keep(name, traces, outcome, log)
+        except StoreError:
+            pass  # collecting comes next, and says what is wrong with the store
         return outcome
 
     def _keep(self, name: str, traces: Traces, outcome: Outcome, log: Path) -> None:

@@ -29,6 +29,8 @@ _ORDER: tuple[State, ...] = ("failed", "running", "interrupted", "pending", "don
 _WIDE = 100
 """Columns from which the node has room."""
 _REFRESH_SECONDS = 0.25
+_HEARTBEAT_SECONDS = 60.0
+"""How often a run that is not on a terminal says where it stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,7 @@ class RunView:
         self._title = title
         self._clock = clock
         self._painted = -_REFRESH_SECONDS
+        self._beat = clock()
         self._rows: Sequence[Row] = ()
         self._told: dict[str, tuple[State, str]] = {}
         self._note = ""
@@ -153,6 +156,9 @@ class RunView:
         if note and note != self._note:
             self._say(note)
         self._note = note
+        if self._clock() - self._beat >= _HEARTBEAT_SECONDS:
+            self._beat = self._clock()
+            self._say(summary_line(rows))
 
     def _say(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
