@@ -1,12 +1,12 @@
-# Included by the Makefile. PYTHON is its interpreter.
+# Included by the Makefile, whose PYTHON and .venv these use.
 
 .PHONY: tools image-check chart-docs
 
-tools: ## helm and kubectl into .tools/ where neither is on the PATH
+tools: | .venv/bin/python ## helm and kubectl into .tools/ where neither is on the PATH
 	$(PYTHON) -m tools.unpack
 
-chart-docs: tools ## values.yaml, values.schema.json, the chart's table of values and k8s/base from their models
+chart-docs: .venv/test.stamp tools ## the chart's values, schema and tables, and k8s/, from their models
 	$(PYTHON) -m tools.chart
 
-image-check: ## build the CPU image and the launcher's with buildah and run atb doctor inside
+image-check: | .venv/bin/python ## build the CPU image and the launcher's with buildah; atb doctor inside
 	$(PYTHON) -m tools.image_check
