@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
-
 from launcher.preflight import RIGHTS, check_all
+
 from tests.apiserver.http import Request
 from tests.chart.helm import DAILY, pick, render
 from tests.launcher.world import World, make_options, make_plan, running
@@ -23,7 +23,9 @@ EVERYBODYS = {("create", "selfsubjectaccessreviews"), ("create", "selfsubjectrev
 UNGRANTED = {("get", "secrets")}
 """Asked for and passed over where refused: the right would show what the Secrets hold."""
 
-_PATH = re.compile(r"/apis?/(?:[^/]+/)?v\w+/(?:namespaces/[^/]+/)?(?P<resource>[a-z]+)(?:/(?P<name>[^/]+)(?:/(?P<sub>\w+))?)?")
+_PATH = re.compile(
+    r"/apis?/(?:[^/]+/)?v\w+/(?:namespaces/[^/]+/)?(?P<resource>[a-z]+)(?:/(?P<name>[^/]+)(?:/(?P<sub>\w+))?)?"
+)
 
 
 def rights_of(kind: str, **values: object) -> set[Right]:

@@ -131,6 +131,9 @@ class ScheduleDefaults(Section):
     promote: Literal["auto", "manual"] = Field(
         "manual", description="auto moves the champion's pointer when the gate passes; manual leaves that to people."
     )
+    accept_first: bool = Field(
+        False, description="With promote auto: a first model, without a champion to beat, serves without skill shown."
+    )
     suspend: bool = Field(False, description="Keep the schedule but don't fire it.")
     deadline_seconds: Annotated[int, Field(ge=0)] = Field(
         0,

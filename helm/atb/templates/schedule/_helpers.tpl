@@ -113,6 +113,9 @@
 {{- $command = concat $command (list "--set" (printf "%s=%s" $name (include "atb.argument" $value))) -}}
 {{- end -}}
 {{- $command = concat $command (list "--schedule" .name "--promote" .schedule.promote) -}}
+{{- if .schedule.acceptFirst -}}
+{{- $command = append $command "--accept-first" -}}
+{{- end -}}
 {{- $command = concat $command (list "--backend" "kubernetes" "--cluster-options" "/etc/atb/cluster.yaml" "--yes") -}}
 {{- toYaml $command -}}
 {{- end -}}
