@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import tensorflow as tf
 
@@ -15,7 +17,7 @@ Accelerator = Literal["auto", "gpu", "cpu"]
 
 @dataclass(frozen=True)
 class Device:
-    """``count`` GPUs, or one CPU of ``threads`` threads."""
+    """``count`` GPUs, or a CPU of ``threads`` threads (several logical ones only in tests)."""
 
     kind: Literal["cpu", "gpu"]
     count: int
@@ -27,6 +29,16 @@ class Device:
         if self.kind == "cpu":
             return f"cpu ({self.threads} thread{'s' * (self.threads > 1)})"
         return f"{self.count} gpu{'s' * (self.count > 1)}"
+
+    def spread(self) -> AbstractContextManager[Any]:
+        """The scope to build and fit a net in: one replica on each GPU where there are several."""
+        if self.count == 1:
+            return contextlib.nullcontext()
+        kind = self.kind.upper()
+        scope: AbstractContextManager[Any] = tf.distribute.MirroredStrategy(
+            [f"{kind}:{number}" for number in range(self.count)]
+        ).scope()
+        return scope
 
 
 def prepare_device(accelerator: Accelerator = "auto", gpus: int = 1, threads: int = 0) -> Device:

@@ -6,6 +6,7 @@ own generator gives others and takes longer than all the rest of a step.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -14,14 +15,24 @@ import tensorflow as tf
 from trainer.fit.recurrent import run_gru, run_lstm
 
 
-def run_forward(model: keras.Model, x: Any, *, training: bool, own_kernels: bool) -> Any:
+@dataclass(frozen=True)
+class Share:
+    """Which part of a batch this replica has: rows ``number × size …`` of ``batch``."""
+
+    number: Any
+    size: int
+    batch: int
+
+
+def run_forward(model: keras.Model, x: Any, *, training: bool, own_kernels: bool, share: Share | None = None) -> Any:
     """The net's scaled forecast ``[batch, 1]`` for scaled windows ``[batch, steps, features]``.
 
-    With ``own_kernels`` shapes must be known. The nets are chains, so the order of the layers is the order of calls.
+    With ``own_kernels`` shapes must be known. With a ``share`` of a batch, dropout draws for the
+    whole and takes its part, so that many replicas learn what one would. The nets are chains, so the order of the layers is the order of calls.
     """
     for layer in model.layers[1:]:
         if isinstance(layer, keras.layers.Dropout):
-            x = _drop(layer, x) if training else x
+            x = _drop(layer, x, share) if training else x
         elif isinstance(layer, keras.layers.BatchNormalization):
             x = layer(x, training=training)
         else:
@@ -55,9 +66,12 @@ def _convolve(layer: keras.layers.Conv1D, x: Any) -> Any:
     return tf.reshape(tf.matmul(columns, kernel) + tf.convert_to_tensor(layer.bias), [batch, steps, layer.filters])
 
 
-def _drop(layer: keras.layers.Dropout, x: Any) -> Any:
+def _drop(layer: keras.layers.Dropout, x: Any, share: Share | None) -> Any:
     seed = tf.cast(layer.seed_generator.next(), tf.int32)
-    bits = tf.random.stateless_uniform(tf.shape(x), seed, minval=None, maxval=None, dtype=tf.uint32, alg="philox")
+    shape = tf.shape(x) if share is None else tf.concat([[share.batch], tf.shape(x)[1:]], 0)
+    bits = tf.random.stateless_uniform(shape, seed, minval=None, maxval=None, dtype=tf.uint32, alg="philox")
+    if share is not None:
+        bits = tf.ensure_shape(bits[share.number * share.size : (share.number + 1) * share.size], x.shape)
     # The low 23 bits make the fraction, as in TensorFlow's own kernel; XLA's version of it takes the high ones
     uniform = tf.bitcast((bits & 0x7FFFFF) | 0x3F800000, tf.float32) - 1.0
     return tf.where(uniform >= layer.rate, x / (1 - layer.rate), tf.zeros_like(x))

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from trainer.contract.spec import Spec
-from trainer.errors import Diverged, Stopped
+from trainer.errors import Diverged, SpecError, Stopped
 from trainer.fit.checkpoint import Arrays, Checkpoint
 from trainer.fit.device import Device
 from trainer.fit.path import CHUNK, choose_path
@@ -108,6 +108,8 @@ def fit(
     """
     hooks = hooks or Hooks()
     batch = min(spec.batch_size, len(train))
+    if batch % device.count:
+        raise SpecError(f"a batch of {batch} can't be shared out evenly to {device.count} GPUs; set --batch-size")
     steps = len(train) // batch
     path = choose_path(device, steps=steps * spec.epochs, mixed_precision=spec.mixed_precision)
     optimizer: Any = keras.optimizers.Adam(spec.learning_rate)

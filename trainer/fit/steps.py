@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from trainer.fit.forward import run_forward
+from trainer.fit.forward import Share, run_forward
 from trainer.fit.path import Path
 
 Augment = Callable[[Any, Any], Any]
@@ -34,29 +34,43 @@ def compile_training(
 ) -> Callable[[npt.NDArray[np.int32], int, int], float]:
     """A function ``(ends [steps, batch], start, count)`` that takes ``count`` steps and sums up their losses.
 
-    ``augment`` changes the windows of a step, given its number: the same number, the same change.
+    ``augment`` changes the windows of a step, given its number: the same number, the same change. Under a distribution
+    strategy each replica takes its part of every batch, and the gradients are summed.
     """
     features, target = tf.constant(table.features), tf.constant(table.target)
     variables = model.trainable_variables
     optimizer.build(variables)
+    strategy = tf.distribute.get_strategy()
+    size = batch // strategy.num_replicas_in_sync
     gather = _window_gatherer(model, batch)
 
     def step(features: Any, target: Any, ends: Any) -> Any:
-        windows = gather(features, ends)
+        windows, wanted, share = gather(features, ends), tf.gather(target, ends), None
         if augment is not None:
             windows = augment(windows, optimizer.iterations)
+        if size < batch:
+            share = Share(tf.distribute.get_replica_context().replica_id_in_sync_group, size, batch)
+            part = slice(share.number * size, (share.number + 1) * size)
+            windows = tf.ensure_shape(windows[part], [size, *windows.shape[1:]])
+            wanted = tf.ensure_shape(wanted[part], [size])
         with tf.GradientTape() as tape:
-            forecast = run_forward(model, windows, training=True, own_kernels=path.own_kernels)
-            loss = tf.reduce_mean(tf.square(forecast[:, 0] - tf.gather(target, ends)))
+            forecast = run_forward(model, windows, training=True, own_kernels=path.own_kernels, share=share)
+            loss = tf.reduce_sum(tf.square(forecast[:, 0] - wanted)) / batch
             scaled = optimizer.scale_loss(loss)
         optimizer.apply(tape.gradient(scaled, variables), variables)
         return loss
+
+    def step_everywhere(features: Any, target: Any, ends: Any) -> Any:
+        if size == batch:
+            return step(features, target, ends)
+        losses = strategy.run(step, (features, target, ends))
+        return strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None)
 
     @tf.function(jit_compile=path.xla, autograph=False)  # type: ignore[untyped-decorator]
     def run(features: Any, target: Any, ends: Any, start: Any, count: Any) -> Any:
         _, total = tf.while_loop(
             lambda number, _: number < start + count,
-            lambda number, total: (number + 1, total + step(features, target, ends[number])),
+            lambda number, total: (number + 1, total + step_everywhere(features, target, ends[number])),
             (start, tf.constant(0.0)),
             parallel_iterations=1,
         )

@@ -20,11 +20,18 @@ def load_network(path: Path) -> Network:
 
 
 def build_network(
-    model_type: ModelType, sequence_length: int, feature_count: int, seed: int, *, mixed_precision: bool = False
+    model_type: ModelType,
+    sequence_length: int,
+    feature_count: int,
+    seed: int,
+    *,
+    mixed_precision: bool = False,
+    replicas: int = 1,
 ) -> keras.Model:
     """The net of a model type: scaled features ``[batch, steps, features]`` → scaled return ``[batch, 1]``.
 
-    Initial weights and dropout follow from ``seed`` alone. Under mixed precision the layers compute in float16 and
+    Initial weights and dropout follow from ``seed`` alone. Batch normalisation is over all ``replicas``.
+    Under mixed precision the layers compute in float16 and
     the weights, the input and the head are float32: a float16 head overflows at 65,504.
     """
     plan, seeds = PLANS[model_type], seeds_from(seed)
@@ -32,7 +39,7 @@ def build_network(
     features = keras.Input((sequence_length, feature_count), dtype="float32", name="features")
     x = features
     for name, conv in plan.named_convs:
-        x = convolve(x, conv, name, seeds, dtype)
+        x = convolve(x, conv, name, seeds, dtype, synchronized=replicas > 1)
     last, _ = plan.named_recurrents[-1]
     for name, recurrent in plan.named_recurrents:
         x = recur(x, recurrent, name != last, name, seeds, dtype)

@@ -18,7 +18,7 @@ def seeds_from(seed: int) -> Iterator[int]:
         yield source.getrandbits(31)
 
 
-def convolve(x: Any, conv: Conv, name: str, seeds: Iterator[int], dtype: str) -> Any:
+def convolve(x: Any, conv: Conv, name: str, seeds: Iterator[int], dtype: str, *, synchronized: bool = False) -> Any:
     """Convolution over time, then batch normalisation, ReLU and pooling: ``[batch, steps, channels]``."""
     x = keras.layers.Conv1D(
         conv.filters,
@@ -29,7 +29,9 @@ def convolve(x: Any, conv: Conv, name: str, seeds: Iterator[int], dtype: str) ->
         name=name,
     )(x)
     if conv.normalise:
-        x = keras.layers.BatchNormalization(epsilon=EPSILON, dtype=dtype, name=norm_name(name))(x)
+        x = keras.layers.BatchNormalization(
+            synchronized=synchronized, epsilon=EPSILON, dtype=dtype, name=norm_name(name)
+        )(x)
     x = keras.layers.ReLU(dtype=dtype, name=f"{name}_relu")(x)
     if conv.pool:
         x = keras.layers.MaxPooling1D(2, dtype=dtype, name=f"{name}_pool")(x)

@@ -101,13 +101,14 @@ def learn(
         returns[ends] = log_returns(material.bars.close, ends, spec.horizon)
         target = TargetScaler.fit(returns[split.train])
         table = Table(np.nan_to_num(scaler.transform(material.flat)), target.transform(returns))
-    with clock.stage("training"):
+    with clock.stage("training"), device.spread():
         model = build_network(
             spec.model_type,
             spec.sequence_length,
             len(material.features.columns),
             spec.seed,
             mixed_precision=spec.mixed_precision,
+            replicas=device.count,
         )
         if warm_start is not None:
             model.set_weights(warm_start.get_weights())
