@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from launcher.facts import Condition, JobFacts, PodFacts
-from trainer.contract.exits import BY_CODE, EXITS
+from trainer.contract.exits import BY_CODE, EXITS, last_error
 
 Retry = Literal["never", "memory", "elsewhere", "free", "counted"]
 """Who tries again: nobody; the launcher with more memory or on another node; the Job for free or up to its limit."""
@@ -181,7 +181,7 @@ def diagnose_ended(pod: PodFacts) -> Finding:
         return Finding("node-lost", pod.message or f"the Pod ended and its container's end was never seen{where}")
     if pod.exit_reason in ("ContainerCannotRun", "StartError") or pod.exit_code in (126, 127):
         return Finding("start", pod.exit_message or f"the container can't be started ({pod.exit_code})")
-    return diagnose_exit(pod.exit_code, _last_words(pod.exit_message), where)
+    return diagnose_exit(pod.exit_code, last_error(pod.exit_message)[:400], where)
 
 
 def diagnose_exit(code: int, message: str = "", where: str = "") -> Finding:
@@ -224,12 +224,6 @@ def _disruption(condition: Condition, where: str) -> Finding:
     if condition.reason == "TerminationByKubelet":
         return Finding("preempted", condition.message or f"the kubelet stopped it{where}")
     return Finding("preempted", condition.message or f"interrupted{where} ({condition.reason})")
-
-
-def _last_words(message: str) -> str:
-    """The trainer's own one line out of a log's tail, where it is there."""
-    _, found, said = message.rpartition("error: ")
-    return said.strip()[:400] if found else ""
 
 
 def run_exit_code(categories: list[str]) -> int:

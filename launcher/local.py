@@ -293,7 +293,7 @@ class _Crew:
 
 
 def explain(ended: Ended, log: Path) -> Outcome:
-    """Why a process ended that left no report: its last ``error:`` line, or the signal."""
+    """Why a process ended that left no report: its last error, or the signal."""
     if ended.signal == signal.SIGTERM:
         return Outcome("interrupted", "stopped", ended.words)
     if ended.signal:
@@ -302,12 +302,12 @@ def explain(ended: Ended, log: Path) -> Outcome:
         )
         return Outcome("failed", "killed", f"{ended.words}{hint}")
     known = exits.BY_CODE.get(ended.code or 0)
-    said = [line for line in _tail(log).splitlines() if line.startswith("error: ")]
+    said = exits.last_error(_tail(log))
     if ended.code == 0:
         return Outcome("failed", "no-result", "it ended well and committed no result")
     if known is None:
-        return Outcome("failed", "bug", said[-1][7:] if said else f"{ended.words}, which has no meaning here")
-    reason = redact(said[-1][7:]) if said else known.meaning
+        return Outcome("failed", "bug", said or f"{ended.words}, which has no meaning here")
+    reason = redact(said) if said else known.meaning
     return Outcome("interrupted" if known.code == 143 else "failed", known.category, reason)
 
 

@@ -50,13 +50,15 @@ class LogTail(logging.Handler):
 
 
 def start_logging(style: Format = "text", symbol: str = "", preset: str = "") -> LogTail:
-    """Send our log to stderr in one format, and keep its tail. Replaces what an earlier call set up."""
+    """Send our log and warnings to stderr in one format, and keep its tail. Replaces what an earlier call set up."""
     tail, stream = LogTail(), logging.StreamHandler(sys.stderr)
     stream.setFormatter(_Formatter(style, symbol, preset))
     tail.setFormatter(_Formatter("text", symbol, preset))
-    ours = logging.getLogger("trainer")
-    ours.handlers, ours.propagate = [stream, tail], False
-    ours.setLevel(logging.INFO)
+    for name in ("trainer", "py.warnings"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [stream, tail], False
+        logger.setLevel(logging.INFO)
+    logging.captureWarnings(True)
     return tail
 
 

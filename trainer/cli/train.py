@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,9 +12,13 @@ import click
 from trainer.cli.stores import with_store
 from trainer.contract.presets import DEFAULT_PRESET, MODEL_TYPES, PRESET_NAMES
 from trainer.contract.spec import Spec
+from trainer.errors import AtbError, Stopped
 
 if TYPE_CHECKING:
+    from trainer.contract.manifest import Result
     from trainer.storage import Store
+
+log = logging.getLogger(__name__)
 
 
 @click.group()
@@ -100,32 +106,85 @@ def _train(
     spec: Spec, store: Store, *, run: str | None, accelerator: Any, gpus: int, threads: int, log_format: Any
 ) -> None:
     import os
-    import signal
-    import threading
+    import sys
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from trainer.contract import keys
     from trainer.contract.runs import new_run
     from trainer.log import hushed, start_logging
 
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    tail = start_logging(log_format, spec.symbol, spec.preset)
+    tail, should_stop = start_logging(log_format, spec.symbol, spec.preset), _listen_for_stop()
     run = run or new_run()
-    for line in _describe(spec, run, store):
-        click.echo(line, err=log_format == "json")
+    for line in (f"run     {run}, spec {spec.digest[:16]}, store {store.url}", *describe_spec(spec)):
+        click.echo(line) if log_format == "text" else log.info("%s", line)
+    try:
+        with hushed():
+            from trainer.fit.device import prepare_device
+            from trainer.pipeline.job import Surroundings, run_job
 
-    with hushed():
-        from trainer.fit.device import prepare_device
-        from trainer.pipeline.job import Surroundings, run_job
-
-    device = prepare_device(accelerator, gpus, threads)
-    result = run_job(spec, store, run, Surroundings(device, stop.is_set, tail))
+        device = prepare_device(accelerator, gpus, threads)
+        result = run_job(spec, store, run, Surroundings(device, should_stop, tail))
+    except AtbError as error:
+        if log_format == "text":
+            raise  # to be told as one plain line
+        log.error("%s", error)
+        sys.exit(error.exit_code)
+    if log_format == "text":
+        for line in describe_outcome(result):
+            click.echo(line)
     click.echo(f"{store.url}/{keys.result(run, result.job)}")
 
 
-def _describe(spec: Spec, run: str, store: Store) -> list[str]:
-    fields = spec.model_dump(mode="json", exclude={"schema_version"})
-    lines = [f"run              {run}", f"store            {store.url}", f"spec             {spec.digest[:16]}"]
-    return lines + [f"{name:<16} {value}" for name, value in fields.items()]
+def _listen_for_stop() -> Callable[[], bool]:
+    """Whether SIGTERM or SIGINT has come. A second one ends the process wherever it is."""
+    import signal
+    import threading
+
+    stop = threading.Event()
+
+    def hear(number: int, frame: Any) -> None:
+        if stop.is_set():
+            raise Stopped("told to stop twice; the next attempt goes on from the last checkpoint")
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, hear)
+    return stop.is_set
+
+
+_BLOCK = {
+    "bars": ("symbol", "source", "market", "timeframe", "start", "as_of", "on_gap"),
+    "net": ("preset", "model_type", "features", "sequence_length", "horizon", "warm_start"),
+    "fit": ("epochs", "batch_size", "patience", "learning_rate", "seed", "augment", "mixed_precision"),
+    "after": ("folds", "fee_bps", "slippage_bps", "threshold_bps", "short", "onnx"),
+}
+
+
+def describe_spec(spec: Spec) -> list[str]:
+    """Every field of a resolved spec, a few to a line, by the names that users type."""
+    return [
+        f"{title:<7} " + ", ".join(f"{name.replace('_', '-')} {_word(getattr(spec, name))}" for name in names)
+        for title, names in _BLOCK.items()
+    ]
+
+
+def describe_outcome(result: Result) -> list[str]:
+    """A committed result for people: where the time went, beside persistence, before the gate."""
+    from trainer.pipeline.stages import format_stages
+    from trainer.registry.gate import failures, passes
+
+    metrics, persistence = result.metrics, result.baselines["persistence"]
+    return [
+        *format_stages(result.stages),
+        f"test    RMSE {metrics['rmse']:.6g}, persistence {persistence['rmse']:.6g}, skill {metrics['skill']:+.4f}, "
+        f"MAPE {metrics['mape']:.3f} %, direction {metrics['directional_accuracy']:.1%}",
+        "gate    " + ("passed" if passes(result.gate) else f"not passed: {failures(result.gate)}"),
+    ]
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%dT%H:%MZ}"
+    return "none" if value in (None, "") else str(value)

@@ -53,7 +53,10 @@ class Document(BaseModel):
 
 
 def first_problem(error: ValidationError) -> str:
-    """The first problem pydantic found, as ``field: what``."""
+    """The first problem pydantic found, in words: ``epochs 0: should be greater than or equal to 1``."""
     problem = error.errors()[0]
     field = ".".join(str(part) for part in problem["loc"]) or "document"
-    return f"{field}: {problem['msg']}"
+    if problem["type"] == "value_error":  # our own sentence, which names the value
+        return f"{field}: {problem['msg'].removeprefix('Value error, ')}"
+    value = "" if problem["type"] == "missing" else f" {problem['input']!r:.40}"
+    return f"{field}{value}: {problem['msg'].removeprefix('Input ')}"

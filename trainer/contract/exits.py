@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,12 +39,28 @@ BY_CODE: dict[int, Exit] = {entry.code: entry for entry in EXITS}
 PERMANENT_CODES: tuple[int, ...] = tuple(entry.code for entry in EXITS if entry.permanent and entry.code)
 
 
+ERROR = "error: "
+"""How the one line about a known failure begins."""
+
+
+def last_error(text: str) -> str:
+    """The last failure that a training's output tells of, as a plain line or as a JSON event; empty without one."""
+    event, line = text.rfind('{"time": '), text.rfind(ERROR)
+    if event > line:
+        try:
+            fields, _ = json.JSONDecoder().raw_decode(text[event:])
+        except ValueError:
+            return ""
+        return str(fields["message"]) if fields.get("level") == "error" else ""
+    return text[line + len(ERROR) :].partition("\n")[0].strip() if line >= 0 else ""
+
+
 def run_and_exit(main: Callable[[], object]) -> NoReturn:
     """Run a command: a known failure is one line on stderr and its own code, anything else a traceback and 70."""
     try:
         main()
     except AtbError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        print(f"{ERROR}{error}", file=sys.stderr)  # noqa: T201
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -60,7 +60,7 @@ class Fitted:
     history: tuple[Epoch, ...]
     best_epoch: int
     best_validation_loss: float
-    stopped_by: str
+    stopped_by: Literal["patience", "epochs"]
     path: str
     steps_per_second: float
 

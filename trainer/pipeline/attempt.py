@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
 import socket
@@ -13,7 +14,10 @@ from trainer.contract.exits import BY_CODE
 from trainer.contract.manifest import Claim, ExitReport, Progress
 from trainer.errors import NotFound, PreconditionFailed, StoreError
 from trainer.fit.checkpoint import Checkpoint, pack_checkpoint, unpack_checkpoint
+from trainer.fit.loop import Epoch
 from trainer.storage import Store
+
+log = logging.getLogger(__name__)
 
 CLAIM, LOG, EXIT, CHECKPOINT = "claim.json", "log.txt", "exit.json", "checkpoint.npz"
 POD_VARIABLE, NODE_VARIABLE = "ATB_POD", "ATB_NODE"
@@ -25,7 +29,7 @@ class Attempt:
     """Claimed once; numbers count from 1. Two attempts of one job never share a number."""
 
     def __init__(self, store: Store, run: str, job: str) -> None:
-        self._store, self._run, self._job = store, run, job
+        self._store, self._run, self.job = store, run, job
         self.started = datetime.now(UTC)
         self.node = os.environ.get(NODE_VARIABLE) or None
         self.number = self._claim()
@@ -34,16 +38,43 @@ class Attempt:
 
     def key(self, name: str) -> str:
         """Where this attempt keeps a file."""
-        return keys.attempt(self._run, self._job, self.number, name)
+        return keys.attempt(self._run, self.job, self.number, name)
 
-    def say(self, progress: Progress, *, now: bool = False) -> None:
-        """Say how far the job is, at most every two seconds unless ``now``. A store that can't stops nothing."""
-        if now or time.monotonic() - self._last_progress >= _PROGRESS_EVERY:
-            self._last_progress = time.monotonic()
-            try:
-                self._store.put(keys.progress(self._run, self._job), progress.to_bytes())
-            except StoreError:
-                pass
+    def say_stage(self, stage: str, epochs: int) -> None:
+        """Tell the store which stage begins. A store that can't take it stops nothing."""
+        self._say(
+            Progress(
+                attempt=self.number,
+                stage=stage,
+                epoch=self.epochs,
+                epochs=epochs,
+                node=self.node,
+                updated=datetime.now(UTC),
+            )
+        )
+
+    def say_epoch(self, epoch: Epoch, epochs: int) -> None:
+        """Log the epoch, and tell the store at most every two seconds. A store that can't take it stops nothing."""
+        self.epochs = epoch.number
+        log.info(
+            "epoch %d/%d loss %.6f val_loss %.6f rate %.2g %.1fs",
+            epoch.number, epochs, epoch.loss, epoch.validation_loss, epoch.rate, epoch.seconds,
+        )  # fmt: skip
+        if time.monotonic() - self._last_progress < _PROGRESS_EVERY:
+            return
+        self._say(
+            Progress(
+                attempt=self.number,
+                stage="training",
+                epoch=epoch.number,
+                epochs=epochs,
+                loss=epoch.loss,
+                validation_loss=epoch.validation_loss,
+                eta_seconds=(epochs - epoch.number) * epoch.seconds,
+                node=self.node,
+                updated=datetime.now(UTC),
+            )
+        )
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Keep a checkpoint for the next attempt, in place of the one before."""
@@ -53,7 +84,7 @@ class Attempt:
         """The newest earlier attempt's checkpoint of the same spec, bars and code."""
         for number in range(self.number - 1, 0, -1):
             try:
-                data = self._store.get(keys.attempt(self._run, self._job, number, CHECKPOINT))
+                data = self._store.get(keys.attempt(self._run, self.job, number, CHECKPOINT))
             except NotFound:
                 continue
             checkpoint = unpack_checkpoint(data, identity)
@@ -82,8 +113,15 @@ class Attempt:
             except StoreError:
                 pass
 
+    def _say(self, progress: Progress) -> None:
+        self._last_progress = time.monotonic()
+        try:
+            self._store.put(keys.progress(self._run, self.job), progress.to_bytes())
+        except StoreError:
+            pass
+
     def _claim(self) -> int:
-        prefix = keys.attempts_prefix(self._run, self._job)
+        prefix = keys.attempts_prefix(self._run, self.job)
         taken = (entry.key[len(prefix) :].split("/")[0] for entry in self._store.list(prefix))
         number = 1 + max((int(part) for part in taken if part.isdigit()), default=0)
         while True:
@@ -96,7 +134,7 @@ class Attempt:
                 started=self.started,
             )
             try:
-                self._store.put_if_absent(keys.attempt(self._run, self._job, number, CLAIM), claim.to_bytes())
+                self._store.put_if_absent(keys.attempt(self._run, self.job, number, CLAIM), claim.to_bytes())
             except PreconditionFailed:
                 number += 1
             else:

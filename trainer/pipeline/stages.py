@@ -6,10 +6,9 @@ import contextlib
 import time
 from collections.abc import Iterator
 
-from trainer.contract.manifest import StageTime
+from trainer.contract.manifest import TOTAL_STAGE, StageTime
 
 STAGES = ("data loading", "features", "dataset", "training", "evaluation", "saving")
-TOTAL = "total"
 
 
 class StageClock:
@@ -32,7 +31,7 @@ class StageClock:
 
     def table(self) -> tuple[StageTime, ...]:
         """Every stage and the total so far."""
-        total = StageTime(name=TOTAL, seconds=time.monotonic() - self._began)
+        total = StageTime(name=TOTAL_STAGE, seconds=time.monotonic() - self._began)
         return (*(StageTime(name=name, seconds=seconds) for name, seconds in self._seconds.items()), total)
 
 

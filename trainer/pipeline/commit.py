@@ -1,0 +1,141 @@
+"""The end of a job's life: its result described, its bundle uploaded, and the marker written last."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from trainer.contract import keys
+from trainer.contract import timeframe as tf
+from trainer.contract.code import code_identity
+from trainer.contract.manifest import FeatureSummary, FileEntry, FitSummary, Result, ResultPointer, SplitSummary
+from trainer.contract.spec import Spec
+from trainer.errors import NotFound, PreconditionFailed, SpecError, StoreError
+from trainer.evaluate.judge import Judgement
+from trainer.features.sets import feature_hash
+from trainer.fit.device import Device
+from trainer.pipeline.attempt import Attempt, peak_memory
+from trainer.pipeline.learn import Learned, Material
+from trainer.registry.gate import passes
+from trainer.storage import Store
+
+log = logging.getLogger(__name__)
+
+
+def read_committed(store: Store, run: str, spec: Spec) -> Result | None:
+    """The job's result, if one is committed. Raises SpecError where it is that of another spec."""
+    key = keys.result(run, keys.job_id(spec.symbol, spec.preset))
+    try:
+        result = Result.from_bytes(store.get(key), key)
+    except NotFound:
+        return None
+    if result.spec_digest != spec.digest:
+        raise SpecError(
+            f"{key} is the result of another spec ({result.spec_digest[:12]}, this one is {spec.digest[:12]}); "
+            "name another --run"
+        )
+    return result
+
+
+def describe_result(
+    spec: Spec,
+    run: str,
+    attempt: Attempt,
+    device: Device,
+    material: Material,
+    learned: Learned,
+    judgement: Judgement,
+    export: dict[str, Any],
+    resumed_from: int | None,
+) -> Result:
+    """What a job has found, still without its gate, stages and files."""
+    split, fitted = learned.split, learned.fitted
+    return Result(
+        run=run,
+        job=keys.job_id(spec.symbol, spec.preset),
+        attempt=attempt.number,
+        spec=spec,
+        spec_digest=spec.digest,
+        code=code_identity(),
+        bars=material.loaded.summary,
+        features=FeatureSummary(
+            name=material.features.name,
+            hash=feature_hash(material.features),
+            columns=material.features.columns,
+            cached=material.cached,
+        ),
+        split=SplitSummary(
+            train=len(split.train),
+            validation=len(split.validation),
+            test=len(split.test),
+            purged=split.purged,
+            test_from=tf.from_epoch_ms(int(material.bars.time[split.validation_stop])),
+        ),
+        fit=FitSummary(
+            device=device.name,
+            path=fitted.path,
+            parameters=int(fitted.model.count_params()),
+            epochs=len(fitted.history),
+            best_epoch=fitted.best_epoch,
+            best_validation_loss=fitted.best_validation_loss,
+            stopped_by=fitted.stopped_by,
+            steps_per_second=fitted.steps_per_second,
+            resumed_from_attempt=resumed_from,
+        ),
+        metrics=judgement.metrics,
+        baselines=judgement.baselines,
+        evaluation=judgement.evaluation,
+        backtest=judgement.backtest,
+        export=export,
+        stages=(),
+        peak_memory_bytes=peak_memory(),
+        started=attempt.started,
+        finished=datetime.now(UTC),
+        files=(),
+    )
+
+
+def upload_bundle(folder: Path, store: Store, run: str, job: str, attempt: int) -> tuple[FileEntry, ...]:
+    """Write every file of the folder; returns what a result says of them, in order of their paths."""
+    entries = []
+    for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+        name = path.relative_to(folder).as_posix()
+        key = keys.bundle(run, job, attempt, name)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        store.put_file(key, path)
+        entries.append(FileEntry(path=name, key=key, size=path.stat().st_size, sha256=digest))
+    return tuple(entries)
+
+
+def commit_result(store: Store, result: Result, origins: dict[str, str]) -> Result:
+    """Write the marker, once; ``origins`` are the bars' own fingerprints.
+
+    Where another attempt was first, its result is the job's and ours is left unnamed.
+    """
+    key = keys.result(result.run, result.job)
+    try:
+        store.put_if_absent(key, result.to_bytes())
+    except PreconditionFailed:
+        log.info("another attempt has committed %s first; its result stands", key)
+        return read_committed(store, result.run, result.spec) or result
+    pointer = ResultPointer(
+        run=result.run,
+        job=result.job,
+        code_digest=result.code.digest,
+        image=result.code.image,
+        bars_digest=result.bars.digest,
+        sources=origins,
+    )
+    try:
+        store.put(keys.result_index(result.spec_digest), pointer.to_bytes())
+    except StoreError as error:  # a hint: without it, the same spec is trained again some day
+        log.warning("%s is committed, and can't be found by its spec: %s", key, error)
+    log.info(
+        "committed %s: test RMSE %.6g, persistence %.6g, skill %+.4f, gate %s",
+        key, result.metrics["rmse"], result.baselines["persistence"]["rmse"], result.metrics["skill"],
+        "passed" if passes(result.gate) else "not passed",
+    )  # fmt: skip
+    return result
