@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
-from launcher.preflight import RIGHTS, check_all
 
+from launcher.preflight import RIGHTS, check_all
 from tests.apiserver.http import Request
 from tests.chart.helm import DAILY, pick, render
 from tests.launcher.world import World, make_options, make_plan, running

@@ -1,0 +1,94 @@
+"""The chart's CronJob runs what atb-launch understands: its very command, with its options, at an API server."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.apiserver.http import ApiServer
+from tests.chart.helm import DAILY, NAMESPACE, Object, pick, render
+from trainer.contract.spec import Spec
+
+DUE = "2026-11-25T00:15:00Z"
+JOB = "rel-atb-daily-29401935"
+
+
+@pytest.fixture
+def server() -> Iterator[ApiServer]:
+    server = ApiServer()
+    server.state.create("namespaces", "", {"metadata": {"name": NAMESPACE}})
+    yield server
+    server.stop()
+    assert not server.crashes, server.crashes[0]
+
+
+def launch(objects: list[Object], server: ApiServer, folder: Path, *flags: str) -> subprocess.CompletedProcess[str]:
+    """Run the CronJob's command as its Pod would, in a Job that was due at DUE."""
+    pod = pick(objects, "CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
+    (folder / "cluster.yaml").write_text(pick(objects, "ConfigMap")["data"]["cluster.yaml"])
+    command = [word.replace("/etc/atb", str(folder)) for word in pod["command"]]
+    assert command[0] == "atb-launch"
+    names = {entry["name"]: entry["value"] for entry in pod["env"] if "value" in entry}
+    names |= {"KUBECONFIG": str(server.kubeconfig(folder, NAMESPACE)), "ATB_JOB_NAME": JOB}
+    return subprocess.run(
+        [sys.executable, "-m", "launcher.cli", *command[1:], *flags],
+        env={**os.environ, **names},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_cron_jobs_command_plans_the_jobs_that_the_values_describe(
+    server: ApiServer, s3_url: str, s3_endpoint: str, tmp_path: Path
+) -> None:
+    template: dict[str, Any] = {"spec": {"containers": []}}
+    annotations = {"batch.kubernetes.io/cronjob-scheduled-timestamp": DUE}
+    metadata = {"name": JOB, "annotations": annotations}
+    server.state.create("jobs", NAMESPACE, {"metadata": metadata, "spec": {"template": template}})
+    schedule = {**DAILY, "source": "sample", "set": {"epochs": 3, "learning_rate": 0.0001}, "promote": "auto"}
+    values = {
+        "store": {"url": s3_url, "endpointUrl": s3_endpoint, "region": "us-east-1", "secret": "keys"},
+        "trainer": {"image": {"repository": "registry.example/trainer", "digest": f"sha256:{'0' * 64}"}},
+        "jobs": {"gpus": 2, "memory": "3Gi", "nodeSelector": {"pool": "gpu"}, "labels": {"team": "quant"}},
+        "schedules": [schedule],
+    }
+    answer = launch(render(values), server, tmp_path, "--dry-run")
+    assert answer.returncode == 0, answer.stderr
+    owner, *jobs = [document for document in yaml.safe_load_all(answer.stdout) if document]
+    assert owner["data"] == {"run": "rel-atb-daily-20261125-001500", "store": s3_url, "endpoint-url": s3_endpoint}
+    assert [job["metadata"]["labels"]["atb/symbol"] for job in jobs] == schedule["symbols"]
+    for job in jobs:
+        labels = job["spec"]["template"]["metadata"]["labels"]
+        assert {labels[f"app.kubernetes.io/{name}"] for name in ("instance", "component")} == {"rel", "trainer"}
+        assert labels["team"] == "quant"
+        pod = job["spec"]["template"]["spec"]
+        assert (pod["serviceAccountName"], pod["nodeSelector"]) == ("rel-atb-trainer", {"pool": "gpu"})
+        container = pod["containers"][0]
+        assert container["image"] == f"registry.example/trainer@sha256:{'0' * 64}"
+        assert container["resources"]["limits"] == {"memory": "3Gi", "nvidia.com/gpu": "2"}
+        assert container["envFrom"] == [{"secretRef": {"name": "keys"}}]
+        names = {entry["name"]: entry.get("value") for entry in container["env"]}
+        assert (names["AWS_ENDPOINT_URL_S3"], names["AWS_DEFAULT_REGION"]) == (s3_endpoint, "us-east-1")
+        spec = Spec.from_bytes(container["command"][3], "command")
+        assert (spec.epochs, spec.learning_rate, spec.source) == (3, 0.0001, "sample")
+        assert f"{spec.as_of:%Y-%m-%d %H:%M}" == "2026-11-25 00:00"
+
+
+def test_a_store_that_does_not_answer_ends_the_launcher_with_a_code_that_is_tried_again(
+    server: ApiServer, tmp_path: Path
+) -> None:
+    template: dict[str, Any] = {"spec": {"containers": []}}
+    server.state.create("jobs", NAMESPACE, {"metadata": {"name": JOB}, "spec": {"template": template}})
+    objects = render({"store": {"url": "s3://bucket", "endpointUrl": "http://127.0.0.1:9"}, "schedules": [DAILY]})
+    answer = launch(objects, server, tmp_path)
+    rules = pick(objects, "CronJob")["spec"]["jobTemplate"]["spec"]["podFailurePolicy"]["rules"]
+    assert answer.returncode in rules[1]["onExitCodes"]["values"], answer.stderr
+    assert answer.stderr.splitlines()[-1].startswith("error: ")
