@@ -28,7 +28,8 @@ def run_forward(model: keras.Model, x: Any, *, training: bool, own_kernels: bool
     """The net's scaled forecast ``[batch, 1]`` for scaled windows ``[batch, steps, features]``.
 
     With ``own_kernels`` shapes must be known. With a ``share`` of a batch, dropout draws for the
-    whole and takes its part, so that many replicas learn what one would. The nets are chains, so the order of the layers is the order of calls.
+    whole and takes its part, so that many replicas learn what one would. The nets are chains, so the order of the layers is the
+    order of calls.
     """
     for layer in model.layers[1:]:
         if isinstance(layer, keras.layers.Dropout):

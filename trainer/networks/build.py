@@ -30,9 +30,9 @@ def build_network(
 ) -> keras.Model:
     """The net of a model type: scaled features ``[batch, steps, features]`` → scaled return ``[batch, 1]``.
 
-    Initial weights and dropout follow from ``seed`` alone. Batch normalisation is over all ``replicas``.
-    Under mixed precision the layers compute in float16 and
-    the weights, the input and the head are float32: a float16 head overflows at 65,504.
+    Initial weights and dropout follow from ``seed`` alone. Batch normalisation is over all ``replicas``. Under mixed
+    precision the layers compute in float16 and the weights, the input and the head are float32: a float16 head
+    overflows at 65,504.
     """
     plan, seeds = PLANS[model_type], seeds_from(seed)
     dtype = "mixed_float16" if mixed_precision else "float32"
