@@ -58,9 +58,10 @@ def test_five_percent_of_rmse_is_the_tolerance(ratio: float, fails: list[str]) -
     assert failed(judge_candidate(result, CHAMPION)) == fails
 
 
-def test_a_model_worse_than_the_last_close_fails_beside_any_champion() -> None:
-    result = make_result(metrics=GOOD | {"skill": -0.001}, champion=measured("models/e0", rmse=1.0))
-    assert failed(judge_candidate(result, CHAMPION)) == ["skill"]
+@pytest.mark.parametrize(("skill", "fails"), [(0.016, []), (0.014, ["skill-kept"]), (-0.001, ["skill-kept"])])
+def test_half_of_the_champion_s_skill_must_be_kept_within_the_tolerance(skill: float, fails: list[str]) -> None:
+    champion = measured("models/e0", GOOD | {"rmse": 1.02, "skill": skill}, skill=0.03, skill_low=0.001)
+    assert failed(judge_candidate(make_result(champion=champion), CHAMPION)) == fails
 
 
 def test_a_champion_without_skill_sets_no_bar_and_can_not_be_followed_by_noise() -> None:

@@ -67,7 +67,7 @@ def test_history_tells_what_served_what_was_declined_and_what_came_back(store: S
     assert reasons[3] == "looks odd"
     assert [rule.name for rule in read_history(store, SEAT)[2].entry.gate if not rule.passed] == [
         "rmse-over-champion",
-        "skill",
+        "skill-kept",
     ]
 
 

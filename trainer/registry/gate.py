@@ -1,9 +1,9 @@
 """The gate: may this candidate serve? Pure rules over a result; each has a name, a value, a bound and a verdict.
 
 A champion is compared on the candidate's own test rows, which the job measured it on. The published rule allows a
-candidate's quality to be 5 % below; quality here is RMSE in price, as a ratio, since skill itself is near zero on
-market data and a share of nearly nothing says nothing. The ratio alone would let a model that is worse than the last
-close serve, and 5 % a day would add up, so skill must not be below zero either.
+candidate's quality to be 5 % below; quality here is RMSE in price, as a ratio. On market data, where a good skill is
+two or three percent of the RMSE, that alone would let noise follow a model that knows something, and 5 % a day would
+add up: so a candidate must also keep half of the champion's skill.
 
 A champion that has not shown skill on those rows sets no bar. Then, and where there is none, the bar is persistence:
 the skill's lower bound (``trainer.evaluate.metrics.skill_low``, three standard errors) must be above zero, which
@@ -24,10 +24,12 @@ from trainer.contract.manifest import Result, Rule
 @dataclass(frozen=True)
 class Bounds:
     """What a candidate may not pass. ``tolerance``: how much larger than the champion's the RMSE may be, as a share.
+    ``kept_skill``: the least share of the champion's skill.
     ``least_spread``: forecast returns' standard deviation over actual returns'. ``drawdown``: of the backtest, or
     buy-and-hold's on the same rows where that is deeper."""
 
     tolerance: float = 0.05
+    kept_skill: float = 0.5
     least_spread: float = 0.02
     drawdown: float = 0.25
 
@@ -72,7 +74,8 @@ def _judge(result: Result, champion: Champion | None, accept_first: bool, bounds
             1 + bounds.tolerance,
             "RMSE as a share of the champion's on the same rows",
         )
-        yield _at_least("skill", result.metrics.get("skill"), 0.0, "over persistence")
+        least = bounds.kept_skill * float(other["skill"])
+        yield _at_least("skill-kept", own.get("skill"), least, f"{bounds.kept_skill:.0%} of the champion's")
     else:
         yield _skill_shown(result, champion, accept_first)
     yield _at_least("spread", result.evaluation.get("spread"), bounds.least_spread, "of forecast over actual returns")
