@@ -13,6 +13,8 @@ import pytest
 from tests.seaweed import ACCESS_KEY, SECRET_KEY, serve_s3
 from trainer.storage import DirectoryStore, MemoryStore, Store, open_store
 
+SHARED_BARS = Path(os.environ.get("ATB_SHARED_BARS", Path(__file__).parents[2] / "shared" / "bars"))
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
@@ -45,7 +47,6 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
 @pytest.fixture(scope="session")
 def shared_bars() -> Path:
     """The folder of real hourly bars (perp/ and spot/)."""
-    folder = Path(os.environ.get("ATB_SHARED_BARS", Path(__file__).parents[2] / "shared" / "bars"))
-    if not folder.is_dir():
+    if not SHARED_BARS.is_dir():
         pytest.skip("real bars are not beside this checkout (../shared/bars, or ATB_SHARED_BARS)")
-    return folder
+    return SHARED_BARS

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
+from tests.conftest import SHARED_BARS
 from tests.exchange import Exchange, serve_exchange
 from trainer.bars.binance import BinanceMonths
 from trainer.bars.cached import CachedSource
@@ -31,8 +30,7 @@ def ms(text: str) -> int:
 @pytest.fixture(scope="session")
 def market_bars() -> Bars:
     """Hourly bars of BTCUSDT from 2024-10 to 2025-04."""
-    folder = Path(os.environ.get("ATB_SHARED_BARS", Path(__file__).parents[3] / "shared" / "bars")) / "spot"
-    source = FilesSource(str(folder), MemoryStore()) if folder.is_dir() else SampleSource()
+    source = FilesSource(str(SHARED_BARS / "spot"), MemoryStore()) if SHARED_BARS.is_dir() else SampleSource()
     return source.fetch("BTCUSDT", "1h", "spot", ms("2024-10-01"), ms("2025-04-01"))
 
 
