@@ -27,9 +27,8 @@ class Share:
 def run_forward(model: keras.Model, x: Any, *, training: bool, own_kernels: bool, share: Share | None = None) -> Any:
     """The net's scaled forecast ``[batch, 1]`` for scaled windows ``[batch, steps, features]``.
 
-    With ``own_kernels`` shapes must be known. With a ``share`` of a batch, dropout draws for the
-    whole and takes its part, so that many replicas learn what one would. The nets are chains, so the order of the layers is the
-    order of calls.
+    With ``own_kernels`` shapes must be known. With a ``share`` of a batch, dropout draws for the whole and takes its
+    part, so that many replicas learn what one would. The nets are chains: the order of layers is the order of calls.
     """
     for layer in model.layers[1:]:
         if isinstance(layer, keras.layers.Dropout):
