@@ -56,6 +56,19 @@ def test_a_plan_read_back_has_the_same_digests() -> None:
     assert again.spec.digest == again.spec_digest == plan.jobs[0].spec_digest
 
 
+def test_a_warm_start_is_pinned_for_each_symbol_by_itself() -> None:
+    plan = build_plan(
+        "r1",
+        ["AUSDT", "BUSDT"],
+        ["fast"],
+        {"warm_start": "champion", "timeframe": "4h"},
+        backend="local",
+        now=datetime(2026, 1, 31, tzinfo=UTC),
+        pin=lambda text, seat: f"{text}/{seat.symbol}/{seat.timeframe}@{'0' * 64}",
+    )
+    assert [job.spec.warm_start.split("@")[0] for job in plan.jobs] == ["champion/AUSDT/4h", "champion/BUSDT/4h"]
+
+
 def test_names_come_once_and_in_order_and_those_named_twice_are_told() -> None:
     assert read_names("BTCUSDT, ETHUSDT,BTCUSDT", "--symbols") == (("BTCUSDT", "ETHUSDT"), ("BTCUSDT",))
 
