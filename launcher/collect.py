@@ -48,16 +48,21 @@ def list_runs(store: Store) -> Iterator[tuple[str, str]]:
 
     A run that has not been collected yet has no manifest, and its words say so.
     """
-    names = {entry.key.split("/")[1] for entry in store.list(keys.RUNS) if entry.key.endswith("/plan.json")}
-    for run in sorted(names, reverse=True):
+    for run in sorted(store.folders(keys.RUNS), reverse=True):
         key = keys.manifest(run)
         try:
             manifest = Manifest.from_bytes(store.get(key), key)
         except NotFound:
-            yield run, f"not collected yet; see: atb-launch status {run}"
+            if _is_planned(store, run):
+                yield run, f"not collected yet; see: atb-launch status {run}"
             continue
         counts = Counter(job.state for job in manifest.jobs)
         yield run, f"{manifest.created:%Y-%m-%d %H:%M} UTC  " + ", ".join(f"{n} {state}" for state, n in counts.items())
+
+
+def _is_planned(store: Store, run: str) -> bool:
+    """A single training by ``atb train`` leaves results and no plan."""
+    return any(entry.key == keys.plan(run) for entry in store.list(keys.plan(run)))
 
 
 def _job(planned: PlannedJob, traces: Traces) -> ManifestJob:

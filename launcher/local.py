@@ -23,7 +23,7 @@ from launcher.stops import catch_stop
 from launcher.view import Row
 from trainer.contract import exits, keys
 from trainer.contract.manifest import Plan, PlannedJob, Progress, Verdict
-from trainer.errors import AtbError, NotFound, PreconditionFailed, StoreError, Unavailable
+from trainer.errors import AtbError, PreconditionFailed, StoreError, Unavailable
 from trainer.storage import Store
 
 MOST_ATTEMPTS = 3
@@ -66,7 +66,8 @@ class LocalBackend:
     def run(self, plan: Plan, store: Store, show: Show, *, mode: Mode, wait: bool = True) -> int | None:
         waiting = [job for job in plan.jobs if job.action == "run"]
         if mode == "resume":
-            waiting = [job for job in waiting if not _committed(store, plan.run, job.job)]
+            committed = {entry.key for entry in store.list(keys.jobs_prefix(plan.run))}
+            waiting = [job for job in waiting if keys.result(plan.run, job.job) not in committed]
         if not waiting:
             return None
         parallel, threads = self._share(len(waiting))
@@ -318,11 +319,3 @@ def _tail(log: Path) -> str:
             return file.read().decode("utf-8", "replace")
     except FileNotFoundError:
         return ""
-
-
-def _committed(store: Store, run: str, job: str) -> bool:
-    try:
-        store.get(keys.result(run, job))
-    except NotFound:
-        return False
-    return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from trainer.contract import exits, keys
@@ -11,6 +12,8 @@ from trainer.contract.manifest import ExitReport, Result, State, Verdict
 from trainer.errors import NotFound, SpecError
 from trainer.storage import Store
 
+_READERS = 16
+"""Threads that read what the jobs left."""
 _ATTEMPT = re.compile(r"attempts/(\d+)/([^/]+)$")
 
 
@@ -63,8 +66,8 @@ def read_all_traces(store: Store, run: str) -> Iterator[tuple[str, Traces]]:
     for entry in store.list(prefix):
         job, _, rest = entry.key[len(prefix) :].partition("/")
         names.setdefault(job, []).append(rest)
-    for job, found in names.items():
-        yield job, _read(store, run, job, found)
+    with ThreadPoolExecutor(_READERS) as pool:
+        yield from zip(names, pool.map(lambda job: _read(store, run, job, names[job]), names), strict=True)
 
 
 def latest_attempt(names: list[str]) -> int:

@@ -98,6 +98,14 @@ def test_only_one_module_imports_kubernetes() -> None:
     assert importers == {"launcher/cluster.py"}
 
 
+def test_help_is_quick_since_it_loads_nothing_of_what_it_tells_about() -> None:
+    code = "from launcher.cli import atb_launch; atb_launch(['--help'], standalone_mode=False)\nimport sys\n"
+    slow = {"pydantic", "rich", "boto3", "kubernetes", "yaml"}
+    command = [sys.executable, "-c", f"{code}print('LOADED', sorted({slow} & set(sys.modules)))"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.splitlines()[-1] == "LOADED []"
+
+
 @pytest.mark.parametrize(
     "code",
     [

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from launcher.kubernetes import Access, parse_options
-from launcher.options import ClusterOptions
 from trainer.errors import SpecError
+
+if TYPE_CHECKING:
+    from launcher.kubernetes import Access
+    from launcher.options import ClusterOptions
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -80,11 +82,15 @@ CLUSTER_FLAGS = ("kubeconfig", "context", "namespace", "cluster_options", *_PLAI
 
 def read_access(given: Mapping[str, Any]) -> Access:
     """The way into a cluster from the flags."""
+    from launcher.kubernetes import Access
+
     return Access(given.get("kubeconfig"), given.get("context"), given.get("namespace"))
 
 
 def read_cluster_options(given: Mapping[str, Any], base: Mapping[str, Any] | None = None) -> ClusterOptions:
     """The options of the file, then of the flags, over ``base``. Raises SpecError."""
+    from launcher.kubernetes import parse_options
+
     fields: dict[str, Any] = dict(base or {})
     if (path := given.get("cluster_options")) is not None:
         fields |= _read_file(path)

@@ -143,3 +143,10 @@ def test_checksums_are_sent_only_where_required_with_an_endpoint(s3_endpoint: st
     config = vars(S3Store("s3://any/x", s3_endpoint)._client.meta.config)["_user_provided_options"]
     assert config["request_checksum_calculation"] == "when_required"
     assert config["response_checksum_validation"] == "when_required"
+
+
+def test_folders_are_the_names_below_a_prefix_and_nothing_deeper(store: Store) -> None:
+    assert list(store.folders("runs/")) == []
+    for key in ("runs/b/plan.json", "runs/a/jobs/x/result.json", "runs/a/plan.json", "runs/loose.json", "other/c/d"):
+        store.put(key, b"1")
+    assert list(store.folders("runs/")) == ["a", "b"]

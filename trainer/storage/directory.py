@@ -79,6 +79,14 @@ class DirectoryStore:
                 etag = f"{stat.st_mtime_ns:x}-{stat.st_ino:x}-{stat.st_size:x}"
                 yield Entry(key, stat.st_size, etag, datetime.fromtimestamp(stat.st_mtime, UTC))
 
+    def folders(self, prefix: str) -> Iterator[str]:
+        with self._explain(prefix):
+            try:
+                found = sorted(path.name for path in (self.root / prefix).iterdir() if path.is_dir())
+            except FileNotFoundError:
+                return
+        yield from (name for name in found if name != _STAGING)
+
     def delete(self, key: str) -> None:
         with self._explain(key):
             self._path(key).unlink(missing_ok=True)

@@ -56,6 +56,10 @@ class MemoryStore:
             found = sorted((key, data, at) for key, (data, at) in self._objects.items() if key.startswith(prefix))
         return iter([Entry(key, len(data), _etag(data), at) for key, data, at in found])
 
+    def folders(self, prefix: str) -> Iterator[str]:
+        below = (entry.key[len(prefix) :].split("/") for entry in self.list(prefix))
+        return iter(sorted({parts[0] for parts in below if len(parts) > 1}))
+
     def delete(self, key: str) -> None:
         with self._lock:
             self._objects.pop(key, None)

@@ -82,18 +82,26 @@ class S3Store:
             raise PreconditionFailed(f"{key} is gone from {self.url}") from None
 
     def list(self, prefix: str) -> Iterator[Entry]:
-        token: dict[str, Any] = {}
-        while True:
-
-            def call(token: dict[str, Any] = token) -> Any:
-                return self._client.list_objects_v2(Bucket=self._bucket, Prefix=f"{self._prefix}{prefix}", **token)
-
-            page = self._call(prefix, call)
+        for page in self._pages(prefix, {}):
             for item in page.get("Contents", []):
                 yield Entry(item["Key"][len(self._prefix) :], item["Size"], item["ETag"], item["LastModified"])
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        for page in self._pages(prefix, {"Delimiter": "/"}):
+            for item in page.get("CommonPrefixes", []):
+                yield item["Prefix"][len(self._prefix) + len(prefix) :].rstrip("/")
+
+    def _pages(self, prefix: str, options: dict[str, Any]) -> Iterator[Any]:
+        while True:
+
+            def call(options: dict[str, Any] = options) -> Any:
+                return self._client.list_objects_v2(Bucket=self._bucket, Prefix=f"{self._prefix}{prefix}", **options)
+
+            page = self._call(prefix, call)
+            yield page
             if not page.get("IsTruncated"):
                 return
-            token = {"ContinuationToken": page["NextContinuationToken"]}
+            options = {**options, "ContinuationToken": page["NextContinuationToken"]}
 
     def delete(self, key: str) -> None:
         self._call(key, lambda: self._client.delete_object(Bucket=self._bucket, Key=self._key(key)))

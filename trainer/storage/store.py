@@ -52,6 +52,9 @@ class Store(Protocol):
     def list(self, prefix: str) -> Iterator[Entry]:
         """All objects whose key begins with the prefix, in key order."""
 
+    def folders(self, prefix: str) -> Iterator[str]:
+        """The names between a prefix that ends in ``/`` and the next ``/``, in order; quick whatever lies below."""
+
     def delete(self, key: str) -> None:
         """Remove the object; an absent one is no error."""
 
