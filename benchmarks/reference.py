@@ -9,6 +9,7 @@ is the same scaled log-return as ours. Prints one JSON line. Run by ``benchmarks
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import resource
@@ -78,7 +79,7 @@ def main() -> None:
     target = (returns - train_returns.mean()) / train_returns.std()
     values = scaled.to_numpy()
     parts = []
-    for begin, stop in zip(stops[:-1], stops[1:], strict=True):
+    for begin, stop in itertools.pairwise(stops):
         ends = range(begin + steps - 1, stop - 1)
         windows = np.array([values[end - steps + 1 : end + 1] for end in ends])
         parts.append((windows, np.array([target[end] for end in ends])[:, None]))
