@@ -42,6 +42,8 @@ from trainer.storage import Store
 
 WORKERS = 16
 TICK = 0.25
+SCAN_SECONDS = 0.25
+"""Seconds between two looks at all jobs; one that something was heard of is looked at at once."""
 SHOW_SECONDS = 1.0
 CREATE_AGAIN = 15.0
 """Seconds before a creation that a quota or a silent server stopped is tried again."""
@@ -92,13 +94,14 @@ class Fleet:
         self._silent_since: float | None = None
         self._note = ""
         self._shown = 0.0
+        self._scanned = 0.0
         self._rate = RateLimit(options.create_rate)
 
     @property
     def bad_nodes(self) -> dict[str, frozenset[str]]:
         """Nodes that later attempts are kept off, and the symbols that failed there."""
-        symbol = {job: planned.spec.symbol for job, planned in self._planned.items()}
-        return dict(bad_nodes((node, symbol[job], category) for node, job, category in self._known.lost_on))
+        lost = self._known.lost_on
+        return dict(bad_nodes((node, self._planned[job].spec.symbol, category) for node, job, category in lost))
 
     def rows(self) -> list[Row]:
         """The run as a table shows it, skipped jobs included."""
@@ -202,21 +205,25 @@ class Fleet:
         marked = not self._may_create
         while not stopped():
             self._take_in(mirrors)
+            self._observe_changed()
+            over = self._workers.idle and len(self._settled) == len(self._planned)
+            if time.monotonic() < self._scanned + SCAN_SECONDS and not over:
+                continue
+            self._scanned = time.monotonic()
             self._create_put_off()
-            self._observe_due()
+            self._observe_overdue()
             signals.want_trouble = any(self._waits_unexplained(found) for found in self._open())
             signals.want_queue = any(found.category == "queue" for found in self._open())
-            if not marked and self._known.created.issuperset(self._planned):
+            if not marked and len(self._known.created) == len(self._planned):
                 marked = True
                 self._submit("", self._mark_created)
-            over = self._settled.issuperset(self._planned)
-            created = self._known.created.union(self._refused).issuperset(self._planned)
-            if self._workers.idle and (over or (not wait and created and not self._to_restart)):
-                self._show(self.rows(), "")
-                return
+            made = self._known.created.union(self._refused).issuperset(self._planned) and not self._to_restart
+            if self._workers.idle and (over or (made and not wait)):
+                break
             if time.monotonic() > self._shown + SHOW_SECONDS:
                 self._shown = time.monotonic()
                 self._show(self.rows(), self._note_now())
+        self._show(self.rows(), "")
 
     def _mark_created(self) -> None:
         mark_owner(self._cluster, self._plan.run, labels.CREATED_ANNOTATION, format_time(self._cluster.now()))
@@ -345,10 +352,18 @@ class Fleet:
         waits = found.state == "pending" and not found.category and found.clock is not None
         return waits and found.clock is not None and self._cluster.now() > found.clock.since + WARNED_AFTER
 
-    def _observe_due(self) -> None:
+    def _observe_overdue(self) -> None:
+        now = self._cluster.now()
+        self._known.dirty.update(
+            job
+            for job, found in self.observations.items()
+            if found.clock and found.clock.is_over(now) and job not in self._settled
+        )
+        self._observe_changed()
+
+    def _observe_changed(self) -> None:
         now = self._cluster.now()
         dirty, self._known.dirty = self._known.dirty, set()
-        dirty.update(job for job, found in self.observations.items() if found.clock and found.clock.is_over(now))
         for job in dirty - self._settled:
             found = self._observe(job, now)
             looked = job in self._results

@@ -51,6 +51,7 @@ class Request:
     query: dict[str, str]
     headers: dict[str, str]
     body: Any
+    at: float = field(default_factory=time.monotonic)
 
 
 class ApiServer:

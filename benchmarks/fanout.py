@@ -1,0 +1,215 @@
+"""The fan-out: Jobs created, followed to the end and collected, against an API server in a process of its own.
+
+    python benchmarks/fanout.py --jobs 2000
+
+Prints Jobs a second accepted next to what 16 bare threads get from the same server, the API calls by kind, the
+launcher's peak memory, and how long planning 10,000 symbols takes, each with its target. The server plays the Job
+controller and the kubelet with as few writes as tell the same story: a Pod that ended, and a Job that is complete.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import resource
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import urllib3
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from launcher import calls  # noqa: E402
+from launcher.cluster import open_cluster  # noqa: E402
+from launcher.collect import collect  # noqa: E402
+from launcher.fleet import Fleet  # noqa: E402
+from launcher.jobs import Target, build_job  # noqa: E402
+from launcher.options import ClusterOptions  # noqa: E402
+from launcher.plan import build_plan  # noqa: E402
+from launcher.retry import first_try  # noqa: E402
+from trainer.contract import keys  # noqa: E402
+from trainer.contract.manifest import Plan, PlannedJob  # noqa: E402
+from trainer.contract.spec import Spec  # noqa: E402
+from trainer.storage import DirectoryStore  # noqa: E402
+
+NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
+BARE_THREADS = 16
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--jobs", type=int, default=2000)
+    parser.add_argument("--symbols", type=int, default=10_000, help="how many are planned")
+    parser.add_argument("--json", action="store_true", help="print the numbers alone")
+    arguments = parser.parse_args()
+    planning = measure_planning(arguments.symbols)
+    with tempfile.TemporaryDirectory() as folder:
+        bare = in_process(measure_bare, arguments.jobs, folder)
+        fan = in_process(measure_fanout, arguments.jobs, folder)
+    report = {
+        "jobs": arguments.jobs,
+        "accepted_per_s": round(fan["accepted_per_s"], 1),
+        "bare_per_s": round(bare["accepted_per_s"], 1),
+        "of_bare": round(fan["accepted_per_s"] / bare["accepted_per_s"], 3),
+        "followed_to_the_end_s": round(fan["seconds"], 1),
+        "collected_s": round(fan["collected_s"], 2),
+        "done": fan["done"],
+        "calls": fan["calls"],
+        "watches": fan["watches"],
+        "peak_mib": round(fan["peak_mib"], 1),
+        f"plan_{arguments.symbols}_s": round(planning, 2),
+    }
+    if arguments.json:
+        print(json.dumps(report, indent=2))
+        return
+    print(f"jobs accepted      {report['accepted_per_s']}/s, bare {report['bare_per_s']}/s: {report['of_bare']} of it")
+    print("                   target: at least 0.8")
+    print(f"followed           {report['done']} of {report['jobs']} done in {report['followed_to_the_end_s']} s")
+    print(f"collected          in {report['collected_s']} s")
+    print(f"API calls          {report['calls']}")
+    print(
+        f"watch requests     {report['watches']}; target: the same for any number of Jobs, one per 5 min and resource"
+    )
+    print(f"peak memory        {report['peak_mib']} MiB; target: under 150 for 2,000 Jobs")
+    print(f"planning           {arguments.symbols:,} symbols in {planning:.2f} s; target: under 2 s")
+
+
+def measure_planning(symbols: int) -> float:
+    """Seconds to plan so many symbols."""
+    began = time.perf_counter()
+    make_plan("plan", symbols)
+    return time.perf_counter() - began
+
+
+def make_plan(run: str, jobs: int) -> Plan:
+    """A plan of so many jobs."""
+    names = [f"S{number:05}USDT" for number in range(jobs)]
+    return build_plan(run, names, ["fast"], {"source": "sample"}, backend="kubernetes", now=NOW)
+
+
+def make_options() -> ClusterOptions:
+    """Options without a rate cap that would be what is measured."""
+    return ClusterOptions(image="registry.example/atb@sha256:" + "0" * 64, create_rate=10_000)
+
+
+def measure_bare(kubeconfig: str, jobs: int, folder: str) -> dict[str, Any]:
+    """Threads that post bytes made beforehand, with nothing between them and the wire."""
+    context = json.loads(Path(kubeconfig).read_text())
+    headers = {"Authorization": f"Bearer {context['users'][0]['user']['token']}", "Content-Type": "application/json"}
+    url = f"{context['clusters'][0]['cluster']['server']}{calls.path_of('jobs', 'lab')}?fieldValidation=Strict"
+    options, target = make_options(), Target("bare", "s3://bucket")
+    attempt = first_try(options, time.time())
+    plan = make_plan("bare", jobs)
+    bodies = [json.dumps(build_job(planned, target, options, attempt)).encode() for planned in plan.jobs]
+    pool = urllib3.PoolManager(maxsize=BARE_THREADS)
+    with ThreadPoolExecutor(BARE_THREADS) as threads:
+        answers = threads.map(lambda body: pool.request("POST", url, body=body, headers=headers).status, bodies)
+        assert set(answers) == {201}
+    return {}
+
+
+def measure_fanout(kubeconfig: str, jobs: int, folder: str) -> dict[str, Any]:
+    """The launcher itself."""
+    cluster = open_cluster(kubeconfig)
+    store = DirectoryStore(folder)
+    plan = make_plan("fan", jobs)
+    store.put(keys.plan(plan.run), plan.to_bytes())
+    began = time.perf_counter()
+    found = Fleet(cluster, store, plan, make_options()).run("create")
+    seconds = time.perf_counter() - began
+    began = time.perf_counter()
+    collect(store, plan)
+    return {
+        "seconds": seconds,
+        "collected_s": time.perf_counter() - began,
+        "done": sum(one.state == "done" for one in found.values()),
+        "watches": cluster.watches,
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def in_process(measure: Any, jobs: int, folder: str) -> dict[str, Any]:
+    """Run one measurement in a fresh process, against a server in another."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    server = context.Process(target=serve, args=(theirs, folder), daemon=True)
+    server.start()
+    kubeconfig = ours.recv()
+    answers = context.Queue()
+    worker = context.Process(target=_measure, args=(answers, measure, kubeconfig, jobs, folder))
+    worker.start()
+    found: dict[str, Any] = answers.get()
+    worker.join()
+    ours.send("stop")
+    found |= ours.recv()
+    server.join(10)
+    return found
+
+
+def _measure(answers: Any, measure: Any, kubeconfig: str, jobs: int, folder: str) -> None:
+    answers.put(measure(kubeconfig, jobs, folder))
+
+
+def serve(pipe: Connection, folder: str) -> None:
+    """An API server that also plays everything behind it, until told to stop; then tells its calls and their rate."""
+    from tests.apiserver.http import ApiServer
+
+    server = ApiServer()
+    server.state.create("namespaces", "", {"metadata": {"name": "lab"}})
+    stopping = threading.Event()
+    threading.Thread(target=play, args=(server, DirectoryStore(folder), stopping), daemon=True).start()
+    pipe.send(str(server.kubeconfig(Path(folder), "lab")))
+    pipe.recv()
+    stopping.set()
+    kinds = Counter(
+        f"{'WATCH' if request.query.get('watch') else request.method} {request.path.split('/lab/')[-1].split('/')[0]}"
+        for request in server.requests
+    )
+    posts = [request.at for request in server.seen("POST", "/jobs$")]
+    pipe.send({"calls": dict(kinds), "accepted_per_s": (len(posts) - 1) / (max(posts) - min(posts))})
+
+
+def play(server: Any, store: DirectoryStore, stopping: threading.Event) -> None:
+    """Give every new Job a Pod that ended well, and its result."""
+    from tests.apiserver.state import now
+    from tests.launcher.world import commit
+
+    state = server.state
+    seen = 0
+    while not stopping.is_set():
+        changes = state.changes("jobs", seen)
+        if not changes:
+            time.sleep(0.05)
+            continue
+        for version, kind, job in changes:
+            seen = version
+            if kind != "ADDED" or stopping.is_set():
+                continue
+            meta = job["metadata"]
+            command = job["spec"]["template"]["spec"]["containers"][0]["command"]
+            spec = Spec.from_bytes(command[3], "command")
+            planned = PlannedJob(job=keys.job_id(spec.symbol, spec.preset), spec=spec, spec_digest=spec.digest)
+            pod = {
+                "metadata": {**job["spec"]["template"]["metadata"], "name": f"{meta['name'][:57]}-abcde"},
+                "spec": {"nodeName": "node-a", **job["spec"]["template"]["spec"]},
+                "status": {"phase": "Succeeded"},
+            }
+            state.create("pods", "lab", pod)
+            commit(store, "fan", planned)
+            done = {"type": "Complete", "status": "True", "lastTransitionTime": now()}
+            state.patch("jobs", "lab", meta["name"], {"status": {"conditions": [done]}}, status=True)
+
+
+if __name__ == "__main__":
+    main()
