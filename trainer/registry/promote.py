@@ -107,25 +107,7 @@ def consider(
     if not passes(rules) and not force:
         store.put_if_absent(entry, record.to_bytes())
         return Outcome("decline", seat, result.run, rules, failures(rules), entry)
-    candidate = Champion(
-        symbol=seat.symbol,
-        timeframe=seat.timeframe,
-        preset=seat.preset,
-        run=result.run,
-        job=result.job,
-        result=keys.result(result.run, result.job),
-        spec_digest=result.spec_digest,
-        as_of=result.spec.as_of,
-        unseen_from=result.split.test_from or result.spec.as_of,
-        synthetic=result.bars.synthetic,
-        metrics=result.metrics,
-        baselines=result.baselines,
-        files=result.files,
-        promoted=time,
-        by=by,
-        entry=entry,
-        fallback=replaced,
-    )
+    candidate = _make_champion(seat, result, time, by, entry, replaced)
     reason = "passed every rule" if passes(rules) else f"forced in spite of {failures(rules)}"
     record = record.model_copy(update={"action": "promote", "why": why or reason, "champion": candidate})
     _move(store, seat, candidate, record, etag, force)
@@ -167,6 +149,28 @@ def roll_back(
     )
     _move(store, seat, target, record, etag, force)
     return target
+
+
+def _make_champion(seat: Seat, result: Result, time: datetime, by: str, entry: str, fallback: str | None) -> Champion:
+    return Champion(
+        symbol=seat.symbol,
+        timeframe=seat.timeframe,
+        preset=seat.preset,
+        run=result.run,
+        job=result.job,
+        result=keys.result(result.run, result.job),
+        spec_digest=result.spec_digest,
+        as_of=result.spec.as_of,
+        unseen_from=result.split.test_from or result.spec.as_of,
+        synthetic=result.bars.synthetic,
+        metrics=result.metrics,
+        baselines=result.baselines,
+        files=result.files,
+        promoted=time,
+        by=by,
+        entry=entry,
+        fallback=fallback,
+    )
 
 
 def _move(store: Store, seat: Seat, target: Champion, record: HistoryEntry, etag: str | None, force: bool) -> None:
