@@ -133,7 +133,7 @@ def main() -> None:
     asked = parser.parse_args()
     as_of = datetime.fromisoformat(asked.as_of).replace(tzinfo=UTC)
     window = (as_of - timedelta(days=asked.days), as_of)
-    found: dict[str, Any] = {"machine": _machine(), "days": asked.days, "epochs": asked.epochs, "presets": {}}
+    found: dict[str, Any] = {"machine": machine(), "days": asked.days, "epochs": asked.epochs, "presets": {}}
     print(f"{found['machine']}; {asked.days} days of hourly bars, {asked.epochs} epochs, median of {asked.repeat}")
     for preset in [name for name in PRESET_NAMES if name in asked.presets.split(",")]:
         runs: dict[str, list[dict[str, Any]]] = {"reference": [], "ours": []}
@@ -195,7 +195,8 @@ def _draw(found: dict[str, Any], path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def _machine() -> str:
+def machine() -> str:
+    """What was measured on, for people."""
     return f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}"
 
 
