@@ -115,13 +115,29 @@ def test_no_bar_at_all_is_a_data_error() -> None:
         fetch(Empty(), MemoryStore())
 
 
-def test_origins_name_each_month_and_hold_until_one_changes(tmp_path: Path) -> None:
+def test_origins_name_each_month_and_hold_while_the_last_one_grows(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path)
     origins = fetch(Twin(), store).origins
-    assert sorted(origins) == [f"bars/twin/spot/BTCUSDT/1h/2025-0{month}.parquet" for month in (1, 2, 3)]
+    folder = "bars/twin/spot/BTCUSDT/1h"
+    last = f"{folder}/2025-03.parquet@{END}"
+    assert sorted(origins) == [f"{folder}/2025-01.parquet", f"{folder}/2025-02.parquet", last]
+    later = fetch(Twin(), store, END + 3_600_000, NOW + 3_600_000).origins
     assert changed_origin(origins, store) is None
-    fetch(Twin(), store, END + 3_600_000, NOW + 3_600_000)
-    assert changed_origin(origins, store) == "bars/twin/spot/BTCUSDT/1h/2025-03.parquet has changed"
+    assert changed_origin(later, store) is None
+    assert fetch(Twin(), store, END, NOW + 7_200_000).origins == origins
+
+
+def test_a_month_that_changes_before_the_cut_is_another_origin() -> None:
+    class Changed(Twin):
+        def fetch_month(self, series: Series, month: Month, until_ms: int, have: CachedMonth | None) -> CachedMonth:
+            found = super().fetch_month(series, month, until_ms, None)
+            found.bars.values[5, 4] += 1
+            return found
+
+    store = MemoryStore()
+    origins = fetch(Twin(), store).origins
+    fetch(Changed(), store, END + 3_600_000, NOW + 3_600_000)
+    assert changed_origin(origins, store) == f"bars/twin/spot/BTCUSDT/1h/2025-03.parquet@{END} has changed"
 
 
 def test_now_is_the_clock_of_this_machine_by_default() -> None:

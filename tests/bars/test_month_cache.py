@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.bars.builders import bars_at
+from tests.bars.builders import HOUR, T0, bars_at
 from trainer.bars.frame import empty_bars
 from trainer.bars.month_cache import CachedMonth, MonthCache
 from trainer.bars.months import Month, Series, day_name, months_between, whole_days
@@ -36,11 +36,10 @@ def test_months_and_days_are_those_of_the_calendar() -> None:
 def test_a_month_comes_back_row_for_row_from_every_store(store: Store) -> None:
     cache = cache_in(store)
     assert cache.read(NOVEMBER) is None
-    written = cache.write(NOVEMBER, CachedMonth(BARS, NOVEMBER.end_ms, "monthly", "ab" * 32))
+    cache.write(NOVEMBER, CachedMonth(BARS, NOVEMBER.end_ms, "monthly", "ab" * 32))
     found = cache.read(NOVEMBER)
     assert found is not None
     assert found.bars.digest == BARS.digest
-    assert found.bars.origins == written.bars.origins == {cache.key(NOVEMBER): BARS.digest}
     assert (found.covers_until_ms, found.origin, found.checksum) == (NOVEMBER.end_ms, "monthly", "ab" * 32)
 
 
@@ -95,7 +94,10 @@ def test_a_broken_or_foreign_month_is_none_and_said(harm: str, caplog: pytest.Lo
 def test_writers_of_the_index_that_meet_lose_nothing(store: Store) -> None:
     months = [Month(2024, number) for number in range(1, 9)]
     found = CachedMonth(BARS, 5, "parts")
-    threads = [threading.Thread(target=lambda month=month: cache_in(store).note({month: found}, 7)) for month in months]
+    threads = [
+        threading.Thread(target=lambda month=month: cache_in(store).note({month: found}, month.end_ms, 7))
+        for month in months
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -103,12 +105,22 @@ def test_writers_of_the_index_that_meet_lose_nothing(store: Store) -> None:
     index = cache_in(store).index()
     assert sorted(index.months) == [month.name for month in months]
     assert index.months["2024-01"].digest == BARS.digest
+    assert index.months["2024-01"].cuts == {}
+
+
+def test_the_index_knows_each_cut_of_a_month_and_when_it_was_last_checked() -> None:
+    cache = cache_in(MemoryStore())
+    cache.note({NOVEMBER: CachedMonth(BARS.rows(0, 2), 5, "parts")}, T0 + HOUR, checked_ms=7)
+    cache.note({NOVEMBER: CachedMonth(BARS, 9, "parts")}, T0 + 2 * HOUR)
+    noted = cache.index().months["2023-11"]
+    assert noted.cuts == {str(T0 + HOUR): BARS.rows(0, 1).digest, str(T0 + 2 * HOUR): BARS.rows(0, 3).digest}
+    assert (noted.checked_ms, noted.covers_until_ms, noted.rows) == (7, 9, 4)
 
 
 def test_a_broken_index_is_written_anew(caplog: pytest.LogCaptureFixture) -> None:
     store = MemoryStore()
     store.put("bars/binance/spot/XUSDT/1h/index.json", b"{")
     cache = cache_in(store)
-    cache.note({NOVEMBER: CachedMonth(BARS, 5, "parts")}, 7)
+    cache.note({NOVEMBER: CachedMonth(BARS, 5, "parts")}, NOVEMBER.end_ms, 7)
     assert list(cache.index().months) == ["2023-11"]
     assert "it is written anew" in caplog.text

@@ -14,7 +14,7 @@ import numpy as np
 
 from trainer.bars.claim import hold_claim
 from trainer.bars.frame import Bars, empty_bars, join_bars
-from trainer.bars.month_cache import CachedMonth, MonthCache
+from trainer.bars.month_cache import CachedMonth, MonthCache, rows_before
 from trainer.bars.months import DAY_MS, Month, Series, months_between
 from trainer.contract.bars_index import BarsIndex
 from trainer.errors import DataError, NetworkError
@@ -73,7 +73,7 @@ class CachedSource:
             )
         bars = join_bars([part for part in parts if len(part)] or [empty_bars(symbol, timeframe)])
         inside = bars.take((bars.time >= start_ms) & (bars.time < end_ms))
-        return replace(inside, origins={name: digest for part in parts for name, digest in part.origins.items()})
+        return replace(inside, origins=_origins(cache, held, end_ms))
 
     def _due(self, held: dict[Month, CachedMonth | None], index: BarsIndex, end_ms: int) -> list[Month]:
         """Months that lack bars before ``end_ms``, or are over and were not asked about for a while."""
@@ -111,7 +111,8 @@ class CachedSource:
                 return have
             if have is not None:
                 _say_what_changed(series, month, have.bars, found.bars)
-            return cache.write(month, found)
+            cache.write(month, found)
+            return found
 
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             waiting = {pool.submit(fetch, month): month for month in due}
@@ -127,7 +128,7 @@ class CachedSource:
                     for done, month in waiting.items()
                     if not done.cancelled() and done.exception() is None
                 }
-                cache.note(fetched, self._now_ms())
+                cache.note(fetched, end_ms, self._now_ms())
         log.info("%s: asked %s for %d months", series, self.name, len(fetched))
         return fetched
 
@@ -135,6 +136,21 @@ class CachedSource:
 def _read_all(cache: MonthCache, months: list[Month]) -> dict[Month, CachedMonth | None]:
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         return dict(zip(months, pool.map(cache.read, months), strict=True))
+
+
+def _origins(cache: MonthCache, held: Mapping[Month, CachedMonth | None], end_ms: int) -> dict[str, str]:
+    """The digest of each month; of the last one, of what was read of it, which the index must know for later."""
+    origins = {cache.key(month): found.bars.digest for month, found in held.items() if found is not None}
+    last = max(held)
+    found = held[last]
+    if found is not None and end_ms < last.end_ms:
+        cut = str(end_ms)
+        del origins[cache.key(last)]
+        digest = origins[f"{cache.key(last)}@{cut}"] = rows_before(found.bars, end_ms).digest
+        noted = cache.index().months.get(last.name)
+        if noted is None or noted.cuts.get(cut) != digest:
+            cache.note({last: found}, end_ms)
+    return origins
 
 
 def _say_what_changed(series: Series, month: Month, before: Bars, after: Bars) -> None:

@@ -8,7 +8,7 @@ import logging
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 _METADATA = b"atb"
 _VERSION = 1
 _TIME = pa.timestamp("ms", "UTC")
+_MOST_CUTS = 100
+"""Earlier ones are forgotten: who asks for them again is told that the month has changed."""
 _TRIES = 20
 """How often an index is written again because another writer was faster."""
 
@@ -71,14 +73,13 @@ class MonthCache:
         except NotFound:
             return None
         try:
-            found = _decode(data, self._series)
+            return _decode(data, self._series)
         except (pa.ArrowException, ValueError, KeyError, TypeError, OSError) as error:
             log.warning("%s is broken or not ours (%s); it is fetched again", key, str(error).splitlines()[0])
             return None
-        return replace(found, bars=replace(found.bars, origins={key: found.bars.digest}))
 
-    def write(self, month: Month, found: CachedMonth) -> CachedMonth:
-        """Write the month to a file, read that back, and upload it. Returns it with its origin filled in."""
+    def write(self, month: Month, found: CachedMonth) -> None:
+        """Write the month to a file, read that back, and upload it."""
         with tempfile.TemporaryDirectory(prefix="atb-") as folder:
             path = Path(folder, "month.parquet")
             _encode(found, path)
@@ -86,26 +87,24 @@ class MonthCache:
             if written.bars.digest != found.bars.digest:
                 raise StoreError(f"{self.key(month)} did not survive being written to {folder}; look at the disk")
             self._store.put_file(self.key(month), path)
-        return replace(found, bars=replace(found.bars, origins={self.key(month): found.bars.digest}))
 
     def index(self) -> BarsIndex:
         """What is known of the months without reading them; empty where nothing is."""
         return self._index()[0]
 
-    def note(self, months: Mapping[Month, CachedMonth], checked_ms: int) -> None:
-        """Put months into the index. Writers that meet take turns; on a store without conditions the last one wins."""
-        entries = {
-            month.name: IndexedMonth(
-                digest=found.bars.digest,
-                rows=len(found.bars),
-                covers_until_ms=found.covers_until_ms,
-                checked_ms=checked_ms,
-            )
-            for month, found in months.items()
-        }
+    def note(self, months: Mapping[Month, CachedMonth], cut_ms: int, checked_ms: int | None = None) -> None:
+        """Put months, and the instant they are cut at now, into the index.
+
+        ``checked_ms``: when the source was asked, if it was. Writers that meet take turns; on a store without
+        conditions the last one wins.
+        """
         key = keys.bars_index(*self._identity)
         for number in range(_TRIES):
             index, etag = self._index()
+            entries = {
+                month.name: _describe(month, found, index.months.get(month.name), cut_ms, checked_ms)
+                for month, found in months.items()
+            }
             data = BarsIndex(months={**index.months, **entries}).to_bytes()
             try:
                 if etag is None:
@@ -128,6 +127,26 @@ class MonthCache:
         except SpecError as error:
             log.warning("%s; it is written anew", error)
             return BarsIndex(), etag
+
+
+def rows_before(bars: Bars, cut_ms: int) -> Bars:
+    """The rows that open before an instant."""
+    return bars.take(bars.time < cut_ms)
+
+
+def _describe(
+    month: Month, found: CachedMonth, before: IndexedMonth | None, cut_ms: int, checked_ms: int | None
+) -> IndexedMonth:
+    cuts = {int(cut) for cut in before.cuts} if before else set()
+    if month.start_ms < cut_ms < month.end_ms:
+        cuts.add(cut_ms)
+    return IndexedMonth(
+        digest=found.bars.digest,
+        rows=len(found.bars),
+        covers_until_ms=found.covers_until_ms,
+        checked_ms=checked_ms or (before.checked_ms if before else 0),
+        cuts={str(cut): rows_before(found.bars, cut).digest for cut in sorted(cuts)[-_MOST_CUTS:]},
+    )
 
 
 def _encode(found: CachedMonth, path: Path) -> None:

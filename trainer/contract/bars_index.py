@@ -9,12 +9,17 @@ from trainer.contract.manifest import Part
 
 
 class IndexedMonth(Part):
-    """One cached month. ``digest`` is over its rows; ``checked_ms``: when the source was last asked about it."""
+    """One cached month. ``digest`` is over its rows; ``checked_ms``: when the source was last asked about it.
+
+    ``cuts`` has the digest of the rows before each instant in it, in milliseconds, that bars were cut at: a month that
+    has grown since is still the same for who cut it earlier.
+    """
 
     digest: str
     rows: int
     covers_until_ms: int
     checked_ms: int
+    cuts: dict[str, str] = {}
 
 
 class BarsIndex(Document):

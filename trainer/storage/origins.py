@@ -4,6 +4,7 @@ An origin is a name and a fingerprint, kept with a committed result:
 
     sample                                       made up: follows from the code
     bars/binance/spot/BTCUSDT/1h/2026-01.parquet  a cached month: the digest of its rows, from the index beside it
+    bars/…/2026-02.parquet@1771027200000         the same of its rows before that instant
     file:/data/BTCUSDT_1h.csv                    a file of this machine: size and time of change
     store:mine/BTCUSDT_1h.csv                    an object of the store: its etag
 """
@@ -50,12 +51,15 @@ def _fingerprint(name: str, store: Store, indexes: dict[str, BarsIndex]) -> str 
         return file_origin(path)[1] if path.is_file() else None
     if name.startswith("store:"):
         return object_origin(name.removeprefix("store:"), store)[1]
-    folder, _, month = name.removesuffix(".parquet").rpartition("/")
+    key, _, cut = name.partition("@")
+    folder, _, month = key.removesuffix(".parquet").rpartition("/")
     if folder not in indexes:
-        key = f"{folder}/index.json"
+        index = f"{folder}/index.json"
         try:
-            indexes[folder] = BarsIndex.from_bytes(store.get(key), key)
+            indexes[folder] = BarsIndex.from_bytes(store.get(index), index)
         except (NotFound, SpecError):
             indexes[folder] = BarsIndex()
     entry = indexes[folder].months.get(month)
-    return entry.digest if entry else None
+    if entry is None:
+        return None
+    return entry.cuts.get(cut) if cut else entry.digest
