@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.apiserver.controller import JobController
 from tests.apiserver.http import ApiServer
+from tests.apiserver.kubelet import Kubelet, Outcome, add_node
 from tests.chart.helm import DAILY, NAMESPACE, Object, pick, render
 from trainer.contract.spec import Spec
+from trainer.storage import open_store
 
 DUE = "2026-11-25T00:15:00Z"
 JOB = "rel-atb-daily-29401935"
@@ -80,6 +83,55 @@ def test_the_cron_jobs_command_plans_the_jobs_that_the_values_describe(
         spec = Spec.from_bytes(container["command"][3], "command")
         assert (spec.epochs, spec.learning_rate, spec.source) == (3, 0.0001, "sample")
         assert f"{spec.as_of:%Y-%m-%d %H:%M}" == "2026-11-25 00:00"
+
+
+def train_here(folder: Path) -> Callable[[Object], Outcome]:
+    """A kubelet's way to run a training's Pod: its very command and environment, on this machine."""
+
+    def behave(pod: Object) -> Outcome:
+        container = pod["spec"]["containers"][0]
+        assert container["command"][0] == "atb"
+        names = {entry["name"]: entry.get("value", pod["metadata"]["name"]) for entry in container["env"]}
+        answer = subprocess.run(
+            [sys.executable, "-m", "trainer.cli", *container["command"][1:]],
+            env={**os.environ, **names, "HOME": str(folder), "TMPDIR": str(folder)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+        return Outcome(code=answer.returncode, log=answer.stdout)
+
+    return behave
+
+
+def test_a_schedule_fired_by_hand_trains_and_promotes_once_however_often_its_launcher_starts(
+    server: ApiServer, s3_url: str, s3_endpoint: str, tmp_path: Path
+) -> None:
+    template: dict[str, Any] = {"spec": {"containers": []}}
+    server.state.create("jobs", NAMESPACE, {"metadata": {"name": JOB}, "spec": {"suspend": True, "template": template}})
+    server.state.create("serviceaccounts", NAMESPACE, {"metadata": {"name": "rel-atb-trainer"}})
+    add_node(server.state, "gpu-node")
+    controller = JobController(server.state, NAMESPACE).start()
+    kubelet = Kubelet(server, NAMESPACE, train_here(tmp_path)).start()
+    schedule = {**DAILY, "symbols": ["BTCUSDT"], "presets": ["fast"], "source": "sample"}
+    values = {
+        "store": {"url": s3_url, "endpointUrl": s3_endpoint},
+        "jobs": {"requireGpu": False},  # the node has the resource and no GPU behind it
+        "schedules": [{**schedule, "set": {"epochs": 1, "days": 30}, "promote": "auto", "acceptFirst": True}],
+    }
+    try:
+        answers = [launch(render(values), server, tmp_path) for _ in range(2)]
+    finally:
+        kubelet.stop()
+        controller.stop()
+    assert [answer.returncode for answer in answers] == [0, 0], answers[0].stderr + answers[1].stderr
+    assert "fired by hand" in answers[0].stderr
+    assert "going on with it" in answers[1].stderr
+    keys = [entry.key for entry in open_store(s3_url, s3_endpoint).list("")]
+    assert sum(key.endswith("/result.json") for key in keys) == 1
+    assert sum(key.endswith("/plan.json") for key in keys) == 1
+    assert "models/BTCUSDT/1h/fast/current.json" in keys
+    assert sum("/history/" in key for key in keys) == 1
 
 
 def test_a_store_that_does_not_answer_ends_the_launcher_with_a_code_that_is_tried_again(
