@@ -15,7 +15,7 @@ MONTH = keys.bars_month("binance", "spot", "BTCUSDT", "1h", "2025-01")
 
 
 def put_index(store: Store, digest: str) -> None:
-    month = IndexedMonth(digest=digest, rows=744, covers_until_ms=1, checked_ms=1)
+    month = IndexedMonth(digest=digest, rows=744, covers_until_ms=1, checked_ms=1, cuts={"5": "early"})
     store.put(keys.bars_index("binance", "spot", "BTCUSDT", "1h"), BarsIndex(months={"2025-01": month}).to_bytes())
 
 
@@ -23,6 +23,8 @@ def test_a_cached_month_is_compared_by_the_index_alone(store: Store) -> None:
     put_index(store, "abc")
     assert changed_origin({MONTH: "abc", "sample": "sample"}, store) is None
     assert changed_origin({MONTH: "abd"}, store) == f"{MONTH} has changed"
+    assert changed_origin({f"{MONTH}@5": "early"}, store) is None
+    assert changed_origin({f"{MONTH}@6": "early"}, store) == f"{MONTH}@6 has changed"
 
 
 def test_what_is_not_known_counts_as_changed() -> None:
