@@ -23,9 +23,7 @@ def test_four_plots_are_drawn_of_any_price_and_length_and_the_same_twice(
     curve = [1 / (1 + epoch) for epoch in range(epochs)]
     history = {"loss": curve, "val_loss": [0.1 + each for each in curve], "learning_rate": [1e-3] * epochs}
     time = np.arange(count) * 3_600_000 + 1_700_000_000_000
-    drawn = [
-        list(draw_plots(tmp_path / name, "BTCUSDT 1h fast", history, rows, time, predicted, judged)) for name in "ab"
-    ]
+    drawn = [draw_plots(tmp_path / name, "BTCUSDT 1h fast", history, rows, time, predicted, judged) for name in "ab"]
     assert [path.name for path in drawn[0]] == ["loss.png", "forecast.png", "errors.png", "equity.png"]
     for one, two in zip(*drawn, strict=True):
         assert one.read_bytes().startswith(PNG)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +31,16 @@ def draw_plots(
     time: Times,
     predicted: Floats,
     judgement: Judgement,
-) -> Iterator[Path]:
-    """Write the four plots and yield their paths. ``time``: int64[n] open times in ms of all bars; ``predicted``:
+) -> list[Path]:
+    """Write the four plots; returns their paths. ``time``: int64[n] open times in ms of all bars; ``predicted``:
     float64[len(rows.ends)] prices; ``history``: loss, val_loss and learning_rate by epoch."""
     folder.mkdir(parents=True, exist_ok=True)
-    yield _save(draw_history(title, history), folder / "loss.png")
-    yield _save(draw_forecast(title, rows, time, predicted), folder / "forecast.png")
-    yield _save(draw_errors(title, rows, predicted), folder / "errors.png")
-    yield _save(draw_equity(title, time, judgement.model_trading, judgement.hold_trading), folder / "equity.png")
+    return [
+        _save(draw_history(title, history), folder / "loss.png"),
+        _save(draw_forecast(title, rows, time, predicted), folder / "forecast.png"),
+        _save(draw_errors(title, rows, predicted), folder / "errors.png"),
+        _save(draw_equity(title, time, judgement.model_trading, judgement.hold_trading), folder / "equity.png"),
+    ]
 
 
 def draw_history(title: str, history: Mapping[str, Sequence[float]]) -> Figure:
