@@ -51,10 +51,17 @@ RIGHTS: tuple[tuple[str, str, str, str, bool], ...] = (
     ("list", "", "events", "", False),
 )
 WORKERS = 8
+VERSION = Call("GET", "/version")
+REACH_WAITS = (1.0, 2.0, None)
+"""Seconds after each failed try to reach the server; after the last it is given up."""
 
 
 def check_all(cluster: Cluster, store: Store, plan: Plan, options: ClusterOptions) -> list[Check]:
-    """Everything that can be checked, in the order of the screen. Raises nothing that a check can say instead."""
+    """Everything that can be checked, in the order of the screen. Raises nothing that a check can say instead.
+
+    Raises ApiError where no server answers: soon, for a wrong address is likelier here than a server that restarts.
+    """
+    reach(cluster)
     jobs = [planned for planned in plan.jobs if planned.action == "run"]
     checks: tuple[Callable[[], Iterable[Check]], ...] = (
         lambda: check_server(cluster),
@@ -71,6 +78,21 @@ def check_all(cluster: Cluster, store: Store, plan: Plan, options: ClusterOption
         return [check for found in pool.map(_collect, checks) for check in found]
 
 
+def reach(cluster: Cluster) -> None:
+    """Ask the server for any answer at all. Raises ApiError."""
+    for wait in REACH_WAITS:
+        try:
+            cluster.send_once(VERSION)
+        except ApiError as error:
+            if error.status:
+                return
+            if wait is None:
+                raise ApiError(f"{error}; correct the kubeconfig, or add --backend local") from None
+            cluster.pause(wait)
+        else:
+            return
+
+
 def validate_preflight(found: Sequence[Check]) -> None:
     """Raises SpecError that says the first thing in the way and how many more there are."""
     errors = [check for check in found if check.level == "error"]
@@ -81,7 +103,7 @@ def validate_preflight(found: Sequence[Check]) -> None:
 
 def check_server(cluster: Cluster) -> Iterator[Check]:
     """Which server answers, and whom it takes us for."""
-    version = cluster.send(Call("GET", "/version"))
+    version = cluster.send(VERSION)
     minor = int("".join(filter(str.isdigit, version.get("minor", ""))) or 0)
     text = f"{cluster.host}, Kubernetes {version.get('gitVersion', '?')}"
     yield Check(

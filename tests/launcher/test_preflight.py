@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from kubernetes.client import ApiClient, Configuration
 
+from launcher.calls import ApiError
 from launcher.cluster import Cluster
 from launcher.fit import check_nodes, check_quotas, matches, tolerates
 from launcher.options import ClusterOptions
-from launcher.preflight import Check, check_all, validate_preflight
+from launcher.preflight import Check, check_all, reach, validate_preflight
 from tests.apiserver.http import ApiServer
 from tests.apiserver.kubelet import add_node
 from tests.launcher.world import make_options, make_plan
@@ -200,3 +202,14 @@ def test_affinity_is_read_as_the_scheduler_reads_it(operator: str, values: list[
     term = {"matchExpressions": [{"key": "zone", "operator": operator, "values": values}]}
     assert matches(term, node(labels={"zone": "a"})) is met
     assert not matches({}, node())
+
+
+def test_a_server_that_is_not_there_is_told_soon_with_the_way_out() -> None:
+    waited: list[float] = []
+    nowhere = Configuration(host="http://127.0.0.1:9")
+    nowhere.retries = False
+    cluster = Cluster(lambda: ApiClient(nowhere), "lab", sleep=waited.append)
+    with pytest.raises(ApiError, match=r"127\.0\.0\.1.*; correct the kubeconfig, or add --backend local"):
+        reach(cluster)
+    assert waited == [1.0, 2.0]
+    cluster.close()
