@@ -75,7 +75,10 @@ class Http:
         except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, requests.exceptions.MissingSchema):
             raise SpecError(f"{url} is not an address; look at the ATB_BINANCE_… variables") from None
         except requests.RequestException as error:
-            raise _Passing(f"{host} did not answer {urlsplit(url).path}: {_cause(error)}") from None
+            raise _Passing(
+                f"{host} did not answer {urlsplit(url).path}: {_cause(error)}; where there is no way out to it, "
+                "a mirror (ATB_BINANCE_ARCHIVE_URL, ATB_BINANCE_REST_URL) or a proxy (HTTPS_PROXY) may help"
+            ) from None
         if answer.status_code in (200, 400, 404):
             return Answer(answer.status_code, answer.content, _host_ms(answer))
         if answer.status_code == 451:
