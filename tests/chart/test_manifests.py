@@ -31,6 +31,7 @@ JOBS: dict[str, dict[str, Any]] = {
         "priorityClass": "batch",
     },
     "openshift": {"runAsUser": None},
+    "env": {"env": {"HTTPS_PROXY": "http://proxy"}, "envFromSecrets": ["exchange"], "envFromConfigMaps": ["settings"]},
 }
 
 
@@ -121,8 +122,9 @@ def test_the_launchers_pod_is_as_confined_as_a_job(case: str) -> None:
     launcher = pick(objects, "CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     for field in ("restartPolicy", "enableServiceLinks", "securityContext"):
         assert launcher[field] == job[field]
-    for field in ("securityContext", "terminationMessagePolicy", "envFrom"):
+    for field in ("securityContext", "terminationMessagePolicy"):
         assert launcher["containers"][0][field] == job["containers"][0][field]
+    assert launcher["containers"][0]["envFrom"] == job["containers"][0]["envFrom"][:1], "the store's credentials alone"
 
 
 def test_the_local_s3_server_makes_the_bucket_of_the_store_and_takes_its_keys() -> None:

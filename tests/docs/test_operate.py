@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import os
 import re
@@ -99,6 +100,17 @@ def test_uninstalling_leaves_what_helm_did_not_make(outcomes: dict[str, Outcome]
     assert outcomes["helm uninstall atb --namespace atb"].code == 0
     assert api.find("cronjobs", "atb-daily") is None
     assert api.find("secrets", "atb-store") is not None
+
+
+def test_the_stores_keys_are_in_its_secret_and_nowhere_else(outcomes: dict[str, Outcome], api: Api) -> None:
+    said = "".join(outcome.output for outcome in outcomes.values())
+    assert "planted" not in said
+    kept = {kind for (_, kind, _, _), thing in api.objects.items() if "planted" in repr(thing)}
+    asked = {url for _, url in api.requests if "planted" in url}
+    assert (kept, asked) == (set(), set())
+    data = api.find("secrets", "atb-store")
+    assert data is not None
+    assert base64.b64decode(data["data"]["AWS_ACCESS_KEY_ID"]) == b"planted"
 
 
 @pytest.mark.parametrize("line", FOR_CLICK)

@@ -97,6 +97,7 @@ class Launcher(Section):
         description="Its requests and limits. 2,000 Jobs are followed in under 150 MB.",
     )
     scratch_size: Quantity = Field("256Mi", description="Size limit of its writable volume at /tmp.")
+    env: dict[str, str] = Field({}, description="Plain environment variables, such as a proxy's.")
     node_selector: dict[str, str] = Field({}, description="Labels its node must have.")
     tolerations: list[dict[str, Any]] = Field([], description="Taints it tolerates.")
     priority_class: ObjectName = Field("", description="Its priority class.")

@@ -65,28 +65,39 @@ capabilities:
 readOnlyRootFilesystem: true
 {{- end -}}
 
-{{/* Environment for the store and for libraries that look for a home. */}}
+{{/* Environment for the store, for libraries that look for a home, and what the values add. Takes root and env. */}}
 {{- define "atb.env" -}}
 - name: HOME
   value: /tmp
 - name: TMPDIR
   value: /tmp
-{{- with .Values.store.endpointUrl }}
+{{- with .root.Values.store.endpointUrl }}
 - name: AWS_ENDPOINT_URL_S3
   value: {{ . | quote }}
 {{- end }}
-{{- with .Values.store.region }}
+{{- with .root.Values.store.region }}
 - name: AWS_DEFAULT_REGION
   value: {{ . | quote }}
 {{- end }}
+{{- range $name, $value := .env }}
+- name: {{ $name }}
+  value: {{ $value | quote }}
+{{- end }}
 {{- end -}}
 
-{{/* The store's credentials, by reference. */}}
+{{/* Environment by reference: the store's credentials and what the values add. Takes root, secrets and configMaps. */}}
 {{- define "atb.envFrom" -}}
-{{- with .Values.store.secret -}}
+{{- $secrets := concat (ternary (list .root.Values.store.secret) list (ne .root.Values.store.secret "")) .secrets -}}
+{{- if or $secrets .configMaps -}}
 envFrom:
+  {{- range $secrets }}
   - secretRef:
       name: {{ . }}
+  {{- end }}
+  {{- range .configMaps }}
+  - configMapRef:
+      name: {{ . }}
+  {{- end }}
 {{- end }}
 {{- end -}}
 
