@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.apiserver.schema import unknown_fields
-from tests.apiserver.state import GLOBAL, KINDS, NAMESPACED, Object, Refused, State
+from tests.apiserver.state import GLOBAL, KINDS, NAMESPACED, Object, Refused, State, now
 
 _PATH = re.compile(
     r"/(?:api/v1|apis/(?P<group>[a-z0-9.-]+)/(?P<version>v\w+))"
@@ -276,6 +276,9 @@ class _Handler(BaseHTTPRequestHandler):
         if resource not in KINDS or (resource in NAMESPACED and not namespace):
             raise Refused(404, "NotFound", "the server could not find the requested resource")
         self._authorize(method, resource, name, sub)
+        if method == "POST" and sub == "eviction":
+            evict(server.state, namespace, name)
+            return {"kind": "Status", "apiVersion": "v1", "status": "Success"}, 201
         if method == "POST":
             return self._create(resource, namespace, query, body), 201
         if method == "PATCH":
@@ -411,6 +414,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
         self.wfile.flush()
+
+
+def evict(state: State, namespace: str, name: str) -> None:
+    """What the Eviction API does to a Pod that no budget protects: the condition, then the deletion."""
+    with state.changed:
+        pod = state.get("pods", namespace, name)
+        said = {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI", "message": "evicting"}
+        conditions = [*pod["status"].get("conditions", []), {**said, "lastTransitionTime": now()}]
+        state.patch("pods", namespace, name, {"status": {"conditions": conditions}}, status=True)
+        state.delete("pods", namespace, name)
 
 
 def selected(item: Object, query: dict[str, str]) -> bool:

@@ -69,6 +69,9 @@ class Kubelet:
             if "nodeName" not in pod["spec"] and not self._schedule(pod):
                 return
             pod = self.state.get("pods", self.namespace, name)
+            if waits := self._cannot_start(pod):
+                set_waiting(self.state, pod, *waits)
+                return
             container = _Container(pod, self.behave)
             self._running[pod["metadata"]["uid"]] = container
             self.server.logs[name] = container.read_log
@@ -80,11 +83,25 @@ class Kubelet:
                 pod = self.state.get("pods", self.namespace, name)
             set_terminated(self.state, pod, outcome.code, outcome.reason)
 
+    def _cannot_start(self, pod: Object) -> tuple[str, str] | None:
+        container = pod["spec"]["containers"][0]
+        if ".invalid/" in container["image"]:
+            host = container["image"].partition("/")[0]
+            said = f'failed to resolve reference "{container["image"]}": dial tcp: lookup {host}: no such host'
+            return "ErrImagePull", said
+        for source in container.get("envFrom", []):
+            name = source.get("secretRef", {}).get("name")
+            if name and self.state.find("secrets", self.namespace, name) is None:
+                return "CreateContainerConfigError", f'secret "{name}" not found'
+        return None
+
     def _schedule(self, pod: Object) -> bool:
         nodes = self.state.items("nodes")
         fitting = [node for node in nodes if _allowed(pod, node)]
         if not fitting:
-            message = f"0/{len(nodes)} nodes are available: {len(nodes)} Insufficient nvidia.com/gpu."
+            short = not any(_labelled(pod, node) for node in nodes)
+            cause = "node(s) didn't match Pod's node affinity/selector" if short else "Insufficient nvidia.com/gpu"
+            message = f"0/{len(nodes)} nodes are available: {len(nodes)} {cause}."
             set_condition(self.state, pod, "PodScheduled", "False", "Unschedulable", message)
             return False
         bind(self.state, pod, fitting[0]["metadata"]["name"])
@@ -226,4 +243,13 @@ def _allowed(pod: Object, node: Object) -> bool:
         any(name in f["values"] for f in term.get("matchFields", []) if f["operator"] == "NotIn") for term in terms
     )
     wanted = pod["spec"]["containers"][0]["resources"]["limits"].get("nvidia.com/gpu", "0")
-    return not banned and int(node["status"]["allocatable"].get("nvidia.com/gpu", "0")) >= int(wanted)
+    return (
+        _labelled(pod, node)
+        and not banned
+        and int(node["status"]["allocatable"].get("nvidia.com/gpu", "0")) >= int(wanted)
+    )
+
+
+def _labelled(pod: Object, node: Object) -> bool:
+    have = node["metadata"].get("labels", {})
+    return all(have.get(key) == value for key, value in pod["spec"].get("nodeSelector", {}).items())

@@ -114,6 +114,11 @@ class World:
     controller: JobController | None = None
     kubelet: Kubelet | None = None
 
+    def hurried(self, **changes: Any) -> ClusterOptions:
+        """Options whose budgets end as soon as this cluster can have said what is wrong."""
+        seconds = 60 if self.server is None else 2
+        return make_options(**changes).model_copy(update={"schedule_seconds": seconds, "start_seconds": seconds})
+
     def fleet(self, plan: Plan, options: ClusterOptions | None = None, **parts: Any) -> Fleet:
         """A launcher for the plan."""
         self.store.put(keys.plan(plan.run), plan.to_bytes())
