@@ -71,10 +71,7 @@ class LocalBackend:
         if not waiting:
             return None
         parallel, threads = self._share(len(waiting))
-        environment = {
-            "OMP_NUM_THREADS": str(threads),
-            "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
-        }
+        environment = {"OMP_NUM_THREADS": str(threads)}
         logs = Path(tempfile.mkdtemp(prefix=f"atb-{plan.run}-"))
         try:
             with catch_stop() as stopped_by, Forks(self._server, environment) as forks:

@@ -24,12 +24,16 @@ import os
 import selectors
 import signal
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable
 from typing import Any
 
+from trainer.log import hushed
+
 PRELOADED = ("tensorflow", "trainer.pipeline.job")
 """What every training needs and takes seconds to import."""
+_CACHED_DEVICES = "--tf_xla_persistent_cache_device_types=XLA_CPU_JIT"
 _PR_SET_PDEATHSIG = 1
 
 
@@ -141,10 +145,15 @@ def run_atb(arguments: list[str]) -> int:
 
 
 def main() -> None:
-    """Import what every training needs, then serve."""
-    for module in PRELOADED:
-        importlib.import_module(module)
-    serve(run_atb)
+    """Import what every training needs, then serve. What XLA compiles for one training, the next ones load."""
+    with tempfile.TemporaryDirectory(prefix="atb-xla-") as folder:
+        os.environ.setdefault("TF_XLA_FLAGS", f"--tf_xla_persistent_cache_directory={folder} {_CACHED_DEVICES}")
+        # It warns of the processor's tuning hints as if they were features, each time it loads what it has compiled
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        with hushed():
+            for module in PRELOADED:
+                importlib.import_module(module)
+        serve(run_atb)
 
 
 if __name__ == "__main__":
