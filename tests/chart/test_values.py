@@ -139,6 +139,7 @@ def test_the_schema_takes_the_chart_s_own_defaults() -> None:
         ("schedules", [{**DAILY, "symbols": []}]),
         ("schedules", [{**DAILY, "symbol": "BTCUSDT"}]),
         ("admissionPolicy.action", "Shrug"),
+        ("imagePullSecrets", [""]),
         ("nonsense", 1),
     ],
 )

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.alias_generators import to_camel
 
-from launcher.options import ClusterOptions, Quantity
+from launcher.options import ClusterOptions, DnsName, Quantity
 from trainer.contract.presets import DEFAULT_PRESET, PresetName
 from trainer.contract.spec import OPTION_NAMES, Spec
 
@@ -94,7 +94,7 @@ class Launcher(Section):
     )
     resources: dict[str, dict[str, str | int]] = Field(
         {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "512Mi"}},
-        description="Its requests and limits. 2,000 Jobs are followed in under 150 MB.",
+        description="Its requests and limits.",
     )
     scratch_size: Quantity = Field("256Mi", description="Size limit of its writable volume at /tmp.")
     env: dict[str, str] = Field({}, description="Plain environment variables, such as a proxy's.")
@@ -223,7 +223,7 @@ class Values(Section):
 
     name_override: Text = Field("", description="Replaces the chart's name in the objects' names.")
     fullname_override: Text = Field("", description="Replaces release and chart in the objects' names.")
-    image_pull_secrets: list[ObjectName] = Field(
+    image_pull_secrets: list[DnsName] = Field(
         [], description="Names of Secrets with registry credentials, for launcher and trainers."
     )
     store: Store = Field(Store())
