@@ -99,9 +99,12 @@ class Forks:
         """The server's process."""
         return self._process.pid
 
-    def start(self, name: str, arguments: Sequence[str], log: str) -> None:
+    def start(
+        self, name: str, arguments: Sequence[str], log: str, environment: Mapping[str, str] | None = None
+    ) -> None:
         """Have a training started. Raises Unavailable where the server has died."""
-        self._say({"id": name, "arguments": list(arguments), "log": log})
+        request = {"id": name, "arguments": list(arguments), "log": log, "environment": dict(environment or {})}
+        self._say(request)
 
     def stop(self, name: str, number: int = signal.SIGTERM) -> None:
         """Send a training a signal; one that has ended gets none. Raises Unavailable."""

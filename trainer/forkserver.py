@@ -2,8 +2,8 @@
 
 Lines of JSON come in:
 
-    {"id": "BTCUSDT-fast", "arguments": ["train", "job", …], "log": "/path"}   start one; its output goes to the log
-    {"id": "BTCUSDT-fast", "signal": 15}                                       send it a signal
+    {"id": "BTCUSDT-fast", "arguments": ["train", "job", …], "log": "/path", "environment": {}}   start one
+    {"id": "BTCUSDT-fast", "signal": 15}                                                          send it a signal
 
 and go out:
 
@@ -121,6 +121,7 @@ class _Server:
             nothing = os.open(os.devnull, os.O_RDONLY)
             for target, source in ((0, nothing), (1, log), (2, log)):
                 os.dup2(source, target)
+            os.environ.update(request.get("environment", {}))
             code = self._run(request["arguments"])
         except BaseException:
             traceback.print_exc()

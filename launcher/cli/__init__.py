@@ -57,7 +57,9 @@ _BEFORE_A_COMMAND = {"store_url", "endpoint_url"}
 @click.option("--schedule", metavar="NAME", help="In a CronJob's Pod: the run and its --as-of are those that were due.")
 @click.option("--resume", metavar="RUN", help="Run what failed or is missing of an earlier run.")
 @click.option("--force", is_flag=True, help="Train again what is unchanged, too.")
-@click.option("--max-parallel", type=click.IntRange(min=1), help="Trainings at a time here.  [default: one a core]")
+@click.option(
+    "--max-parallel", type=click.IntRange(min=1), help="Trainings at a time here.  [default: one a core, 4 a GPU]"
+)
 @click.option(
     "--promote",
     type=click.Choice(["auto", "manual"]),

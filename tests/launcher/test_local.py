@@ -12,8 +12,9 @@ import pytest
 
 from launcher.backend import Mode
 from launcher.collect import read_manifest
-from launcher.local import LocalBackend, usable_cores
+from launcher.local import LocalBackend
 from launcher.plan import build_plan
+from launcher.share import usable_cores
 from launcher.view import Row
 from trainer.contract import keys
 from trainer.contract.manifest import ManifestJob, Plan, Verdict
@@ -184,10 +185,3 @@ def threading_children() -> list[int]:
 
     assert threading.current_thread() is threading.main_thread()
     return [child.pid for child in psutil.Process().children() if "stub_server" in " ".join(child.cmdline())]
-
-
-def test_threads_are_shared_out() -> None:
-    cores = usable_cores()
-    assert f"{cores} at a time with 1 thread each" in LocalBackend().describe(100)
-    assert f"one at a time with {cores} thread" in LocalBackend(1).describe(100)
-    assert f"one at a time with {cores} thread" in LocalBackend().describe(1)
