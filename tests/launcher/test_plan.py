@@ -112,7 +112,7 @@ def test_a_setting_given_twice_must_say_the_same() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"epochs": "0"}, "epochs: .*greater than or equal to 1"),
+        ({"epochs": "0"}, "epochs .*greater than or equal to 1"),
         ({"features": "clasic"}, "did you mean classic"),
         ({"timeframe": "1x"}, "timeframe"),
         ({"mixed_precision": "perhaps"}, "mixed_precision"),
