@@ -205,7 +205,7 @@ def test_a_run_from_its_plan_to_its_manifest(
     if kind == "s3":
         return  # a resume loads TensorFlow once more, and nothing in it depends on the store
     resumed = launch("--resume", "first", *place)
-    assert resumed.code == 1
+    assert resumed.code == 10
     after = Manifest.from_bytes(store.get(keys.manifest("first")), "manifest")
     assert [job.attempts for job in after.jobs] == [1, 2, 2], "only what has no result runs again"
     used = launch("--symbols", "LTCUSDT", *what, "--run", "first")
