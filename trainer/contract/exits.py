@@ -22,13 +22,15 @@ class Exit:
     remedy: str
 
 
+_NO_ACCELERATOR = "look with: atb doctor; for a trial on the CPU launch with --no-require-gpu or --gpus 0"
+
 EXITS: tuple[Exit, ...] = (
     Exit(0, "done", "done, or nothing to do", True, ""),
     Exit(2, "bad-spec", "what was asked for makes no sense", True, "correct the option that the message names"),
     Exit(10, "bad-data", "the bars can't be used", True, "look with: atb data check SYMBOL"),
     Exit(11, "data-not-ready", "the bars are not there yet", False, "try again later, or choose an earlier --as-of"),
     Exit(20, "diverged", "the loss is not a number", True, "lower --learning-rate, or another --seed"),
-    Exit(21, "no-accelerator", "a GPU was asked for and none was found", True, "look with: atb doctor"),
+    Exit(21, "no-accelerator", "a GPU was asked for and none was found", True, _NO_ACCELERATOR),
     Exit(30, "export-failed", "the exported model is not the trained one", True, "report it with the job's log"),
     Exit(70, "bug", "a fault of ours", True, "report it with the job's log"),
     Exit(75, "unavailable", "the store or the network did not answer", False, "look with: atb doctor"),
