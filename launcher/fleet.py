@@ -11,44 +11,36 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 from launcher.backend import Mode
-from launcher.calls import ApiError
 from launcher.cluster import Cluster, format_time
-from launcher.creation import create_job, create_owner, find_owner, give_up_job, mark_owner
+from launcher.creation import create_owner, find_owner, give_up_job, mark_owner
+from launcher.creator import Build, Creator
 from launcher.diagnose import INFRASTRUCTURE
-from launcher.facts import JobFacts, PodFacts, read_job, read_pod
+from launcher.endings import giving_up, write_verdict
+from launcher.facts import JobFacts, read_job, read_pod
+from launcher.feed import Feed
 from launcher.jobs import Target, Try, build_job, run_selector
 from launcher.known import Known
 from launcher.memory import read_memory_needs, remember_memory
 from launcher.observe import Observation, observe
 from launcher.options import ClusterOptions
-from launcher.outcome import latest_attempt
 from launcher.progress import ProgressReader, read_result
 from launcher.quantity import parse_quantity
-from launcher.rate import RateLimit
-from launcher.retry import bad_nodes, first_try, next_try
+from launcher.retry import first_try, next_try
 from launcher.rows import build_rows
-from launcher.signals import Signals
 from launcher.view import Row
-from launcher.watch import Change, Listed, Mirror, Silent
+from launcher.watch import Listed
 from launcher.workers import Workers
 from trainer.contract import keys, labels
-from trainer.contract.manifest import Plan, PlannedJob, Progress, Result, Verdict
-from trainer.errors import NetworkError, SpecError
+from trainer.contract.manifest import Plan, Progress, Result
 from trainer.storage import Store
 
 WORKERS = 16
-TICK = 0.25
 SCAN_SECONDS = 0.25
 """Seconds between two looks at all jobs; one that something was heard of is looked at at once."""
 SHOW_SECONDS = 1.0
-CREATE_AGAIN = 15.0
-"""Seconds before a creation that a quota or a silent server stopped is tried again."""
-SILENCE = 900.0
-"""Seconds the API server may be silent before the launcher leaves; the Jobs go on."""
 WARNED_AFTER = 20.0
 """Seconds a Job waits for no known reason before its warnings are looked at."""
 
@@ -64,24 +56,22 @@ class Fleet:
         options: ClusterOptions,
         *,
         show: Callable[[Sequence[Row], str], None] = lambda rows, note: None,
-        build: Callable[[PlannedJob, Target, ClusterOptions, Try], dict[str, Any]] = build_job,
+        build: Build = build_job,
     ) -> None:
         self.observations: dict[str, Observation] = {}
         self._cluster, self._store, self._plan, self._options = cluster, store, plan, options
         self._target = Target(plan.run, store.url, store.endpoint_url)
-        self._show, self._build = show, build
+        self._show = show
         self._planned = {job.job: job for job in plan.jobs if job.action == "run"}
         self._known = Known(self._planned)
-        self._listed: set[str] = set()
+        self._creator = Creator(cluster, self._planned, self._known, options, build)
         self._results: dict[str, Result | None] = {}
-        """What was looked for in the store; an absent key has not been looked for since the last try began."""
+        """What was found in the store where it was looked for."""
+        self._looked_after: dict[str, str] = {}
+        """The latest Job, by uid, when it was looked for: a later one may have committed a result since."""
         self._progress: dict[str, Progress] = {}
         self._queue_reasons: dict[str, str] = {}
         self._memory: dict[str, str] = {}
-        self._refused: dict[str, tuple[str, str]] = {}
-        """Creations that will never go well: category and reason."""
-        self._put_off: dict[str, tuple[float, Try, str, str]] = {}
-        """Creations to be tried again: when, what, category and reason."""
         self._to_restart: dict[str, JobFacts | None] = {}
         """Jobs that begin anew unless they have a result, and the last try seen before: the next is named after it."""
         self._given_up: set[str] = set()
@@ -91,17 +81,13 @@ class Fleet:
         """Whether some launcher was here before: what is missing may be done already."""
         self._cancelled = False
         self._began = cluster.now()
-        self._silent_since: float | None = None
-        self._note = ""
         self._shown = 0.0
         self._scanned = 0.0
-        self._rate = RateLimit(options.create_rate)
 
     @property
     def bad_nodes(self) -> dict[str, frozenset[str]]:
         """Nodes that later attempts are kept off, and the symbols that failed there."""
-        lost = self._known.lost_on
-        return dict(bad_nodes((node, self._planned[job].spec.symbol, category) for node, job, category in lost))
+        return self._creator.bad_nodes
 
     def rows(self) -> list[Row]:
         """The run as a table shows it, skipped jobs included."""
@@ -140,35 +126,24 @@ class Fleet:
         if not self._planned:
             return {}
         self._prepare(mode)
-        selector = run_selector(self._plan.run)
-        self._cluster.on_wait = lambda words: setattr(self, "_note", words)
-        with Workers(WORKERS) as self._workers:
-            post = self._workers.poster
-            mirrors: list[Mirror[Any]] = [
-                Mirror(self._cluster, "jobs", selector, read_job, post(self._on_job)),
-                Mirror(self._cluster, "pods", selector, read_pod, post(self._on_pod)),
-            ]
-            signals = Signals(
+        run, known = self._plan.run, self._known
+        with (
+            Workers(WORKERS) as self._workers,
+            Feed(
                 self._cluster,
                 self._store,
-                self._plan.run,
-                on_progress=post(self._progress.update),
-                on_trouble=post(self._known.apply_trouble),
-                on_queue=post(self._on_queue),
-            )
-            try:
-                signals.start()
-                for mirror in mirrors:
-                    mirror.start()
-                while self._listed < {"jobs", "pods"} and not stopped():
-                    self._take_in(mirrors)
+                run,
+                known,
+                self._workers,
+                on_progress=self._progress.update,
+                on_queue=self._on_queue,
+            ) as feed,
+        ):
+            while not feed.complete and not stopped():
+                feed.take_in()
+            if not stopped():
                 self._begin(mode)
-                self._loop(wait, mirrors, signals, stopped)
-            finally:
-                self._cluster.on_wait = lambda words: None
-                signals.stop()
-                for mirror in mirrors:
-                    mirror.stop()
+            self._loop(feed, wait, stopped)
         return {job: self.observations[job] for job in self._planned if job in self.observations}
 
     def _prepare(self, mode: Mode) -> None:
@@ -201,59 +176,32 @@ class Fleet:
                 self._to_restart[job] = latest
                 self._look_for_result(job)
 
-    def _loop(self, wait: bool, mirrors: Sequence[Mirror[Any]], signals: Signals, stopped: Callable[[], bool]) -> None:
+    def _loop(self, feed: Feed, wait: bool, stopped: Callable[[], bool]) -> None:
         marked = not self._may_create
         while not stopped():
-            self._take_in(mirrors)
+            feed.take_in()
             self._observe_changed()
             over = self._workers.idle and len(self._settled) == len(self._planned)
             if time.monotonic() < self._scanned + SCAN_SECONDS and not over:
                 continue
             self._scanned = time.monotonic()
-            self._create_put_off()
+            self._creator.create_put_off(self._workers, self._target)
             self._observe_overdue()
-            signals.want_trouble = any(self._waits_unexplained(found) for found in self._open())
-            signals.want_queue = any(found.category == "queue" for found in self._open())
+            feed.signals.want_trouble = any(self._waits_unexplained(found) for found in self._open())
+            feed.signals.want_queue = any(found.category == "queue" for found in self._open())
             if not marked and len(self._known.created) == len(self._planned):
                 marked = True
                 self._submit("", self._mark_created)
-            made = self._known.created.union(self._refused).issuperset(self._planned) and not self._to_restart
+            made = self._known.created.union(self._creator.refused).issuperset(self._planned) and not self._to_restart
             if self._workers.idle and (over or (made and not wait)):
                 break
             if time.monotonic() > self._shown + SHOW_SECONDS:
                 self._shown = time.monotonic()
-                self._show(self.rows(), self._note_now())
+                self._show(self.rows(), self._note(feed))
         self._show(self.rows(), "")
 
     def _mark_created(self) -> None:
         mark_owner(self._cluster, self._plan.run, labels.CREATED_ANNOTATION, format_time(self._cluster.now()))
-
-    # what others tell
-
-    def _take_in(self, mirrors: Sequence[Mirror[Any]]) -> None:
-        self._workers.drain(TICK)
-        for mirror in mirrors:
-            if mirror.failed is not None:
-                raise mirror.failed
-        if self._silent_since is not None and self._cluster.now() - self._silent_since > SILENCE:
-            raise NetworkError(
-                f"the API server {self._cluster.host} has been silent for {SILENCE / 60:.0f} minutes; the Jobs go on "
-                f"without this launcher, come back with: atb-launch attach {self._plan.run}"
-            )
-
-    def _on_job(self, change: Change[JobFacts]) -> None:
-        if isinstance(change, Silent):
-            self._silent_since = self._silent_since or self._cluster.now()
-            self._note = f"the API server does not answer: {change.error}"
-            return
-        self._silent_since = None
-        self._listed.add("jobs")
-        self._known.apply_job(change)
-
-    def _on_pod(self, change: Change[PodFacts]) -> None:
-        if not isinstance(change, Silent):  # the Jobs' watch tells the same
-            self._listed.add("pods")
-            self._known.apply_pod(change)
 
     def _on_queue(self, reasons: dict[str, str]) -> None:
         self._queue_reasons = reasons
@@ -266,57 +214,24 @@ class Fleet:
         job: str,
         work: Callable[[], Any],
         done: Callable[[Any], None] = lambda _: None,
-        failed: Callable[[BaseException], None] | None = None,
     ) -> None:
-        def dirty_then(action: Callable[[Any], None]) -> Callable[[Any], None]:
-            def act(value: Any) -> None:
-                if job:
-                    self._known.dirty.add(job)
-                action(value)
+        def dirty_then_done(value: Any) -> None:
+            if job:
+                self._known.dirty.add(job)
+            done(value)
 
-            return act
-
-        self._workers.submit(job, work, dirty_then(done), dirty_then(failed or _raise))
+        self._workers.submit(job, work, dirty_then_done, _raise)
 
     def _first_try(self, job: str, last: JobFacts | None) -> Try:
         remembered = self._memory.get(job, "")
         return first_try(self._options, self._cluster.now(), remembered=remembered, after=last)
 
     def _create(self, job: str, attempt: Try) -> None:
-        planned, target = self._planned[job], self._target
-        attempt = replace(attempt, exclude=tuple(sorted(self.bad_nodes)))
-
-        def work() -> JobFacts:
-            self._rate.wait()
-            return create_job(self._cluster, self._build(planned, target, self._options, attempt))
-
-        def made(facts: JobFacts) -> None:
-            self._put_off.pop(job, None)
-            self._known.keep_created(facts)
-
-        def refused(error: BaseException) -> None:
-            quota = isinstance(error, ApiError) and "exceeded quota" in str(error)
-            if isinstance(error, ApiError) and (quota or error.passing):
-                category = "quota" if quota else "unavailable"
-                self._put_off[job] = (self._cluster.now() + CREATE_AGAIN, attempt, category, str(error))
-            elif isinstance(error, ApiError | SpecError):
-                self._refused[job] = ("refused", str(error))
-            else:
-                raise error
-
-        self._submit(job, work, made, refused)
-
-    def _create_put_off(self) -> None:
-        for job, (at, attempt, _, _) in list(self._put_off.items()):
-            if job not in self._workers.busy and at <= self._cluster.now() <= self._creation_ends:
-                self._create(job, attempt)
-
-    @property
-    def _creation_ends(self) -> float:
-        return self._began + self._options.schedule_seconds
+        self._creator.create(self._workers, self._target, job, attempt)
 
     def _look_for_result(self, job: str) -> None:
         vanished = not self._known.jobs[job]
+        latest = self._latest_uid(job)
 
         def work() -> tuple[Result | None, bool]:
             cancelled = vanished and labels.CANCELLED_ANNOTATION in _notes(find_owner(self._cluster, self._plan.run))
@@ -324,7 +239,7 @@ class Fleet:
 
         def looked(found: tuple[Result | None, bool]) -> None:
             result, cancelled = found
-            self._results[job] = result
+            self._results[job], self._looked_after[job] = result, latest
             if job in self._to_restart:
                 self._restart(job, self._to_restart.pop(job), result)
             else:
@@ -332,11 +247,18 @@ class Fleet:
 
         self._submit(job, work, looked)
 
+    def _latest_uid(self, job: str) -> str:
+        latest = self._known.latest(job)
+        return latest.uid if latest else ""
+
+    def _has_looked(self, job: str) -> bool:
+        """Whether the store was asked for the job's result after its latest Job came, or has one."""
+        return self._results.get(job) is not None or self._looked_after.get(job) == self._latest_uid(job)
+
     def _restart(self, job: str, last: JobFacts | None, result: Result | None) -> None:
+        latest = self._known.latest(job)
         if result is not None:
             return
-        del self._results[job]
-        latest = self._known.latest(job)
         if latest is not None and (last is None or latest.ordinal > last.ordinal):
             return  # another launcher was faster
         key = keys.verdict(self._plan.run, job)
@@ -366,8 +288,7 @@ class Fleet:
         dirty, self._known.dirty = self._known.dirty, set()
         for job in dirty - self._settled:
             found = self._observe(job, now)
-            looked = job in self._results
-            self.observations[job] = found if looked or not found.final else _ending(found)
+            self.observations[job] = found if self._has_looked(job) or not found.final else _ending(found)
             if job in self._workers.busy:
                 continue  # its end makes the job dirty again
             if found.final:
@@ -376,13 +297,8 @@ class Fleet:
                 self._give_up(job, found)
 
     def _observe(self, job: str, now: float) -> Observation:
-        if job in self._refused:
-            category, reason = self._refused[job]
-            return Observation("failed", category, reason, final=True)
-        if job in self._put_off:
-            _, _, category, reason = self._put_off[job]
-            over = now > self._creation_ends
-            return Observation("failed" if over else "pending", category, reason, final=over)
+        if (stuck := self._creator.observe(job, now)) is not None:
+            return stuck
         jobs = self._known.tries(job)
         found = observe(
             jobs,
@@ -401,7 +317,7 @@ class Fleet:
 
     def _settle(self, job: str, found: Observation) -> None:
         """One job has come to an end: look for its result, try again where that helps, or write down why not."""
-        if job not in self._results:
+        if not self._has_looked(job):
             self._look_for_result(job)
             return
         latest = self._known.latest(job)
@@ -414,65 +330,37 @@ class Fleet:
         if found.category in INFRASTRUCTURE and found.node:
             self._known.lost_on.add((found.node, job, found.category))
         following = None
-        if latest is not None and found.state == "failed" and job not in self._refused and not self._cancelled:
+        if latest is not None and found.state == "failed" and job not in self._creator.refused and not self._cancelled:
             following = next_try(latest, found.category, found.node, self._options, self._cluster.now())
         if following is None:
             self._settled.add(job)
-            self._write_verdict(job, found)
+            store, run, now = self._store, self._plan.run, self._cluster.now()
+            self._submit("", lambda: write_verdict(store, run, job, found, latest, now))
             return
         if latest is not None and found.category == "oom":
             self._remember(job, following.memory, int(parse_quantity(latest.memory)))
-        del self._results[job]  # another try may commit one
         self._create(job, following)
 
     def _give_up(self, job: str, found: Observation) -> None:
         latest = self._known.latest(job)
-        assert found.clock is not None
-        category = found.category or ("start" if found.node else "unschedulable")
-        if found.state == "running":
-            category = "deadline"
-        elif found.state == "interrupted" and category != "vanished":
-            category = "node-lost"
-        reason = f"given up after {found.clock.seconds / 60:.0f} min: {found.reason or found.state}"
+        category, reason = giving_up(found)
         if latest is None or latest.deleting:
-            self._refused[job] = (category, reason)
+            self._creator.refused[job] = (category, reason)
             self._known.dirty.add(job)
         elif latest.uid not in self._given_up:
             self._given_up.add(latest.uid)
             self._submit(job, lambda: give_up_job(self._cluster, latest, category, reason))
 
-    def _write_verdict(self, job: str, found: Observation) -> None:
-        latest = self._known.latest(job)
-        verdict = Verdict(
-            job=job,
-            state="interrupted" if found.state == "interrupted" else "failed",
-            category=found.category,
-            reason=found.reason,
-            node=found.node or None,
-            attempts=found.attempts,
-            memory_limit=latest.memory if latest else None,
-            recorded=datetime.fromtimestamp(self._cluster.now(), UTC),
-        )
-
-        def write() -> None:
-            # the store counts attempts over resumes, and a verdict is void once a later one has begun
-            prefix = keys.attempts_prefix(self._plan.run, job)
-            begun = latest_attempt([f"attempts/{entry.key[len(prefix) :]}" for entry in self._store.list(prefix)])
-            counted = verdict.model_copy(update={"attempts": max(verdict.attempts, begun)})
-            self._store.put(keys.verdict(self._plan.run, job), counted.to_bytes())
-
-        self._submit("", write)
-
     def _remember(self, job: str, memory: str, peak_bytes: int) -> None:
         run, planned, now = self._plan.run, self._planned[job], self._cluster.now()
         self._submit("", lambda: remember_memory(self._store, run, planned, memory, peak_bytes, now))
 
-    def _note_now(self) -> str:
+    def _note(self, feed: Feed) -> str:
         missing = len(self._planned) - len(self._known.created)
         if missing and self._may_create:
             made = f"created {len(self._known.created)} of {len(self._planned)}"
-            return f"{made} · {self._note}" if self._note else made
-        return self._note if self._silent_since is not None else ""
+            return f"{made} · {feed.note}" if feed.note else made
+        return feed.note if feed.silent else ""
 
 
 def _notes(owner: dict[str, Any] | None) -> dict[str, str]:

@@ -51,7 +51,12 @@ class Silent:
     error: ApiError
 
 
-Change = Listed[_Facts] | Changed[_Facts] | Gone | Silent
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """Nothing has happened, and the API server says so."""
+
+
+Change = Listed[_Facts] | Changed[_Facts] | Gone | Alive | Silent
 
 
 def follow(
@@ -81,10 +86,13 @@ def follow(
                 version = item["metadata"]["resourceVersion"]
                 if kind == "DELETED":
                     yield Gone(item["metadata"]["name"])
-                elif kind != "BOOKMARK":
+                elif kind == "BOOKMARK":
+                    yield Alive()
+                else:
                     yield Changed(item["metadata"]["name"], read(item))
                 if stopping.is_set():
                     return
+            yield Alive()
             stopping.wait(max(0.0, shortest - (time.monotonic() - opened)))
         except ApiError as error:
             if error.status in (401, 403, 404, 405, 422):

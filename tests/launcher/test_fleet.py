@@ -17,7 +17,7 @@ from launcher.facts import PodFacts, read_job
 from launcher.jobs import Target, Try, build_job, job_name, owner_name, run_selector
 from launcher.logs import find_pods, follow_log, read_log
 from launcher.preflight import check_all
-from launcher.watch import Changed, Gone, Listed, follow
+from launcher.watch import Alive, Changed, Gone, Listed, follow
 from tests.launcher.world import World, commit, make_options, make_plan, make_try, running
 from trainer.contract import keys, labels
 from trainer.contract.manifest import PlannedJob, Verdict
@@ -195,7 +195,8 @@ def test_a_watch_tells_what_is_made_changed_and_removed(world: World) -> None:
     stopping = threading.Event()
 
     def watch() -> None:
-        told.extend(follow(world.cluster, "configmaps", "atb-test=1", lambda item: item["data"]["v"], stopping))
+        changes = follow(world.cluster, "configmaps", "atb-test=1", lambda item: item["data"]["v"], stopping)
+        told.extend(change for change in changes if not isinstance(change, Alive))
 
     threading.Thread(target=watch, daemon=True).start()
     until(lambda: told)

@@ -10,7 +10,7 @@ import pytest
 
 from launcher.calls import ApiError
 from launcher.cluster import Cluster
-from launcher.watch import Change, Changed, Gone, Listed, Silent, follow
+from launcher.watch import Alive, Change, Changed, Gone, Listed, Silent, follow
 from tests.apiserver.http import ApiServer
 
 
@@ -130,6 +130,11 @@ def test_a_server_that_answers_badly_is_told_and_asked_again(server: ApiServer, 
     put(server, "a")
     assert seen.wait_for(lambda: "a" in seen.names)
     assert any(isinstance(change, Silent) for change in seen.changes)
+
+
+def test_a_quiet_server_is_told_from_a_silent_one(server: ApiServer, seen: Seen) -> None:
+    server.bookmark_seconds = 0.05
+    assert seen.wait_for(lambda: isinstance(seen.changes[-1], Alive))
 
 
 def test_what_we_may_not_watch_is_an_error_at_once(server: ApiServer, cluster: Cluster) -> None:
