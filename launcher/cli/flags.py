@@ -69,6 +69,11 @@ def job_options(command: _Command) -> _Command:
             click.option(flag, name, metavar=metavar, multiple=True, help=text)
             for name, (flag, metavar, text) in _MANY.items()
         ),
+        click.option(
+            "--require-gpu/--no-require-gpu",
+            default=None,
+            help="Whether a job that finds no GPU ends, or trains on the CPU.  [default: it ends]",
+        ),
         click.option("--deadline", metavar="TIME", help="How long a job may take in all, like 90m.  [default: 24h]"),
     ]
     for decorator in reversed(decorators):
@@ -76,7 +81,16 @@ def job_options(command: _Command) -> _Command:
     return command
 
 
-CLUSTER_FLAGS = ("kubeconfig", "context", "namespace", "cluster_options", *_PLAIN, *_MANY, "deadline")
+CLUSTER_FLAGS = (
+    "kubeconfig",
+    "context",
+    "namespace",
+    "cluster_options",
+    *_PLAIN,
+    *_MANY,
+    "require_gpu",
+    "deadline",
+)
 """The names that these flags come under."""
 
 
@@ -94,7 +108,7 @@ def read_cluster_options(given: Mapping[str, Any], base: Mapping[str, Any] | Non
     fields: dict[str, Any] = dict(base or {})
     if (path := given.get("cluster_options")) is not None:
         fields |= _read_file(path)
-    fields |= {name: given[name] for name in _PLAIN if given.get(name) is not None}
+    fields |= {name: given[name] for name in (*_PLAIN, "require_gpu") if given.get(name) is not None}
     for name, (flag, _, _) in _MANY.items():
         values: Sequence[str] = given.get(name) or ()
         if not values:
