@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-WIDTH = 97
+WIDTH = 100
 
 
 def draw(command: list[str], said: str) -> str:
