@@ -1,6 +1,6 @@
 """Skill and directional accuracy by preset and feature set on twelve markets: the table of docs/quality.md.
 
-    python benchmarks/quality.py --bars ../shared/bars/perp --store /tmp/quality --presets fast,balanced
+    python benchmarks/quality.py --bars ../shared/bars/perp --store build/quality --presets fast,balanced
 
 Trains what is not in the store yet, so that it can be stopped and gone on with, or made with another preset later.
 """
