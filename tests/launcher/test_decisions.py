@@ -20,6 +20,7 @@ from tests.apiserver.kubelet import Outcome, bind, set_condition, set_running, s
 from tests.launcher.world import World, commit, make_options, make_plan
 from trainer.contract import keys, labels
 from trainer.contract.manifest import MemoryNeed, Plan, Progress
+from trainer.errors import NetworkError
 
 
 class Launch:
@@ -342,3 +343,53 @@ def test_watches_and_lists_do_not_grow_with_the_run(fake: World) -> None:
     assert len(fake.server.seen("GET", "/(jobs|pods)$", watch="true")) <= 4
     assert len(fake.server.seen("GET", "/(jobs|pods)$", limit="500")) == 2
     assert len(fake.server.seen("GET", "/events$")) == 0
+
+
+def test_a_quiet_run_is_not_taken_for_a_silent_server(server: ApiServer, lab: World) -> None:
+    server.bookmark_seconds = 0.05
+    launch = Launch(lab, make_plan("BTCUSDT"))
+    pod_of(server)
+    server.fail("GET", "/jobs$", 500, times=2)
+    server.drop_connections()
+    launch.until(lambda: server.seen("GET", "/jobs$", watch="true")[3:])
+    time.sleep(1.0)
+    server.advanced = 2_000
+    time.sleep(1.0)
+    commit(lab.store, "run-1", make_plan("BTCUSDT").jobs[0])
+    finish(server, 0)
+    assert launch.end()["BTCUSDT-fast"].state == "done"
+
+
+def test_a_server_that_is_silent_for_long_is_left_and_the_way_back_is_said(server: ApiServer, lab: World) -> None:
+    launch = Launch(lab, make_plan("BTCUSDT"))
+    pod_of(server)
+    until(lambda: labels.CREATED_ANNOTATION in notes(server))
+    server.stop()
+    time.sleep(1.0)
+    server.advanced = 2_000
+    with pytest.raises(NetworkError, match="atb-launch attach run-1"):
+        launch.end()
+    server.start()
+
+
+def test_a_result_that_came_with_another_launchers_try_is_found(fake: World) -> None:
+    """This launcher has seen the first try fail and no result; before it acts, another one's second try succeeds."""
+    plan = make_plan("BTCUSDT")
+    assert fake.kubelet is not None
+    assert fake.server is not None
+    fake.kubelet.behave = lambda pod: Outcome(code=137, reason="OOMKilled")
+    lab = fake.fleet(plan, make_options(oom_retries=0))
+    lab.run("create")
+    fake.server.fail("POST", "/jobs$", 403, message="exceeded quota", times=1)
+    launch = Launch(fake, plan, "attach", oom_retries=1)
+    launch.until(lambda: launch.category() == "quota")
+
+    def succeed(pod: dict[str, Any]) -> Outcome:
+        commit(fake.store, plan.run, plan.jobs[0])
+        return Outcome()
+
+    fake.kubelet.behave = succeed
+    other = fake.fleet(plan, make_options(oom_retries=1)).run("attach")
+    assert other["BTCUSDT-fast"].state == "done"
+    fake.server.advanced = 20
+    assert launch.end()["BTCUSDT-fast"].state == "done"
