@@ -10,6 +10,8 @@ from pathlib import Path
 import boto3
 import pytest
 
+from launcher.forks import Forks
+from tests.processes import Atb
 from tests.seaweed import ACCESS_KEY, SECRET_KEY, serve_s3
 from trainer.storage import DirectoryStore, MemoryStore, Store, open_store
 
@@ -42,6 +44,13 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     if request.param == "directory":
         return DirectoryStore(tmp_path / "store")
     return open_store(request.getfixturevalue("s3_url"), request.getfixturevalue("s3_endpoint"))
+
+
+@pytest.fixture(scope="session")
+def atb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Atb]:
+    """``atb`` as processes forked from one that has imported TensorFlow."""
+    with Forks(environment={"TF_CPP_MIN_LOG_LEVEL": "2"}) as forks:
+        yield Atb(forks, tmp_path_factory.mktemp("logs"))
 
 
 @pytest.fixture(scope="session")

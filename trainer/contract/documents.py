@@ -58,5 +58,5 @@ def first_problem(error: ValidationError) -> str:
     field = ".".join(str(part) for part in problem["loc"]) or "document"
     if problem["type"] == "value_error":  # our own sentence, which names the value
         return f"{field}: {problem['msg'].removeprefix('Value error, ')}"
-    value = "" if problem["type"] == "missing" else f" {problem['input']!r:.40}"
+    value = "" if problem["type"] == "missing" else f" {problem['input']!s:.40}"
     return f"{field}{value}: {problem['msg'].removeprefix('Input ')}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from trainer.errors import SpecError
 from trainer.features.cache import load_features
 from trainer.features.scaling import Scaler, TargetScaler
 from trainer.features.sets import Features, FeatureSet, feature_set
-from trainer.features.windows import FRACTIONS, Split, log_returns, split_windows
+from trainer.features.windows import Split, log_returns, rows_needed, split_windows
 from trainer.fit.augment import make_augment
 from trainer.fit.device import Device
 from trainer.fit.loop import Fitted, Hooks, fit
@@ -63,16 +62,11 @@ class Learned:
         return self.target.price(self.fitted.predict(ends), close[ends])
 
 
-def needed_rows(spec: Spec) -> int:
-    """How many bars the smallest part needs for one window, scaled up to the whole."""
-    return math.ceil((spec.sequence_length + spec.horizon) / (1 - sum(FRACTIONS))) + 1
-
-
 def load_material(spec: Spec, store: Store, clock: StageClock, source: Source | None = None) -> Material:
     """Bars and features of a spec. Raises what ``load_bars`` raises."""
     with clock.stage("data loading"):
         features = feature_set(spec.features)
-        loaded = load_bars(spec, store, features.memory, needed_rows(spec), source)
+        loaded = load_bars(spec, store, features.memory, rows_needed(spec.sequence_length, spec.horizon), source)
     with clock.stage("features"):
         flat, cached = load_features(features, loaded.bars, store)
     return Material(loaded, features, flat, cached)
