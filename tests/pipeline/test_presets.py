@@ -32,8 +32,8 @@ def test_a_wave_is_forecast_better_than_by_its_last_value(preset: str, folder: P
 
 @pytest.mark.parametrize("preset", PRESET_NAMES)
 def test_a_random_walk_is_forecast_no_better_and_hardly_worse(preset: str, folder: Path) -> None:
-    result = train(MemoryStore(), "r1", tiny_spec(folder, "WALK", preset, epochs=2, **SHORT))
+    result = train(MemoryStore(), "r1", tiny_spec(folder, "WALK", preset, epochs=2, onnx=False, **SHORT))
     metrics = result.metrics
     assert metrics["skill_low"] <= 0  # three standard errors below: no skill is shown
     assert abs(metrics["skill"]) < 0.05
-    assert not passes(result.gate)
+    assert [rule.passed for rule in result.gate if rule.name == "skill-shown"] == [False]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,7 +57,7 @@ def story(tmp_path_factory: pytest.TempPathFactory, atb: Atb) -> Story:
 
     process = begin(job_arguments(spec, "hard", store.url, *JSON))
     events = read_until(process, "epoch 2/")
-    stopped_code, rest = end(process, signal.SIGTERM)
+    stopped_code, rest = end(process, signal.SIGTERM, again=True)
     after_stop = names(store, "hard")
 
     finished = atb(*job_arguments(spec, "hard", store.url, *JSON))
@@ -114,9 +115,13 @@ def test_every_line_of_a_json_log_is_one_event(story: Story) -> None:
     assert epochs == [f"{number}/{EPOCHS}" for number in range(EPOCHS + 1 - len(epochs), EPOCHS + 1)]
 
 
-def end(process: subprocess.Popen[str], number: int) -> tuple[int, list[dict[str, Any]]]:
-    """Send the signal and wait: the exit code, and the events it still logged."""
+def end(process: subprocess.Popen[str], number: int, again: bool = False) -> tuple[int, list[dict[str, Any]]]:
+    """Send the signal, or send it twice as a launcher and the system may, and wait: the exit code, and the events it
+    still logged."""
     process.send_signal(number)
+    if again:
+        time.sleep(0.02)
+        process.send_signal(number)
     _, rest = process.communicate(timeout=PATIENCE)
     return process.returncode, [json.loads(line) for line in rest.splitlines()]
 

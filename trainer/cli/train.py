@@ -124,11 +124,11 @@ def _train(
 
         device = prepare_device(accelerator, gpus, threads)
         result = run_job(spec, store, run, Surroundings(device, should_stop, tail))
-    except AtbError as error:
+    except Exception as error:
         if log_format == "text":
             raise  # to be told as one plain line
-        log.error("%s", error)
-        sys.exit(error.exit_code)
+        log.error("%s", error if isinstance(error, AtbError) else f"a bug of ours: {type(error).__name__}: {error}")
+        sys.exit(error.exit_code if isinstance(error, AtbError) else AtbError.exit_code)
     if log_format == "text":
         for line in describe_outcome(result):
             click.echo(line)
@@ -136,14 +136,15 @@ def _train(
 
 
 def _listen_for_stop() -> Callable[[], bool]:
-    """Whether SIGTERM or SIGINT has come. A second one ends the process wherever it is."""
+    """Whether SIGTERM or SIGINT has come. A second Ctrl-C ends the process wherever it is; SIGTERM never does, since
+    a launcher and the system may both send it while the checkpoint is being saved."""
     import signal
     import threading
 
     stop = threading.Event()
 
     def hear(number: int, frame: Any) -> None:
-        if stop.is_set():
+        if stop.is_set() and number == signal.SIGINT:
             raise Stopped("told to stop twice; the next attempt goes on from the last checkpoint")
         stop.set()
 
@@ -177,7 +178,8 @@ def describe_outcome(result: Result) -> list[str]:
     return [
         *format_stages(result.stages),
         f"test    RMSE {metrics['rmse']:.6g}, persistence {persistence['rmse']:.6g}, skill {metrics['skill']:+.4f}, "
-        f"MAPE {metrics['mape']:.3f} %, direction {metrics['directional_accuracy']:.1%}",
+        f"MAPE {metrics['mape']:.3f} %, direction {metrics['directional_accuracy']:.1%}"
+        + (" (made-up bars)" if result.bars.synthetic else ""),
         "gate    " + ("passed" if passes(result.gate) else f"not passed: {failures(result.gate)}"),
     ]
 
@@ -187,4 +189,6 @@ def _word(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%dT%H:%MZ}"
+    if isinstance(value, float):
+        return f"{value:g}"
     return "none" if value in (None, "") else str(value)
