@@ -48,12 +48,13 @@ ERROR = "error: "
 def last_error(text: str) -> str:
     """The last failure that a training's output tells of, as a plain line or as a JSON event; empty without one."""
     event, line = text.rfind('{"time": '), text.rfind(ERROR)
-    if event > line:
+    if event >= 0:
         try:
-            fields, _ = json.JSONDecoder().raw_decode(text[event:])
-        except ValueError:
+            fields, size = json.JSONDecoder().raw_decode(text[event:])
+        except ValueError:  # cut off
             return ""
-        return str(fields["message"]) if fields.get("level") == "error" else ""
+        if line < event + size:
+            return str(fields["message"]) if fields.get("level") == "error" else ""
     return text[line + len(ERROR) :].partition("\n")[0].strip() if line >= 0 else ""
 
 
