@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -113,6 +115,19 @@ def test_every_line_of_a_json_log_is_one_event(story: Story) -> None:
     assert "the next attempt goes on" in last["message"]
     epochs = [event["message"].split()[1] for event in logged(story.finished) if event["message"].startswith("epoch ")]
     assert epochs == [f"{number}/{EPOCHS}" for number in range(EPOCHS + 1 - len(epochs), EPOCHS + 1)]
+
+
+def test_a_stop_while_bars_are_loaded_ends_the_wait(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "WAVE_1h.csv")  # a source that never answers
+    store = DirectoryStore(tmp_path / "store")
+    process = begin(job_arguments(tiny_spec(tmp_path, "WAVE"), "hard", store.url, *JSON))
+    read_until(process, "attempt 1")
+    time.sleep(0.5)
+    code, events = end(process, signal.SIGTERM)
+    assert code == 143
+    assert "stop before training" in events[-1]["message"]
+    report = ExitReport.from_bytes(store.get(keys.attempt("hard", JOB, 1, EXIT)), EXIT)
+    assert (report.code, report.stage) == (143, "data loading")
 
 
 def end(process: subprocess.Popen[str], number: int, again: bool = False) -> tuple[int, list[dict[str, Any]]]:

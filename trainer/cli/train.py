@@ -136,21 +136,29 @@ def _train(
 
 
 def _listen_for_stop() -> Callable[[], bool]:
-    """Whether SIGTERM or SIGINT has come. A second Ctrl-C ends the process wherever it is; SIGTERM never does, since
-    a launcher and the system may both send it while the checkpoint is being saved."""
+    """Whether SIGTERM or SIGINT has come. Before anyone has asked, bars are being loaded, and that may wait minutes for
+    an exchange: the signal ends it there. Later a second Ctrl-C ends the process wherever it is; SIGTERM never does,
+    since a launcher and the system may both send it while the checkpoint is being saved."""
     import signal
     import threading
 
-    stop = threading.Event()
+    stop, asked = threading.Event(), threading.Event()
 
     def hear(number: int, frame: Any) -> None:
-        if stop.is_set() and number == signal.SIGINT:
-            raise Stopped("told to stop twice; the next attempt goes on from the last checkpoint")
+        again, early = stop.is_set(), not asked.is_set()
         stop.set()
+        if again and number == signal.SIGINT:
+            raise Stopped("told to stop twice; the next attempt goes on from the last checkpoint")
+        if early and not again:
+            raise Stopped("told to stop before training; the next attempt begins it")
+
+    def should_stop() -> bool:
+        asked.set()
+        return stop.is_set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, hear)
-    return stop.is_set
+    return should_stop
 
 
 _BLOCK = {
