@@ -4,7 +4,7 @@
 
 Prints Jobs a second accepted next to what 16 bare threads get from the same server, the API calls by kind, the
 launcher's peak memory, and how long planning 10,000 symbols takes, each with its target. The server plays the Job
-controller and the kubelet with as few writes as tell the same story: a Pod that ended, and a Job that is complete.
+controller and the kubelet: a Pod that runs, ten seconds later its end, and a Job that is complete.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
@@ -33,7 +33,7 @@ from launcher import calls  # noqa: E402
 from launcher.cluster import open_cluster  # noqa: E402
 from launcher.collect import collect  # noqa: E402
 from launcher.fleet import Fleet  # noqa: E402
-from launcher.jobs import Target, build_job  # noqa: E402
+from launcher.jobs import Target, build_job, run_selector  # noqa: E402
 from launcher.options import ClusterOptions  # noqa: E402
 from launcher.plan import build_plan  # noqa: E402
 from launcher.retry import first_try  # noqa: E402
@@ -44,6 +44,7 @@ from trainer.storage import DirectoryStore  # noqa: E402
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 BARE_THREADS = 16
+TRAINING_SECONDS = 10.0
 
 
 def main() -> None:
@@ -74,7 +75,7 @@ def main() -> None:
         print(json.dumps(report, indent=2))
         return
     print(f"jobs accepted      {report['accepted_per_s']}/s, bare {report['bare_per_s']}/s: {report['of_bare']} of it")
-    print("                   target: at least 0.8")
+    print("                   target: at least 0.8 of what 16 bare threads get while the server feeds the same watches")
     print(f"followed           {report['done']} of {report['jobs']} done in {report['followed_to_the_end_s']} s")
     print(f"collected          in {report['collected_s']} s")
     print(f"API calls          {report['calls']}")
@@ -113,10 +114,28 @@ def measure_bare(kubeconfig: str, jobs: int, folder: str) -> dict[str, Any]:
     plan = make_plan("bare", jobs)
     bodies = [json.dumps(build_job(planned, target, options, attempt)).encode() for planned in plan.jobs]
     pool = urllib3.PoolManager(maxsize=BARE_THREADS)
+    # the server's work is to be the same: another process keeps the two watches open that a launcher has
+    bystander = multiprocessing.get_context("spawn").Process(target=watch_idly, args=(kubeconfig,), daemon=True)
+    bystander.start()
+    time.sleep(2.0)
     with ThreadPoolExecutor(BARE_THREADS) as threads:
         answers = threads.map(lambda body: pool.request("POST", url, body=body, headers=headers).status, bodies)
         assert set(answers) == {201}
+    bystander.terminate()
     return {}
+
+
+def watch_idly(kubeconfig: str) -> None:
+    """Read two watches and do nothing with what they tell."""
+    cluster = open_cluster(kubeconfig)
+
+    def read(resource: str) -> None:
+        with cluster.stream(calls.watch(resource, "lab", "0", selector=run_selector("bare"))) as chunks:
+            for _ in chunks:
+                pass
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(read, ("jobs", "pods")))
 
 
 def measure_fanout(kubeconfig: str, jobs: int, folder: str) -> dict[str, Any]:
@@ -181,34 +200,37 @@ def serve(pipe: Connection, folder: str) -> None:
 
 
 def play(server: Any, store: DirectoryStore, stopping: threading.Event) -> None:
-    """Give every new Job a Pod that ended well, and its result."""
+    """Give every new Job a running Pod, and ``TRAINING_SECONDS`` later its result and a good end."""
+    from tests.apiserver.kubelet import set_running, set_terminated
     from tests.apiserver.state import now
     from tests.launcher.world import commit
 
     state = server.state
+    running: deque[tuple[float, str, str, PlannedJob]] = deque()
     seen = 0
     while not stopping.is_set():
         changes = state.changes("jobs", seen)
-        if not changes:
-            time.sleep(0.05)
-            continue
         for version, kind, job in changes:
             seen = version
-            if kind != "ADDED" or stopping.is_set():
-                continue
-            meta = job["metadata"]
-            command = job["spec"]["template"]["spec"]["containers"][0]["command"]
-            spec = Spec.from_bytes(command[3], "command")
-            planned = PlannedJob(job=keys.job_id(spec.symbol, spec.preset), spec=spec, spec_digest=spec.digest)
-            pod = {
-                "metadata": {**job["spec"]["template"]["metadata"], "name": f"{meta['name'][:57]}-abcde"},
-                "spec": {"nodeName": "node-a", **job["spec"]["template"]["spec"]},
-                "status": {"phase": "Succeeded"},
-            }
-            state.create("pods", "lab", pod)
+            if kind == "ADDED":
+                meta, template = job["metadata"], job["spec"]["template"]
+                spec = Spec.from_bytes(template["spec"]["containers"][0]["command"][3], "command")
+                planned = PlannedJob(job=keys.job_id(spec.symbol, spec.preset), spec=spec, spec_digest=spec.digest)
+                name = f"{meta['name'][:57]}-abcde"
+                body = {
+                    "metadata": {**template["metadata"], "name": name},
+                    "spec": {"nodeName": "node-a", **template["spec"]},
+                }
+                set_running(state, state.create("pods", "lab", body))
+                running.append((time.monotonic() + TRAINING_SECONDS, meta["name"], name, planned))
+        while running and running[0][0] < time.monotonic():
+            _, job_name, pod, planned = running.popleft()
             commit(store, "fan", planned)
+            set_terminated(state, state.get("pods", "lab", pod), 0)
             done = {"type": "Complete", "status": "True", "lastTransitionTime": now()}
-            state.patch("jobs", "lab", meta["name"], {"status": {"conditions": [done]}}, status=True)
+            state.patch("jobs", "lab", job_name, {"status": {"conditions": [done]}}, status=True)
+        if not changes:
+            time.sleep(0.05)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,8 @@ RETRY_SECONDS = 120.0
 _JITTER = random.Random()  # our own: waiting must not move what somebody seeded
 _CONNECT_SECONDS = 5.0
 _LONGEST_WAIT = 30.0
+_AUTHORIZATION_SECONDS = 10.0
+"""How long a client's credentials are used before it is asked for them again; 401 makes a new client at once."""
 
 
 def open_cluster(
@@ -74,7 +76,9 @@ class Cluster:
         self._retry_seconds = retry_seconds
         self._lock = threading.Lock()
         self._client = connect()
+        self._authorization: tuple[float, ApiClient | None, dict[str, str]] = (0.0, None, {})
         self._skew = 0.0
+        self._date = ""
 
     @property
     def host(self) -> str:
@@ -214,10 +218,9 @@ class Cluster:
     def _open_with(self, client: ApiClient, call: Call) -> Any:
         import urllib3
 
-        headers = {"Accept": call.accept, "User-Agent": "atb-launch"}
+        headers = {"Accept": call.accept, "User-Agent": "atb-launch", **self._credentials(client)}
         if call.body is not None:
             headers["Content-Type"] = call.content_type
-        client.update_params_for_auth(headers, [], ["BearerToken"], call.path, call.method, call.body)
         body = json.dumps(call.body).encode() if call.body is not None else None
         with self._lock:
             self.requests += 1
@@ -243,9 +246,19 @@ class Cluster:
         finally:
             response.release_conn()
 
+    def _credentials(self, client: ApiClient) -> dict[str, str]:
+        """The client's headers; asking it costs as much as half a request, so an answer is kept for a moment."""
+        asked, whose, kept = self._authorization
+        if whose is not client or time.monotonic() > asked + _AUTHORIZATION_SECONDS:
+            kept = {}
+            client.update_params_for_auth(kept, [], ["BearerToken"], "", "GET", None)
+            self._authorization = (time.monotonic(), client, kept)
+        return kept
+
     def _learn_clock(self, date: str | None) -> None:
-        if date is None:
+        if date is None or date == self._date:
             return
+        self._date = date
         try:
             skew = parsedate_to_datetime(date).timestamp() - self._clock()
         except ValueError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -10,6 +11,9 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 _T = TypeVar("_T")
+
+GATHER_SECONDS = 0.02
+"""How long what comes together is gathered."""
 
 
 class Workers:
@@ -44,9 +48,11 @@ class Workers:
         return lambda value: self._inbox.put(partial(handle, value))
 
     def drain(self, seconds: float) -> None:
-        """Call what has been posted, waiting for the first at most so long."""
+        """Call what has been posted, waiting for the first at most so long, and then a moment for its companions."""
         try:
-            self._inbox.get(timeout=seconds)()
+            first = self._inbox.get(timeout=seconds)
+            time.sleep(GATHER_SECONDS)  # in a burst each wake-up would take the interpreter from the senders
+            first()
             while True:
                 self._inbox.get_nowait()()
         except queue.Empty:
