@@ -74,7 +74,7 @@ def write_bars(folder: Path, symbol: str, rows: int) -> None:
         ((), 2, "nothing to train: give --symbols"),
         (("--symbols", "BTCUSDT", "--preset", "turbo"), 2, "'turbo' is unknown; choose one of fast"),
         (("--symbols", "BTCUSDT", "--set", "nonsense=1"), 2, "nonsense: this option is unknown"),
-        (("--symbols", "BTCUSDT", "--set", "epochs=0"), 2, "epochs '0': should be greater than or equal to 1"),
+        (("--symbols", "BTCUSDT", "--set", "epochs=0"), 2, "epochs 0: should be greater than or equal to 1"),
         (("--symbols", "BTC USDT!"), 2, "'USDT!' is not a symbol"),
         (("--symbols", "BTCUSDT", "--days", "10", "--set", "days=11"), 2, "--days 10 and --set days=11 disagree"),
         (("--symbols", "BTCUSDT", "--run", "a/b"), 2, "run 'a/b' is not a name"),
