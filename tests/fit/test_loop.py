@@ -108,7 +108,7 @@ def test_every_path_takes_the_same_steps(preset: str) -> None:
         model = build_network(spec.model_type, STEPS, 9, 1)
         train = compile_training(model, keras.optimizers.Adam(spec.learning_rate), _table(), 16, path)
         curves.append([train(ends, step, 1) for step in range(6)])
-        answers = compile_prediction(model, _table(), path)(np.arange(100, 103))
+        answers = compile_prediction(model, _table())(np.arange(100, 103))
         curves[-1] += answers.tolist()
     np.testing.assert_allclose(curves[0], curves[1], rtol=2e-4, atol=2e-5)
 

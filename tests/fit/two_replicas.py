@@ -28,7 +28,7 @@ def losses(preset: str, replicas: int) -> list[float]:
         model = build_network(PRESETS[preset].model_type, 16, 9, 1, replicas=replicas)  # type: ignore[index]
         train = compile_training(model, keras.optimizers.Adam(1e-3), table, 16, KERAS)
         found = [train(ends, step, 1) for step in range(6)]
-        answers: list[float] = compile_prediction(model, table, KERAS)(np.arange(100, 103)).tolist()
+        answers: list[float] = compile_prediction(model, table)(np.arange(100, 103)).tolist()
         return found + answers
 
 

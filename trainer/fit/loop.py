@@ -116,7 +116,7 @@ def fit(
     if spec.mixed_precision:
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     run_steps = compile_training(model, optimizer, table, batch, path, augment)
-    predict = compile_prediction(model, table, path)
+    predict = compile_prediction(model, table)
     wanted = table.target[validation].astype(np.float64)
 
     watch, at, best = Patience(spec.patience, spec.learning_rate), _Position(), _copy(model.variables)

@@ -82,14 +82,17 @@ def compile_training(
     return train
 
 
-def compile_prediction(model: keras.Model, table: Table, path: Path) -> Callable[[npt.NDArray[Any]], Any]:
-    """A function ``(ends [n]) -> scaled forecasts``, float32 ``[n]``, of any length: the last batch is filled up."""
+def compile_prediction(model: keras.Model, table: Table) -> Callable[[npt.NDArray[Any]], Any]:
+    """A function ``(ends [n]) -> scaled forecasts``, float32 ``[n]``, of any length: the last batch is filled up.
+
+    Never by XLA: without a gradient Keras' own kernels take as long and are there at once.
+    """
     features = tf.constant(table.features)
     gather = _window_gatherer(model, PREDICT_BATCH)
 
-    @tf.function(jit_compile=path.xla, autograph=False)  # type: ignore[untyped-decorator]
+    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
     def run(features: Any, ends: Any) -> Any:
-        return run_forward(model, gather(features, ends), training=False, own_kernels=path.own_kernels)[:, 0]
+        return run_forward(model, gather(features, ends), training=False, own_kernels=False)[:, 0]
 
     def predict(ends: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         filled = np.resize(ends.astype(np.int32), -(-len(ends) // PREDICT_BATCH) * PREDICT_BATCH)
