@@ -190,8 +190,8 @@ def _draw(found: dict[str, Any], path: Path) -> None:
         stages.set_yticks([0, 1], ["ours", "reference"])
         stages.set_title(f"{preset}: seconds by stage", loc="left", fontsize=10)
         curve.set_title("validation loss by epoch", loc="left", fontsize=10)
-        curve.legend(fontsize=8, frameon=False)
-    axes[0][0].legend(fontsize=7, frameon=False, ncols=2)
+        curve.legend(fontsize=8, frameon=False, loc="upper right")
+    axes[0][0].legend(fontsize=7, frameon=False, ncols=2, loc="lower right")
     figure.savefig(path, dpi=120)
 
 

@@ -14,9 +14,10 @@ _SHAPES = (
     re.compile(r"\b(?:gh[pousr]_|glpat-|xox[abpr]-|sk-)[A-Za-z0-9_-]{16,}"),
     re.compile(r"://[^/\s:@]+:[^/\s@]+@"),  # a password inside an address
 )
-_BLOB = re.compile(r"[A-Za-z0-9+/=_-]{32,}")
-_BLOB_BITS = 4.2
-"""Bits a character from which a long run of letters and digits is taken for a key; a hex digest stays below 4."""
+_BLOB = re.compile(r"(?=[A-Za-z0-9+=]*[a-z])(?=[A-Za-z0-9+=]*[A-Z])(?=[A-Za-z0-9+=]*[0-9])[A-Za-z0-9+=]{20,}")
+"""A long run of small and capital letters and digits, without what separates the words of a path or a name."""
+_BLOB_BITS = 3.8
+"""Bits a character from which such a run is taken for a key."""
 
 
 def looks_like_secret(name: str, value: str) -> bool:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.apiserver.controller import JobController
 from tests.apiserver.http import ApiServer
 from tests.apiserver.kubelet import Kubelet, Outcome, add_node
 from tests.chart.helm import DAILY, NAMESPACE, Object, pick, render
+from tests.pipeline.market import ROWS, START, sine_close, write_bars
 from trainer.contract.spec import Spec
 from trainer.storage import open_store
 
@@ -109,15 +111,19 @@ def test_a_schedule_fired_by_hand_trains_and_promotes_once_however_often_its_lau
 ) -> None:
     template: dict[str, Any] = {"spec": {"containers": []}}
     server.state.create("jobs", NAMESPACE, {"metadata": {"name": JOB}, "spec": {"suspend": True, "template": template}})
+    write_bars(tmp_path / "bars", "WAVE", sine_close())
+    end = f"{START + timedelta(hours=ROWS):%Y-%m-%dT%H:%M:%SZ}"
+    server.state.patch("jobs", NAMESPACE, JOB, {"metadata": {"creationTimestamp": end}})
     server.state.create("serviceaccounts", NAMESPACE, {"metadata": {"name": "rel-atb-trainer"}})
     add_node(server.state, "gpu-node")
     controller = JobController(server.state, NAMESPACE).start()
     kubelet = Kubelet(server, NAMESPACE, train_here(tmp_path)).start()
-    schedule = {**DAILY, "symbols": ["BTCUSDT"], "presets": ["fast"], "source": "sample"}
+    schedule = {**DAILY, "symbols": ["WAVE"], "presets": ["fast"], "source": f"files:{tmp_path / 'bars'}"}
+    numbers = {"epochs": 6, "days": 37, "learning_rate": 0.003, "sequence_length": 16}
     values = {
         "store": {"url": s3_url, "endpointUrl": s3_endpoint},
         "jobs": {"requireGpu": False},  # the node has the resource and no GPU behind it
-        "schedules": [{**schedule, "set": {"epochs": 1, "days": 30}, "promote": "auto", "acceptFirst": True}],
+        "schedules": [{**schedule, "set": numbers, "promote": "auto", "acceptFirst": True}],
     }
     try:
         answers = [launch(render(values), server, tmp_path) for _ in range(2)]
@@ -130,7 +136,7 @@ def test_a_schedule_fired_by_hand_trains_and_promotes_once_however_often_its_lau
     keys = [entry.key for entry in open_store(s3_url, s3_endpoint).list("")]
     assert sum(key.endswith("/result.json") for key in keys) == 1
     assert sum(key.endswith("/plan.json") for key in keys) == 1
-    assert "models/BTCUSDT/1h/fast/current.json" in keys
+    assert "models/WAVE/1h/fast/current.json" in keys
     assert sum("/history/" in key for key in keys) == 1
 
 

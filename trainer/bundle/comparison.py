@@ -109,7 +109,7 @@ def draw_comparison(comparison: Comparison) -> Figure:
     right.plot([], [], "_", color=OTHER, label="linear baseline")
     right.axhline(0, color=QUIET, linewidth=0.8)
     right.set_title("skill over the last close, by symbol", loc="left", fontsize=11)
-    right.legend(frameon=False, fontsize=8)
+    right.legend(frameon=False, fontsize=8, loc="upper left")
     for axes in (left, right):
         axes.set_xticks(positions, comparison.presets)
         axes.spines[["top", "right"]].set_visible(False)

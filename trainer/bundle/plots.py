@@ -53,7 +53,7 @@ def draw_history(title: str, history: Mapping[str, Sequence[float]]) -> Figure:
     top.plot(epochs[best], history["val_loss"][best], "o", color=OTHER, label=f"best: epoch {epochs[best]}")
     top.axhline(1.0, color=QUIET, linewidth=0.8, linestyle=":")
     top.set_ylabel("mean squared error, scaled")
-    top.legend(frameon=False)
+    top.legend(frameon=False, loc="upper left")
     bottom.step(epochs, history["learning_rate"], where="mid", color=OTHER)
     bottom.set_yscale("log")
     bottom.set_ylabel("learning rate")
@@ -71,7 +71,7 @@ def draw_forecast(title: str, rows: JudgedRows, time: Times, predicted: Floats) 
     left.plot(at, predicted[shown], color=MODEL, linewidth=1.0, label="forecast")
     left.set_title(f"{title}: last {len(at)} test rows", loc="left", fontsize=11)
     left.set_ylabel("price")
-    left.legend(frameon=False)
+    left.legend(frameon=False, loc="upper left")
     set_date_axis(left, at)
     actual, said = (100 * np.log(price / rows.last) for price in (rows.actual, predicted))
     right.scatter(actual, said, s=6, color=MODEL, alpha=0.35, linewidths=0)
@@ -98,7 +98,7 @@ def draw_errors(title: str, rows: JudgedRows, predicted: Floats) -> Figure:
     )
     axes.set_xlabel("forecast error, % of the price")
     axes.set_ylabel("rows")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="upper left")
     return figure
 
 
@@ -112,7 +112,7 @@ def draw_equity(title: str, time: Times, model: Backtest, held: Backtest) -> Fig
         bottom.plot(at, 100 * (backtest.equity / peaks - 1), color=color, linewidth=1.0)
     top.axhline(1.0, color=QUIET, linewidth=0.6)
     top.set_ylabel("equity")
-    top.legend(frameon=False)
+    top.legend(frameon=False, loc="upper left")
     bottom.set_ylabel("drawdown, %")
     set_date_axis(bottom, at)
     return figure
