@@ -185,9 +185,11 @@ class Cluster:
                 return attempt()
             except ApiError as error:
                 wait = error.retry_after if error.retry_after is not None else delay * _JITTER.uniform(0.75, 1.25)
-                if not error.passing or time.monotonic() + wait > give_up:
+                # a merge patch names no version: 409 means that its object was written to again and again meanwhile
+                passing = error.passing or (error.status == 409 and call.method == "PATCH")
+                if not passing or time.monotonic() + wait > give_up:
                     raise
-                busy = "is busy" if error.status == 429 else "does not answer well"
+                busy = "is busy" if error.status in (409, 429) else "does not answer well"
                 self.on_wait(f"the API server {busy} ({error.status or 'no answer'}); trying again in {wait:.1f} s")
             self._sleep(min(wait, _LONGEST_WAIT))
             delay = min(delay * 2, _LONGEST_WAIT)

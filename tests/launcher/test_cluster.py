@@ -10,7 +10,7 @@ import pytest
 from launcher import calls
 from launcher.calls import ApiError
 from launcher.cluster import Cluster, open_cluster, split_lines
-from launcher.creation import create_job, create_owner, delete_object
+from launcher.creation import create_job, create_owner, delete_object, give_up_job
 from launcher.jobs import Target, build_job
 from tests.apiserver.http import ApiServer
 from tests.launcher.world import connect, make_options, make_plan, make_try
@@ -66,6 +66,13 @@ def test_what_can_not_pass_is_not_tried_again(server: ApiServer, cluster: Cluste
         create_job(cluster, job_body())
     assert caught.value.status == status
     assert len(server.seen("POST", JOBS)) == 1
+
+
+def test_a_patch_that_others_overtook_is_sent_again(server: ApiServer, cluster: Cluster) -> None:
+    facts = create_job(cluster, job_body())
+    server.fail("PATCH", JOBS, 409, message="the object has been modified")
+    give_up_job(cluster, facts, "image", "manifest unknown")
+    assert server.state.get("jobs", "lab", facts.name)["spec"]["activeDeadlineSeconds"] == 1
 
 
 def test_a_quota_that_two_requests_wrote_at_once_is_no_conflict(server: ApiServer, cluster: Cluster) -> None:
