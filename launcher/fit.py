@@ -49,6 +49,8 @@ def check_quotas(quotas: Sequence[Mapping[str, Any]], options: ClusterOptions, j
     """Which quota forbids even one job, and which is too small for all at once."""
     need = _needs(options)
     for quota in quotas:
+        if quota.get("spec", {}).get("scopes") or quota.get("spec", {}).get("scopeSelector"):
+            continue  # it may be for other Pods; for ours, the server says so at the dry run
         status = quota.get("status", {})
         hard, used = status.get("hard") or quota.get("spec", {}).get("hard") or {}, status.get("used") or {}
         for resource, limit in hard.items():
@@ -123,16 +125,22 @@ def _why_not(node: Node, options: ClusterOptions) -> str | None:
         ):
             return f"with the taint {taint['key']}"
     for resource, amount in _requests(options).items():
-        have = parse_quantity(node["status"]["allocatable"].get(resource, "0"))
+        have = parse_quantity(_allocatable(node).get(resource, "0"))
         if have < amount:
             return f"without {resource}" if have == 0 else f"with too little {resource}"
     return None
 
 
 def _places(node: Node, options: ClusterOptions) -> int:
-    allocatable = node["status"]["allocatable"]
+    allocatable = _allocatable(node)
     counts = [int(parse_quantity(allocatable.get(name, "0")) // amount) for name, amount in _requests(options).items()]
     return min([*counts, int(parse_quantity(allocatable.get("pods", "110")))])
+
+
+def _allocatable(node: Node) -> Mapping[str, str]:
+    """Empty for a node that has just registered."""
+    found: Mapping[str, str] = node.get("status", {}).get("allocatable") or {}
+    return found
 
 
 def _requests(options: ClusterOptions) -> dict[str, Decimal]:

@@ -174,6 +174,16 @@ def test_quotas_that_forbid_and_quotas_that_delay_are_told_apart() -> None:
     ]
 
 
+def test_a_quota_for_some_pods_alone_is_left_to_the_server() -> None:
+    scope = {"matchExpressions": [{"scopeName": "PriorityClass", "operator": "In", "values": ["low"]}]}
+    quota = {"metadata": {"name": "q"}, "spec": {"scopeSelector": scope}, "status": {"hard": {"pods": "0"}}}
+    assert list(check_quotas([quota], GPU, 10)) == []
+
+
+def test_a_node_that_has_just_registered_has_no_room_yet() -> None:
+    assert check_nodes([{"metadata": {"name": "new"}}], GPU, 1)[0] == "error"
+
+
 @pytest.mark.parametrize(
     ("toleration", "tolerated"),
     [
