@@ -149,3 +149,11 @@ def test_objects_have_distinct_names_and_carry_the_release() -> None:
     names = [(thing["kind"], thing["metadata"]["name"]) for thing in objects]
     assert len(set(names)) == len(names)
     assert all(thing["metadata"]["labels"]["app.kubernetes.io/instance"] == "rel" for thing in objects)
+
+
+def test_names_that_yaml_takes_for_numbers_stay_text() -> None:
+    objects = render({"schedules": [{**DAILY, "name": "1e3"}]}, release="2026")
+    for thing in objects:
+        assert all(isinstance(value, str) for value in thing["metadata"]["labels"].values()), thing["metadata"]
+    template = pick(objects, "CronJob")["spec"]["jobTemplate"]
+    assert template["metadata"]["labels"]["atb/schedule"] == "1e3"
