@@ -262,8 +262,26 @@ def _default_job(item: Object) -> None:
     spec.setdefault("suspend", False)
     spec.setdefault("backoffLimit", 6)
     item["status"] = {}
-    if "podFailurePolicy" in spec and spec["template"]["spec"].get("restartPolicy") != "Never":
+    if "podFailurePolicy" in spec:
+        _check_failure_policy(spec)
+
+
+def _check_failure_policy(spec: Object) -> None:
+    pod = spec["template"]["spec"]
+    if pod.get("restartPolicy") != "Never":
         raise Refused(422, "Invalid", "spec.template.spec.restartPolicy: Required value: Never with podFailurePolicy")
+    if spec.get("podReplacementPolicy", "Failed") != "Failed":
+        raise Refused(422, "Invalid", "spec.podReplacementPolicy: Unsupported value: only Failed with podFailurePolicy")
+    names = {container["name"] for container in (*pod["containers"], *pod.get("initContainers", ()))}
+    for index, rule in enumerate(spec["podFailurePolicy"]["rules"]):
+        path = f"spec.podFailurePolicy.rules[{index}].onExitCodes"
+        codes = rule.get("onExitCodes")
+        if codes is None:
+            continue
+        if codes.get("containerName", next(iter(names))) not in names:
+            raise Refused(422, "Invalid", f"{path}.containerName: Invalid value: must be one of the containers")
+        if codes["values"] != sorted(set(codes["values"])) or (codes["operator"] == "In" and 0 in codes["values"]):
+            raise Refused(422, "Invalid", f"{path}.values: Invalid value: must be ordered, unique and not 0")
 
 
 def _check_job_update(old: Object, new: Object) -> None:
