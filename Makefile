@@ -5,7 +5,7 @@ INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check --constr
 WORKERS ?= 2
 DEMO := atb-launch --symbols BTCUSDT,ETHUSDT --preset fast --backend local --source sample --store ./store
 
-.PHONY: help demo demo-picture test lint types clean
+.PHONY: help demo demo-picture test test-cluster lint types clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -18,6 +18,10 @@ demo-picture: .venv/demo.stamp ## docs/demo.svg: the demo again, as a picture of
 
 test: .venv/test.stamp tools lint types ## everything it needs, then the whole suite
 	$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --quiet
+
+test-cluster: .venv/test.stamp ## fan-outs on the cluster of ATB_TEST_KUBECONFIG, with the image of ATB_TEST_IMAGE, which has a sh
+	test -n "$$ATB_TEST_KUBECONFIG"
+	$(PYTHON) -m pytest -m cluster --quiet tests/launcher
 
 lint: .venv/test.stamp
 	$(PYTHON) -m ruff check .

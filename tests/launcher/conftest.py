@@ -61,14 +61,16 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
     level = {"pod-security.kubernetes.io/enforce": "restricted"}
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": level}}
     cluster.send(calls.create("namespaces", "", body))
-    _wait_for_service_account(cluster)
-    yield World(cluster)
-    cluster.send(Call("DELETE", calls.path_of("namespaces", "", namespace)))
-    cluster.close()
+    try:
+        _wait_for_service_account(cluster)
+        yield World(cluster)
+    finally:
+        cluster.send(Call("DELETE", calls.path_of("namespaces", "", namespace)))
+        cluster.close()
 
 
 def _wait_for_service_account(cluster: Cluster) -> None:
-    for _ in range(100):
+    for _ in range(300):
         try:
             cluster.send(calls.get("serviceaccounts", cluster.namespace, "default"))
             return

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.cluster
 FOREVER = "trap 'exit 143' TERM; while true; do sleep 1; done"
 
 
-def until(condition: Callable[[], Any], seconds: float = 90.0) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 150.0) -> Any:
     """Its value, as soon as it has one."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -171,7 +171,9 @@ def test_a_pod_without_a_node_says_why_and_is_given_up_with_its_budget(world: Wo
 def test_an_image_that_can_not_be_had_is_given_up_with_its_budget(world: World) -> None:
     options = world.hurried(image="registry.invalid/atb:none")
     found = world.fleet(make_plan("BTCUSDT"), options, build=running("exit 0")).run("create")["BTCUSDT-fast"]
-    assert (found.state, found.category) == ("failed", "image-passing")
+    assert found.state == "failed"
+    # a real node may stand behind a proxy that refuses the name instead of not finding it
+    assert found.category in ({"image-passing"} if world.server else {"image-passing", "image"})
 
 
 def test_a_secret_that_is_missing_is_a_configuration_to_correct(world: World) -> None:
