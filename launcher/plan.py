@@ -12,6 +12,7 @@ from typing import Any, Literal
 from trainer.contract import keys
 from trainer.contract.features import split_features
 from trainer.contract.manifest import Plan, PlannedJob, Result, ResultPointer
+from trainer.contract.runs import validate_run
 from trainer.contract.spec import OPTION_NAMES, resolve_spec, suggest
 from trainer.errors import NotFound, PreconditionFailed, SpecError
 from trainer.registry.champions import Seat
@@ -20,17 +21,8 @@ from trainer.storage.origins import changed_origin
 
 BackendName = Literal["local", "kubernetes"]
 
-_RUN = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
-"""A run's name is a label value and a folder."""
 _READERS = 16
 """Threads that ask the store for earlier results."""
-
-
-def check_run(run: str) -> str:
-    """The name, where a run can have it. Raises SpecError."""
-    if not _RUN.fullmatch(run):
-        raise SpecError(f"run {run!r} is not a name: letters, digits and . _ - up to 63, like 20260131-0600")
-    return run
 
 
 def read_names(text: str, what: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -148,7 +140,7 @@ def commit_plan(plan: Plan, store: Store) -> None:
 
 def find_plan(store: Store, run: str) -> Plan | None:
     """The plan of a run, or None where there is none."""
-    key = keys.plan(check_run(run))
+    key = keys.plan(validate_run(run))
     try:
         return Plan.from_bytes(store.get(key), key)
     except NotFound:

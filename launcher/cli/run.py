@@ -23,7 +23,6 @@ from launcher.kubernetes import KubernetesBackend
 from launcher.local import LocalBackend
 from launcher.plan import (
     build_plan,
-    check_run,
     commit_plan,
     find_plan,
     read_names,
@@ -40,7 +39,7 @@ from launcher.view import RunView
 from trainer.contract import keys
 from trainer.contract.code import code_digest
 from trainer.contract.manifest import Manifest, Plan
-from trainer.contract.runs import new_run
+from trainer.contract.runs import new_run, validate_run
 from trainer.errors import AtbError, SpecError
 from trainer.registry.warm import pin_warm_start
 from trainer.storage import Store, open_store
@@ -73,7 +72,7 @@ def launch(options: Mapping[str, Any]) -> int:
     if options["schedule"]:
         options = {**options, **_due(options)}
     now = datetime.now(UTC)
-    run = check_run(options["run"]) if options["run"] else new_run(now)
+    run = validate_run(options["run"]) if options["run"] else new_run(now)
     symbols, presets = (_read_names(options[name], f"--{name}") for name in ("symbols", "presets"))
     backend = open_backend(options, options["backend"])
     store = open_store(options["store_url"] or DEFAULT_STORE, options["endpoint_url"])

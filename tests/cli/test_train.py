@@ -111,6 +111,7 @@ def test_a_training_prints_its_spec_its_stages_and_where_the_result_is(atb: Atb,
 
 MISTAKES: dict[str, tuple[int, str, Callable[[Path], list[str]]]] = {
     "an unknown preset": (2, r"preset 'fats' is unknown; choose one of fast", lambda _: ["--preset", "fats"]),
+    "a run that is a path": (2, "run 'a/b' is not a name", lambda _: ["--source", "sample", "--run", "a/b"]),
     "no epochs": (2, "epochs 0: should be greater than or equal to 1", lambda _: ["--epochs", "0"]),
     "epochs in words": (2, "epochs many: should be a valid integer", lambda _: ["--epochs", "many"]),
     "an unknown net": (2, "model type 'deep' is unknown", lambda _: ["--model-type", "deep"]),

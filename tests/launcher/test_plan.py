@@ -8,7 +8,6 @@ import pytest
 
 from launcher.plan import (
     build_plan,
-    check_run,
     commit_plan,
     find_job,
     read_names,
@@ -19,6 +18,7 @@ from launcher.plan import (
 from tests.registry.candidates import make_result
 from trainer.contract import keys
 from trainer.contract.manifest import Plan, ResultPointer
+from trainer.contract.runs import validate_run
 from trainer.errors import SpecError
 from trainer.storage import MemoryStore, Store
 from trainer.storage.origins import SAMPLE, file_origin
@@ -131,7 +131,7 @@ def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
 @pytest.mark.parametrize("name", ["", "-a", "a/b", "a b", "a" * 64, "..", "a\n"])
 def test_a_run_needs_a_name_that_is_a_label_and_a_folder(name: str) -> None:
     with pytest.raises(SpecError, match="is not a name"):
-        check_run(name)
+        validate_run(name)
 
 
 def test_what_is_unchanged_is_skipped_and_refers_to_its_result(store: Store) -> None:

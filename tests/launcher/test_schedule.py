@@ -14,10 +14,11 @@ import pytest
 
 from launcher.calls import ApiError
 from launcher.cluster import Cluster
-from launcher.plan import check_run, commit_plan
+from launcher.plan import commit_plan
 from launcher.schedule import JOB_VARIABLE, SCHEDULED_ANNOTATION, due_of, find_due, run_name
 from tests.apiserver.http import ApiServer
 from trainer.contract.manifest import Plan
+from trainer.contract.runs import validate_run
 from trainer.errors import SpecError
 from trainer.storage import open_store
 
@@ -62,7 +63,7 @@ def test_a_run_is_named_by_its_schedule_and_time_alone_and_fits_a_label() -> Non
     assert run_name("atb-daily", DUE) == "atb-daily-20261125-001500"
     long = [run_name(f"{'x' * 51}{end}", DUE) for end in "ab"]
     assert long[0] != long[1]
-    assert all(check_run(name) == name and name.endswith("-20261125-001500") for name in long)
+    assert all(validate_run(name) == name and name.endswith("-20261125-001500") for name in long)
 
 
 Launch = Callable[..., subprocess.CompletedProcess[str]]

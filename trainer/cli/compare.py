@@ -50,12 +50,13 @@ def compare(
     """
     from trainer.bundle.comparison import draw_comparison, quality_table, stage_table, symbol_table
     from trainer.contract import keys
+    from trainer.contract.runs import validate_run
     from trainer.contract.spec import resolve_spec
     from trainer.pipeline.compare import compare_presets
     from trainer.registry.promote import read_result
 
     now = datetime.now(UTC)
-    name = run or f"compare-{now:%Y%m%d-%H%M%S}"
+    name = validate_run(run) if run else f"compare-{now:%Y%m%d-%H%M%S}"
     options: dict[str, Any] = {key: value for key, value in window.items() if value is not None}
     options |= dict(_parse_setting(text) for text in settings)
     options.setdefault("as_of", now.isoformat())

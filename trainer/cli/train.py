@@ -110,11 +110,11 @@ def _train(
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from trainer.contract import keys
-    from trainer.contract.runs import new_run
+    from trainer.contract.runs import new_run, validate_run
     from trainer.log import hushed, start_logging
 
+    run = validate_run(run) if run else new_run()
     tail, should_stop = start_logging(log_format, spec.symbol, spec.preset), _listen_for_stop()
-    run = run or new_run()
     for line in (f"run     {run}, spec {spec.digest[:16]}, store {store.url}", *describe_spec(spec)):
         click.echo(line) if log_format == "text" else log.info("%s", line)
     try:
