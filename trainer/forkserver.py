@@ -31,8 +31,8 @@ from typing import Any
 
 from trainer.log import hushed
 
-PRELOADED = ("tensorflow", "trainer.pipeline.job")
-"""What every training needs and takes seconds to import."""
+PRELOADED = ("trainer.pipeline.job",)
+"""What every training needs and takes seconds to import, TensorFlow with it."""
 _CACHED_DEVICES = "--tf_xla_persistent_cache_device_types=XLA_CPU_JIT"
 _PR_SET_PDEATHSIG = 1
 

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -59,3 +65,23 @@ def test_dropout_is_the_published_one() -> None:
         "quality": [0.3, 0.3, 0.3, 0.2],
         "adaptive": [0.2, 0.2, 0.2],
     }
+
+
+def test_the_user_s_own_keras_settings_change_nothing(tmp_path: Path) -> None:
+    settings = {"backend": "jax", "floatx": "float16", "epsilon": 0.1, "image_data_format": "channels_first"}
+    (tmp_path / "keras.json").write_text(json.dumps(settings))
+    program = (
+        "import trainer.pipeline.job, keras\n"
+        "from trainer.networks.build import build_network\n"
+        "print(keras.backend.backend(), keras.config.epsilon(), keras.config.image_data_format())\n"
+        "print({weight.dtype for weight in build_network('fast', 16, 3, 7).weights})"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**environment, "KERAS_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines() == ["tensorflow 1e-07 channels_last", "{'float32'}"]

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from trainer.fit.recurrent import run_gru, run_lstm
+from trainer.networks.backend import keras
 
 
 @dataclass(frozen=True)

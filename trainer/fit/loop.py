@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
@@ -21,6 +20,7 @@ from trainer.fit.device import Device
 from trainer.fit.path import CHUNK, choose_path
 from trainer.fit.patience import Patience
 from trainer.fit.steps import Augment, Table, compile_prediction, compile_training
+from trainer.networks.backend import keras
 
 Predict = Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import tensorflow as tf
+
+from trainer.networks.backend import keras
 
 
 def run_gru(layer: keras.layers.GRU, x: Any) -> Any:

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
 from trainer.fit.forward import Share, run_forward
 from trainer.fit.path import Path
+from trainer.networks.backend import keras
 
 Augment = Callable[[Any, Any], Any]
 PREDICT_BATCH = 256

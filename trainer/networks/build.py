@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeAlias
 
-import keras
-
 from trainer.contract.presets import ModelType
+from trainer.networks.backend import keras
 from trainer.networks.layers import connect, convolve, recur, seeds_from
 from trainer.networks.plan import HEAD, PLANS
 

@@ -6,8 +6,7 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-import keras
-
+from trainer.networks.backend import keras
 from trainer.networks.plan import EPSILON, Conv, Dense, Recurrent, norm_name
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
 from trainer.contract.presets import ModelType
+from trainer.networks.backend import keras
 from trainer.networks.build import build_network
 
 Windows = npt.NDArray[np.float32]

@@ -1,0 +1,16 @@
+"""Keras as every part of this package uses it: import it from here.
+
+What a user's ``keras.json`` says would else change the nets: the same spec gives the same model wherever it is trained.
+"""
+
+import os
+
+os.environ["KERAS_BACKEND"] = "tensorflow"
+
+import keras
+
+keras.config.set_floatx("float32")
+keras.config.set_epsilon(1e-7)
+keras.config.set_image_data_format("channels_last")
+
+__all__ = ["keras"]
