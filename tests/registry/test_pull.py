@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,6 +56,23 @@ def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="name a new folder"):
         pull(store, serve(store), tmp_path)
     assert (tmp_path / "thesis.tex").exists()
+
+
+@pytest.mark.parametrize("folder", [".", ".."])
+def test_the_folder_that_it_runs_in_is_not_replaced(folder: str, tmp_path: Path, monkeypatch: Any) -> None:
+    store = MemoryStore()
+    champion = serve(store)
+    (tmp_path / "outer" / "inner").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "outer" / "inner")
+    with pytest.raises(SpecError, match="name a new"):
+        pull(store, champion, Path(folder))
+
+
+def test_a_folder_that_cant_be_made_is_named(tmp_path: Path) -> None:
+    store = MemoryStore()
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(SpecError, match=r"file/model can't be written: Not a directory; name another folder"):
+        pull(store, serve(store), tmp_path / "file" / "model")
 
 
 @pytest.mark.parametrize("path", ["../outside", "/etc/passwd", "a/../../b", "champion.json"])

@@ -20,14 +20,16 @@ POINTER_NAME = "champion.json"
 def pull(store: Store, champion: Champion, folder: Path) -> list[Path]:
     """Fetch every file of the champion's bundle into ``folder``, all or nothing; a former pull there is replaced.
 
-    Raises SpecError where the folder holds anything else, StoreError where a file is missing or damaged.
+    A pull that is killed leaves the former one whole, or in its last moment none: never a part of one. Raises
+    SpecError where the folder holds anything else or can't be written, StoreError where a file is missing or damaged.
     """
     if folder.exists() and not (folder / POINTER_NAME).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise SpecError(f"{folder} holds other things than a pulled model; name a new folder")
-    staging = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
+    if Path.cwd().is_relative_to(folder.resolve()):
+        raise SpecError(f"{folder} is the folder that this runs in; name a new one in it")
+    staging, former = (folder.with_name(f".{folder.name}.{os.getpid()}{end}") for end in ("", ".former"))
     try:
+        staging.mkdir(parents=True)
         for file in champion.files:
             data = read_file(store, file)
             target = staging / _safe(file)
@@ -35,8 +37,11 @@ def pull(store: Store, champion: Champion, folder: Path) -> list[Path]:
             target.write_bytes(data)
         (staging / POINTER_NAME).write_bytes(champion.to_bytes())
         if folder.exists():
-            shutil.rmtree(folder)
+            os.replace(folder, former)
         os.replace(staging, folder)
+        shutil.rmtree(former, ignore_errors=True)
+    except OSError as error:
+        raise SpecError(f"{folder} can't be written: {error.strerror}; name another folder") from None
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return [folder / _safe(file) for file in champion.files]
