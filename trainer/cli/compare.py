@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from trainer.contract.spec import Spec
     from trainer.storage import Store
 
+_DAYS = "180"
 _STDERR = 2
 """Where a training's own words go: the tables alone are this command's output."""
 
@@ -28,7 +29,7 @@ _STDERR = 2
 )
 @click.option("--source", default="binance", show_default=True, help="binance, ccxt:EXCHANGE, files:PATH or sample.")
 @click.option("--market", type=click.Choice(["spot", "um", "cm"]), default="spot", show_default=True)
-@click.option("--days", default="180", show_default=True, metavar="NUMBER", help="One window of time for all presets.")
+@click.option("--days", metavar="NUMBER", help=f"One window of time for all presets.  [default: {_DAYS}]")
 @click.option("--as-of", metavar="TIME", help="The cut: no bar that closes later is read; default: now.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any other option of a training, for all.")
 @click.option("--run", metavar="NAME", help="The run's name; default: compare- and the time.")
@@ -59,7 +60,10 @@ def compare(
     name = validate_run(run) if run else f"compare-{now:%Y%m%d-%H%M%S}"
     options: dict[str, Any] = {key: value for key, value in window.items() if value is not None}
     options |= dict(_parse_setting(text) for text in settings)
-    options.setdefault("as_of", now.isoformat())
+    if "start" not in options:
+        options.setdefault("days", _DAYS)
+    if "end" not in options:
+        options.setdefault("as_of", now.isoformat())
     specs = [resolve_spec(symbol, preset.strip(), options) for symbol in symbols for preset in presets.split(",")]
     results = []
     for number, spec in enumerate(specs, start=1):
