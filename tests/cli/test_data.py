@@ -80,13 +80,15 @@ def test_one_symbol_that_fails_does_not_stop_the_others(exchange: Exchange, tmp_
 
 
 def test_show_writes_a_picture(exchange: Exchange, tmp_path: Path) -> None:
-    found = run("show", *window(tmp_path / "store"), "--output", str(tmp_path))
+    found = run("show", *window(tmp_path / "store"), "--output", str(tmp_path / "new" / "pictures"))
     assert found.exit_code == 0, found.output
-    picture = (tmp_path / "BTCUSDT-1h.png").read_bytes()
+    picture = (tmp_path / "new" / "pictures" / "BTCUSDT-1h.png").read_bytes()
     assert picture.startswith(b"\x89PNG")
     assert len(picture) > 10_000
-    nowhere = run("show", *window(tmp_path / "store"), "--output", str(tmp_path / "absent"))
+    (tmp_path / "file").write_text("no folder")
+    nowhere = run("show", *window(tmp_path / "store"), "--output", str(tmp_path / "file"))
     assert isinstance(nowhere.exception, SpecError)
+    assert str(nowhere.exception).endswith("file/BTCUSDT-1h.png can't be written: File exists; name another --output")
 
 
 def test_many_bars_are_drawn_as_fewer_candles_of_the_same_extremes() -> None:

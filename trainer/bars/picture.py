@@ -22,7 +22,7 @@ _MS_A_DAY = 86_400_000
 
 
 def draw_bars(bars: Bars, path: Path, title: str) -> None:
-    """Write a PNG. Raises SpecError where the file can't be written."""
+    """Write a PNG, its folder made where it is not there. Raises SpecError where the file can't be written."""
     drawn = thin_bars(bars, MOST_CANDLES)
     figure, (prices, volumes) = plt.subplots(
         2, 1, figsize=(14, 7), sharex=True, height_ratios=(4, 1), layout="constrained"
@@ -48,9 +48,10 @@ def draw_bars(bars: Bars, path: Path, title: str) -> None:
     prices.grid(alpha=0.2)
     volumes.xaxis.set_major_formatter(mdates.ConciseDateFormatter(volumes.xaxis.get_major_locator()))
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=110)
-    except (OSError, ValueError) as error:
-        raise SpecError(f"the picture can't be written to {path}: {error}") from None
+    except OSError as error:
+        raise SpecError(f"{path} can't be written: {error.strerror}; name another --output") from None
     finally:
         plt.close(figure)
 
