@@ -87,7 +87,10 @@ def open_exchange(name: str) -> ExchangeMonths:
         raise SpecError(f'--source ccxt:{name} needs the library ccxt: pip install "atb[ccxt]"') from None
     if name not in ccxt.exchanges:
         near = difflib.get_close_matches(name, ccxt.exchanges, n=1)
-        raise SpecError(f"ccxt knows no exchange {name!r}" + (f"; did you mean {near[0]}?" if near else ""))
+        raise SpecError(
+            f"ccxt knows no exchange {name!r}"
+            + (f"; did you mean {near[0]}?" if near else "; take one of ccxt.exchanges")
+        )
     options: dict[str, Any] = {"enableRateLimit": True, "requests_trust_env": True, "timeout": 30_000}
     return ExchangeMonths(name, getattr(ccxt, name)(options))
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import getpass
 import hashlib
 import os
+import pwd
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -114,7 +114,11 @@ class DirectoryStore:
                 partial.unlink(missing_ok=True)
 
     def identity(self) -> str:
-        return f"user {getpass.getuser()} on this machine"
+        try:
+            user = pwd.getpwuid(os.getuid()).pw_name
+        except KeyError:  # a Pod's user id need not have a name
+            user = str(os.getuid())
+        return f"user {user} on this machine"
 
     def _path(self, key: str) -> Path:
         parts = key.split("/")
