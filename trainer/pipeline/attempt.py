@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from trainer.contract import keys
 from trainer.contract.exits import BY_CODE
+from trainer.contract.labels import NODE_VARIABLE, POD_VARIABLE
 from trainer.contract.manifest import Claim, ExitReport, Progress
 from trainer.errors import NotFound, PreconditionFailed, StoreError
 from trainer.fit.checkpoint import Checkpoint, pack_checkpoint, unpack_checkpoint
@@ -20,7 +21,6 @@ from trainer.storage import Store
 log = logging.getLogger(__name__)
 
 CLAIM, LOG, EXIT, CHECKPOINT = "claim.json", "log.txt", "exit.json", "checkpoint.npz"
-POD_VARIABLE, NODE_VARIABLE = "ATB_POD", "ATB_NODE"
 _PROGRESS_EVERY = 2.0
 """Seconds between two writes of progress."""
 
