@@ -49,6 +49,12 @@ def test_a_file_is_found_under_each_usual_name(tmp_path: Path, name: str, symbol
     assert read(tmp_path, symbol).digest == BARS.digest
 
 
+def test_a_name_that_is_no_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "XUSDT_1h.parquet").mkdir()
+    with pytest.raises(DataError, match=r"XUSDT_1h\.parquet can't be read: Is a directory"):
+        read(tmp_path)
+
+
 def test_freqtrades_feather_with_its_date_column_is_read(tmp_path: Path) -> None:
     pa.feather.write_feather(table(BARS, "date", "ns"), str(tmp_path / "X_USDT-1h.feather"))
     assert read(tmp_path).digest == BARS.digest

@@ -81,7 +81,10 @@ class FilesSource:
     def _read(self, where: str) -> tuple[bytes, tuple[str, str]]:
         if self._path.startswith(_IN_STORE):
             return self._store.get(where), object_origin(where, self._store)
-        return Path(where).read_bytes(), file_origin(Path(where))
+        try:
+            return Path(where).read_bytes(), file_origin(Path(where))
+        except OSError as error:
+            raise DataError(f"{where} can't be read: {error.strerror}; make it a readable file") from None
 
 
 def _parse(data: bytes, where: str) -> pa.Table:
