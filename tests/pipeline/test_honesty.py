@@ -11,6 +11,7 @@ import pytest
 from tests.pipeline.market import ROWS, START, sine_close, tiny_spec, train, walk_close, write_bars
 from tests.registry.test_promote import promote
 from trainer.contract.manifest import Result
+from trainer.errors import SpecError
 from trainer.pipeline.champion import compare_again
 from trainer.registry.champions import Seat, require_champion
 from trainer.registry.gate import passes
@@ -85,3 +86,11 @@ def test_a_warm_start_begins_where_the_champion_ended(waves: tuple[Store, Result
     pinned = pin_warm_start(store, "champion", SEAT)
     warm = train(store, "r3", tiny_spec(folder, "WAVE", epochs=1, warm_start=pinned, learning_rate=1e-6))
     assert warm.fit.best_validation_loss < 0.3  # one epoch at such a rate learns nothing: from scratch it stays at 1
+
+
+def test_a_warm_start_that_has_seen_the_test_rows_is_refused(waves: tuple[Store, Result, Result], folder: Path) -> None:
+    store, _, _ = waves
+    earlier = tiny_spec(folder, "WAVE", warm_start=pin_warm_start(store, "champion", SEAT))
+    earlier = earlier.model_copy(update={"as_of": earlier.as_of - timedelta(days=5)})
+    with pytest.raises(SpecError, match=r"has seen bars up to .*, and this training is tested from .* on"):
+        train(store, "r4", earlier)

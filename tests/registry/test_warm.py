@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import timedelta
 
 import pytest
 
@@ -11,7 +12,7 @@ from trainer.contract.spec import resolve_spec
 from trainer.errors import SpecError, StoreError
 from trainer.registry.champions import Seat
 from trainer.registry.promote import consider
-from trainer.registry.warm import pin_warm_start, read_warm_start
+from trainer.registry.warm import pin_warm_start, read_warm_start, unseen_from
 from trainer.storage import MemoryStore, Store
 
 SEAT = Seat("BTCUSDT", "1h", "fast")
@@ -37,6 +38,22 @@ def test_a_champion_and_a_run_are_pinned_to_one_file_and_its_hash() -> None:
     store.put(pinned.split("@")[0], b"another net")
     with pytest.raises(StoreError, match=r"model\.keras is not what"):
         read_warm_start(store, pinned)
+
+
+def test_what_a_net_has_seen_is_known_by_its_result_alone() -> None:
+    store = MemoryStore()
+    result = commit_with_net(store)
+    pinned = pin_warm_start(store, "r1", SEAT)
+    assert unseen_from(store, pinned) == result.spec.as_of
+    test_from = result.spec.as_of - timedelta(days=27)
+    split = result.split.model_copy(update={"test_from": test_from})
+    store.put("runs/r1/jobs/BTCUSDT-fast/result.json", result.model_copy(update={"split": split}).to_bytes())
+    assert unseen_from(store, pinned) == test_from
+    store.delete("runs/r1/jobs/BTCUSDT-fast/result.json")
+    with pytest.raises(SpecError, match="run r1 has no result of BTCUSDT-fast"):
+        unseen_from(store, pinned)
+    with pytest.raises(SpecError, match="is in no run's bundle"):
+        unseen_from(store, f"a/model.keras@{'0' * 64}")
 
 
 def test_a_model_that_is_not_there_is_named() -> None:

@@ -99,6 +99,14 @@ def bundle(run: str, job: str, number: int, path: str) -> str:
     return f"runs/{run}/jobs/{job}/bundle/{number}/{path}"
 
 
+def owner(bundle_key: str) -> tuple[str, str] | None:
+    """The run and the job whose bundle a key lies in; None for a key of anything else."""
+    match bundle_key.split("/"):
+        case ["runs", run, "jobs", job, "bundle", _, _, *_]:
+            return run, job
+    return None
+
+
 def result(run: str, job: str) -> str:
     """Written last: the commit marker."""
     return f"runs/{run}/jobs/{job}/result.json"

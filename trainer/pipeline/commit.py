@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from trainer.contract import keys
-from trainer.contract import timeframe as tf
 from trainer.contract.code import code_identity
 from trainer.contract.manifest import FeatureSummary, FileEntry, FitSummary, Result, ResultPointer, SplitSummary
 from trainer.contract.spec import Spec
@@ -18,7 +17,7 @@ from trainer.evaluate.judge import Judgement
 from trainer.features.sets import feature_hash
 from trainer.fit.device import Device
 from trainer.pipeline.attempt import Attempt, peak_memory
-from trainer.pipeline.learn import Learned, Material
+from trainer.pipeline.learn import Learned, Material, find_unseen
 from trainer.registry.gate import passes
 from trainer.storage import Store
 
@@ -72,7 +71,7 @@ def describe_result(
             validation=len(split.validation),
             test=len(split.test),
             purged=split.purged,
-            test_from=tf.from_epoch_ms(int(material.bars.time[split.validation_stop])),
+            test_from=find_unseen(material, split),
         ),
         fit=FitSummary(
             device=device.name,

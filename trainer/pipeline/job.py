@@ -35,7 +35,7 @@ from trainer.networks.reference import reference_predict
 from trainer.pipeline.attempt import Attempt, peak_memory
 from trainer.pipeline.champion import measure_champion, trading_rules
 from trainer.pipeline.commit import commit_result, describe_result, read_committed, upload_bundle
-from trainer.pipeline.learn import Learned, Material, learn, load_material, load_warm_start, split_material
+from trainer.pipeline.learn import Learned, Material, find_unseen, learn, load_material, load_warm_start, split_material
 from trainer.pipeline.stages import StageClock
 from trainer.registry.champions import Seat, read_champion
 from trainer.registry.gate import judge_candidate
@@ -97,7 +97,7 @@ def _work(spec: Spec, store: Store, run: str, around: Surroundings, attempt: Att
     attempt.say_stage("data loading", spec.epochs)
     material = load_material(spec, store, clock, around.source)
     split = split_material(spec, material)
-    warm = load_warm_start(spec, store, len(material.features.columns))
+    warm = load_warm_start(spec, store, len(material.features.columns), find_unseen(material, split))
     if around.should_stop():
         raise Stopped(f"{spec.symbol} {spec.preset}: stopped before training; the next attempt begins it")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from trainer.bars.frame import Bars, Floats, Times, segment_starts
 from trainer.bars.load import LoadedBars, load_bars
 from trainer.bars.source import Source
+from trainer.contract import timeframe as tf
 from trainer.contract.bundle import MODEL_KERAS
 from trainer.contract.spec import Spec
 from trainer.errors import SpecError
@@ -24,7 +26,7 @@ from trainer.fit.loop import Fitted, Hooks, fit
 from trainer.fit.steps import Table
 from trainer.networks.build import Network, build_network, load_network
 from trainer.pipeline.stages import StageClock
-from trainer.registry.warm import read_warm_start
+from trainer.registry.warm import read_warm_start, unseen_from
 from trainer.storage import Store
 
 
@@ -111,10 +113,23 @@ def learn(
     return Learned(split, scaler, target, fitted)
 
 
-def load_warm_start(spec: Spec, store: Store, feature_count: int) -> Network | None:
-    """The net that the spec goes on from, if any. Raises SpecError for one of another shape."""
+def find_unseen(material: Material, split: Split) -> datetime:
+    """The first bar that neither the net nor its scalers nor early stopping sees: where the test part begins."""
+    return tf.from_epoch_ms(int(material.bars.time[split.validation_stop]))
+
+
+def load_warm_start(spec: Spec, store: Store, feature_count: int, tested_from: datetime) -> Network | None:
+    """The net that the spec goes on from, if any.
+
+    Raises SpecError for one of another shape, or one that has seen bars which this training is tested on.
+    """
     if not spec.warm_start:
         return None
+    if (fresh := unseen_from(store, spec.warm_start)) > tested_from:
+        raise SpecError(
+            f"--warm-start {spec.warm_start.split('@')[0]} has seen bars up to {fresh:%Y-%m-%dT%H:%MZ}, and this "
+            f"training is tested from {tested_from:%Y-%m-%dT%H:%MZ} on; take a later --as-of, fewer --days or an earlier model"
+        )
     with tempfile.TemporaryDirectory(prefix="atb-") as folder:
         path = Path(folder, MODEL_KERAS)
         path.write_bytes(read_warm_start(store, spec.warm_start))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from trainer.contract import keys
 from trainer.contract.bundle import MODEL_KERAS
 from trainer.contract.manifest import FileEntry
@@ -27,6 +29,19 @@ def pin_warm_start(store: Store, text: str, seat: Seat) -> str:
         if file.path == MODEL_KERAS:
             return f"{file.key}@{file.sha256}"
     raise SpecError(f"{whose} has no {MODEL_KERAS} to start from")
+
+
+def unseen_from(store: Store, pinned: str) -> datetime:
+    """From where on the bars are new to the net that a spec's ``warm_start`` names, by its result.
+
+    Raises SpecError where the file is in no run's bundle, or the run has no result any more.
+    """
+    key = pinned.rpartition("@")[0]
+    owner = keys.owner(key)
+    if owner is None:
+        raise SpecError(f"--warm-start {key} is in no run's bundle, so that nobody knows what it has seen; name a run")
+    result = read_result(store, *owner)
+    return result.split.test_from or result.spec.as_of
 
 
 def read_warm_start(store: Store, pinned: str) -> bytes:
