@@ -168,7 +168,9 @@ class NetworkPolicy(Section):
 
     enabled: bool = Field(False, description="Create NetworkPolicies for launcher and trainers.")
     ports: list[Annotated[int, Field(ge=1, le=65535)]] = Field(
-        [443], description="Ports of the store and the exchange. The port in store.endpointUrl is added."
+        [443],
+        description="Ports of the store and the exchange, behind a Service those of its Pods; 80 for EKS Pod Identity. "
+        "The port in store.endpointUrl is added.",
     )
     api_server_ports: list[Annotated[int, Field(ge=1, le=65535)]] = Field(
         [443, 6443], description="Ports of the API server, as it is behind its Service."
