@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from launcher import calls
+from launcher.answers import brief, error_from, parse_date, split_lines, watch_error
 from launcher.calls import ApiError, Call
 from trainer.errors import SpecError
 
@@ -24,6 +26,7 @@ _Facts = TypeVar("_Facts")
 RETRY_SECONDS = 120.0
 """How long one call is tried again before its failure is told."""
 _JITTER = random.Random()  # our own: waiting must not move what somebody seeded
+_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _CONNECT_SECONDS = 5.0
 _LONGEST_WAIT = 30.0
 _AUTHORIZATION_SECONDS = 10.0
@@ -40,14 +43,8 @@ def open_cluster(
     retry_seconds: float = RETRY_SECONDS,
 ) -> Cluster:
     """The cluster of a kubeconfig, or of the Pod this runs in. Raises SpecError where there is neither."""
-    found = _namespace_of(kubeconfig, context)
-    return Cluster(
-        lambda: _connect(kubeconfig, context),
-        namespace or found or "default",
-        sleep=sleep,
-        clock=clock,
-        retry_seconds=retry_seconds,
-    )
+    where = namespace or _namespace_of(kubeconfig, context) or "default"
+    return Cluster(partial(_connect, kubeconfig, context), where, sleep=sleep, clock=clock, retry_seconds=retry_seconds)
 
 
 class Cluster:
@@ -149,12 +146,7 @@ class Cluster:
                 except ValueError:
                     return  # the connection broke within a line; the watch is opened again
                 if change["type"] == "ERROR":
-                    status = change["object"]
-                    raise ApiError(
-                        f"the watch of {resource} ended: {status.get('message', '')}",
-                        int(status.get("code") or 500),
-                        status.get("reason", ""),
-                    )
+                    raise watch_error(resource, change["object"])
                 yield change["type"], change["object"]
 
     @contextmanager
@@ -175,7 +167,7 @@ class Cluster:
         except urllib3.exceptions.ReadTimeoutError:
             return  # silence is no error: whoever reads asks again from where it was
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise ApiError(f"{self.host} broke off {call.path}: {_brief(error)}") from None
+            raise ApiError(f"{self.host} broke off {call.path}: {brief(error)}") from None
 
     def _retrying(self, call: Call, attempt: Callable[[], bytes]) -> bytes:
         give_up = time.monotonic() + self._retry_seconds
@@ -201,7 +193,7 @@ class Cluster:
         try:
             return bytes(response.read())
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise ApiError(f"{self.host} broke off {call.path}: {_brief(error)}") from None
+            raise ApiError(f"{self.host} broke off {call.path}: {brief(error)}") from None
         finally:
             response.release_conn()
 
@@ -237,14 +229,14 @@ class Cluster:
                 retries=False,
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise ApiError(f"the API server {self.host} does not answer: {_brief(error)}") from None
+            raise ApiError(f"the API server {self.host} does not answer: {brief(error)}") from None
         self._learn_clock(response.headers.get("Date"))
         if response.status < 300:
             return response
         try:
-            raise _error_from(call, response.status, response.headers, response.read())
+            raise error_from(call, response.status, response.headers, response.read())
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise ApiError(f"{self.host} broke off {call.path}: {_brief(error)}", response.status) from None
+            raise ApiError(f"{self.host} broke off {call.path}: {brief(error)}", response.status) from None
         finally:
             response.release_conn()
 
@@ -261,51 +253,10 @@ class Cluster:
         if date is None or date == self._date:
             return
         self._date = date
-        try:
-            skew = parsedate_to_datetime(date).timestamp() - self._clock()
-        except ValueError:
-            return
-        # the header has whole seconds; less than two is no skew
-        self._skew = skew if abs(skew) > 2 else 0.0
-
-
-def split_lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Lines of a stream of bytes without their ends; what follows the last newline is a line too."""
-    rest = b""
-    for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield from (line for line in lines if line)
-    if rest:
-        yield rest
-
-
-def parse_time(text: str) -> float:
-    """Seconds since 1970 of an RFC 3339 time as Kubernetes writes it."""
-    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
-
-
-def format_time(at: float) -> str:
-    """RFC 3339 in UTC, whole seconds."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _error_from(call: Call, status: int, headers: Any, body: bytes) -> ApiError:
-    text = body.decode("utf-8", "replace")
-    try:
-        answer = json.loads(text)
-        message, reason = str(answer.get("message") or text), str(answer.get("reason") or "")
-    except (ValueError, AttributeError):
-        answer, message, reason = None, text.strip()[:300], ""
-    try:
-        retry_after = float(headers["Retry-After"])
-    except (KeyError, ValueError):
-        retry_after = None
-    message = " ".join(message.split()) or f"HTTP {status}"
-    return ApiError(f"{call.method} {call.path}: {message}", status, reason, retry_after, answer)
-
-
-def _brief(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+        if (at := parse_date(date)) is not None:
+            skew = at - self._clock()
+            # the header has whole seconds; less than two is no skew
+            self._skew = skew if abs(skew) > 2 else 0.0
 
 
 def _connect(kubeconfig: str | None, context: str | None) -> ApiClient:
@@ -321,7 +272,7 @@ def _connect(kubeconfig: str | None, context: str | None) -> ApiClient:
             config.load_kube_config(kubeconfig, context, client_configuration=configuration, persist_config=False)
         except (config.ConfigException, OSError) as error:
             raise SpecError(
-                f"no way into a cluster: {_brief(error)}; name one with --kubeconfig FILE or KUBECONFIG"
+                f"no way into a cluster: {brief(error)}; name one with --kubeconfig FILE or KUBECONFIG"
             ) from None
     return client.ApiClient(configuration)
 
@@ -330,9 +281,7 @@ def _namespace_of(kubeconfig: str | None, context: str | None) -> str | None:
     from kubernetes import config
 
     if kubeconfig is None and context is None and _in_a_pod():
-        from pathlib import Path
-
-        return Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace").read_text().strip()
+        return (_ACCOUNT / "namespace").read_text().strip()
     try:
         contexts, current = config.list_kube_config_contexts(kubeconfig)
     except (config.ConfigException, OSError):
@@ -345,10 +294,5 @@ def _namespace_of(kubeconfig: str | None, context: str | None) -> str | None:
 
 
 def _in_a_pod() -> bool:
-    import os
-    from pathlib import Path
-
-    if os.environ.get("KUBECONFIG"):
-        return False
-    token = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
-    return bool(os.environ.get("KUBERNETES_SERVICE_HOST")) and token.exists()
+    inside = os.environ.get("KUBERNETES_SERVICE_HOST") and not os.environ.get("KUBECONFIG")
+    return bool(inside) and (_ACCOUNT / "token").exists()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from launcher.cluster import parse_time
+from launcher.answers import parse_time
 from launcher.jobs import CONTAINER
 from trainer.contract import labels
 

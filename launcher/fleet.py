@@ -13,8 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
+from launcher.answers import format_time
 from launcher.backend import Mode
-from launcher.cluster import Cluster, format_time
+from launcher.cluster import Cluster
 from launcher.creation import create_owner, find_owner, give_up_job, mark_owner
 from launcher.creator import Build, Creator
 from launcher.diagnose import INFRASTRUCTURE

@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Iterator
 
 from launcher import calls
+from launcher.answers import parse_time, split_lines
 from launcher.calls import ApiError
-from launcher.cluster import Cluster, parse_time, split_lines
+from launcher.cluster import Cluster
 from launcher.facts import PodFacts, read_pod
 from launcher.jobs import CONTAINER
 from launcher.secrets import redact

@@ -6,8 +6,9 @@ import threading
 import time
 from collections.abc import Callable
 
+from launcher.answers import parse_time
 from launcher.calls import ApiError
-from launcher.cluster import Cluster, parse_time
+from launcher.cluster import Cluster
 from launcher.kueue import queue_reasons, queue_version
 from launcher.observe import Trouble
 from launcher.progress import ProgressReader

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from launcher.cluster import Cluster, format_time
+from launcher.answers import format_time
+from launcher.cluster import Cluster
 from launcher.diagnose import CATEGORIES, diagnose_ended
 from launcher.facts import JobFacts, PodFacts
 from launcher.fleet import Fleet

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from launcher import calls
+from launcher.answers import split_lines
 from launcher.calls import ApiError
-from launcher.cluster import Cluster, open_cluster, split_lines
+from launcher.cluster import Cluster, open_cluster
 from launcher.creation import create_job, create_owner, delete_object, give_up_job
 from launcher.jobs import Target, build_job
 from tests.apiserver.http import ApiServer
