@@ -12,7 +12,6 @@ import argparse
 import itertools
 import json
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -43,7 +42,9 @@ def main() -> None:
     from trainer.networks.build import build_network
 
     preset, stages = PRESETS[asked.preset], {"import": time.monotonic() - STARTED}
-    imported = _memory()
+    from trainer.pipeline.attempt import peak_memory
+
+    imported = peak_memory()
     steps = preset.sequence_length
 
     def done(name: str, began: float) -> float:
@@ -139,13 +140,9 @@ def main() -> None:
         "loss": history.history["loss"],
         "val_loss": history.history["val_loss"],
         "rmse": rmse,
-        "memory_mb": (_memory() - imported) / 1e6,
+        "memory_mb": (peak_memory() - imported) / 1e6,
     }
     sys.stdout.write(json.dumps(found) + "\n")
-
-
-def _memory() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 if __name__ == "__main__":

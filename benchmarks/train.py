@@ -83,8 +83,8 @@ def import_memory_mb() -> float:
     """What a process holds that has only imported what a job imports."""
     if not _IMPORT_MEMORY:
         code = (
-            "import resource, trainer.fit.device, trainer.pipeline.job;"
-            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6)"
+            "import trainer.fit.device, trainer.pipeline.job; from trainer.pipeline.attempt import peak_memory;"
+            "print(peak_memory() / 1e6)"
         )
         answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         _IMPORT_MEMORY.append(float(answer.stdout))
