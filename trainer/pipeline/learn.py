@@ -128,7 +128,7 @@ def load_warm_start(spec: Spec, store: Store, feature_count: int, tested_from: d
     if (fresh := unseen_from(store, spec.warm_start)) > tested_from:
         raise SpecError(
             f"--warm-start {spec.warm_start.split('@')[0]} has seen bars up to {fresh:%Y-%m-%dT%H:%MZ}, and this "
-            f"training is tested from {tested_from:%Y-%m-%dT%H:%MZ} on; take a later --as-of, fewer --days or an earlier model"
+            f"training is tested from {tested_from:%Y-%m-%dT%H:%MZ} on; take a later --as-of or fewer --days"
         )
     with tempfile.TemporaryDirectory(prefix="atb-") as folder:
         path = Path(folder, MODEL_KERAS)
