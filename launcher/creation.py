@@ -43,6 +43,11 @@ def find_owner(cluster: Cluster, run: str) -> dict[str, Any] | None:
     return found
 
 
+def notes_of(owner: dict[str, Any] | None) -> dict[str, str]:
+    """The annotations of a run's ConfigMap, if there is one."""
+    return (owner["metadata"].get("annotations") or {}) if owner else {}
+
+
 def mark_owner(cluster: Cluster, run: str, annotation: str, value: str | None) -> None:
     """Note something on the run's ConfigMap, or with None take the note away. Raises ApiError."""
     change = {"metadata": {"annotations": {annotation: value}}}

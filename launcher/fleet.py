@@ -8,42 +8,37 @@ One thread owns all state; the watches and workers hand it what they found.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from launcher.answers import format_time
 from launcher.backend import Mode
 from launcher.cluster import Cluster
-from launcher.creation import create_owner, find_owner, give_up_job, mark_owner
+from launcher.creation import create_owner, find_owner, give_up_job, mark_owner, notes_of
 from launcher.creator import Build, Creator
 from launcher.diagnose import INFRASTRUCTURE
 from launcher.endings import giving_up, write_verdict
-from launcher.facts import JobFacts, read_job, read_pod
+from launcher.facts import JobFacts
 from launcher.feed import Feed
-from launcher.jobs import Target, Try, build_job, run_selector
-from launcher.known import Known
+from launcher.jobs import Target, Try, build_job
 from launcher.memory import read_memory_needs, remember_memory
-from launcher.observe import Observation, observe
+from launcher.observe import Observation
 from launcher.options import ClusterOptions
-from launcher.progress import ProgressReader, read_result
+from launcher.progress import read_result
 from launcher.quantity import parse_quantity
 from launcher.retry import first_try, next_try
-from launcher.rows import build_rows
+from launcher.sight import Sight
 from launcher.view import Row
-from launcher.watch import Listed
 from launcher.workers import Workers
 from trainer.contract import keys, labels
-from trainer.contract.manifest import Plan, Progress, Result
+from trainer.contract.manifest import Plan, Result
 from trainer.storage import Store
 
 WORKERS = 16
 SCAN_SECONDS = 0.25
 """Seconds between two looks at all jobs; one that something was heard of is looked at at once."""
 SHOW_SECONDS = 1.0
-WARNED_AFTER = 20.0
-"""Seconds a Job waits for no known reason before its warnings are looked at."""
 
 
 class Fleet:
@@ -59,29 +54,19 @@ class Fleet:
         show: Callable[[Sequence[Row], str], None] = lambda rows, note: None,
         build: Build = build_job,
     ) -> None:
-        self.observations: dict[str, Observation] = {}
         self._cluster, self._store, self._plan, self._options = cluster, store, plan, options
         self._target = Target(plan.run, store.url, store.endpoint_url)
         self._show = show
-        self._planned = {job.job: job for job in plan.jobs if job.action == "run"}
-        self._known = Known(self._planned)
+        self._sight = Sight(cluster, store, plan, options)
+        self._planned, self._known = self._sight.planned, self._sight.known
         self._creator = Creator(cluster, self._planned, self._known, options, build)
-        self._results: dict[str, Result | None] = {}
-        """What was found in the store where it was looked for."""
-        self._looked_after: dict[str, str] = {}
-        """The latest Job, by uid, when it was looked for: a later one may have committed a result since."""
-        self._progress: dict[str, Progress] = {}
-        self._queue_reasons: dict[str, str] = {}
         self._memory: dict[str, str] = {}
         self._to_restart: dict[str, JobFacts | None] = {}
         """Jobs that begin anew unless they have a result, and the last try seen before: the next is named after it."""
         self._given_up: set[str] = set()
-        self._settled: set[str] = set()
         self._may_create = False
         self._found_owner = False
         """Whether some launcher was here before: what is missing may be done already."""
-        self._cancelled = False
-        self._began = cluster.now()
         self._shown = 0.0
         self._scanned = 0.0
 
@@ -90,30 +75,10 @@ class Fleet:
         """Nodes that later attempts are kept off, and the symbols that failed there."""
         return self._creator.bad_nodes
 
-    def rows(self) -> list[Row]:
-        """The run as a table shows it, skipped jobs included."""
-        return build_rows(self._plan, self.observations, self._progress, self._results)
-
-    def tries(self, job: str) -> list[JobFacts]:
-        """The Jobs of a job's tries that are in the cluster, in order."""
-        return self._known.tries(job)
-
-    def look(self) -> list[Row]:
-        """The rows as things are now; nothing is created or changed. Raises ApiError, StoreError."""
-        owner = find_owner(self._cluster, self._plan.run)
-        self._cancelled = labels.CANCELLED_ANNOTATION in _notes(owner)
-        if owner is None or labels.CREATED_ANNOTATION in _notes(owner):
-            self._known.created.update(self._planned)
-        selector = run_selector(self._plan.run)
-        self._known.apply_job(Listed(self._cluster.list("jobs", read_job, selector=selector)[0]))
-        self._known.apply_pod(Listed(self._cluster.list("pods", read_pod, selector=selector)[0]))
-        ended = [job for job in self._planned if not (latest := self._known.latest(job)) or not latest.live]
-        with ThreadPoolExecutor(WORKERS) as pool:
-            results = pool.map(lambda job: read_result(self._store, self._plan.run, job), ended)
-            self._results = dict(zip(ended, results, strict=True))
-        self._progress = ProgressReader(self._store, self._plan.run).read_changed()
-        self.observations = {job: self._observe(job, self._cluster.now()) for job in self._planned}
-        return self.rows()
+    @property
+    def observations(self) -> dict[str, Observation]:
+        """The state of each job when it was last looked at."""
+        return self._sight.observations
 
     def run(
         self, mode: Mode, *, wait: bool = True, stopped: Callable[[], bool] = lambda: False
@@ -136,7 +101,7 @@ class Fleet:
                 run,
                 known,
                 self._workers,
-                on_progress=self._progress.update,
+                on_progress=self._sight.progress.update,
                 on_queue=self._on_queue,
             ) as feed,
         ):
@@ -150,10 +115,10 @@ class Fleet:
     def _prepare(self, mode: Mode) -> None:
         owner = find_owner(self._cluster, self._plan.run)
         self._found_owner = owner is not None
-        notes = _notes(owner)
+        notes = notes_of(owner)
         if mode == "attach":
-            self._cancelled = labels.CANCELLED_ANNOTATION in notes
-            self._may_create = owner is not None and labels.CREATED_ANNOTATION not in notes and not self._cancelled
+            self._sight.cancelled = cancelled = labels.CANCELLED_ANNOTATION in notes
+            self._may_create = owner is not None and labels.CREATED_ANNOTATION not in notes and not cancelled
         else:
             self._may_create = True
             owner = create_owner(self._cluster, self._target)
@@ -167,7 +132,7 @@ class Fleet:
             self._target = replace(self._target, owner_uid=owner["metadata"]["uid"])
 
     def _begin(self, mode: Mode) -> None:
-        self._began = self._cluster.now()
+        self._sight.began = self._cluster.now()
         for job in self._planned:
             latest = self._known.latest(job)
             missing = latest is None and self._may_create
@@ -182,14 +147,15 @@ class Fleet:
         while not stopped():
             feed.take_in()
             self._observe_changed()
-            over = self._workers.idle and len(self._settled) == len(self._planned)
+            over = self._workers.idle and len(self._sight.settled) == len(self._planned)
             if time.monotonic() < self._scanned + SCAN_SECONDS and not over:
                 continue
             self._scanned = time.monotonic()
             self._creator.create_put_off(self._workers, self._target)
-            self._observe_overdue()
-            feed.signals.want_trouble = any(self._waits_unexplained(found) for found in self._open())
-            feed.signals.want_queue = any(found.category == "queue" for found in self._open())
+            self._known.dirty.update(self._sight.overdue(self._cluster.now()))
+            self._observe_changed()
+            feed.signals.want_trouble = self._sight.has_unexplained(self._cluster.now())
+            feed.signals.want_queue = any(found.category == "queue" for found in self._sight.open())
             if not marked and len(self._known.created) == len(self._planned):
                 marked = True
                 self._submit("", self._mark_created)
@@ -198,24 +164,19 @@ class Fleet:
                 break
             if time.monotonic() > self._shown + SHOW_SECONDS:
                 self._shown = time.monotonic()
-                self._show(self.rows(), self._note(feed))
-        self._show(self.rows(), "")
+                self._show(self._sight.rows(), self._note(feed))
+        self._show(self._sight.rows(), "")
 
     def _mark_created(self) -> None:
         mark_owner(self._cluster, self._plan.run, labels.CREATED_ANNOTATION, format_time(self._cluster.now()))
 
     def _on_queue(self, reasons: dict[str, str]) -> None:
-        self._queue_reasons = reasons
+        self._sight.queue_reasons = reasons
         self._known.dirty.update(job for job, found in self.observations.items() if found.category == "queue")
 
     # what is begun
 
-    def _submit(
-        self,
-        job: str,
-        work: Callable[[], Any],
-        done: Callable[[Any], None] = lambda _: None,
-    ) -> None:
+    def _submit(self, job: str, work: Callable[[], Any], done: Callable[[Any], None] = lambda _: None) -> None:
         def dirty_then_done(value: Any) -> None:
             if job:
                 self._known.dirty.add(job)
@@ -232,29 +193,21 @@ class Fleet:
 
     def _look_for_result(self, job: str) -> None:
         vanished = not self._known.jobs[job]
-        latest = self._latest_uid(job)
+        latest = self._sight.latest_uid(job)
 
         def work() -> tuple[Result | None, bool]:
-            cancelled = vanished and labels.CANCELLED_ANNOTATION in _notes(find_owner(self._cluster, self._plan.run))
+            cancelled = vanished and labels.CANCELLED_ANNOTATION in notes_of(find_owner(self._cluster, self._plan.run))
             return read_result(self._store, self._plan.run, job), cancelled
 
         def looked(found: tuple[Result | None, bool]) -> None:
             result, cancelled = found
-            self._results[job], self._looked_after[job] = result, latest
+            self._sight.keep_result(job, result, latest)
             if job in self._to_restart:
                 self._restart(job, self._to_restart.pop(job), result)
             else:
-                self._cancelled = self._cancelled or cancelled
+                self._sight.cancelled = self._sight.cancelled or cancelled
 
         self._submit(job, work, looked)
-
-    def _latest_uid(self, job: str) -> str:
-        latest = self._known.latest(job)
-        return latest.uid if latest else ""
-
-    def _has_looked(self, job: str) -> bool:
-        """Whether the store was asked for the job's result after its latest Job came, or has one."""
-        return self._results.get(job) is not None or self._looked_after.get(job) == self._latest_uid(job)
 
     def _restart(self, job: str, last: JobFacts | None, result: Result | None) -> None:
         latest = self._known.latest(job)
@@ -268,28 +221,12 @@ class Fleet:
 
     # what is seen
 
-    def _open(self) -> Iterator[Observation]:
-        return (found for job, found in self.observations.items() if job not in self._settled)
-
-    def _waits_unexplained(self, found: Observation) -> bool:
-        waits = found.state == "pending" and not found.category and found.clock is not None
-        return waits and found.clock is not None and self._cluster.now() > found.clock.since + WARNED_AFTER
-
-    def _observe_overdue(self) -> None:
-        now = self._cluster.now()
-        self._known.dirty.update(
-            job
-            for job, found in self.observations.items()
-            if found.clock and found.clock.is_over(now) and job not in self._settled
-        )
-        self._observe_changed()
-
     def _observe_changed(self) -> None:
         now = self._cluster.now()
         dirty, self._known.dirty = self._known.dirty, set()
-        for job in dirty - self._settled:
+        for job in dirty - self._sight.settled:
             found = self._observe(job, now)
-            self.observations[job] = found if self._has_looked(job) or not found.final else _ending(found)
+            self.observations[job] = found if self._sight.has_looked(job) or not found.final else _ending(found)
             if job in self._workers.busy:
                 continue  # its end makes the job dirty again
             if found.final:
@@ -300,41 +237,28 @@ class Fleet:
     def _observe(self, job: str, now: float) -> Observation:
         if (stuck := self._creator.observe(job, now)) is not None:
             return stuck
-        jobs = self._known.tries(job)
-        found = observe(
-            jobs,
-            list(self._known.pods[job].values()),
-            self._options,
-            now,
-            committed=self._results.get(job) is not None,
-            created=job in self._known.created and job not in self._to_restart,
-            planned=self._began,
-            warnings=self._known.trouble,
-            queue_reason=self._queue_reasons.get(jobs[-1].uid, "") if jobs else "",
-        )
-        if found.final and found.category == "vanished" and self._cancelled:
-            return replace(found, category="cancelled", reason="cancelled")
-        return found
+        return self._sight.observe(job, now, restarting=job in self._to_restart)
 
     def _settle(self, job: str, found: Observation) -> None:
         """One job has come to an end: look for its result, try again where that helps, or write down why not."""
-        if not self._has_looked(job):
+        if not self._sight.has_looked(job):
             self._look_for_result(job)
             return
         latest = self._known.latest(job)
         if found.state == "done":
-            self._settled.add(job)
-            result = self._results[job]
+            self._sight.settled.add(job)
+            result = self._sight.results[job]
             if latest is not None and latest.oom and result is not None:
                 self._remember(job, latest.memory, result.peak_memory_bytes)
             return
         if found.category in INFRASTRUCTURE and found.node:
             self._known.lost_on.add((found.node, job, found.category))
         following = None
-        if latest is not None and found.state == "failed" and job not in self._creator.refused and not self._cancelled:
+        helps = found.state == "failed" and job not in self._creator.refused and not self._sight.cancelled
+        if latest is not None and helps:
             following = next_try(latest, found.category, found.node, self._options, self._cluster.now())
         if following is None:
-            self._settled.add(job)
+            self._sight.settled.add(job)
             store, run, now = self._store, self._plan.run, self._cluster.now()
             self._submit("", lambda: write_verdict(store, run, job, found, latest, now))
             return
@@ -362,10 +286,6 @@ class Fleet:
             made = f"created {len(self._known.created)} of {len(self._planned)}"
             return f"{made} · {feed.note}" if feed.note else made
         return feed.note if feed.silent else ""
-
-
-def _notes(owner: dict[str, Any] | None) -> dict[str, str]:
-    return (owner["metadata"].get("annotations") or {}) if owner else {}
 
 
 def _ending(found: Observation) -> Observation:

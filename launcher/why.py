@@ -8,9 +8,9 @@ from launcher.answers import format_time
 from launcher.cluster import Cluster
 from launcher.diagnose import CATEGORIES, diagnose_ended
 from launcher.facts import JobFacts, PodFacts
-from launcher.fleet import Fleet
 from launcher.jobs import run_selector
 from launcher.logs import find_pods, read_log, stored_log
+from launcher.sight import Sight
 from launcher.signals import read_trouble
 from trainer.contract import labels
 from trainer.contract.manifest import Plan, PlannedJob
@@ -20,18 +20,18 @@ from trainer.storage import Store
 LAST_LINES = 15
 
 
-def explain_job(cluster: Cluster, store: Store, fleet: Fleet, plan: Plan, planned: PlannedJob) -> Iterator[str]:
-    """Lines about one job. ``fleet`` has looked. Raises ApiError, StoreError."""
-    found = fleet.observations[planned.job]
+def explain_job(cluster: Cluster, store: Store, sight: Sight, plan: Plan, planned: PlannedJob) -> Iterator[str]:
+    """Lines about one job. ``sight`` has looked. Raises ApiError, StoreError."""
+    found = sight.observations[planned.job]
     yield f"{planned.job}: {found.state}{f' ({found.category})' if found.category else ''}"
     if found.reason:
         yield f"reason    {found.reason}"
-    for job in fleet.tries(planned.job):
+    for job in sight.tries(planned.job):
         yield f"job       {_say_job(job)}"
     pods = find_pods(cluster, job_selector(plan.run, planned.job))
     for pod in pods:
         yield f"pod       {_say_pod(pod)}"
-    for name in (found.pod, *(job.name for job in fleet.tries(planned.job)[-1:])):
+    for name in (found.pod, *(job.name for job in sight.tries(planned.job)[-1:])):
         for trouble in read_trouble(cluster, name).values() if name else ():
             yield f"event     {format_time(trouble.at)} {trouble.reason}: {trouble.message}"
     category = CATEGORIES.get(found.category)

@@ -101,14 +101,14 @@ def show_cluster(store: Store, plan: Plan, access: Mapping[str, Any]) -> None:
     """Print the table of a run as its cluster has it now; one line where the cluster can't be asked."""
     from rich.console import Console
 
-    from launcher.fleet import Fleet
+    from launcher.sight import Sight
     from launcher.view import build_table, summary_line
     from trainer.errors import AtbError
 
     console = Console()
     try:
         cluster, options = open_run(plan, access)
-        rows = Fleet(cluster, store, plan, options).look()
+        rows = Sight(cluster, store, plan, options).look()
     except AtbError as error:
         click.echo(f"as the store has it; the cluster could not be asked: {error}", err=True)
         return
@@ -118,18 +118,18 @@ def show_cluster(store: Store, plan: Plan, access: Mapping[str, Any]) -> None:
 
 def explain(store: Store, plan: Plan, planned: PlannedJob, access: Mapping[str, Any]) -> bool:
     """Print what is known about a job; False where its cluster can't be asked."""
-    from launcher.fleet import Fleet
+    from launcher.sight import Sight
     from launcher.why import explain_job
     from trainer.errors import AtbError
 
     try:
         cluster, options = open_run(plan, access)
-        fleet = Fleet(cluster, store, plan, options)
-        fleet.look()
+        sight = Sight(cluster, store, plan, options)
+        sight.look()
     except AtbError as error:
         click.echo(f"as the store has it; the cluster could not be asked: {error}", err=True)
         return False
-    for line in explain_job(cluster, store, fleet, plan, planned):
+    for line in explain_job(cluster, store, sight, plan, planned):
         click.echo(line)
     return True
 
