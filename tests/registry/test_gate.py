@@ -98,6 +98,7 @@ def test_a_result_without_the_numbers_fails_rather_than_passes() -> None:
 def test_a_failure_is_told_in_one_line() -> None:
     rules = judge_candidate(make_result(metrics=NOISE), None)
     assert failures(rules).startswith("skill-shown -0.02 (bound 0): no champion")
+    assert failures(rules).endswith("must be above 0, here of 400 rows")
     assert describe(Rule(name="parity", value=None, bound=None, passed=False)) == "parity"
     assert describe(Rule(name="spread", value=None, bound=0.02, passed=False)) == "spread unknown (bound 0.02)"
 

@@ -116,7 +116,7 @@ def _work(spec: Spec, store: Store, run: str, around: Surroundings, attempt: Att
     learned = learn(spec, material, split, around.device, clock, hooks, warm)
     fitted = learned.fitted
     log.info(
-        "fitted in %d epochs, best %d with validation loss %.6f, %.1f steps/s by %s",
+        "fitted: %d epochs, the best %d with validation loss %.6f, %.1f steps/s by %s",
         len(fitted.history), fitted.best_epoch, fitted.best_validation_loss, fitted.steps_per_second, fitted.path,
     )  # fmt: skip
 
