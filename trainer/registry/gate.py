@@ -111,7 +111,7 @@ def _skill_shown(result: Result, champion: Champion | None, accept_first: bool) 
         value=low,
         bound=0.0,
         passed=low is not None and low > 0,
-        note=f"{why}: the lower bound of the skill over persistence must be above 0, here of {result.split.test:,} rows",
+        note=f"{why}: the skill's lower bound over persistence must be above 0, here of {result.split.test:,} rows",
     )
 
 
