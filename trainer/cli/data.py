@@ -39,7 +39,8 @@ def _with_window(command: Callable[..., Any]) -> Callable[..., Any]:
 
         named = ("source", "market", "timeframe", "days", "start", "as_of")
         window = {name: value for name in named if (value := options.pop(name)) is not None}
-        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+        logging.basicConfig(format="%(message)s", stream=sys.stderr)
+        logging.getLogger("trainer").setLevel(logging.INFO)
         return command(specs=[resolve_spec(symbol, preset, window) for symbol in symbols], **options)
 
     return resolved
