@@ -260,6 +260,7 @@ class Cluster:
 
 
 def _connect(kubeconfig: str | None, context: str | None) -> ApiClient:
+    import yaml
     from kubernetes import client, config
 
     configuration = client.Configuration()
@@ -270,7 +271,7 @@ def _connect(kubeconfig: str | None, context: str | None) -> ApiClient:
     else:
         try:
             config.load_kube_config(kubeconfig, context, client_configuration=configuration, persist_config=False)
-        except (config.ConfigException, OSError) as error:
+        except (config.ConfigException, OSError, yaml.YAMLError, TypeError) as error:  # TypeError: no mapping at all
             raise SpecError(
                 f"no way into a cluster: {brief(error)}; name one with --kubeconfig FILE or KUBECONFIG"
             ) from None
@@ -278,19 +279,19 @@ def _connect(kubeconfig: str | None, context: str | None) -> ApiClient:
 
 
 def _namespace_of(kubeconfig: str | None, context: str | None) -> str | None:
+    import yaml
     from kubernetes import config
 
     if kubeconfig is None and context is None and _in_a_pod():
         return (_ACCOUNT / "namespace").read_text().strip()
     try:
         contexts, current = config.list_kube_config_contexts(kubeconfig)
-    except (config.ConfigException, OSError):
-        return None
-    for entry in contexts:
-        if entry["name"] == (context or current["name"]):
-            found = entry["context"].get("namespace")
-            return str(found) if found else None
-    return None
+    except (config.ConfigException, OSError, yaml.YAMLError, TypeError):
+        if context is None:
+            return None  # what is wrong is said when it is connected
+        _connect(kubeconfig, context)  # and here, where it is more than that no context is the current one
+        raise SpecError(f"the kubeconfig does not tell the namespace of context {context}; add --namespace") from None
+    return {entry["name"]: entry["context"].get("namespace") for entry in contexts}.get(context or current["name"])
 
 
 def _in_a_pod() -> bool:

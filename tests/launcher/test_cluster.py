@@ -204,5 +204,23 @@ def test_the_servers_clock_is_the_one_that_counts(server: ApiServer, cluster: Cl
 
 
 def test_no_way_into_a_cluster_is_one_line(tmp_path: Path) -> None:
+    for context in (None, "test"):
+        with pytest.raises(SpecError, match="--kubeconfig"):
+            open_cluster(str(tmp_path / "absent"), context)
+
+
+@pytest.mark.parametrize("text", ["", "just text", "a: [b"])
+def test_a_kubeconfig_that_is_none_is_one_line(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "config"
+    path.write_text(text)
     with pytest.raises(SpecError, match="--kubeconfig"):
-        open_cluster(str(tmp_path / "absent"))
+        open_cluster(str(path))
+
+
+def test_the_namespace_of_a_named_context_is_not_guessed(server: ApiServer, tmp_path: Path) -> None:
+    path = server.kubeconfig(tmp_path, "lab")
+    assert open_cluster(str(path), "test").namespace == "lab"
+    path.write_text(path.read_text().replace('"current-context": "test", ', ""))
+    with pytest.raises(SpecError, match="add --namespace"):
+        open_cluster(str(path), "test")
+    assert open_cluster(str(path), "test", "lab").namespace == "lab"
