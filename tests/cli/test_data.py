@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from tests.bars.builders import bars_at
 from tests.bars.conftest import NOW
 from tests.exchange import Exchange, serve_exchange
-from tests.processes import Atb
+from tests.processes import begin
 from trainer.bars.frame import Bars
 from trainer.bars.picture import MOST_CANDLES, thin_bars
 from trainer.bars.sample import SampleSource
@@ -80,10 +80,11 @@ def test_one_symbol_that_fails_does_not_stop_the_others(exchange: Exchange, tmp_
     assert "NOSUCH 1h: binance has no bars of it" in str(found.exception)
 
 
-def test_libraries_say_nothing_between_the_reports(atb: Atb, s3_url: str, s3_endpoint: str) -> None:
+def test_libraries_say_nothing_between_the_reports(s3_url: str, s3_endpoint: str) -> None:
     window = ("--source", "sample", "--as-of", "2026-01-31", "--days", "60")
-    done = atb("data", "check", "BTC/USDT:USDT", *window, "--store", s3_url, "--endpoint-url", s3_endpoint)
-    assert done.lines == ["BTC/USDT:USDT 1h: 1,440 of 1,440 bars (100.00%); nothing wrong"]
+    store = ("--store", s3_url, "--endpoint-url", s3_endpoint)
+    output, _ = begin(["data", "check", "BTC/USDT:USDT", *window, *store]).communicate()
+    assert output.splitlines() == ["BTC/USDT:USDT 1h: 1,440 of 1,440 bars (100.00%); nothing wrong"]
 
 
 def test_show_writes_a_picture(exchange: Exchange, tmp_path: Path) -> None:
