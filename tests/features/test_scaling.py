@@ -55,14 +55,16 @@ def test_prices_come_back_from_scaled_returns_once() -> None:
     last = np.array([100.0, 1e-8, 1e5])
     later = last * [1.01, 0.98, 1.0]
     returns = np.log(later / last)
-    target, scaled = TargetScaler.fit_transform(returns)
+    target = TargetScaler.fit(returns)
+    scaled = target.transform(returns)
     assert np.allclose(target.inverse_transform(scaled), returns, rtol=0, atol=1e-8)
     assert np.allclose(target.price(scaled, last), later, rtol=1e-7)
     assert scaled.dtype == np.float32
 
 
 def test_returns_that_are_all_equal_scale_to_0_and_none_to_an_error() -> None:
-    target, scaled = TargetScaler.fit_transform(np.full(10, 0.01))
+    target = TargetScaler.fit(np.full(10, 0.01))
+    scaled = target.transform(np.full(10, 0.01))
     assert np.abs(scaled).max() < 1e-15
     assert target.scale == 1
     with pytest.raises(DataError, match="no train window"):

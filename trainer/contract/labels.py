@@ -41,7 +41,6 @@ NODE_VARIABLE = "ATB_NODE"
 """Set in a Pod to its node's name."""
 
 JOB_NAME_MAX = 63
-CRONJOB_NAME_MAX = 52
 LABEL_VALUE_MAX = 63
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")

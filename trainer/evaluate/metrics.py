@@ -32,7 +32,7 @@ def price_metrics(
     Targets of a horizon above 1 overlap, so only every ``horizon``-th row counts as independent in the intervals.
     Raises DataError where there is no row, Diverged where a forecast is not a positive finite number.
     """
-    check_forecast(actual, predicted, last_close)
+    validate_forecast(actual, predicted, last_close)
     error = predicted - actual
     yield "rmse", rmse(actual, predicted)
     yield "mae", float(np.mean(np.abs(error)))
@@ -104,7 +104,7 @@ def skill_low(actual: Floats, predicted: Floats, last_close: Floats, horizon: in
     return 1.0 - math.sqrt(max(0.0, 1.0 - low))
 
 
-def check_forecast(actual: Floats, predicted: Floats, last_close: Floats) -> None:
+def validate_forecast(actual: Floats, predicted: Floats, last_close: Floats) -> None:
     """Raise DataError for no rows or unequal lengths, Diverged for a forecast that is no price."""
     if not len(actual) == len(predicted) == len(last_close) or not len(actual):
         raise DataError(

@@ -88,12 +88,6 @@ class TargetScaler:
         mean = r.mean()
         return cls(float(mean), float(_usable(r.std(), mean)))
 
-    @classmethod
-    def fit_transform(cls, r: Floats) -> tuple[Self, Features]:
-        """The fitted scaler and the scaled log-returns, float32 ``[n]``."""
-        fitted = cls.fit(r)
-        return fitted, fitted.transform(r)
-
     def transform(self, r: Floats) -> Features:
         """Scaled log-returns, float32."""
         return ((r - self.mean) / self.scale).astype(np.float32)
