@@ -16,7 +16,7 @@ import tensorflow as tf
 from trainer.contract.spec import Spec
 from trainer.errors import Diverged, SpecError, Stopped
 from trainer.fit.checkpoint import Arrays, Checkpoint
-from trainer.fit.device import Device
+from trainer.fit.device import Device, give_back_memory
 from trainer.fit.path import CHUNK, choose_path
 from trainer.fit.patience import Patience
 from trainer.fit.steps import Augment, Table, compile_prediction, compile_training
@@ -79,6 +79,10 @@ class _Speed:
     def __init__(self) -> None:
         self._calls: list[tuple[int, float]] = []
 
+    @property
+    def calls(self) -> int:
+        return len(self._calls)
+
     @contextlib.contextmanager
     def measure(self, steps: int) -> Iterator[None]:
         began = time.monotonic()
@@ -140,6 +144,8 @@ def fit(
             count = min(hooks.chunk, steps - at.step)
             with speed.measure(count):
                 at.loss += run_steps(ends, at.step, count)
+            if speed.calls == 1:
+                give_back_memory()  # what compiling took and will not need again
             at.step += count
             if not math.isfinite(at.loss):
                 raise Diverged(
