@@ -191,7 +191,8 @@ def _draw(found: dict[str, Any], path: Path) -> None:
         stages.set_title(f"{preset}: seconds by stage", loc="left", fontsize=10)
         curve.set_title("validation loss by epoch", loc="left", fontsize=10)
         curve.legend(fontsize=8, frameon=False, loc="upper right")
-    axes[0][0].legend(fontsize=7, frameon=False, ncols=2, loc="lower right")
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=7, fontsize=8, frameon=False)
     figure.savefig(path, dpi=120)
 
 
