@@ -18,6 +18,7 @@ input ends, the trainings are told to stop and waited for; when the parent dies,
 from __future__ import annotations
 
 import ctypes
+import gc
 import importlib
 import json
 import os
@@ -154,6 +155,9 @@ def main() -> None:
         with hushed():
             for module in PRELOADED:
                 importlib.import_module(module)
+        # A collection in a child would write to every page it shares with this process, and so copy it
+        gc.collect()
+        gc.freeze()
         serve(run_atb)
 
 
