@@ -28,11 +28,13 @@ def main() -> None:
     parser.add_argument("--bars", default="../shared/bars/perp")
     parser.add_argument("--store", required=True)
     parser.add_argument("--presets", default="fast,balanced,quality,legacy")
+    parser.add_argument("--epochs", type=int, help="end each training here, where the published number takes hours")
     options = parser.parse_args()
     for features in SETS:
         words = [sys.executable, "-m", "trainer.cli", "compare", *(f"{symbol}USDT" for symbol in SYMBOLS)]
         words += ["--presets", options.presets, "--source", f"files:{options.bars}", "--market", "um"]
         words += ["--days", DAYS, "--as-of", AS_OF, "--set", f"features={features}"]
+        words += ["--set", f"epochs={options.epochs}"] if options.epochs else []
         subprocess.run([*words, "--run", features, "--store", options.store], check=True, stdout=subprocess.DEVNULL)
     store = DirectoryStore(options.store)
     found = {
