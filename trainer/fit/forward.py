@@ -24,17 +24,17 @@ class Share:
     batch: int
 
 
-def run_forward(model: keras.Model, x: Any, *, training: bool, own_kernels: bool, share: Share | None = None) -> Any:
-    """The net's scaled forecast ``[batch, 1]`` for scaled windows ``[batch, steps, features]``.
+def run_forward(model: keras.Model, x: Any, *, own_kernels: bool, share: Share | None = None) -> Any:
+    """The net's forecast in training, scaled ``[batch, 1]``, for scaled windows ``[batch, steps, features]``.
 
     With ``own_kernels`` shapes must be known. With a ``share`` of a batch, dropout draws for the whole and takes its
     part, so that many replicas learn what one would. The nets are chains: the order of layers is the order of calls.
     """
     for layer in model.layers[1:]:
         if isinstance(layer, keras.layers.Dropout):
-            x = _drop(layer, x, share) if training else x
+            x = _drop(layer, x, share)
         elif isinstance(layer, keras.layers.BatchNormalization):
-            x = layer(x, training=training)
+            x = layer(x, training=True)
         else:
             x = _run_own(layer, x) if own_kernels else layer(x)
     return x

@@ -19,16 +19,15 @@ CHUNK = 16
 
 @dataclass(frozen=True)
 class Path:
-    """``xla``: compile the steps; ``own_kernels``: with the recurrent kernels of this package."""
+    """``xla``: compile the steps, with the recurrent kernels of this package."""
 
     name: str
     xla: bool
-    own_kernels: bool
 
 
-XLA = Path("xla", xla=True, own_kernels=True)
-KERAS = Path("keras", xla=False, own_kernels=False)
-CUDNN = Path("cudnn", xla=False, own_kernels=False)
+XLA = Path("xla", xla=True)
+KERAS = Path("keras", xla=False)
+CUDNN = Path("cudnn", xla=False)
 
 
 def choose_path(device: Device, *, steps: int, mixed_precision: bool) -> Path:

@@ -54,7 +54,7 @@ def compile_training(
             windows = tf.ensure_shape(windows[part], [size, *windows.shape[1:]])
             wanted = tf.ensure_shape(wanted[part], [size])
         with tf.GradientTape() as tape:
-            forecast = run_forward(model, windows, training=True, own_kernels=path.own_kernels, share=share)
+            forecast = run_forward(model, windows, own_kernels=path.xla, share=share)
             loss = tf.reduce_sum(tf.square(forecast[:, 0] - wanted)) / batch
             scaled = optimizer.scale_loss(loss)
         optimizer.apply(tape.gradient(scaled, variables), variables)
@@ -92,7 +92,7 @@ def compile_prediction(model: keras.Model, table: Table) -> Callable[[npt.NDArra
 
     @tf.function(autograph=False)  # type: ignore[untyped-decorator]
     def run(features: Any, ends: Any) -> Any:
-        return run_forward(model, gather(features, ends), training=False, own_kernels=False)[:, 0]
+        return model(gather(features, ends), training=False)[:, 0]
 
     def predict(ends: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         filled = np.resize(ends.astype(np.int32), -(-len(ends) // PREDICT_BATCH) * PREDICT_BATCH)
