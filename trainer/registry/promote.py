@@ -93,9 +93,7 @@ def consider(
     replaced = champion.entry if champion else None
     record = HistoryEntry(
         action="decline",
-        symbol=seat.symbol,
-        timeframe=seat.timeframe,
-        preset=seat.preset,
+        **vars(seat),
         run=result.run,
         job=result.job,
         time=time,
@@ -136,9 +134,7 @@ def roll_back(
     target = earlier.model_copy(update={"promoted": time, "by": by, "entry": entry})
     record = HistoryEntry(
         action="rollback",
-        symbol=seat.symbol,
-        timeframe=seat.timeframe,
-        preset=seat.preset,
+        **vars(seat),
         run=target.run,
         job=target.job,
         time=time,
@@ -153,9 +149,7 @@ def roll_back(
 
 def _make_champion(seat: Seat, result: Result, time: datetime, by: str, entry: str, fallback: str | None) -> Champion:
     return Champion(
-        symbol=seat.symbol,
-        timeframe=seat.timeframe,
-        preset=seat.preset,
+        **vars(seat),
         run=result.run,
         job=result.job,
         result=keys.result(result.run, result.job),
