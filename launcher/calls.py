@@ -115,9 +115,14 @@ def patch(resource: str, namespace: str, name: str, body: Mapping[str, Any]) -> 
     return Call("PATCH", path_of(resource, namespace, name), body=body, content_type=MERGE_PATCH)
 
 
-def delete(resource: str, namespace: str, name: str) -> Call:
-    """Delete one object and, in the background, what it owns: a Job's own default would orphan its Pods."""
-    body = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
+def delete(resource: str, namespace: str, name: str, *, version: str = "") -> Call:
+    """Delete one object and, in the background, what it owns: a Job's own default would orphan its Pods.
+
+    With a ``version`` only as long as that is its resourceVersion; 409 says that it has changed since.
+    """
+    body: dict[str, Any] = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
+    if version:
+        body["preconditions"] = {"resourceVersion": version}
     return Call("DELETE", path_of(resource, namespace, name), body=body)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from launcher import calls
+from launcher.answers import format_time
 from launcher.calls import ApiError
 from launcher.cluster import Cluster
 from launcher.facts import JobFacts, read_job
@@ -16,6 +17,8 @@ from trainer.errors import SpecError
 
 GOING_SECONDS = 300.0
 """How long an object of the same name that is being deleted is waited for."""
+SWEPT_SECONDS = 2 * 86_400.0
+"""How long a run's ConfigMap stays at least: its last Jobs may have been deleted by hand, to be resumed."""
 
 
 def create_owner(cluster: Cluster, target: Target) -> dict[str, Any]:
@@ -48,10 +51,36 @@ def notes_of(owner: dict[str, Any] | None) -> dict[str, str]:
     return (owner["metadata"].get("annotations") or {}) if owner else {}
 
 
-def mark_owner(cluster: Cluster, run: str, annotation: str, value: str | None) -> None:
+def mark_owner(cluster: Cluster, run: str, notes: Mapping[str, str | None]) -> None:
     """Note something on the run's ConfigMap, or with None take the note away. Raises ApiError."""
-    change = {"metadata": {"annotations": {annotation: value}}}
+    change = {"metadata": {"annotations": dict(notes)}}
     cluster.send(calls.patch("configmaps", cluster.namespace, owner_name(run), change))
+
+
+def sweep_owners(cluster: Cluster) -> None:
+    """Delete the ConfigMaps of runs that were created days ago and whose Jobs are all gone.
+
+    A finished Job is removed by its TTL; nothing but this removes its owner then. Raises ApiError.
+    """
+
+    def read(item: dict[str, Any]) -> tuple[str, str, str]:
+        created = notes_of(item).get(labels.CREATED_ANNOTATION, "")
+        return item["metadata"]["labels"][labels.RUN_LABEL], created, item["metadata"]["resourceVersion"]
+
+    owners, _ = cluster.list("configmaps", read, selector=labels.RUN_LABEL)
+    before = format_time(cluster.now() - SWEPT_SECONDS)
+    old = {name: (run, version) for name, (run, created, version) in owners.items() if created and created < before}
+    if not old:
+        return
+    jobs, _ = cluster.list("jobs", lambda job: job["metadata"]["labels"][labels.RUN_LABEL], selector=labels.RUN_LABEL)
+    in_use = set(jobs.values())
+    for name, (run, version) in old.items():
+        if run not in in_use:
+            try:
+                cluster.send(calls.delete("configmaps", cluster.namespace, name, version=version))
+            except ApiError as error:
+                if error.status not in (404, 409):  # gone already, or resumed at this moment
+                    raise
 
 
 def create_job(cluster: Cluster, body: dict[str, Any]) -> JobFacts:

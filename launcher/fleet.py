@@ -14,8 +14,9 @@ from typing import Any
 
 from launcher.answers import format_time
 from launcher.backend import Mode
+from launcher.calls import ApiError
 from launcher.cluster import Cluster
-from launcher.creation import create_owner, find_owner, give_up_job, mark_owner, notes_of
+from launcher.creation import create_owner, find_owner, give_up_job, mark_owner, notes_of, sweep_owners
 from launcher.creator import Build, Creator
 from launcher.diagnose import INFRASTRUCTURE
 from launcher.endings import giving_up, write_verdict
@@ -122,14 +123,23 @@ class Fleet:
         else:
             self._may_create = True
             owner = create_owner(self._cluster, self._target)
-            if labels.CANCELLED_ANNOTATION in notes:
-                mark_owner(self._cluster, self._plan.run, labels.CANCELLED_ANNOTATION, None)
+            if notes:
+                forgotten = (labels.CANCELLED_ANNOTATION, labels.CREATED_ANNOTATION)
+                mark_owner(self._cluster, self._plan.run, dict.fromkeys(forgotten))
+        if mode == "create":
+            self._sweep()
         if self._may_create:
             self._memory = read_memory_needs(self._store, self._planned.values())
         else:
             self._known.created.update(self._planned)
         if owner is not None:
             self._target = replace(self._target, owner_uid=owner["metadata"]["uid"])
+
+    def _sweep(self) -> None:
+        try:
+            sweep_owners(self._cluster)
+        except ApiError:
+            pass  # housekeeping: the next run tries again, and the preflight tells of a missing right
 
     def _begin(self, mode: Mode) -> None:
         self._sight.began = self._cluster.now()
@@ -168,7 +178,8 @@ class Fleet:
         self._show(self._sight.rows(), "")
 
     def _mark_created(self) -> None:
-        mark_owner(self._cluster, self._plan.run, labels.CREATED_ANNOTATION, format_time(self._cluster.now()))
+        created = format_time(self._cluster.now())
+        mark_owner(self._cluster, self._plan.run, {labels.CREATED_ANNOTATION: created})
 
     def _on_queue(self, reasons: dict[str, str]) -> None:
         self._sight.queue_reasons = reasons

@@ -48,6 +48,7 @@ RIGHTS: tuple[tuple[str, str, str, str, bool], ...] = (
     ("get", "", "configmaps", "", True),
     ("patch", "", "configmaps", "", True),
     ("delete", "", "configmaps", "", False),
+    ("list", "", "configmaps", "", False),
     ("list", "", "events", "", False),
 )
 WORKERS = 8

@@ -60,7 +60,7 @@ def cancel(store: Store, run: str, yes: bool, **access: Any) -> None:
     live = [facts for facts in cluster.list("jobs", read_job, selector=run_selector(run))[0].values() if facts.live]
     if live and not yes:
         click.confirm(f"stop {len(live)} Jobs of run {run}?", abort=True, err=True)
-    mark_owner(cluster, run, labels.CANCELLED_ANNOTATION, datetime.now(UTC).isoformat(timespec="seconds"))
+    mark_owner(cluster, run, {labels.CANCELLED_ANNOTATION: datetime.now(UTC).isoformat(timespec="seconds")})
     stopped = sum(delete_object(cluster, "jobs", facts.name) for facts in live)
     click.echo(f"cancelled run {run}: {stopped} Jobs stopped; go on later with: atb-launch --resume {run}")
 

@@ -427,11 +427,11 @@ def evict(state: State, namespace: str, name: str) -> None:
 
 
 def selected(item: Object, query: dict[str, str]) -> bool:
-    """Whether an object is meant by the query's selectors: equality only."""
+    """Whether an object is meant by the query's selectors: equality, and a label's key alone."""
     labels = item["metadata"].get("labels", {})
     for part in filter(None, query.get("labelSelector", "").split(",")):
-        key, _, value = part.partition("=")
-        if labels.get(key) != value.lstrip("="):
+        key, equals, value = part.partition("=")
+        if key not in labels or (equals and labels[key] != value.lstrip("=")):
             return False
     for part in filter(None, query.get("fieldSelector", "").split(",")):
         path, _, value = part.partition("=")

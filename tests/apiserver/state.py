@@ -132,9 +132,9 @@ class State:
         options = options or {}
         with self.changed:
             item = self.get(resource, namespace, name)
-            uid = options.get("preconditions", {}).get("uid")
-            if uid and uid != item["metadata"]["uid"]:
-                raise Refused(409, "Conflict", f"the UID in the precondition ({uid}) is not the object's")
+            for key, wanted in options.get("preconditions", {}).items():
+                if wanted != item["metadata"][key]:
+                    raise Refused(409, "Conflict", f"the {key} in the precondition ({wanted}) is not the object's")
             # batch/v1 keeps the old default of orphaning a Job's Pods
             policy = options.get("propagationPolicy") or ("Orphan" if resource == "jobs" else "Background")
             if resource == "pods" and _runs_somewhere(item) and options.get("gracePeriodSeconds") != 0:

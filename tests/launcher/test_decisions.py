@@ -286,7 +286,7 @@ def test_a_job_that_someone_deletes_is_vanished_and_not_made_again(server: ApiSe
 def test_a_cancelled_run_ends_as_cancelled_for_whoever_follows_it(server: ApiServer, lab: World) -> None:
     launch = Launch(lab, make_plan("BTCUSDT"))
     pod_of(server)
-    mark_owner(lab.cluster, "run-1", labels.CANCELLED_ANNOTATION, "now")
+    mark_owner(lab.cluster, "run-1", {labels.CANCELLED_ANNOTATION: "now"})
     delete_object(lab.cluster, "jobs", job_name("run-1", "BTCUSDT-fast"))
     assert launch.end()["BTCUSDT-fast"].category == "cancelled"
     assert Launch(lab, make_plan("BTCUSDT"), "attach").end()["BTCUSDT-fast"].category == "cancelled"

@@ -11,8 +11,17 @@ from typing import Any
 import pytest
 
 from launcher import calls
+from launcher.answers import format_time
 from launcher.calls import ApiError, Call
-from launcher.creation import create_job, create_owner, delete_object, give_up_job, mark_owner
+from launcher.creation import (
+    create_job,
+    create_owner,
+    delete_object,
+    find_owner,
+    give_up_job,
+    mark_owner,
+    sweep_owners,
+)
 from launcher.facts import PodFacts, read_job
 from launcher.jobs import Target, Try, build_job, job_name, owner_name, run_selector
 from launcher.logs import find_pods, follow_log, read_log
@@ -123,6 +132,30 @@ def test_deleting_the_owner_removes_jobs_and_pods(world: World) -> None:
     until(lambda: not jobs_of(world) and not pods_of(world))
 
 
+def test_the_owner_of_a_run_that_is_over_for_days_is_swept_and_no_other(world: World) -> None:
+    for run, days in (("over", 3), ("busy", 3), ("fresh", 1), ("begun", 0)):
+        owner = create_owner(world.cluster, Target(run, "s3://b"))
+        if days:
+            created = format_time(world.cluster.now() - days * 86_400)
+            mark_owner(world.cluster, run, {labels.CREATED_ANNOTATION: created})
+        if run == "busy":
+            target = Target(run, "s3://b", owner_uid=owner["metadata"]["uid"])
+            attempt = make_try(memory="64Mi")
+            create_job(world.cluster, running(FOREVER)(make_plan("BTCUSDT").jobs[0], target, make_options(), attempt))
+    sweep_owners(world.cluster)
+    left = [run for run in ("over", "busy", "fresh", "begun") if find_owner(world.cluster, run)]
+    assert left == ["busy", "fresh", "begun"]
+
+
+def test_an_owner_that_is_marked_while_it_is_swept_stays(world: World) -> None:
+    old = format_time(world.cluster.now() - 3 * 86_400)
+    version = create_owner(world.cluster, Target("run-1", "s3://b"))["metadata"]["resourceVersion"]
+    mark_owner(world.cluster, "run-1", {labels.CREATED_ANNOTATION: old})
+    with pytest.raises(ApiError) as caught:
+        world.cluster.send(calls.delete("configmaps", world.cluster.namespace, owner_name("run-1"), version=version))
+    assert caught.value.status == 409
+
+
 def test_deleting_a_job_removes_its_pods(world: World) -> None:
     world.fleet(make_plan("BTCUSDT"), build=running(FOREVER)).run("create", wait=False)
     until(lambda: started(world))
@@ -133,7 +166,7 @@ def test_deleting_a_job_removes_its_pods(world: World) -> None:
 def test_a_cancelled_run_ends_as_cancelled(world: World) -> None:
     world.fleet(make_plan("BTCUSDT"), build=running(FOREVER)).run("create", wait=False)
     until(lambda: started(world))
-    mark_owner(world.cluster, "run-1", labels.CANCELLED_ANNOTATION, "now")
+    mark_owner(world.cluster, "run-1", {labels.CANCELLED_ANNOTATION: "now"})
     delete_object(world.cluster, "jobs", job_name("run-1", "BTCUSDT-fast"))
     assert world.fleet(make_plan("BTCUSDT")).run("attach")["BTCUSDT-fast"].category == "cancelled"
 
