@@ -53,10 +53,10 @@ class Reference:
 
 
 def choose_ends(ends: Times) -> Times:
-    """Up to twice WANTED window ends, spread evenly."""
-    if len(ends) <= 2 * WANTED:
+    """Up to WANTED window ends, spread evenly."""
+    if len(ends) <= WANTED:
         return ends
-    return ends[np.linspace(0, len(ends) - 1, 2 * WANTED).astype(np.int64)]
+    return ends[np.linspace(0, len(ends) - 1, WANTED).astype(np.int64)]
 
 
 def ask_reference(trained: Trained, predict: Predict, windows: Features, bars: Bars, ends: Times) -> Reference:

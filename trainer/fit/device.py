@@ -14,6 +14,8 @@ import tensorflow as tf
 from trainer.errors import NoAccelerator, SpecError
 
 Accelerator = Literal["auto", "gpu", "cpu"]
+_XLA_FLAGS = "--xla_cpu_use_fusion_emitters=false"
+"""XLA's older code generator: it compiles a step in less time and half the memory, and the step is as fast."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ def prepare_device(accelerator: Accelerator = "auto", gpus: int = 1, threads: in
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     if not found:
         tf.config.set_visible_devices([], "GPU")
+        os.environ["XLA_FLAGS"] = f"{_XLA_FLAGS} {os.environ.get('XLA_FLAGS', '')}"  # of two, the later one stands
         return Device("cpu", 1, threads)
     chosen = found[:gpus]
     tf.config.set_visible_devices(chosen, "GPU")
