@@ -260,6 +260,7 @@ class Cluster:
 
 
 def _connect(kubeconfig: str | None, context: str | None) -> ApiClient:
+    import urllib3
     import yaml
     from kubernetes import client, config
 
@@ -275,6 +276,8 @@ def _connect(kubeconfig: str | None, context: str | None) -> ApiClient:
             raise SpecError(
                 f"no way into a cluster: {brief(error)}; name one with --kubeconfig FILE or KUBECONFIG"
             ) from None
+    if not configuration.verify_ssl:  # whoever wrote so into the kubeconfig knows it, and needs no warning a request
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     return client.ApiClient(configuration)
 
 
