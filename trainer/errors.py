@@ -9,6 +9,7 @@ Any exception outside this tree is a bug and leaves with code 70.
     ├── DataNotReady            11    these bars are not there yet
     ├── Diverged                20    the loss is not a number
     ├── NoAccelerator           21    a GPU was asked for and none was found
+    ├── DeviceFull              22    a step does not fit into the device's memory
     ├── ExportError             30    the exported model is not the trained one
     ├── Unavailable             75    the outside world did not answer
     │   ├── NetworkError              … an exchange or an API server
@@ -55,6 +56,12 @@ class NoAccelerator(AtbError):
     """A GPU was asked for and none was found."""
 
     exit_code = 21
+
+
+class DeviceFull(AtbError):
+    """A step does not fit into the device's memory."""
+
+    exit_code = 22
 
 
 class ExportError(AtbError):

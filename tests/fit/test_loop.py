@@ -8,10 +8,11 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from trainer.contract.presets import PRESET_NAMES
 from trainer.contract.spec import Spec, resolve_spec
-from trainer.errors import Diverged, Stopped
+from trainer.errors import DeviceFull, Diverged, Stopped
 from trainer.fit.augment import make_augment
 from trainer.fit.checkpoint import Checkpoint, pack_checkpoint, unpack_checkpoint
 from trainer.fit.device import Device
@@ -89,6 +90,19 @@ def test_a_loss_that_is_not_a_number_stops_the_fit() -> None:
     model = build_network(spec.model_type, STEPS, 9, 1)
     with pytest.raises(Diverged, match=r"epoch 1.*lower --learning-rate"):
         fit(model, table, np.arange(STEPS, 300), np.arange(320, ROWS), spec, CPU)
+
+
+def test_a_step_that_does_not_fit_into_memory_is_told_in_one_line() -> None:
+    spec = _spec()
+    model = build_network(spec.model_type, STEPS, 9, spec.seed)
+
+    def swell(windows: Any, step: Any) -> Any:
+        return windows + tf.reduce_sum(
+            tf.broadcast_to(windows[0, 0, 0], [1 << 23, 1 << 23])
+        )  # 256 TiB, more than there are addresses
+
+    with pytest.raises(DeviceFull, match=r"a step of 32 windows .* cpu \(1 thread\); lower --batch-size"):
+        fit(model, _table(), np.arange(STEPS, 300), np.arange(320, ROWS), spec, CPU, augment=swell)
 
 
 def test_the_best_weights_are_back_at_the_end() -> None:

@@ -31,6 +31,9 @@ EXITS: tuple[Exit, ...] = (
     Exit(11, "data-not-ready", "the bars are not there yet", False, "try again later, or choose an earlier --as-of"),
     Exit(20, "diverged", "the loss is not a number", True, "lower --learning-rate, or another --seed"),
     Exit(21, "no-accelerator", "a GPU was asked for and none was found", True, _NO_ACCELERATOR),
+    Exit(
+        22, "device-full", "a step does not fit into the GPU's memory", True, "lower --batch-size, or take a larger GPU"
+    ),
     Exit(30, "export-failed", "the exported model is not the trained one", True, "report it with the job's log"),
     Exit(70, "bug", "a fault of ours", True, "report it with the job's log"),
     Exit(75, "unavailable", "the store or the network did not answer", False, "look with: atb doctor"),

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from trainer.contract.spec import Spec
-from trainer.errors import Diverged, SpecError, Stopped
+from trainer.errors import DeviceFull, Diverged, SpecError, Stopped
 from trainer.fit.checkpoint import Arrays, Checkpoint
 from trainer.fit.device import Device, give_back_memory
 from trainer.fit.path import CHUNK, choose_path
@@ -108,7 +108,8 @@ def fit(
     """Fit the net on windows that end at ``train``, judged by those at ``validation``.
 
     Each epoch shuffles all train windows by (seed, epoch) and leaves out what doesn't fill the last batch. Raises
-    Diverged for a loss that is not a number, Stopped after saving a checkpoint when ``hooks.should_stop`` says so.
+    Diverged for a loss that is not a number, DeviceFull where a step doesn't fit into the device's memory, Stopped
+    after saving a checkpoint when ``hooks.should_stop`` says so.
     """
     hooks = hooks or Hooks()
     batch = min(spec.batch_size, len(train))
@@ -142,8 +143,14 @@ def fit(
         ends = order[: steps * batch].reshape(steps, batch)
         while at.step < steps:
             count = min(hooks.chunk, steps - at.step)
-            with speed.measure(count):
-                at.loss += run_steps(ends, at.step, count)
+            try:
+                with speed.measure(count):
+                    at.loss += run_steps(ends, at.step, count)
+            except tf.errors.ResourceExhaustedError:
+                raise DeviceFull(
+                    f"{spec.symbol} {spec.preset}: a step of {batch} windows does not fit into the memory of the "
+                    f"{device.name}; lower --batch-size"
+                ) from None
             if speed.calls == 1:
                 give_back_memory()  # what compiling took and will not need again
             at.step += count
