@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from trainer.evaluate.metrics import Floats, price_metrics
@@ -45,9 +46,10 @@ def fit_linear(close: Floats, ends: Rows, horizon: int, sequence_length: int) ->
     mean = returns.mean(axis=0)
     spread = returns.std(axis=0)
     scale = np.where(spread > 0, spread, 1.0)
-    inputs = (returns - mean) / scale
+    returns -= mean
+    returns /= scale
     intercept = float(target.mean())
-    weights = _fit_ridge(inputs, target - intercept)
+    weights = _fit_ridge(returns, target - intercept)
     return LinearModel(mean, scale, weights, intercept, lags)
 
 
@@ -87,5 +89,5 @@ def baseline_metrics(
 def _last_returns(close: Floats, ends: Rows, lags: int) -> Floats:
     logs = np.log(close)
     steps = np.diff(logs, prepend=logs[:1])
-    returns: Floats = steps[ends[:, None] - np.arange(lags - 1, -1, -1)]
+    returns: Floats = sliding_window_view(steps, lags)[ends - (lags - 1)]
     return returns

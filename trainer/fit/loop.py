@@ -175,6 +175,7 @@ def fit(
         at = _Position(at.epoch + 1, history=[*at.history, epoch])
         hooks.on_epoch(epoch)
     _assign(model.variables, best)
+    give_back_memory()
     return Fitted(
         model=model,
         predict=predict,
