@@ -20,7 +20,7 @@ def test_every_error_has_a_code_of_the_table_and_every_code_an_error() -> None:
 
 
 def test_only_what_would_end_the_same_way_is_permanent() -> None:
-    assert PERMANENT_CODES == (2, 10, 20, 21, 30, 70)
+    assert PERMANENT_CODES == (2, 10, 20, 21, 22, 30, 70)
 
 
 @pytest.mark.parametrize("error", [DataError("no bars; look there"), DataNotReady("later"), StoreError("503")])

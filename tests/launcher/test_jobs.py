@@ -131,7 +131,7 @@ def test_interruptions_are_told_apart_before_exit_codes() -> None:
     rules = render("gpu")["spec"]["podFailurePolicy"]["rules"]
     assert [rule["action"] for rule in rules] == ["Ignore", "FailJob", "FailJob"]
     assert rules[0]["onPodConditions"] == [{"type": "DisruptionTarget", "status": "True"}]
-    assert rules[1]["onExitCodes"]["values"] == [2, 10, 20, 21, 30, 70]
+    assert rules[1]["onExitCodes"]["values"] == [2, 10, 20, 21, 22, 30, 70]
     assert rules[2]["onExitCodes"]["values"] == [137]
 
 
