@@ -19,9 +19,9 @@ demo-picture: .venv/demo.stamp ## docs/demo.svg: the demo again, as a picture of
 test: .venv/test.stamp tools lint types ## everything it needs, then the whole suite
 	$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --quiet
 
-test-cluster: .venv/test.stamp ## fan-outs on the cluster of ATB_TEST_KUBECONFIG, with the image of ATB_TEST_IMAGE, which has a sh
+test-cluster: .venv/test.stamp tools ## fan-outs and the chart on the cluster of ATB_TEST_KUBECONFIG, with the image of ATB_TEST_IMAGE, which has a sh
 	test -n "$$ATB_TEST_KUBECONFIG"
-	$(PYTHON) -m pytest -m cluster --quiet tests/launcher
+	$(PYTHON) -m pytest -m cluster --quiet tests/launcher tests/chart
 
 lint: .venv/test.stamp
 	$(PYTHON) -m ruff check .
