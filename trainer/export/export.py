@@ -58,7 +58,7 @@ def export_model(
     }
     with_history = parity.choose_ends(parity.windows_with_history(trained, bars, ends))
     if len(with_history):
-        from_bars = _try_bars(trained, predict, flat, bars, with_history)
+        from_bars = _try_bars(trained, predict, flat, bars, with_history, reference)
         models[bundle.MODEL_FROM_BARS], summary[bundle.MODEL_FROM_BARS] = from_bars.model, from_bars.summary
     small = _try_int8(plain, reference)
     summary[bundle.MODEL_INT8] = small.summary
@@ -80,7 +80,9 @@ def _try_features(trained: Trained, reference: Reference) -> _Tried:
     return _Tried(model, outputs, {"latency_ms": measure_latency(session), "parity": found.to_dict()})
 
 
-def _try_bars(trained: Trained, predict: Predict, flat: Features, bars: Bars, ends: Times) -> _Tried:
+def _try_bars(
+    trained: Trained, predict: Predict, flat: Features, bars: Bars, ends: Times, reference: Reference
+) -> _Tried:
     """Held to the bound against features of the same rows; what lies before them may weigh in a market that stood
     still for as long, so the difference to features of the whole history is recorded beside it."""
     model = bars_model(trained)
@@ -89,9 +91,10 @@ def _try_bars(trained: Trained, predict: Predict, flat: Features, bars: Bars, en
     same_rows = parity.features_of_stretches(trained, bars, ends)
     exact = parity.ask_reference(trained, predict, same_rows, bars, ends)
     found = parity.validate_parity(bundle.MODEL_FROM_BARS, trained, outputs, exact)
-    all_rows = gather_windows(flat, ends, trained.spec.sequence_length)
-    whole = parity.ask_reference(trained, predict, all_rows, bars, ends)
-    forgotten = float(np.abs(outputs[bundle.SCALED].reshape(-1) - whole.scaled).max())
+    if not np.array_equal(ends, reference.ends):
+        all_rows = gather_windows(flat, ends, trained.spec.sequence_length)
+        reference = parity.ask_reference(trained, predict, all_rows, bars, ends)
+    forgotten = float(np.abs(outputs[bundle.SCALED].reshape(-1) - reference.scaled).max())
     return _Tried(
         model,
         outputs,

@@ -45,8 +45,9 @@ class Parity:
 
 @dataclass(frozen=True)
 class Reference:
-    """What the trained net says about some windows. ``windows`` are raw features, ``last_close`` float64."""
+    """What the trained net says about the windows that end at ``ends``, raw features; ``last_close`` is float64."""
 
+    ends: Times
     windows: Features
     last_close: npt.NDArray[np.float64]
     scaled: npt.NDArray[np.float32]
@@ -62,7 +63,7 @@ def choose_ends(ends: Times) -> Times:
 def ask_reference(trained: Trained, predict: Predict, windows: Features, bars: Bars, ends: Times) -> Reference:
     """The trained net's answers for raw windows ``[n, L, F]`` that end at the rows ``ends`` of the bars."""
     scaled = np.asarray(predict(trained.scaler.transform(windows)), np.float32).reshape(-1)
-    return Reference(windows, bars.close[ends], scaled)
+    return Reference(ends, windows, bars.close[ends], scaled)
 
 
 def run_features(session: onnxruntime.InferenceSession, reference: Reference) -> Outputs:

@@ -12,8 +12,6 @@ from trainer.networks.backend import keras
 from trainer.networks.build import build_network
 
 Windows = npt.NDArray[np.float32]
-_BATCH = 64
-"""Windows asked about at once: an eager net keeps what each of its layers says of them."""
 Predict = Callable[[Windows], npt.NDArray[np.float32]]
 """Scaled windows ``[n, steps, features]`` → scaled returns ``[n]``."""
 
@@ -31,7 +29,7 @@ def reference_predict(model: keras.Model, model_type: ModelType) -> Predict:
 
     def predict(windows: Windows) -> npt.NDArray[np.float32]:
         with keras.device("cpu"):
-            scaled = [twin(windows[at : at + _BATCH], training=False) for at in range(0, len(windows), _BATCH)]
-        return np.concatenate([keras.ops.convert_to_numpy(part).reshape(-1) for part in scaled]).astype(np.float32)
+            scaled = twin(windows, training=False)
+        return np.asarray(keras.ops.convert_to_numpy(scaled), dtype=np.float32).reshape(-1)
 
     return predict
