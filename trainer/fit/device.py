@@ -45,7 +45,7 @@ class Device:
 
 
 def give_back_memory() -> None:
-    """Return freed memory to the system, where the C library can: XLA's compiler leaves 180 MB of it behind."""
+    """Return freed memory to the system, where the C library can: XLA's compiler leaves tens of MB of it behind."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
