@@ -96,10 +96,12 @@ def compare_curves(preset: str) -> float:
     import keras
     import numpy as np
 
+    from trainer.fit.device import prepare_device
     from trainer.fit.path import XLA
     from trainer.fit.steps import Table, compile_training
     from trainer.networks.build import build_network
 
+    prepare_device("cpu")
     chosen = PRESETS[preset]  # type: ignore[index]
     rng = np.random.default_rng(1)
     table = Table(rng.normal(size=(3_000, 9)).astype(np.float32), rng.normal(size=3_000).astype(np.float32))
