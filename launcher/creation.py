@@ -76,11 +76,7 @@ def sweep_owners(cluster: Cluster) -> None:
     in_use = set(jobs.values())
     for name, (run, version) in old.items():
         if run not in in_use:
-            try:
-                cluster.send(calls.delete("configmaps", cluster.namespace, name, version=version))
-            except ApiError as error:
-                if error.status not in (404, 409):  # gone already, or resumed at this moment
-                    raise
+            delete_object(cluster, "configmaps", name, version=version)  # not one that is resumed at this moment
 
 
 def create_job(cluster: Cluster, body: dict[str, Any]) -> JobFacts:
@@ -115,12 +111,12 @@ def give_up_job(cluster: Cluster, job: JobFacts, category: str, reason: str) -> 
             raise
 
 
-def delete_object(cluster: Cluster, resource: str, name: str) -> bool:
-    """Delete an object and what it owns; False where it was not there. Raises ApiError."""
+def delete_object(cluster: Cluster, resource: str, name: str, *, version: str = "") -> bool:
+    """Delete an object and what it owns; False where it was not there, or has another ``version``. Raises ApiError."""
     try:
-        cluster.send(calls.delete(resource, cluster.namespace, name))
+        cluster.send(calls.delete(resource, cluster.namespace, name, version=version))
     except ApiError as error:
-        if error.status != 404:
+        if error.status != 404 and not (version and error.status == 409):
             raise
         return False
     return True

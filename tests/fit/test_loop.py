@@ -97,9 +97,8 @@ def test_a_step_that_does_not_fit_into_memory_is_told_in_one_line() -> None:
     model = build_network(spec.model_type, STEPS, 9, spec.seed)
 
     def swell(windows: Any, step: Any) -> Any:
-        return windows + tf.reduce_sum(
-            tf.broadcast_to(windows[0, 0, 0], [1 << 23, 1 << 23])
-        )  # 256 TiB, more than there are addresses
+        # 256 TiB: more than there are addresses
+        return windows + tf.reduce_sum(tf.broadcast_to(windows[0, 0, 0], [1 << 23, 1 << 23]))
 
     with pytest.raises(DeviceFull, match=r"a step of 32 windows .* cpu \(1 thread\); lower --batch-size"):
         fit(model, _table(), np.arange(STEPS, 300), np.arange(320, ROWS), spec, CPU, augment=swell)
