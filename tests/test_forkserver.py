@@ -46,6 +46,32 @@ def test_atb_in_a_child_ends_with_the_code_of_atb(tmp_path: Path) -> None:
     assert (tmp_path / "spec").read_text().startswith("error: SPEC is not a spec document")
 
 
+COMPILE = """
+from trainer.forkserver import main
+
+def compile_one(_):
+    import tensorflow as tf
+    return int(tf.function(tf.reduce_sum, jit_compile=True)(tf.ones(20)))
+
+main(compile_one)
+"""
+
+
+def test_what_one_child_has_compiled_the_next_ones_load(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "TF_XLA_FLAGS"}
+    seen: list[tuple[Path, int, int]] = []
+    with Forks((sys.executable, "-c", COMPILE), {**environment, "TMPDIR": str(tmp_path)}) as forks:
+        for name in ("first", "second"):
+            forks.start(name, [], str(tmp_path / name))
+            ended: list[Ended] = []
+            while not ended:
+                ended += [event for event in forks.events(10) if isinstance(event, Ended)]
+            assert [event.code for event in ended] == [20]
+            seen += [(path, path.stat().st_ino, path.stat().st_mtime_ns) for path in tmp_path.glob("atb-xla-*/*")]
+    assert len(seen) == 2
+    assert seen[0] == seen[1]  # the second would have written it anew
+
+
 @pytest.fixture
 def slow(tmp_path: Path) -> tuple[DirectoryStore, list[str]]:
     """A training that goes on until it is told to stop, and its arguments."""

@@ -34,7 +34,6 @@ from trainer.log import hushed
 
 PRELOADED = ("trainer.pipeline.job",)
 """What every training needs and takes seconds to import, TensorFlow with it."""
-_CACHED_DEVICES = "--tf_xla_persistent_cache_device_types=XLA_CPU_JIT"
 _PR_SET_PDEATHSIG = 1
 
 
@@ -146,10 +145,10 @@ def run_atb(arguments: list[str]) -> int:
     return 0
 
 
-def main() -> None:
+def main(run: Callable[[list[str]], int] = run_atb) -> None:
     """Import what every training needs, then serve. What XLA compiles for one training, the next ones load."""
     with tempfile.TemporaryDirectory(prefix="atb-xla-") as folder:
-        os.environ.setdefault("TF_XLA_FLAGS", f"--tf_xla_persistent_cache_directory={folder} {_CACHED_DEVICES}")
+        os.environ.setdefault("TF_XLA_FLAGS", f"--tf_xla_persistent_cache_directory={folder}")
         # It warns of the processor's tuning hints as if they were features, each time it loads what it has compiled
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         with hushed():
@@ -158,7 +157,7 @@ def main() -> None:
         # A collection in a child would write to every page it shares with this process, and so copy it
         gc.collect()
         gc.freeze()
-        serve(run_atb)
+        serve(run)
 
 
 if __name__ == "__main__":
