@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 LAYERS = (
-    {"errors", "log"},
+    {"errors", "extras", "log", "memory"},
     {"contract"},
     {"storage"},
     {"bars", "registry"},

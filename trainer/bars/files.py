@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.feather
-import pyarrow.parquet
 
+from trainer.bars.columns import read_parquet
 from trainer.bars.frame import Bars, join_bars
 from trainer.bars.table import bars_from_table, read_csv, span, unzip
 from trainer.errors import DataError
@@ -90,7 +90,7 @@ class FilesSource:
 def _parse(data: bytes, where: str) -> pa.Table:
     try:
         if where.endswith(".parquet"):
-            return pa.parquet.read_table(io.BytesIO(data))
+            return read_parquet(data)
         if where.endswith(".feather"):
             return pa.feather.read_table(io.BytesIO(data))
         if where.endswith(".gz"):

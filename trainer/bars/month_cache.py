@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import tempfile
@@ -16,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from trainer.bars.columns import array_of, column_of, read_parquet
 from trainer.bars.frame import COLUMNS, Bars
 from trainer.bars.months import Month, Series
 from trainer.contract import keys
@@ -151,9 +151,9 @@ def _describe(
 
 def _encode(found: CachedMonth, path: Path) -> None:
     bars = found.bars
-    columns = {"timestamp": pa.array(bars.time).cast(_TIME)}
-    columns |= {name: pa.array(np.ascontiguousarray(bars.values[:, i])) for i, name in enumerate(COLUMNS)}
-    columns |= {name: pa.array(column) for name, column in bars.extra.items()}
+    columns = {"timestamp": column_of(bars.time).cast(_TIME)}
+    columns |= {name: column_of(bars.values[:, i]) for i, name in enumerate(COLUMNS)}
+    columns |= {name: column_of(column) for name, column in bars.extra.items()}
     about = {
         "version": _VERSION,
         "symbol": bars.symbol,
@@ -175,7 +175,7 @@ def _encode(found: CachedMonth, path: Path) -> None:
 
 
 def _decode(data: bytes, series: Series) -> CachedMonth:
-    table = pq.read_table(io.BytesIO(data))
+    table = read_parquet(data)
     about = json.loads((table.schema.metadata or {})[_METADATA])
     if (about["version"], about["symbol"], about["timeframe"]) != (_VERSION, series.symbol, series.timeframe):
         raise ValueError(f"it is version {about['version']} of {about['symbol']} {about['timeframe']}")
@@ -183,9 +183,9 @@ def _decode(data: bytes, series: Series) -> CachedMonth:
     bars = Bars(
         series.symbol,
         series.timeframe,
-        table["timestamp"].cast(pa.int64()).to_numpy(),
-        np.column_stack([table[name].to_numpy() for name in COLUMNS]),
-        {name: table[name].to_numpy() for name in extra},
+        array_of(table["timestamp"].cast(pa.int64())),
+        np.column_stack([array_of(table[name]) for name in COLUMNS]),
+        {name: array_of(table[name]) for name in extra},
     )
     if bars.digest != about["digest"]:
         raise ValueError("its rows are not those that were written")

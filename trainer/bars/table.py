@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.csv
 
+from trainer.bars.columns import array_of
 from trainer.bars.frame import COLUMNS, Bars, Floats, Times
 from trainer.contract import timeframe as tf
 from trainer.errors import DataError
@@ -103,7 +104,7 @@ def times_in_ms(times: npt.NDArray[np.int64], where: str) -> Times:
 
 def _floats(column: pa.ChunkedArray, where: str) -> Floats:
     try:
-        numbers: Floats = column.cast(pa.float64()).to_numpy()
+        numbers: Floats = array_of(column.cast(pa.float64()))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise DataError(f"{where} is not numeric: {str(error).splitlines()[0]}") from None
     return numbers
@@ -119,9 +120,9 @@ def _times(column: pa.ChunkedArray, where: str) -> Times:
         if pa.types.is_date(kind):
             column = column.cast(pa.timestamp("ms"))
         if pa.types.is_timestamp(column.type):
-            whole: Times = column.cast(pa.timestamp("ms", column.type.tz), safe=False).cast(pa.int64()).to_numpy()
+            whole: Times = array_of(column.cast(pa.timestamp("ms", column.type.tz), safe=False).cast(pa.int64()))
             return times_in_ms(whole, where)
-        return times_in_ms(column.cast(pa.int64()).to_numpy(), where)
+        return times_in_ms(array_of(column.cast(pa.int64())), where)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise DataError(f"{where}: the times can't be read: {str(error).splitlines()[0]}") from None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import logging
 import tempfile
@@ -13,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from trainer.bars.columns import array_of, column_of, read_parquet
 from trainer.bars.frame import Bars
 from trainer.contract import keys
 from trainer.errors import NotFound
@@ -49,17 +49,17 @@ def _encode(computed: Features, features: FeatureSet, bars: Bars, path: Path) ->
         [(name, pa.float32()) for name in features.columns],
         metadata={_METADATA: json.dumps(_about(features, bars, computed)).encode()},
     )
-    columns = [pa.array(np.ascontiguousarray(column)) for column in computed.T]
+    columns = [column_of(column) for column in computed.T]
     pq.write_table(pa.table(columns, schema=schema), path, compression="lz4", use_dictionary=False)
 
 
 def _decode(data: bytes, features: FeatureSet, bars: Bars) -> Features:
-    table = pq.read_table(io.BytesIO(data))
+    table = read_parquet(data)
     if tuple(table.column_names) != features.columns or len(table) != len(bars):
         raise ValueError(f"it has {len(table)} rows of {', '.join(table.column_names)}")
     found = np.empty((len(table), len(features.columns)), np.float32)
     for number, name in enumerate(features.columns):
-        found[:, number] = table[name].to_numpy()
+        found[:, number] = array_of(table[name])
     if json.loads((table.schema.metadata or {})[_METADATA]) != _about(features, bars, found):
         raise ValueError("its numbers are not those that were written for these bars")
     return found

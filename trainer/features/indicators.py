@@ -7,9 +7,12 @@ seen, and a price of 1e-8 after one of 1e5 would have no digit left. ``benchmark
 from __future__ import annotations
 
 import numpy as np
-import talib
 
 from trainer.bars.frame import Floats
+from trainer.extras import hidden
+
+with hidden("pandas"):
+    import talib
 
 _BLOCK = 16_384
 """Rows summed at a time: what fits a core's cache."""

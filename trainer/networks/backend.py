@@ -5,9 +5,12 @@ What a user's ``keras.json`` says would else change the nets: the same spec give
 
 import os
 
+from trainer.extras import hidden
+
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
-import keras
+with hidden("matplotlib", "pandas", "scipy", "sklearn"):
+    import keras
 
 keras.config.set_floatx("float32")
 keras.config.set_epsilon(1e-7)
