@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,9 @@ from trainer.bars.frame import Bars, segment_starts
 from trainer.contract import bundle
 from trainer.contract import timeframe as tf
 from trainer.errors import DataError, SpecError
+
+_AT_ONCE = 64
+"""Windows in one call of a session."""
 
 Read = Callable[[str], bytes]
 """A bundle's file by its name."""
@@ -121,7 +125,22 @@ def run_from_bars(
         feed[bundle.EXTRA] = np.stack(
             [np.column_stack([stretch.extra[name] for name in extra_columns]) for stretch in stretches]
         )
-    return dict(zip(bundle.OUTPUTS, session.run(list(bundle.OUTPUTS), feed), strict=True))
+    return run_session(session, feed)
+
+
+def run_session(
+    session: onnxruntime.InferenceSession, feed: dict[str, npt.NDArray[Any]]
+) -> dict[str, npt.NDArray[np.float32]]:
+    """Every output by name, ``[n, 1]``, asked for in parts: a session keeps scratch memory for the largest it has seen,
+    as long as one of its own arrays lives."""
+    count = len(next(iter(feed.values())))
+    parts = [
+        session.run(bundle.OUTPUTS, {name: values[at : at + _AT_ONCE] for name, values in feed.items()})
+        for at in range(0, count, _AT_ONCE)
+    ]
+    return {
+        name: np.concatenate(outputs) for name, outputs in zip(bundle.OUTPUTS, zip(*parts, strict=True), strict=True)
+    }
 
 
 def _validate_fit(forecaster: Forecaster, bars: Bars) -> None:

@@ -15,7 +15,7 @@ import tensorflow as tf
 from trainer.contract.presets import PRESETS
 from trainer.fit.device import Device
 from trainer.fit.path import KERAS
-from trainer.fit.steps import Table, compile_prediction, compile_training
+from trainer.fit.steps import Table, compile_prediction, compile_training, predict_rows
 from trainer.networks.build import build_network
 
 
@@ -28,7 +28,7 @@ def losses(preset: str, replicas: int) -> list[float]:
         model = build_network(PRESETS[preset].model_type, 16, 9, 1, replicas=replicas)  # type: ignore[index]
         train = compile_training(model, keras.optimizers.Adam(1e-3), table, 16, KERAS)
         found = [train(ends, step, 1) for step in range(6)]
-        answers: list[float] = compile_prediction(model, table)(np.arange(100, 103)).tolist()
+        answers: list[float] = predict_rows(compile_prediction(model), table.features, np.arange(100, 103), 16).tolist()
         return found + answers
 
 

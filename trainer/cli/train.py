@@ -112,6 +112,7 @@ def _train(
     from trainer.contract import keys
     from trainer.contract.runs import new_run, validate_run
     from trainer.log import hushed, start_logging
+    from trainer.memory import keep_little_memory
 
     run = validate_run(run) if run else new_run()
     tail, should_stop = start_logging(log_format, spec.symbol, spec.preset), _listen_for_stop()
@@ -122,6 +123,7 @@ def _train(
             from trainer.fit.device import prepare_device
             from trainer.pipeline.job import Surroundings, run_job
 
+        keep_little_memory()
         device = prepare_device(accelerator, gpus, threads)
         result = run_job(spec, store, run, Surroundings(device, should_stop, tail))
     except Exception as error:

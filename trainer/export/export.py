@@ -86,10 +86,10 @@ def _try_bars(
     """Held to the bound against features of the same rows; what lies before them may weigh in a market that stood
     still for as long, so the difference to features of the whole history is recorded beside it."""
     model = bars_model(trained)
-    session = open_session(model.SerializeToString())
-    outputs = parity.run_bars(session, trained, bars, ends)
     same_rows = parity.features_of_stretches(trained, bars, ends)
     exact = parity.ask_reference(trained, predict, same_rows, bars, ends)
+    session = open_session(model.SerializeToString())
+    outputs = parity.run_bars(session, trained, bars, ends)
     found = parity.validate_parity(bundle.MODEL_FROM_BARS, trained, outputs, exact)
     if not np.array_equal(ends, reference.ends):
         all_rows = gather_windows(flat, ends, trained.spec.sequence_length)

@@ -15,7 +15,7 @@ from trainer.contract.bundle import FEATURES, LAST_CLOSE, OUTPUTS, PRICE, RETURN
 from trainer.errors import ExportError
 from trainer.export.models import Trained
 from trainer.features.sets import Features, compute_features
-from trainer.forecast import run_from_bars
+from trainer.forecast import run_from_bars, run_session
 
 BOUND = 1e-5
 """On the scaled output, whose unit is the deviation of the target on train rows."""
@@ -70,8 +70,7 @@ def run_features(session: onnxruntime.InferenceSession, reference: Reference) ->
     """The outputs of ``model.onnx`` for the reference's windows."""
     feed = {FEATURES: reference.windows, LAST_CLOSE: reference.last_close.astype(np.float32)}
     wanted = {value.name for value in session.get_inputs()}
-    outputs = session.run(list(OUTPUTS), {name: value for name, value in feed.items() if name in wanted})
-    return dict(zip(OUTPUTS, outputs, strict=True))
+    return run_session(session, {name: value for name, value in feed.items() if name in wanted})
 
 
 def validate_parity(file: str, trained: Trained, outputs: Outputs, reference: Reference) -> Parity:

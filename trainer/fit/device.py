@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -42,13 +41,6 @@ class Device:
             [f"{kind}:{number}" for number in range(self.count)]
         ).scope()
         return scope
-
-
-def give_back_memory() -> None:
-    """Return freed memory to the system, where the C library can: XLA's compiler leaves tens of MB of it behind."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
 
 
 def prepare_device(accelerator: Accelerator = "auto", gpus: int = 1, threads: int = 0) -> Device:

@@ -16,13 +16,13 @@ import tensorflow as tf
 from trainer.contract.spec import Spec
 from trainer.errors import DeviceFull, Diverged, SpecError, Stopped
 from trainer.fit.checkpoint import Arrays, Checkpoint
-from trainer.fit.device import Device, give_back_memory
+from trainer.fit.device import Device
 from trainer.fit.path import CHUNK, choose_path
 from trainer.fit.patience import Patience
-from trainer.fit.steps import Augment, Table, compile_prediction, compile_training
+from trainer.fit.steps import Augment, Table, compile_prediction, compile_training, predict_rows
+from trainer.memory import give_back_memory
 from trainer.networks.backend import keras
-
-Predict = Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]
+from trainer.networks.reference import Predict
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Hooks:
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A net with its best weights, how it came to them, and a compiled way to ask it by window end rows."""
+    """A net with its best weights, how it came to them, and a compiled way to ask it."""
 
     model: keras.Model
     predict: Predict
@@ -121,7 +121,7 @@ def fit(
     if spec.mixed_precision:
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     run_steps = compile_training(model, optimizer, table, batch, path, augment)
-    predict = compile_prediction(model, table)
+    predict = compile_prediction(model)
     wanted = table.target[validation].astype(np.float64)
 
     watch, at, best = Patience(spec.patience, spec.learning_rate), _Position(), _copy(model.variables)
@@ -165,7 +165,8 @@ def fit(
             if time.monotonic() - last_saved > hooks.save_every:
                 save()
                 last_saved = time.monotonic()
-        validation_loss = float(np.mean(np.square(predict(validation).astype(np.float64) - wanted)))
+        said = predict_rows(predict, table.features, validation, spec.sequence_length)
+        validation_loss = float(np.mean(np.square(said.astype(np.float64) - wanted)))
         if not math.isfinite(validation_loss):
             raise Diverged(f"{spec.symbol} {spec.preset}: the validation loss is not a number in epoch {at.epoch}")
         seconds = time.monotonic() - epoch_began

@@ -1,4 +1,4 @@
-"""Training and predicting as graph calls over row numbers: windows are gathered inside and never kept."""
+"""Training and predicting as graph calls: windows are gathered from row numbers and never kept."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from trainer.features.windows import gather_windows
 from trainer.fit.forward import Share, run_forward
 from trainer.fit.path import Path
 from trainer.networks.backend import keras
+from trainer.networks.reference import Predict, Windows
 
 Augment = Callable[[Any, Any], Any]
 PREDICT_BATCH = 256
@@ -82,25 +84,31 @@ def compile_training(
     return train
 
 
-def compile_prediction(model: keras.Model, table: Table) -> Callable[[npt.NDArray[Any]], Any]:
-    """A function ``(ends [n]) -> scaled forecasts``, float32 ``[n]``, of any length: the last batch is filled up.
+def compile_prediction(model: keras.Model) -> Predict:
+    """A way to ask the net for forecasts, as it stands at the time of the call; the last batch is filled up.
 
     Never by XLA: without a gradient Keras' own kernels take as long and are there at once.
     """
-    features = tf.constant(table.features)
-    gather = _window_gatherer(model, PREDICT_BATCH)
 
     @tf.function(autograph=False)  # type: ignore[untyped-decorator]
-    def run(features: Any, ends: Any) -> Any:
-        return model(gather(features, ends), training=False)[:, 0]
+    def run(windows: Any) -> Any:
+        return model(windows, training=False)[:, 0]
 
-    def predict(ends: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        filled = np.resize(ends.astype(np.int32), -(-len(ends) // PREDICT_BATCH) * PREDICT_BATCH)
-        parts = [run(features, tf.constant(part)).numpy() for part in filled.reshape(-1, PREDICT_BATCH)]
-        answers: npt.NDArray[np.float32] = np.concatenate(parts)[: len(ends)]
-        return answers
+    def predict(windows: Windows) -> npt.NDArray[np.float32]:
+        count = len(windows)
+        filled = np.resize(windows, (-(-count // PREDICT_BATCH) * PREDICT_BATCH, *windows.shape[1:]))
+        batches = np.split(filled, len(filled) // PREDICT_BATCH)
+        return np.concatenate([run(tf.constant(batch)).numpy() for batch in batches])[:count]
 
     return predict
+
+
+def predict_rows(
+    predict: Predict, features: npt.NDArray[np.float32], ends: npt.NDArray[np.int64], steps: int
+) -> npt.NDArray[np.float32]:
+    """The forecasts for the windows that end at rows ``ends``, which exist a batch at a time."""
+    parts = [ends[at : at + PREDICT_BATCH] for at in range(0, len(ends), PREDICT_BATCH)]
+    return np.concatenate([predict(gather_windows(features, part, steps)) for part in parts])
 
 
 def _window_gatherer(model: keras.Model, batch: int) -> Callable[[Any, Any], Any]:

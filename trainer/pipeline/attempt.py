@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-import resource
 import socket
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 
 from trainer.contract import keys
 from trainer.contract.exits import BY_CODE
@@ -17,6 +15,7 @@ from trainer.contract.manifest import Claim, ExitReport, Progress
 from trainer.errors import NotFound, PreconditionFailed, StoreError
 from trainer.fit.checkpoint import Checkpoint, pack_checkpoint, unpack_checkpoint
 from trainer.fit.loop import Epoch
+from trainer.memory import peak_memory
 from trainer.storage import Store
 
 log = logging.getLogger(__name__)
@@ -140,15 +139,3 @@ class Attempt:
                 number += 1
             else:
                 return number
-
-
-def peak_memory() -> int:
-    """The most memory this process has had resident, in bytes."""
-    try:
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass  # not Linux
-    # counts what the process that started this one held, so it comes second
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -16,7 +16,8 @@ from trainer.errors import NotFound, PreconditionFailed, SpecError, StoreError
 from trainer.evaluate.judge import Judgement
 from trainer.features.sets import feature_hash
 from trainer.fit.device import Device
-from trainer.pipeline.attempt import Attempt, peak_memory
+from trainer.memory import peak_memory
+from trainer.pipeline.attempt import Attempt
 from trainer.pipeline.learn import Learned, Material, find_unseen
 from trainer.registry.gate import passes
 from trainer.storage import Store

@@ -31,8 +31,9 @@ from trainer.features.folds import walk_forward
 from trainer.fit.device import Device
 from trainer.fit.loop import Fitted, Hooks
 from trainer.log import LogTail
+from trainer.memory import peak_memory
 from trainer.networks.reference import reference_predict
-from trainer.pipeline.attempt import Attempt, peak_memory
+from trainer.pipeline.attempt import Attempt
 from trainer.pipeline.champion import measure_champion, trading_rules
 from trainer.pipeline.commit import commit_result, describe_result, read_committed, upload_bundle
 from trainer.pipeline.learn import Learned, Material, find_unseen, learn, load_material, load_warm_start, split_material
@@ -136,7 +137,7 @@ def _work(spec: Spec, store: Store, run: str, around: Surroundings, attempt: Att
     with tempfile.TemporaryDirectory(prefix="atb-bundle-") as name:
         folder = Path(name)
         with clock.stage("saving"):
-            export = _export(spec, material, learned, folder)
+            export = _export(spec, material, learned, around.device, folder)
             history = _history(fitted)
             (folder / bundle.HISTORY).write_bytes(readable_json(history))
             title = f"{spec.symbol} {spec.timeframe} {spec.preset}"
@@ -169,7 +170,7 @@ def _walk_forward(spec: Spec, material: Material, around: Surroundings, clock: S
     return summarise_folds(found)
 
 
-def _export(spec: Spec, material: Material, learned: Learned, folder: Path) -> dict[str, Any]:
+def _export(spec: Spec, material: Material, learned: Learned, device: Device, folder: Path) -> dict[str, Any]:
     """Write the model's files; returns what was verified of them, for the result."""
     split, model = learned.split, learned.fitted.model
     model.save(folder / bundle.MODEL_KERAS)
@@ -179,7 +180,8 @@ def _export(spec: Spec, material: Material, learned: Learned, folder: Path) -> d
         (folder / bundle.FEATURE_SCHEMA).write_bytes(readable_json(describe_features(trained, {})))
         return {"skipped": "asked for with --skip-onnx"}
     ends = np.concatenate([split.train, split.validation, split.test])
-    predict = reference_predict(model, spec.model_type)
+    exact = device.kind == "cpu" and device.count == 1 and not spec.mixed_precision
+    predict = learned.fitted.predict if exact else reference_predict(model, spec.model_type)
     return export_model(trained, predict, flat=material.flat, bars=material.bars, ends=ends, directory=folder)
 
 

@@ -23,7 +23,7 @@ from trainer.features.windows import Split, log_returns, rows_needed, split_wind
 from trainer.fit.augment import make_augment
 from trainer.fit.device import Device
 from trainer.fit.loop import Fitted, Hooks, fit
-from trainer.fit.steps import Table
+from trainer.fit.steps import Table, predict_rows
 from trainer.networks.build import Network, build_network, load_network
 from trainer.pipeline.stages import StageClock
 from trainer.registry.warm import read_warm_start, unseen_from
@@ -52,16 +52,19 @@ class Material:
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """A fitted net with its scalers, which saw train rows only, and the split they come from."""
+    """A fitted net with its scalers, which saw train rows only, and the split and scaled rows they come from."""
 
     split: Split
+    table: Table
     scaler: Scaler
     target: TargetScaler
     fitted: Fitted
 
     def forecast(self, close: Floats, ends: Times) -> Floats:
         """Forecast prices, float64 ``[len(ends)]``."""
-        return self.target.price(self.fitted.predict(ends), close[ends])
+        steps = self.fitted.model.input_shape[1]
+        scaled = predict_rows(self.fitted.predict, self.table.features, ends, steps)
+        return self.target.price(scaled, close[ends])
 
 
 def load_material(spec: Spec, store: Store, clock: StageClock, source: Source | None = None) -> Material:
@@ -110,7 +113,7 @@ def learn(
             model.set_weights(warm_start.get_weights())
         augment = make_augment(spec.augment, spec.seed)
         fitted = fit(model, table, split.train, split.validation, spec, device, hooks, augment)
-    return Learned(split, scaler, target, fitted)
+    return Learned(split, table, scaler, target, fitted)
 
 
 def find_unseen(material: Material, split: Split) -> datetime:
