@@ -53,7 +53,7 @@ def draw_history(title: str, history: Mapping[str, Sequence[float]]) -> Figure:
     top.plot(epochs[best], history["val_loss"][best], "o", color=OTHER, label=f"best: epoch {epochs[best]}")
     top.axhline(1.0, color=QUIET, linewidth=0.8, linestyle=":")
     top.set_ylabel("mean squared error, scaled")
-    top.legend(frameon=False, loc="upper left")
+    top.legend(frameon=False, loc="upper right")
     bottom.step(epochs, history["learning_rate"], where="mid", color=OTHER)
     bottom.set_yscale("log")
     bottom.set_ylabel("learning rate")
@@ -63,7 +63,8 @@ def draw_history(title: str, history: Mapping[str, Sequence[float]]) -> Figure:
 
 def draw_forecast(title: str, rows: JudgedRows, time: Times, predicted: Floats) -> Figure:
     """Forecast and actual price on the last test rows, and forecast against actual return on all of them."""
-    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    figure = Figure(figsize=(11, 4.2))
+    figure.subplots_adjust(left=0.08, right=0.985, top=0.91, bottom=0.13, wspace=0.17)
     left, right = figure.subplots(1, 2, width_ratios=(2.2, 1))
     shown = slice(-_SHOWN_BARS, None)
     at = _dates(time[rows.ends + rows.horizon] + rows.bar_ms)[shown]
@@ -119,7 +120,9 @@ def draw_equity(title: str, time: Times, model: Backtest, held: Backtest) -> Fig
 
 
 def _panels(title: str, heights: tuple[int, ...]) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=(9, 4.8), layout="constrained")
+    figure = Figure(figsize=(9, 4.8))
+    # A layout that fits itself to the labels draws each figure twice
+    figure.subplots_adjust(left=0.1, right=0.98, top=0.93, bottom=0.11, hspace=0.12)
     grid = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)
     panels = [row[0] for row in grid]
     panels[0].set_title(title, loc="left", fontsize=11)
