@@ -17,7 +17,7 @@ demo-picture: .venv/demo.stamp ## docs/demo.svg: the demo again, as a picture of
 	$(PYTHON) -m tools.picture docs/demo.svg $(DEMO)
 
 test: .venv/test.stamp tools lint types ## everything it needs, then the whole suite
-	$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --quiet
+	$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --quiet
 
 test-cluster: .venv/test.stamp tools ## fan-outs and the chart on the cluster of ATB_TEST_KUBECONFIG, with the image of ATB_TEST_IMAGE, which has a sh
 	test -n "$$ATB_TEST_KUBECONFIG"

@@ -1,4 +1,4 @@
-"""One job on real bars, on every kind of store: all that its result says is so."""
+"""One job on real bars, on a directory and on S3: all that its result says is so."""
 
 from __future__ import annotations
 
@@ -24,13 +24,12 @@ from trainer.networks.build import load_network
 from trainer.pipeline.learn import load_material, split_material
 from trainer.pipeline.stages import STAGES, StageClock
 from trainer.registry.pull import bundle_file, read_file
-from trainer.storage import DirectoryStore, MemoryStore, Store, open_store
+from trainer.storage import DirectoryStore, Store, open_store
 
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
 JOBS: dict[str, list[tuple[str, str]]] = {
-    "memory": [("BTCUSDT", "fast")],
     "directory": [("BTCUSDT", preset) for preset in PRESET_NAMES],
-    "s3": [("ETHUSDT", "fast"), ("BTCUSDT", "legacy")],
+    "s3": [("ETHUSDT", "fast")],
 }
 CASES = [(kind, symbol, preset) for kind, jobs in JOBS.items() for symbol, preset in jobs]
 
@@ -46,7 +45,6 @@ def jobs(
     shared_bars: Path, s3_endpoint: str, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[tuple[str, str, str], tuple[Store, Result]]:
     stores: dict[str, Store] = {
-        "memory": MemoryStore(),
         "directory": DirectoryStore(tmp_path_factory.mktemp("store")),
         "s3": open_store("s3://atb-tests/jobs/prefix", s3_endpoint),
     }

@@ -23,13 +23,13 @@ from trainer.storage import DirectoryStore, MemoryStore, Store
 
 RESULT = keys.result("r1", "WAVE-fast")
 COURTESIES = ("progress/WAVE-fast.json", "/log.txt", "/exit.json")
-"""What a job says beside its result: it goes on without."""
+"""What a job says beside its result, together with the index of results: it goes on without."""
 
 
 class RefusingStore(MemoryStore):
-    """Takes every write but one, and remembers the keys."""
+    """Takes every write but some, and remembers the keys."""
 
-    def __init__(self, refused: str = "nothing") -> None:
+    def __init__(self, *refused: str) -> None:
         super().__init__()
         self.written: list[str] = []
         self.refused = refused
@@ -43,7 +43,7 @@ class RefusingStore(MemoryStore):
         return super().put_if_absent(key, data)
 
     def _take(self, key: str) -> None:
-        if key == self.refused:
+        if key in self.refused:
             raise StoreError(f"store {self.url} refused {key}: 503")
         self.written.append(key)
 
@@ -72,22 +72,24 @@ def test_the_marker_is_written_after_all_that_it_names(written: list[str]) -> No
     assert written[-1].endswith("attempts/1/exit.json")
 
 
-def test_whichever_write_is_refused_there_is_a_whole_result_or_none(spec: Spec, written: list[str]) -> None:
+def test_whichever_write_of_its_work_is_refused_there_is_no_result(spec: Spec, written: list[str]) -> None:
     for key in chosen(written):
-        store = RefusingStore(refused=key)
-        if key.endswith(COURTESIES) or key.startswith("results/"):
+        store = RefusingStore(key)
+        with pytest.raises(StoreError, match=f"refused {key}") as refusal:
             train(store, "r1", spec)
-        else:
-            with pytest.raises(StoreError, match=f"refused {key}") as refusal:
-                train(store, "r1", spec)
-            assert refusal.value.exit_code == 75
-            with pytest.raises(NotFound):
-                store.get(RESULT)
-            if key != RESULT:
-                continue
-            store.refused = "nothing"
-            assert train(store, "r1", spec).attempt == 2
-        assert_whole(store)
+        assert refusal.value.exit_code == 75
+        with pytest.raises(NotFound):
+            store.get(RESULT)
+    store.refused = ()
+    assert train(store, "r1", spec).attempt == 2
+    assert_whole(store)
+
+
+def test_a_job_goes_on_without_what_only_tells_of_it(spec: Spec, written: list[str]) -> None:
+    store = RefusingStore(*(key for key in written if is_courtesy(key)))
+    train(store, "r1", spec)
+    assert not [entry.key for entry in store.list("") if is_courtesy(entry.key)]
+    assert_whole(store)
 
 
 def test_a_full_store_is_told_in_one_line_and_leaves_no_result(spec: Spec, atb: Atb, tmp_path: Path) -> None:
@@ -123,7 +125,11 @@ def test_a_full_disk_for_scratch_is_told_in_one_line_and_leaves_no_result(spec: 
 def chosen(written: list[str]) -> list[str]:
     """Every write but for the bundle's, whose first and last stand for all: they are written by one loop."""
     bundle = [key for key in written if "/bundle/" in key]
-    return [key for key in written if key not in bundle[1:-1]]
+    return [key for key in written if key not in bundle[1:-1] and not is_courtesy(key)]
+
+
+def is_courtesy(key: str) -> bool:
+    return key.startswith("results/") or key.endswith(COURTESIES)
 
 
 def assert_whole(store: Store) -> None:

@@ -22,7 +22,7 @@ from trainer.pipeline.attempt import CHECKPOINT, CLAIM, EXIT, LOG
 from trainer.storage import DirectoryStore
 
 JOB = "WAVE-fast"
-EPOCHS = 18
+EPOCHS = 12
 JSON = ("--log-format", "json")
 
 
