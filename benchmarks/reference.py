@@ -42,7 +42,7 @@ def main() -> None:
     from trainer.networks.build import build_network
 
     preset, stages = PRESETS[asked.preset], {"import": time.monotonic() - STARTED}
-    from trainer.pipeline.attempt import peak_memory
+    from trainer.memory import peak_memory
 
     imported = peak_memory()
     steps = preset.sequence_length
@@ -140,6 +140,7 @@ def main() -> None:
         "loss": history.history["loss"],
         "val_loss": history.history["val_loss"],
         "rmse": rmse,
+        "peak_mb": peak_memory() / 1e6,
         "memory_mb": (peak_memory() - imported) / 1e6,
     }
     sys.stdout.write(json.dumps(found) + "\n")

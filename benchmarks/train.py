@@ -68,6 +68,7 @@ def run_ours(bars: Path, preset: str, window: tuple[datetime, datetime], epochs:
         "loss": history["loss"],
         "val_loss": history["val_loss"],
         "rmse": result.metrics["rmse"],
+        "peak_mb": result.peak_memory_bytes / 1e6,
         "memory_mb": result.peak_memory_bytes / 1e6 - import_memory_mb(),
     }
 
@@ -83,7 +84,8 @@ def import_memory_mb() -> float:
     """What a process holds that has only imported what a job imports."""
     if not _IMPORT_MEMORY:
         code = (
-            "import trainer.fit.device, trainer.pipeline.job; from trainer.pipeline.attempt import peak_memory;"
+            "import trainer.cli.train, trainer.fit.device, trainer.pipeline.job\n"
+            "from trainer.memory import peak_memory\n"
             "print(peak_memory() / 1e6)"
         )
         answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -163,15 +165,20 @@ def _median(runs: list[dict[str, Any]], *path: str) -> float:
 
 def _print_preset(preset: str, runs: dict[str, list[dict[str, Any]]], difference: float) -> None:
     reference, ours = runs["reference"], runs["ours"]
-    print(f"\n{preset:<18}{'reference':>12}{'ours':>12}{'ratio':>8}")
+    print(f"\n{preset:<20}{'reference':>12}{'ours':>12}{'ratio':>8}")
     rows: list[tuple[str, tuple[str, ...]]] = [("whole job, s", ("wall",))]
     rows += [(f"  {name}, s", ("stages", name)) for name in ("import", *STAGES)]
-    rows += [("step, ms", ("step_ms",)), ("memory, MB", ("memory_mb",)), ("epochs", ("epochs",))]
+    rows += [
+        ("step, ms", ("step_ms",)),
+        ("peak memory, MB", ("peak_mb",)),
+        ("  above imports, MB", ("memory_mb",)),
+        ("epochs", ("epochs",)),
+    ]
     rows += [("test RMSE", ("rmse",))]
     for label, path in rows:
         a, b = _median(reference, *path), _median(ours, *path)
-        print(f"{label:<18}{a:>12.2f}{b:>12.2f}{a / b if b else 0:>8.2f}")
-    print(f"{'path':<18}{'':>12}{ours[0]['path']:>12}")
+        print(f"{label:<20}{a:>12.2f}{b:>12.2f}{a / b if b else 0:>8.2f}")
+    print(f"{'path':<20}{'':>12}{ours[0]['path']:>12}")
     print(f"loss curves of the first {CURVE_STEPS} steps differ by at most {difference:.1e}")
 
 
