@@ -12,10 +12,9 @@ from typing import Any
 from launcher.backend import Mode, Show
 from launcher.crew import PAUSES, Crew
 from launcher.forks import SERVER, Forks
-from launcher.plan import BackendName
+from launcher.plan import BackendName, jobs_left
 from launcher.share import Share, share_machine, usable_cards
 from launcher.stops import catch_stop
-from trainer.contract import keys
 from trainer.contract.manifest import Plan
 from trainer.errors import Unavailable
 from trainer.storage import Store
@@ -40,10 +39,7 @@ class LocalBackend:
         return f"on this machine, {self._share(jobs).words}"
 
     def run(self, plan: Plan, store: Store, show: Show, *, mode: Mode, wait: bool = True) -> int | None:
-        waiting = [job for job in plan.jobs if job.action == "run"]
-        if mode == "resume":
-            committed = {entry.key for entry in store.list(keys.jobs_prefix(plan.run))}
-            waiting = [job for job in waiting if keys.result(plan.run, job.job) not in committed]
+        waiting = jobs_left(plan, store) if mode == "resume" else [job for job in plan.jobs if job.action == "run"]
         if not waiting:
             return None
         share = self._share(len(waiting))

@@ -25,6 +25,7 @@ from launcher.plan import (
     build_plan,
     commit_plan,
     find_plan,
+    jobs_left,
     read_names,
     read_plan,
     read_settings,
@@ -184,10 +185,11 @@ def _do(plan: Plan, store: Store, backend: Backend, mode: Mode, options: Mapping
 
 def follow(plan: Plan, store: Store, backend: Backend, mode: Mode, ending: Ending, *, wait: bool = True) -> int:
     """Have the backend do a plan, collect what it came to, and give the exit code. Raises AtbError."""
-    to_run = sum(job.action == "run" for job in plan.jobs)
-    skipped = len(plan.jobs) - to_run
+    planned = [job for job in plan.jobs if job.action == "run"]
+    to_run = len(jobs_left(plan, store) if mode == "resume" else planned)
+    counts = {"done already": len(planned) - to_run, "skipped as unchanged": len(plan.jobs) - len(planned)}
     work = f"{to_run} to train {backend.describe(to_run)}" if to_run else "nothing to train"
-    _tell(f"run {plan.run}: {work}{f'; {skipped} skipped as unchanged' if skipped else ''}")
+    _tell("; ".join([f"run {plan.run}: {work}", *(f"{count} {what}" for what, count in counts.items() if count)]))
     stopped: int | None = None
     away = isinstance(backend, KubernetesBackend)
     attach = _with_store(["attach", plan.run], store)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -206,6 +207,7 @@ def test_a_run_from_its_plan_to_its_manifest(
         return  # a resume loads TensorFlow once more, and nothing in it depends on the store
     resumed = launch("--resume", "first", *place)
     assert resumed.code == 10
+    assert re.search(r"run first: 2 to train on this machine, .*; 1 done already", resumed.err)
     after = Manifest.from_bytes(store.get(keys.manifest("first")), "manifest")
     assert [job.attempts for job in after.jobs] == [1, 2, 2], "only what has no result runs again"
     used = launch("--symbols", "LTCUSDT", *what, "--run", "first")

@@ -41,6 +41,7 @@ def predict(
     cut = tf.parse_instant(as_of, "--as-of") if as_of else datetime.now(UTC)
     opened = open_source(source, store) if source else None
     found = predict_next(store, champion, cut, opened)
+    asked_made_up = opened is not None and opened.synthetic
     skill = champion.metrics.get("skill", 0.0)
     if as_json:
         fields = {
@@ -54,12 +55,13 @@ def predict(
             "log_return": found.log_return,
             "run": champion.run,
             "skill": skill,
-            "synthetic": champion.synthetic,
+            "synthetic": champion.synthetic or asked_made_up,
         }
         click.echo(readable_json(fields), nl=False)
         return
-    if champion.synthetic:
-        click.echo("trained on made-up bars: this is not a market")
+    if champion.synthetic or asked_made_up:
+        what = "trained on" if champion.synthetic else "forecast from"
+        click.echo(f"{what} made-up bars: this is not a market")
     click.echo(f"last close  {found.last_close:.8g}   bar of {found.last_open:%Y-%m-%d %H:%M} UTC")
     click.echo(
         f"forecast    {found.price:.8g}   {found.log_return:+.4%}, close of the bar of "
