@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from pathlib import Path
 
-from trainer.memory import peak_memory
+import pytest
+
+from trainer.memory import for_good, peak_memory
 
 ROOT = Path(__file__).parents[1]
 
@@ -17,6 +20,22 @@ def test_the_peak_is_of_this_process_and_never_falls() -> None:
     del held
     assert peak_memory() > during - (1 << 20)  # the kernel counts pages in bundles
     assert 64 << 20 < during < 64 << 30
+
+
+def test_no_garbage_is_looked_for_among_what_is_there_for_good() -> None:
+    gc.unfreeze()
+    try:
+        with pytest.raises(ImportError), for_good():
+            made: list[object] = []
+            made.append(made)
+            assert not gc.isenabled()
+            raise ImportError
+        assert gc.isenabled()
+        assert gc.get_freeze_count()
+        assert not any(each is made for each in gc.get_objects())
+    finally:
+        gc.unfreeze()
+    assert any(each is made for each in gc.get_objects())
 
 
 def test_what_is_freed_does_not_stay_with_the_process() -> None:

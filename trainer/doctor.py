@@ -19,6 +19,7 @@ from pathlib import Path
 
 from trainer.contract.code import code_identity
 from trainer.errors import AtbError, NoAccelerator, StoreError
+from trainer.memory import for_good
 from trainer.storage import MemoryStore, Store
 from trainer.storage.probe import probe_store
 
@@ -86,7 +87,8 @@ def find_devices() -> Devices | None:
     """Ask TensorFlow and the driver; None where TensorFlow is not installed."""
     if util.find_spec("tensorflow") is None:
         return None
-    import tensorflow as tf
+    with for_good():
+        import tensorflow as tf
 
     gpus = []
     for device in tf.config.list_physical_devices("GPU"):

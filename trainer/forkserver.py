@@ -18,7 +18,6 @@ input ends, the trainings are told to stop and waited for; when the parent dies,
 from __future__ import annotations
 
 import ctypes
-import gc
 import importlib
 import json
 import os
@@ -31,6 +30,7 @@ from collections.abc import Callable
 from typing import Any
 
 from trainer.log import hushed
+from trainer.memory import for_good
 
 PRELOADED = ("trainer.pipeline.job",)
 """What every training needs and takes seconds to import, TensorFlow with it."""
@@ -151,12 +151,9 @@ def main(run: Callable[[list[str]], int] = run_atb) -> None:
         os.environ.setdefault("TF_XLA_FLAGS", f"--tf_xla_persistent_cache_directory={folder}")
         # It warns of the processor's tuning hints as if they were features, each time it loads what it has compiled
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        with hushed():
+        with hushed(), for_good():
             for module in PRELOADED:
                 importlib.import_module(module)
-        # A collection in a child would write to every page it shares with this process, and so copy it
-        gc.collect()
-        gc.freeze()
         serve(run)
 
 

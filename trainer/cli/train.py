@@ -112,14 +112,14 @@ def _train(
     from trainer.contract import keys
     from trainer.contract.runs import new_run, validate_run
     from trainer.log import hushed, start_logging
-    from trainer.memory import keep_little_memory
+    from trainer.memory import for_good, keep_little_memory
 
     run = validate_run(run) if run else new_run()
     tail, should_stop = start_logging(log_format, spec.symbol, spec.preset), _listen_for_stop()
     for line in (f"run     {run}, spec {spec.digest[:16]}, store {store.url}", *describe_spec(spec)):
         click.echo(line) if log_format == "text" else log.info("%s", line)
     try:
-        with hushed():
+        with hushed(), for_good():
             from trainer.fit.device import prepare_device
             from trainer.pipeline.job import Surroundings, run_job
 
