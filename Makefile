@@ -1,7 +1,7 @@
 # Python 3.11 or newer and make are all that must be there. Everything else goes into .venv and .tools.
 PYTHON := .venv/bin/python
 BASE ?= python3
-INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 WORKERS ?= 2
 DEMO := atb-launch --symbols BTCUSDT,ETHUSDT --preset fast --backend local --source sample --store ./store
 
@@ -36,15 +36,14 @@ clean: ## remove what make has put here, and nothing of yours
 .venv/bin/python:
 	@$(BASE) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "$(BASE) is older than Python 3.11; name a newer one: make BASE=python3.12 …" >&2; exit 1; }
-	$(BASE) -m venv .venv
+	$(BASE) -m venv --upgrade-deps .venv
 
-.venv/demo.stamp: pyproject.toml constraints.txt | .venv/bin/python
-	$(INSTALL) --editable '.[train-cpu]'
-	touch $@
-
-.venv/test.stamp: pyproject.toml constraints.txt | .venv/bin/python
-	$(INSTALL) --editable '.[train-cpu,ccxt,test]'
-	touch $@ .venv/demo.stamp
+.venv/demo.stamp: EXTRAS := train-cpu
+.venv/test.stamp: EXTRAS := train-cpu,ccxt,test
+.venv/demo.stamp .venv/test.stamp: pyproject.toml constraints.txt | .venv/bin/python
+	$(INSTALL) --editable '.[$(EXTRAS)]'
+	-$(PYTHON) -m compileall -q -j 0 .venv/lib # pip would compile on one core
+	touch .venv/demo.stamp $@
 
 tools chart-docs image-check: | .venv/bin/python
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import uuid
 from collections.abc import Iterator
@@ -28,6 +29,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first, each still as one."""
     rank = {folder: number for number, folder in enumerate(SLOW_FIRST)}
     items.sort(key=lambda item: rank.get(item.path.parent.name, len(rank)))
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now is there for good, as it is in a training."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

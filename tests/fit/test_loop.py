@@ -15,13 +15,13 @@ from trainer.contract.spec import Spec, resolve_spec
 from trainer.errors import DeviceFull, Diverged, Stopped
 from trainer.fit.augment import make_augment
 from trainer.fit.checkpoint import Checkpoint, pack_checkpoint, unpack_checkpoint
-from trainer.fit.device import Device
+from trainer.fit.device import Device, prepare_device
 from trainer.fit.loop import Fitted, Hooks, fit
 from trainer.fit.path import CUDNN, KERAS, XLA, choose_path
 from trainer.fit.steps import Table, compile_prediction, compile_training, predict_rows
 from trainer.networks.build import build_network
 
-CPU = Device("cpu", 1, 1)
+CPU = prepare_device("cpu", threads=1)
 ROWS, STEPS = 400, 16
 
 
@@ -36,8 +36,18 @@ def _spec(preset: str = "fast", **options: Any) -> Spec:
     return resolve_spec("BTCUSDT", preset, chosen, now=datetime(2026, 1, 1, tzinfo=UTC))
 
 
+def _net(seed: int) -> keras.Model:
+    """Small, so that it is traced at once, with each kind of state that a net has: masks drawn, averages kept."""
+    layers = keras.layers
+    glorot = keras.initializers.GlorotUniform
+    x = inputs = keras.Input((STEPS, 9))
+    x = layers.Dense(8, "relu", kernel_initializer=glorot(seed))(layers.Flatten()(x))
+    x = layers.Dropout(0.2, seed=seed)(layers.BatchNormalization()(x))
+    return keras.Model(inputs, layers.Dense(1, kernel_initializer=glorot(seed + 1))(x))
+
+
 def _fit(spec: Spec, hooks: Hooks | None = None) -> Fitted:
-    model = build_network(spec.model_type, STEPS, 9, spec.seed)
+    model = _net(spec.seed)
     train, validation = np.arange(STEPS, 300), np.arange(320, ROWS)
     return fit(model, _table(), train, validation, spec, CPU, hooks, make_augment(spec.augment, spec.seed))
 
@@ -91,14 +101,14 @@ def test_a_checkpoint_of_something_else_or_a_broken_one_is_not_used() -> None:
 def test_a_loss_that_is_not_a_number_stops_the_fit() -> None:
     spec, table = _spec(), _table()
     table.target[50] = np.nan
-    model = build_network(spec.model_type, STEPS, 9, 1)
+    model = _net(1)
     with pytest.raises(Diverged, match=r"epoch 1.*lower --learning-rate"):
         fit(model, table, np.arange(STEPS, 300), np.arange(320, ROWS), spec, CPU)
 
 
 def test_a_step_that_does_not_fit_into_memory_is_told_in_one_line() -> None:
     spec = _spec()
-    model = build_network(spec.model_type, STEPS, 9, spec.seed)
+    model = _net(spec.seed)
 
     def swell(windows: Any, step: Any) -> Any:
         # 256 TiB: more than there are addresses

@@ -11,13 +11,13 @@ import numpy as np
 from trainer.bars.frame import COLUMNS, Floats
 from trainer.contract.manifest import Result
 from trainer.contract.spec import Spec, resolve_spec
-from trainer.fit.device import Device
+from trainer.fit.device import prepare_device
 from trainer.pipeline.job import Surroundings, run_job
 from trainer.storage import Store
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ROWS = 900
-DEVICE = Surroundings(Device("cpu", 1, 1))
+DEVICE = Surroundings(prepare_device("cpu", threads=1))
 
 
 def sine_close(level: float = 100.0) -> Floats:
