@@ -1,17 +1,26 @@
 """Steps a second of each preset on a GPU, and of S symbols packed into one process, at S = 1, 4, 16.
 
-    KERAS_BACKEND=jax python -m benchmarks.gpu
+    python -m benchmarks.gpu
 
-The nets are backend-neutral Keras, so TensorFlow, JAX or PyTorch carry them, whichever is installed. Packing makes one
-Keras model of S independent nets, so that S small steps are launched together. Says so and ends where there is no GPU;
-``--anyway`` measures on the CPU, to see that it runs.
+On JAX, which must be installed (TensorFlow need not be): the nets are backend-neutral Keras. Packing adds an axis of
+symbols to every weight, optimizer state and batch, so that one launch does the same small operation for S nets. One
+net alone is run by whatever kernels Keras chooses, cuDNN's among them, which can't be packed. Says so and ends where
+there is no GPU; ``--anyway`` measures on the CPU, to see that it runs.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import time
+from collections.abc import Callable
 from typing import Any
+
+os.environ["KERAS_BACKEND"] = "jax"  # before whatever imports Keras
+try:
+    import jax
+except ImportError:
+    raise SystemExit('this benchmark needs JAX for the GPU: pip install "jax[cuda12]"') from None
 
 import keras
 import numpy as np
@@ -19,69 +28,88 @@ import numpy as np
 from trainer.contract.presets import PRESETS
 from trainer.networks.build import build_network
 
-
-def gpus() -> int:
-    """How many GPUs Keras' backend sees."""
-    backend = keras.backend.backend()
-    if backend == "jax":
-        import jax
-
-        return len([device for device in jax.devices() if device.platform == "gpu"])
-    if backend == "torch":
-        import torch
-
-        return int(torch.cuda.device_count())
-    import tensorflow as tf
-
-    return len(tf.config.list_physical_devices("GPU"))
+CHUNK = 16
+"""Steps in one call, as a training takes them."""
+FEATURES = 9
 
 
-def pack(preset: str, symbols: int) -> Any:
-    """One model of that many independent nets, each with its own input and output."""
+def compile_steps(preset: str, symbols: int) -> Callable[[], float]:
+    """A function that takes ``CHUNK`` steps of every symbol's net, each of one batch, and returns the mean loss."""
     chosen = PRESETS[preset]  # type: ignore[index]
-    inputs, outputs = [], []
-    for number in range(symbols):
-        net = build_network(chosen.model_type, chosen.sequence_length, 9, number)
-        features = keras.Input((chosen.sequence_length, 9), name=f"features_{number}")
-        net.name = f"net_{number}"
-        inputs.append(features)
-        outputs.append(net(features))
-    model = keras.Model(inputs, outputs)
-    model.compile(optimizer=keras.optimizers.Adam(chosen.learning_rate), loss=["mse"] * symbols)
-    return model
+    nets = [build_network(chosen.model_type, chosen.sequence_length, FEATURES, seed) for seed in range(symbols)]
+    net, optimizer = nets[0], keras.optimizers.Adam(chosen.learning_rate)
+    optimizer.build(net.trainable_variables)
+    if symbols > 1:
+        for layer in net._flatten_layers():
+            if isinstance(layer, keras.layers.GRU | keras.layers.LSTM):
+                layer.use_cudnn = False
 
+    def values(name: str) -> list[Any]:
+        return [np.stack(same) for same in zip(*([v.numpy() for v in getattr(n, name)] for n in nets), strict=True)]
 
-def steps_per_second(preset: str, symbols: int, steps: int) -> float:
-    """Training steps a second, each of one batch for every symbol, after a warm-up."""
-    chosen = PRESETS[preset]  # type: ignore[index]
+    def loss(trainable: Any, other: Any, windows: Any, target: Any) -> Any:
+        forecast, other = net.stateless_call(trainable, other, windows, training=True)
+        return keras.ops.mean(keras.ops.square(forecast - target)), other
+
+    def step(state: Any, batch: Any) -> Any:
+        trainable, other, moments = state
+        (mean, other), gradients = jax.value_and_grad(loss, has_aux=True)(trainable, other, *batch)
+        trainable, moments = optimizer.stateless_apply(moments, gradients, trainable)
+        return (trainable, other, moments), mean
+
     rng = np.random.default_rng(0)
-    shape = (chosen.batch_size, chosen.sequence_length, 9)
-    x = [rng.normal(size=shape).astype(np.float32) for _ in range(symbols)]
-    y = [rng.normal(size=(chosen.batch_size, 1)).astype(np.float32) for _ in range(symbols)]
-    model = pack(preset, symbols)
-    for _ in range(3):
-        model.train_on_batch(x, y)
-    began = time.monotonic()
-    for _ in range(steps):
-        model.train_on_batch(x, y)
-    return steps / (time.monotonic() - began)
+    shape = (CHUNK, chosen.batch_size, chosen.sequence_length, FEATURES)
+    batches = [rng.normal(size=(symbols, *each)).astype(np.float32) for each in (shape, (*shape[:2], 1))]
+    moments = [np.stack([variable.numpy()] * symbols) for variable in optimizer.variables]
+    state: Any = (values("trainable_variables"), values("non_trainable_variables"), moments)
+    if symbols == 1:
+        batches, state = jax.tree.map(lambda each: each[0], (batches, state))
+    take = lambda state, batches: jax.lax.scan(step, state, batches)  # noqa: E731
+    run = jax.jit(take if symbols == 1 else jax.vmap(take))
+    batches = jax.device_put(batches)
+
+    def train() -> float:
+        nonlocal state
+        state, losses = run(state, batches)
+        return float(losses.mean())
+
+    return train
+
+
+def steps_per_second(preset: str, symbols: int, seconds: float) -> float:
+    """Steps a second, each of one batch for every symbol, after a warm-up."""
+    train = compile_steps(preset, symbols)
+    train()
+    began, calls = time.monotonic(), 0
+    while (took := time.monotonic() - began) < seconds or calls < 2:
+        if not np.isfinite(train()):
+            raise SystemExit(f"{preset}, {symbols} symbols: the loss is not a number")
+        calls += 1
+    return calls * CHUNK / took
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--presets", default="fast,balanced,quality,legacy")
     parser.add_argument("--symbols", default="1,4,16")
-    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--seconds", type=float, default=5.0, help="how long each measurement takes at least")
     parser.add_argument("--anyway", action="store_true", help="measure on the CPU where there is no GPU")
     asked = parser.parse_args()
-    if not gpus() and not asked.anyway:
-        print(f"no GPU seen by Keras on {keras.backend.backend()}: nothing measured")
+    device = jax.devices()[0]
+    if device.platform != "gpu" and not asked.anyway:
+        print("no GPU seen by JAX: nothing measured")
         return
-    print(f"Keras on {keras.backend.backend()}, {gpus()} GPUs; steps/s, and symbols × steps/s")
+    print(f"Keras on JAX {jax.__version__}, {device.device_kind}, steps of one batch for each symbol")
+    print(f"{'preset':<10}{'symbols':>8}{'steps/s':>10}{'symbols × steps/s':>19}{'times the first':>17}")
     for preset in asked.presets.split(","):
+        alone = 0.0
         for symbols in (int(each) for each in asked.symbols.split(",")):
-            rate = steps_per_second(preset, symbols, asked.steps)
-            print(f"{preset:<10}{symbols:>4} symbols{rate:>10.1f}{rate * symbols:>10.1f}", flush=True)
+            rate = steps_per_second(preset, symbols, asked.seconds)
+            alone = alone or rate * symbols
+            print(
+                f"{preset:<10}{symbols:>8}{rate:>10.1f}{rate * symbols:>19.1f}{rate * symbols / alone:>17.2f}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":
