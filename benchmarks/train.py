@@ -84,8 +84,9 @@ def import_memory_mb() -> float:
     """What a process holds that has only imported what a job imports."""
     if not _IMPORT_MEMORY:
         code = (
-            "import trainer.cli.train, trainer.fit.device, trainer.pipeline.job\n"
-            "from trainer.memory import peak_memory\n"
+            "from trainer.memory import for_good, peak_memory\n"
+            "with for_good():\n"
+            "    import trainer.cli.train, trainer.fit.device, trainer.pipeline.job\n"
             "print(peak_memory() / 1e6)"
         )
         answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
