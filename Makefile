@@ -5,7 +5,7 @@ INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check --no-com
 WORKERS ?= 2
 DEMO := atb-launch --symbols BTCUSDT,ETHUSDT --preset fast --backend local --source sample --store ./store
 
-.PHONY: help demo demo-picture test test-cluster lint types clean
+.PHONY: help demo demo-picture test suite test-cluster lint types clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -16,7 +16,10 @@ demo: .venv/demo.stamp ## train two symbols on made-up bars, on this machine
 demo-picture: .venv/demo.stamp ## docs/demo.svg: the demo again, as a picture of what it prints
 	$(PYTHON) -m tools.picture docs/demo.svg $(DEMO)
 
-test: .venv/test.stamp tools lint types ## everything it needs, then the whole suite
+test: lint ## everything it needs, then types and the whole suite side by side
+	$(MAKE) --no-print-directory --jobs 2 types suite
+
+suite: .venv/test.stamp tools
 	$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --quiet
 
 test-cluster: .venv/test.stamp tools ## fan-outs and the chart on the cluster of ATB_TEST_KUBECONFIG, with the image of ATB_TEST_IMAGE, which has a sh
@@ -38,11 +41,12 @@ clean: ## remove what make has put here, and nothing of yours
 		{ echo "$(BASE) is older than Python 3.11; name a newer one: make BASE=python3.12 …" >&2; exit 1; }
 	$(BASE) -m venv --upgrade-deps .venv
 
+# pip would compile on one core, and also what nothing here imports
 .venv/demo.stamp: EXTRAS := train-cpu
 .venv/test.stamp: EXTRAS := train-cpu,ccxt,test
 .venv/demo.stamp .venv/test.stamp: pyproject.toml constraints.txt | .venv/bin/python
 	$(INSTALL) --editable '.[$(EXTRAS)]'
-	-$(PYTHON) -m compileall -q -j 0 .venv/lib # pip would compile on one core
+	-$(PYTHON) -m compileall -q -j 0 -x '/(tests|aio|async_support)/' .venv/lib
 	touch .venv/demo.stamp $@
 
 tools chart-docs image-check: | .venv/bin/python
