@@ -64,7 +64,10 @@ def compile_steps(preset: str, symbols: int) -> Callable[[], float]:
     state: Any = (values("trainable_variables"), values("non_trainable_variables"), moments)
     if symbols == 1:
         batches, state = jax.tree.map(lambda each: each[0], (batches, state))
-    take = lambda state, batches: jax.lax.scan(step, state, batches)  # noqa: E731
+
+    def take(state: Any, batches: Any) -> Any:
+        return jax.lax.scan(step, state, batches)
+
     run = jax.jit(take if symbols == 1 else jax.vmap(take))
     batches = jax.device_put(batches)
 

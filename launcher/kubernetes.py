@@ -71,7 +71,7 @@ class KubernetesBackend:
         from launcher.retry import first_try
 
         target = Target(plan.run, store.url, store.endpoint_url)
-        jobs = [planned for planned in plan.jobs if planned.action == "run"]
+        jobs = plan.to_run
         needs = read_memory_needs(store, jobs)
         yield build_owner(target)
         for planned in jobs:

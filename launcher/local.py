@@ -39,7 +39,7 @@ class LocalBackend:
         return f"on this machine, {self._share(jobs).words}"
 
     def run(self, plan: Plan, store: Store, show: Show, *, mode: Mode, wait: bool = True) -> int | None:
-        waiting = jobs_left(plan, store) if mode == "resume" else [job for job in plan.jobs if job.action == "run"]
+        waiting = jobs_left(plan, store) if mode == "resume" else plan.to_run
         if not waiting:
             return None
         share = self._share(len(waiting))

@@ -130,7 +130,7 @@ def _unchanged(spec_digest: str, store: Store, code_digest: str, image: str | No
 def jobs_left(plan: Plan, store: Store) -> list[PlannedJob]:
     """The jobs to run that have no committed result, in the plan's order. Raises StoreError."""
     committed = {entry.key for entry in store.list(keys.jobs_prefix(plan.run))}
-    return [job for job in plan.jobs if job.action == "run" and keys.result(plan.run, job.job) not in committed]
+    return [job for job in plan.to_run if keys.result(plan.run, job.job) not in committed]
 
 
 def commit_plan(plan: Plan, store: Store) -> None:

@@ -63,7 +63,7 @@ def check_all(cluster: Cluster, store: Store, plan: Plan, options: ClusterOption
     Raises ApiError where no server answers: soon, for a wrong address is likelier here than a server that restarts.
     """
     reach(cluster)
-    jobs = [planned for planned in plan.jobs if planned.action == "run"]
+    jobs = plan.to_run
     checks: tuple[Callable[[], Iterable[Check]], ...] = (
         lambda: check_server(cluster),
         lambda: check_rights(cluster),

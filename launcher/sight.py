@@ -30,7 +30,7 @@ class Sight:
     """One run as it was last seen. Not for sharing between threads."""
 
     def __init__(self, cluster: Cluster, store: Store, plan: Plan, options: ClusterOptions) -> None:
-        self.planned = {job.job: job for job in plan.jobs if job.action == "run"}
+        self.planned = {job.job: job for job in plan.to_run}
         self.known = Known(self.planned)
         self.observations: dict[str, Observation] = {}
         self.progress: dict[str, Progress] = {}

@@ -140,7 +140,7 @@ def print_logs(
     """Print the latest attempt's log of one job or of all, each line then with its job's name before it."""
     from launcher.plan import find_job
 
-    jobs = [find_job(plan, job)] if job else [planned for planned in plan.jobs if planned.action == "run"]
+    jobs = [find_job(plan, job)] if job else plan.to_run
     cluster, _ = open_run(plan, access)
     threads = [
         threading.Thread(target=_print_log, args=(cluster, store, plan.run, planned, job is None, follow, tail))

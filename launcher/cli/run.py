@@ -93,7 +93,7 @@ def launch(options: Mapping[str, Any]) -> int:
         plan = begun
     elif not options["force"]:
         plan = skip_unchanged(plan, store, code_digest(), backend.image)
-    to_run = sum(job.action == "run" for job in plan.jobs)
+    to_run = len(plan.to_run)
     if options["dry_run"]:
         if isinstance(backend, KubernetesBackend) and options["output"] != "json":
             _say_objects(plan, store, backend, options["dry_run"])
@@ -185,9 +185,9 @@ def _do(plan: Plan, store: Store, backend: Backend, mode: Mode, options: Mapping
 
 def follow(plan: Plan, store: Store, backend: Backend, mode: Mode, ending: Ending, *, wait: bool = True) -> int:
     """Have the backend do a plan, collect what it came to, and give the exit code. Raises AtbError."""
-    planned = [job for job in plan.jobs if job.action == "run"]
-    to_run = len(jobs_left(plan, store) if mode == "resume" else planned)
-    counts = {"done already": len(planned) - to_run, "skipped as unchanged": len(plan.jobs) - len(planned)}
+    planned = len(plan.to_run)
+    to_run = len(jobs_left(plan, store)) if mode == "resume" else planned
+    counts = {"done already": planned - to_run, "skipped as unchanged": len(plan.jobs) - planned}
     work = f"{to_run} to train {backend.describe(to_run)}" if to_run else "nothing to train"
     _tell("; ".join([f"run {plan.run}: {work}", *(f"{count} {what}" for what, count in counts.items() if count)]))
     stopped: int | None = None

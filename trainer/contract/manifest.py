@@ -241,6 +241,11 @@ class Plan(Document):
     options: dict[str, Any] = {}
     jobs: Annotated[tuple[PlannedJob, ...], Field(min_length=1)]
 
+    @property
+    def to_run(self) -> list[PlannedJob]:
+        """The jobs that are not skipped, in order."""
+        return [job for job in self.jobs if job.action == "run"]
+
 
 class ManifestJob(Part):
     """One job of a manifest; everything in it is derived from the plan, the result and the exit reports."""
