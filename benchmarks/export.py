@@ -17,8 +17,8 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from trainer.contract.presets import PRESET_NAMES, PRESETS, PresetName
-from trainer.contract.spec import resolve_spec
+from atb.contract.presets import PRESET_NAMES, PRESETS, PresetName
+from atb.contract.spec import resolve_spec
 from trainer.export.latency import measure_latency
 from trainer.export.models import Trained, bars_model, features_model
 from trainer.export.net import read_weights

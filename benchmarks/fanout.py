@@ -26,18 +26,18 @@ from typing import Any
 
 import urllib3
 
-from launcher import calls
-from launcher.cluster import open_cluster
-from launcher.collect import collect
-from launcher.fleet import Fleet
-from launcher.jobs import Target, build_job, run_selector
-from launcher.options import ClusterOptions
-from launcher.plan import build_plan
-from launcher.retry import first_try
-from trainer.contract import keys
-from trainer.contract.manifest import Plan, PlannedJob
-from trainer.contract.spec import Spec
-from trainer.storage import DirectoryStore
+from atb.contract import keys
+from atb.contract.spec import Spec
+from atb.documents.manifest import Plan, PlannedJob
+from atb.storage import DirectoryStore
+from launcher.kubernetes.api import requests
+from launcher.kubernetes.api.client import open_cluster
+from launcher.kubernetes.control.controller import Fleet
+from launcher.kubernetes.control.retry import first_try
+from launcher.kubernetes.objects.jobs import Target, build_job, run_selector
+from launcher.kubernetes.options import ClusterOptions
+from launcher.plan.build import build_plan
+from launcher.records.manifest import collect
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 BARE_THREADS = 16
@@ -116,7 +116,7 @@ def measure_bare(kubeconfig: str, jobs: int, folder: str) -> dict[str, Any]:
     """Threads that post bytes made beforehand, with nothing between them and the wire."""
     context = json.loads(Path(kubeconfig).read_text())
     headers = {"Authorization": f"Bearer {context['users'][0]['user']['token']}", "Content-Type": "application/json"}
-    url = f"{context['clusters'][0]['cluster']['server']}{calls.path_of('jobs', 'lab')}?fieldValidation=Strict"
+    url = f"{context['clusters'][0]['cluster']['server']}{requests.path_of('jobs', 'lab')}?fieldValidation=Strict"
     options, target = make_options(), Target("bare", "s3://bucket")
     attempt = first_try(options, time.time())
     plan = make_plan("bare", jobs)
@@ -138,7 +138,7 @@ def watch_idly(kubeconfig: str) -> None:
     cluster = open_cluster(kubeconfig)
 
     def read(resource: str) -> None:
-        with cluster.stream(calls.watch(resource, "lab", "0", selector=run_selector("bare"))) as chunks:
+        with cluster.stream(requests.watch(resource, "lab", "0", selector=run_selector("bare"))) as chunks:
             for _ in chunks:
                 pass
 

@@ -23,8 +23,8 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
+from atb.contract.features import FEATURE_SETS
 from trainer.bars.frame import COLUMNS, Bars, Floats
-from trainer.contract.features import FEATURE_SETS
 from trainer.features.scaling import Scaler
 from trainer.features.sets import Features, compute_features, feature_set
 

@@ -25,7 +25,7 @@ except ImportError:
 import keras
 import numpy as np
 
-from trainer.contract.presets import PRESETS
+from atb.contract.presets import PRESETS
 from trainer.networks.build import build_network
 
 CHUNK = 16

@@ -14,8 +14,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from trainer.contract.comparison import Comparison, Trained
-from trainer.storage import DirectoryStore
+from atb.documents.comparison import Comparison, Trained
+from atb.storage import DirectoryStore
 
 SYMBOLS = ["ADA", "APT", "BNB", "BTC", "DOGE", "ETH", "LINK", "LTC", "RENDER", "SOL", "TRX", "XRP"]
 SETS = ("classic", "relative")

@@ -38,11 +38,11 @@ def main() -> None:
     import tensorflow as tf
     from sklearn.preprocessing import StandardScaler
 
-    from trainer.contract.presets import PRESETS
+    from atb.contract.presets import PRESETS
     from trainer.networks.build import build_network
 
     preset, stages = PRESETS[asked.preset], {"import": time.monotonic() - STARTED}
-    from trainer.memory import peak_memory
+    from trainer.process_memory import peak_memory
 
     imported = peak_memory()
     steps = preset.sequence_length

@@ -18,11 +18,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from atb.contract import keys
+from atb.contract.spec import resolve_spec
+from atb.documents.manifest import Result
+from atb.storage import DirectoryStore
 from benchmarks.train import machine
-from trainer.contract import keys
-from trainer.contract.manifest import Result
-from trainer.contract.spec import resolve_spec
-from trainer.storage import DirectoryStore
 
 LAUNCH = [sys.executable, "-m", "launcher.cli"]
 

@@ -21,10 +21,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from trainer.contract import keys
-from trainer.contract.manifest import Result
-from trainer.contract.presets import PRESET_NAMES, PRESETS
-from trainer.storage import DirectoryStore
+from atb.contract import keys
+from atb.contract.presets import PRESET_NAMES, PRESETS
+from atb.documents.manifest import Result
+from atb.storage import DirectoryStore
 
 STAGES = ("data loading", "features", "dataset", "training", "evaluation", "saving")
 CURVE_STEPS = 50
@@ -84,7 +84,7 @@ def import_memory_mb() -> float:
     """What a process holds that has only imported what a job imports."""
     if not _IMPORT_MEMORY:
         code = (
-            "from trainer.memory import for_good, peak_memory\n"
+            "from trainer.process_memory import for_good, peak_memory\n"
             "with for_good():\n"
             "    import trainer.cli.train, trainer.fit.device, trainer.pipeline.job\n"
             "print(peak_memory() / 1e6)"
@@ -100,7 +100,7 @@ def compare_curves(preset: str) -> float:
     import numpy as np
 
     from trainer.fit.device import prepare_device
-    from trainer.fit.path import XLA
+    from trainer.fit.execution import XLA
     from trainer.fit.steps import Table, compile_training
     from trainer.networks.build import build_network
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import boto3
 import pytest
 
-from launcher.forks import Forks
+from atb.storage import DirectoryStore, MemoryStore, Store, open_store
+from launcher.worker.forkserver_client import Forks
 from tests.processes import Atb
 from tests.seaweed import ACCESS_KEY, SECRET_KEY, serve_s3
-from trainer.storage import DirectoryStore, MemoryStore, Store, open_store
 
 SHARED_BARS = Path(os.environ.get("ATB_SHARED_BARS", Path(__file__).parents[2] / "shared" / "bars"))
 
@@ -28,7 +28,7 @@ SLOW_FIRST = ("fit", "pipeline", "export", "launcher", "cli")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first, each still as one."""
     rank = {folder: number for number, folder in enumerate(SLOW_FIRST)}
-    items.sort(key=lambda item: rank.get(item.path.parent.name, len(rank)))
+    items.sort(key=lambda item: min((rank[part] for part in item.path.parts if part in rank), default=len(rank)))
 
 
 def pytest_collection_finish() -> None:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launcher.forks import Ended, Forks
-from trainer.contract.spec import Spec
+from atb.contract.spec import Spec
+from launcher.worker.forkserver_client import Ended, Forks
 
 ROOT = Path(__file__).parents[1]
 PATIENCE = 120.0

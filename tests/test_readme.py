@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 import pytest
 
+from atb.contract.presets import DEFAULT_PRESET, PRESETS
 from launcher.cli import atb_launch
 from trainer.cli import atb
-from trainer.contract.presets import DEFAULT_PRESET, PRESETS
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")

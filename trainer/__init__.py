@@ -1,3 +1,1 @@
 """The trainer: one price model for one symbol and preset, from bars to a verified bundle."""
-
-__version__ = "0.1.0"

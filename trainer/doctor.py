@@ -17,11 +17,11 @@ from datetime import UTC, datetime, timedelta
 from importlib import util
 from pathlib import Path
 
-from trainer.contract.code import code_identity
-from trainer.errors import AtbError, NoAccelerator, StoreError
-from trainer.memory import for_good
-from trainer.storage import MemoryStore, Store
-from trainer.storage.probe import probe_store
+from atb.code import code_identity
+from atb.errors import AtbError, NoAccelerator, StoreError
+from atb.storage import MemoryStore, Store
+from atb.storage.probe import probe_store
+from trainer.process_memory import for_good
 
 CLOCK_TOLERANCE = timedelta(seconds=60)
 """S3 refuses signatures 15 minutes off; a minute off already cuts the data at the wrong bar."""
@@ -145,7 +145,7 @@ def check_training(train: Callable[[int], str], gpus: int) -> Finding:
 
 def train_sample(gpus: int) -> str:
     """Train one epoch on the sample bars, in memory, as a job would; returns what was done. Raises AtbError."""
-    from trainer.contract.spec import resolve_spec
+    from atb.contract.spec import resolve_spec
     from trainer.fit.device import prepare_device
     from trainer.pipeline.job import Surroundings, run_job
 

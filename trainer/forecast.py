@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from atb.contract import bundle
+from atb.contract import timeframe as tf
+from atb.errors import DataError, SpecError
 from trainer.bars.frame import Bars, segment_starts
-from trainer.contract import bundle
-from trainer.contract import timeframe as tf
-from trainer.errors import DataError, SpecError
 
 _AT_ONCE = 64
 """Windows in one call of a session."""

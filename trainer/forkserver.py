@@ -30,7 +30,7 @@ from collections.abc import Callable
 from typing import Any
 
 from trainer.log import hushed
-from trainer.memory import for_good
+from trainer.process_memory import for_good
 
 PRELOADED = ("trainer.pipeline.job",)
 """What every training needs and takes seconds to import, TensorFlow with it."""

@@ -54,7 +54,7 @@ def start_logging(style: Format = "text", symbol: str = "", preset: str = "") ->
     tail, stream = LogTail(), logging.StreamHandler(sys.stderr)
     stream.setFormatter(_Formatter(style, symbol, preset))
     tail.setFormatter(_Formatter("text", symbol, preset))
-    for name in ("trainer", "py.warnings"):
+    for name in ("atb", "trainer", "py.warnings"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [stream, tail], False
         logger.setLevel(logging.INFO)

@@ -6,13 +6,13 @@ from typing import Any
 
 import click
 
-import trainer
+import atb
+from atb.contract.exits import run_and_exit
+from atb.contract.presets import DEFAULT_PRESET, PRESET_NAMES
 from launcher.cli.cluster import attach, cancel, clean
 from launcher.cli.flags import access_options, job_options
 from launcher.cli.runs import collect, list_, logs, report, status, why
 from launcher.cli.stores import endpoint_option, store_option
-from trainer.contract.exits import run_and_exit
-from trainer.contract.presets import DEFAULT_PRESET, PRESET_NAMES
 
 _BEFORE_A_COMMAND = {"store_url", "endpoint_url"}
 """Options that may stand before a subcommand's name."""
@@ -23,7 +23,7 @@ _BEFORE_A_COMMAND = {"store_url", "endpoint_url"}
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     subcommand_metavar="[COMMAND [ARGS]...]",
 )
-@click.version_option(trainer.__version__, prog_name="atb-launch")
+@click.version_option(atb.__version__, prog_name="atb-launch")
 @click.option("--symbols", metavar="A,B | @FILE", help="What to train, separated by commas, or a file of names.")
 @click.option(
     "--preset",

@@ -13,10 +13,10 @@ from launcher.cli.flags import access_options, read_access
 from launcher.cli.stores import with_store
 
 if TYPE_CHECKING:
-    from launcher.cluster import Cluster
-    from launcher.options import ClusterOptions
-    from trainer.contract.manifest import Plan, PlannedJob
-    from trainer.storage import Store
+    from atb.documents.manifest import Plan, PlannedJob
+    from atb.storage import Store
+    from launcher.kubernetes.api.client import Cluster
+    from launcher.kubernetes.options import ClusterOptions
 
 
 @click.command()
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 def attach(store: Store, run: str, promote: str, accept_first: bool, output: str, **access: Any) -> None:
     """Follow a RUN of a cluster to its end, from wherever you are, and collect it."""
     from launcher.cli.run import Ending, follow
-    from launcher.kubernetes import KubernetesBackend
-    from launcher.plan import read_plan
+    from launcher.kubernetes.backend import KubernetesBackend
+    from launcher.plan.build import read_plan
 
     plan = read_plan(store, run)
     cluster, options = open_run(plan, access)
@@ -46,11 +46,11 @@ def attach(store: Store, run: str, promote: str, accept_first: bool, output: str
 @with_store
 def cancel(store: Store, run: str, yes: bool, **access: Any) -> None:
     """Stop what is left of a RUN. Its trainings save a checkpoint, and --resume goes on from there."""
-    from launcher.creation import delete_object, find_owner, mark_owner
-    from launcher.facts import read_job
-    from launcher.jobs import run_selector
-    from launcher.plan import read_plan
-    from trainer.contract import labels
+    from atb.contract import labels
+    from launcher.kubernetes.objects.ensure import delete_object, find_owner, mark_owner
+    from launcher.kubernetes.objects.job_status import read_job
+    from launcher.kubernetes.objects.jobs import run_selector
+    from launcher.plan.build import read_plan
 
     plan = read_plan(store, run)
     cluster, _ = open_run(plan, access)
@@ -72,11 +72,11 @@ def cancel(store: Store, run: str, yes: bool, **access: Any) -> None:
 @with_store
 def clean(store: Store, run: str, force: bool, **access: Any) -> None:
     """Remove a RUN's objects from its cluster; what it left in the store stays."""
-    from launcher.creation import delete_object
-    from launcher.facts import read_job
-    from launcher.jobs import owner_name, run_selector
-    from launcher.plan import read_plan
-    from trainer.errors import SpecError
+    from atb.errors import SpecError
+    from launcher.kubernetes.objects.ensure import delete_object
+    from launcher.kubernetes.objects.job_status import read_job
+    from launcher.kubernetes.objects.jobs import owner_name, run_selector
+    from launcher.plan.build import read_plan
 
     plan = read_plan(store, run)
     cluster, _ = open_run(plan, access)
@@ -91,7 +91,7 @@ def clean(store: Store, run: str, force: bool, **access: Any) -> None:
 
 def open_run(plan: Plan, access: Mapping[str, Any]) -> tuple[Cluster, ClusterOptions]:
     """The cluster of a run, in its namespace, and the options it was launched with. Raises SpecError."""
-    from launcher.kubernetes import read_options
+    from launcher.kubernetes.backend import read_options
 
     options = read_options(plan)
     return read_access(access).open(options), options
@@ -101,9 +101,9 @@ def show_cluster(store: Store, plan: Plan, access: Mapping[str, Any]) -> None:
     """Print the table of a run as its cluster has it now; one line where the cluster can't be asked."""
     from rich.console import Console
 
-    from launcher.sight import Sight
-    from launcher.view import build_table, summary_line
-    from trainer.errors import AtbError
+    from atb.errors import AtbError
+    from launcher.kubernetes.control.state import Sight
+    from launcher.report.live_table import build_table, summary_line
 
     console = Console()
     try:
@@ -118,9 +118,9 @@ def show_cluster(store: Store, plan: Plan, access: Mapping[str, Any]) -> None:
 
 def explain(store: Store, plan: Plan, planned: PlannedJob, access: Mapping[str, Any]) -> bool:
     """Print what is known about a job; False where its cluster can't be asked."""
-    from launcher.sight import Sight
-    from launcher.why import explain_job
-    from trainer.errors import AtbError
+    from atb.errors import AtbError
+    from launcher.kubernetes.control.state import Sight
+    from launcher.kubernetes.why import explain_job
 
     try:
         cluster, options = open_run(plan, access)
@@ -138,7 +138,7 @@ def print_logs(
     store: Store, plan: Plan, job: str | None, access: Mapping[str, Any], *, follow: bool, tail: int | None
 ) -> None:
     """Print the latest attempt's log of one job or of all, each line then with its job's name before it."""
-    from launcher.plan import find_job
+    from launcher.plan.build import find_job
 
     jobs = [find_job(plan, job)] if job else plan.to_run
     cluster, _ = open_run(plan, access)
@@ -161,9 +161,9 @@ def print_logs(
 def _print_log(
     cluster: Cluster, store: Store, run: str, planned: PlannedJob, named: bool, follow: bool, tail: int | None
 ) -> None:
-    from launcher.logs import find_pods, follow_log, read_log, stored_log
-    from launcher.why import job_selector
-    from trainer.errors import AtbError
+    from atb.errors import AtbError
+    from launcher.kubernetes.logs import find_pods, follow_log, read_log, stored_log
+    from launcher.kubernetes.why import job_selector
 
     head = f"{planned.job}: " if named else ""
     try:
@@ -182,6 +182,6 @@ def _print_log(
 
 
 def _not_here(run: str, cluster: Cluster) -> Exception:
-    from trainer.errors import SpecError
+    from atb.errors import SpecError
 
     return SpecError(f"run {run} is not in namespace {cluster.namespace} of {cluster.host}; name its --namespace")

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from trainer.errors import SpecError
+from atb.errors import SpecError
 
 if TYPE_CHECKING:
-    from launcher.kubernetes import Access
-    from launcher.options import ClusterOptions
+    from launcher.kubernetes.backend import Access
+    from launcher.kubernetes.options import ClusterOptions
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -96,14 +96,14 @@ CLUSTER_FLAGS = (
 
 def read_access(given: Mapping[str, Any]) -> Access:
     """The way into a cluster from the flags."""
-    from launcher.kubernetes import Access
+    from launcher.kubernetes.backend import Access
 
     return Access(given.get("kubeconfig"), given.get("context"), given.get("namespace"))
 
 
 def read_cluster_options(given: Mapping[str, Any], base: Mapping[str, Any] | None = None) -> ClusterOptions:
     """The options of the file, then of the flags, over ``base``. Raises SpecError."""
-    from launcher.kubernetes import parse_options
+    from launcher.kubernetes.backend import parse_options
 
     fields: dict[str, Any] = dict(base or {})
     if (path := given.get("cluster_options")) is not None:

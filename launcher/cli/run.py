@@ -13,15 +13,22 @@ from typing import Any
 import click
 from rich.console import Console
 
-from launcher.backend import Backend, Mode, choose_backend
+from atb.code import code_digest
+from atb.contract import keys
+from atb.contract.runs import new_run, validate_run
+from atb.documents.manifest import Manifest, Plan
+from atb.errors import AtbError, SpecError
+from atb.redaction import looks_like_secret
+from atb.registry.warm import pin_warm_start
+from atb.storage import Store, open_store
 from launcher.cli.flags import CLUSTER_FLAGS, read_access, read_cluster_options
 from launcher.cli.stores import DEFAULT_STORE
-from launcher.cluster import open_cluster
-from launcher.collect import collect
-from launcher.diagnose import run_exit_code
-from launcher.kubernetes import KubernetesBackend
-from launcher.local import LocalBackend
-from launcher.plan import (
+from launcher.kubernetes.api.client import open_cluster
+from launcher.kubernetes.backend import KubernetesBackend
+from launcher.kubernetes.control.diagnose import run_exit_code
+from launcher.kubernetes.schedule import find_due, run_name
+from launcher.plan.backend import Backend, Mode, choose_backend
+from launcher.plan.build import (
     build_plan,
     commit_plan,
     find_plan,
@@ -31,19 +38,12 @@ from launcher.plan import (
     read_settings,
     skip_unchanged,
 )
-from launcher.promote import promote_run
-from launcher.report import write_report
-from launcher.schedule import find_due, run_name
-from launcher.secrets import looks_like_secret
-from launcher.table import plan_lines, print_manifest
-from launcher.view import RunView
-from trainer.contract import keys
-from trainer.contract.code import code_digest
-from trainer.contract.manifest import Manifest, Plan
-from trainer.contract.runs import new_run, validate_run
-from trainer.errors import AtbError, SpecError
-from trainer.registry.warm import pin_warm_start
-from trainer.storage import Store, open_store
+from launcher.records.manifest import collect
+from launcher.records.promotion import promote_run
+from launcher.report.live_table import RunView
+from launcher.report.page import write_report
+from launcher.report.table import plan_lines, print_manifest
+from launcher.worker.backend import LocalBackend
 
 _SPEC_FLAGS = ("source", "market", "timeframe", "features", "days", "start", "end", "as_of", "seed")
 _NOT_WITH_RESUME = ("symbols", "presets", "settings", *_SPEC_FLAGS, "run", "schedule", "force")
@@ -167,7 +167,7 @@ def _preflight(plan: Plan, store: Store, backend: Backend) -> bool:
     """Say what can be known before anything is created; whether there are doubts to ask about. Raises SpecError."""
     if not isinstance(backend, KubernetesBackend):
         return False
-    from launcher.preflight import validate_preflight
+    from launcher.kubernetes.preflight.checks import validate_preflight
 
     found = backend.check(plan, store)
     width = max(len(check.name) for check in found)
@@ -258,7 +258,7 @@ def _due(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _say_objects(plan: Plan, store: Store, backend: KubernetesBackend, how: str) -> None:
     """The exact objects as YAML, or with ``server`` as the API server would store them."""
-    from launcher.render import render_yaml
+    from launcher.kubernetes.objects.render import render_yaml
 
     objects = backend.dry_run(plan, store) if how == "server" else backend.render(plan, store)
     for body in objects:

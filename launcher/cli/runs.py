@@ -10,7 +10,7 @@ from launcher.cli.flags import access_options
 from launcher.cli.stores import with_store
 
 if TYPE_CHECKING:
-    from trainer.storage import Store
+    from atb.storage import Store
 
 
 @click.command()
@@ -23,9 +23,9 @@ def status(store: Store, run: str, output: str, **access: Any) -> None:
     from rich.console import Console
 
     from launcher.cli.cluster import show_cluster
-    from launcher.collect import read_manifest
-    from launcher.plan import read_plan
-    from launcher.table import print_manifest
+    from launcher.plan.build import read_plan
+    from launcher.records.manifest import read_manifest
+    from launcher.report.table import print_manifest
 
     plan = read_plan(store, run)
     manifest = read_manifest(store, plan)
@@ -41,7 +41,7 @@ def status(store: Store, run: str, output: str, **access: Any) -> None:
 @with_store
 def list_(store: Store) -> None:
     """List the store's runs, the latest first."""
-    from launcher.collect import list_runs
+    from launcher.records.manifest import list_runs
 
     found = False
     for run, words in list_runs(store):
@@ -60,7 +60,7 @@ def list_(store: Store) -> None:
 @with_store
 def logs(store: Store, run: str, job: str | None, follow: bool, tail: int | None, **access: Any) -> None:
     """Print the log of the latest attempt of a JOB, like BTCUSDT-fast or BTCUSDT; without one, of all."""
-    from launcher.plan import read_plan
+    from launcher.plan.build import read_plan
 
     plan = read_plan(store, run)
     if plan.backend == "kubernetes":
@@ -74,10 +74,10 @@ def logs(store: Store, run: str, job: str | None, follow: bool, tail: int | None
 
 
 def _print_stored_log(store: Store, run: str, job: str) -> None:
-    from launcher.outcome import read_traces
-    from launcher.plan import find_job, read_plan
-    from trainer.contract import keys
-    from trainer.errors import NotFound, SpecError
+    from atb.contract import keys
+    from atb.errors import NotFound, SpecError
+    from launcher.plan.build import find_job, read_plan
+    from launcher.records.job_record import read_traces
 
     planned = find_job(read_plan(store, run), job)
     attempts = read_traces(store, run, planned.job).attempts
@@ -97,9 +97,9 @@ def _print_stored_log(store: Store, run: str, job: str) -> None:
 @with_store
 def why(store: Store, run: str, job: str, **access: Any) -> None:
     """Say why a JOB is in the state it is in, and what helps."""
-    from launcher.outcome import judge, read_traces
-    from launcher.plan import find_job, read_plan
-    from trainer.contract.exits import EXITS
+    from atb.contract.exits import EXITS
+    from launcher.plan.build import find_job, read_plan
+    from launcher.records.job_record import judge, read_traces
 
     plan = read_plan(store, run)
     planned = find_job(plan, job)
@@ -134,7 +134,7 @@ def why(store: Store, run: str, job: str, **access: Any) -> None:
 def collect(store: Store, run: str, promote: str, accept_first: bool, output: str) -> None:
     """Build a RUN's manifest and page again from its results."""
     from launcher.cli.run import Ending, finish
-    from launcher.plan import read_plan
+    from launcher.plan.build import read_plan
 
     finish(read_plan(store, run), store, Ending(promote, accept_first, output))
 
@@ -144,8 +144,8 @@ def collect(store: Store, run: str, promote: str, accept_first: bool, output: st
 @with_store
 def report(store: Store, run: str) -> None:
     """Write a RUN's page and say where it is."""
-    from launcher.collect import read_manifest
-    from launcher.plan import read_plan
-    from launcher.report import write_report
+    from launcher.plan.build import read_plan
+    from launcher.records.manifest import read_manifest
+    from launcher.report.page import write_report
 
     click.echo(f"{store.url}/{write_report(store, read_manifest(store, read_plan(store, run)))}")

@@ -25,7 +25,7 @@ def with_store(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options to a subcommand, which gets the opened ``store``; what was given before its name counts too."""
 
     def opened(context: click.Context, /, store_url: str | None, endpoint_url: str | None, **options: Any) -> Any:
-        from trainer.storage import open_store
+        from atb.storage import open_store
 
         before = context.parent.params if context.parent else {}
         url = store_url if _given(context) else before.get("store_url") or store_url

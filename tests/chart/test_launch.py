@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 import yaml
 
+from atb.contract.spec import Spec
+from atb.storage import open_store
 from tests.apiserver.controller import JobController
 from tests.apiserver.http import ApiServer
 from tests.apiserver.kubelet import Kubelet, Outcome, add_node
 from tests.chart.helm import DAILY, NAMESPACE, Object, pick, render
-from tests.pipeline.market import ROWS, START, sine_close, write_bars
-from trainer.contract.spec import Spec
-from trainer.storage import open_store
+from tests.trainer.pipeline.market import ROWS, START, sine_close, write_bars
 
 DUE = "2026-11-25T00:15:00Z"
 JOB = "rel-atb-daily-29401935"

@@ -9,7 +9,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from launcher.options import ClusterOptions
+from launcher.kubernetes.options import ClusterOptions
 from tests.chart.helm import Object, pick, pod_specs, render, run_tool
 from tests.chart.restricted import check_restricted
 from tests.chart.test_objects import KUBERNETES

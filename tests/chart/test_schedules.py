@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from atb.contract.exits import EXITS
 from tests.chart.helm import DAILY, pick, refusal, render
-from trainer.contract.exits import EXITS
 
 BY_CATEGORY = {entry.category: entry.code for entry in EXITS}
 LONG_RELEASE = "a-release-name-of-fifty-three-characters-is-the-limit"

@@ -8,12 +8,12 @@ from typing import get_args
 
 import pytest
 
-from trainer.bars.binance import ARCHIVE_VARIABLE, REST_VARIABLE
+from atb.contract.features import FEATURE_SETS
+from atb.contract.sources import split_source
+from atb.contract.spec import Market, OnGap
 from trainer.bars.check import JUMP, MIN_COMPLETE
-from trainer.bars.http import LONGEST_WAIT_SECONDS
-from trainer.contract.features import FEATURE_SETS
-from trainer.contract.sources import split_source
-from trainer.contract.spec import Market, OnGap
+from trainer.bars.exchange.binance import ARCHIVE_VARIABLE, REST_VARIABLE
+from trainer.bars.exchange.http import LONGEST_WAIT_SECONDS
 from trainer.features.sets import feature_set
 
 TEXT = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")

@@ -7,10 +7,10 @@ import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
+from atb.storage import MemoryStore
 from tests.exchange.server import serve_exchange
 from trainer.bars.files import FilesSource
 from trainer.bars.frame import Bars
-from trainer.storage import MemoryStore
 
 
 def main(folder: str, port: int) -> None:

@@ -15,10 +15,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 
+from atb.contract import timeframe as tf
 from tests.exchange.archive_files import MICROSECONDS_SINCE_MS, checksum_text, csv_text, kline_rows, zip_bytes
 from tests.exchange.faults import Fault
 from trainer.bars.frame import Bars
-from trainer.contract import timeframe as tf
 
 _FILE = re.compile(
     r"/data/(?P<market>spot|futures/um|futures/cm)/(?P<period>monthly|daily)/klines/(?P<symbol>\w+)/(?P<timeframe>\w+)/"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.options import ClusterOptions
+from launcher.kubernetes.options import ClusterOptions
 from tools.requirements import requirements
 
 ROOT = Path(__file__).resolve().parents[2]

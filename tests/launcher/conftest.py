@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from launcher import calls
-from launcher.calls import Call
-from launcher.cluster import Cluster, open_cluster
+from launcher.kubernetes.api import requests
+from launcher.kubernetes.api.client import Cluster, open_cluster
+from launcher.kubernetes.api.requests import Call
 from tests.apiserver.controller import JobController
 from tests.apiserver.http import ApiServer
 from tests.apiserver.kubelet import Kubelet, add_node
@@ -60,21 +60,21 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
     cluster = open_cluster(KUBECONFIG, namespace=namespace)
     level = {"pod-security.kubernetes.io/enforce": "restricted"}
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": level}}
-    cluster.send(calls.create("namespaces", "", body))
+    cluster.send(requests.create("namespaces", "", body))
     try:
         _wait_for_service_account(cluster)
         yield World(cluster)
     finally:
-        cluster.send(Call("DELETE", calls.path_of("namespaces", "", namespace)))
+        cluster.send(Call("DELETE", requests.path_of("namespaces", "", namespace)))
         cluster.close()
 
 
 def _wait_for_service_account(cluster: Cluster) -> None:
     for _ in range(300):
         try:
-            cluster.send(calls.get("serviceaccounts", cluster.namespace, "default"))
+            cluster.send(requests.get("serviceaccounts", cluster.namespace, "default"))
             return
-        except calls.ApiError as error:
+        except requests.ApiError as error:
             if error.status != 404:
                 raise
         time.sleep(0.1)

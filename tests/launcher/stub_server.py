@@ -9,12 +9,12 @@ import time
 from datetime import UTC, datetime
 from types import FrameType
 
-from tests.registry.candidates import make_result
-from trainer.contract import exits, keys
-from trainer.contract.manifest import Claim, ExitReport, Progress
-from trainer.contract.spec import Spec
+from atb.contract import exits, keys
+from atb.contract.spec import Spec
+from atb.documents.manifest import Claim, ExitReport, Progress
+from atb.storage import Store, open_store
+from tests.atb.registry.candidates import make_result
 from trainer.forkserver import serve
-from trainer.storage import Store, open_store
 
 NOW = datetime(2026, 1, 31, 6, tzinfo=UTC)
 

@@ -14,15 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from launcher.cluster import Cluster, open_cluster
-from launcher.fleet import Fleet
-from launcher.jobs import Target, Try, build_job
-from launcher.options import ClusterOptions
-from tests.apiserver.controller import JobController
-from tests.apiserver.http import ApiServer
-from tests.apiserver.kubelet import Kubelet
-from trainer.contract import keys
-from trainer.contract.manifest import (
+from atb.contract import keys
+from atb.contract.spec import resolve_spec
+from atb.documents.manifest import (
     BarsSummary,
     CodeIdentity,
     FeatureSummary,
@@ -32,8 +26,14 @@ from trainer.contract.manifest import (
     Result,
     SplitSummary,
 )
-from trainer.contract.spec import resolve_spec
-from trainer.storage import MemoryStore, Store
+from atb.storage import MemoryStore, Store
+from launcher.kubernetes.api.client import Cluster, open_cluster
+from launcher.kubernetes.control.controller import Fleet
+from launcher.kubernetes.objects.jobs import Target, Try, build_job
+from launcher.kubernetes.options import ClusterOptions
+from tests.apiserver.controller import JobController
+from tests.apiserver.http import ApiServer
+from tests.apiserver.kubelet import Kubelet
 
 NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 KUBECONFIG = os.environ.get("ATB_TEST_KUBECONFIG")

@@ -15,12 +15,12 @@ from typing import Any
 
 import yaml
 
-from launcher.jobs import Target, Try, build_job
-from launcher.options import ClusterOptions
+from atb.contract.keys import job_id
+from atb.contract.spec import resolve_spec
+from atb.documents.manifest import PlannedJob
+from launcher.kubernetes.objects.jobs import Target, Try, build_job
+from launcher.kubernetes.options import ClusterOptions
 from tools.unpack import find_tool
-from trainer.contract.keys import job_id
-from trainer.contract.manifest import PlannedJob
-from trainer.contract.spec import resolve_spec
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "helm" / "atb"
@@ -43,7 +43,7 @@ OVERLAYS: dict[str, dict[str, Any]] = {
 
 EXAMPLE_AS_OF = datetime(2026, 11, 1, tzinfo=UTC)
 
-_HEAD = "# Written by make chart-docs: the chart's own objects, and launcher/jobs.py's Job.\n"
+_HEAD = "# Written by make chart-docs: the chart's own objects, and launcher/kubernetes/objects/jobs.py's Job.\n"
 _OF_HELM = ("helm.sh/chart", "app.kubernetes.io/managed-by")
 
 

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.alias_generators import to_camel
 
-from launcher.options import ClusterOptions, DnsName, Quantity
-from trainer.contract.presets import DEFAULT_PRESET, PresetName
-from trainer.contract.spec import OPTION_NAMES, Spec
+from atb.contract.presets import DEFAULT_PRESET, PresetName
+from atb.contract.spec import OPTION_NAMES, Spec
+from launcher.kubernetes.options import ClusterOptions, DnsName, Quantity
 
 CHART_DECIDES = ("image", "image_pull_policy", "image_pull_secrets", "namespace", "service_account")
 """Options of a Job that follow from other values."""

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from atb.contract import timeframe as tf
+from atb.errors import DataError
 from trainer.bars.frame import CLOSE, HIGH, LOW, OPEN, VOLUME, Bars, segment_starts
-from trainer.contract import timeframe as tf
-from trainer.errors import DataError
 
 MIN_COMPLETE = 0.99
 """Below this share of the expected bars a series is not used."""

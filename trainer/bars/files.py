@@ -11,12 +11,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.feather
 
+from atb.errors import DataError
+from atb.storage import Store
+from atb.storage.fingerprints import file_origin, object_origin
 from trainer.bars.columns import read_parquet
 from trainer.bars.frame import Bars, join_bars
 from trainer.bars.table import bars_from_table, read_csv, span, unzip
-from trainer.errors import DataError
-from trainer.storage import Store
-from trainer.storage.origins import file_origin, object_origin
 
 _NAME = re.compile(
     r"(?P<symbol>.+?)(?:[-_](?P<timeframe>[1-9]\d*[mhdw]))?(?:-(?:\d{4}-\d\d(?:-\d\d)?|futures))?"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from trainer.contract import timeframe as tf
+from atb.contract import timeframe as tf
 
 COLUMNS: tuple[str, ...] = ("open", "high", "low", "close", "volume")
 OPEN, HIGH, LOW, CLOSE, VOLUME = range(5)
@@ -24,7 +24,7 @@ class Bars:
 
     ``time`` int64 ``[n]``: open time in milliseconds UTC. ``values`` float64 ``[n, 5]`` in the order of COLUMNS.
     ``extra``: further numeric columns by name, float64 ``[n]`` each. ``synthetic``: made up, not from a market.
-    ``origins``: what the rows were read from, each with a fingerprint that ``trainer.storage.origins`` can compare.
+    ``origins``: what the rows were read from, each with a fingerprint that ``atb.storage.fingerprints`` can compare.
     """
 
     symbol: str

@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from atb.contract import timeframe as tf
+from atb.contract.features import split_features
+from atb.contract.spec import Spec
+from atb.documents.manifest import BarsSummary
+from atb.errors import DataError, DataNotReady
+from atb.storage import Store
+from trainer.bars.cache.months import SETTLED_MS
 from trainer.bars.check import BarsReport, check_bars, fill_gaps, validate_bars
 from trainer.bars.frame import Bars, segment_starts
-from trainer.bars.months import SETTLED_MS
 from trainer.bars.source import Source, open_source
-from trainer.contract import timeframe as tf
-from trainer.contract.features import split_features
-from trainer.contract.manifest import BarsSummary
-from trainer.contract.spec import Spec
-from trainer.errors import DataError, DataNotReady
-from trainer.storage import Store
 
 log = logging.getLogger(__name__)
 

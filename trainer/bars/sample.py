@@ -12,9 +12,9 @@ import hashlib
 import numpy as np
 import numpy.typing as npt
 
+from atb.contract import timeframe as tf
+from atb.storage.fingerprints import SAMPLE
 from trainer.bars.frame import Bars, Floats, empty_bars
-from trainer.contract import timeframe as tf
-from trainer.storage.origins import SAMPLE
 
 LISTED_MS = 1_420_070_400_000
 """2015-01-01: no bar opens before it."""

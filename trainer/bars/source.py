@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from atb.contract.sources import split_source
+from atb.storage import Store
 from trainer.bars.frame import Bars
-from trainer.contract.sources import split_source
-from trainer.storage import Store
 
 
 class Source(Protocol):
@@ -42,12 +42,12 @@ def open_source(text: str, store: Store) -> Source:
         from trainer.bars.files import FilesSource
 
         return FilesSource(rest, store)
-    from trainer.bars.cached import CachedSource
+    from trainer.bars.cache.cached import CachedSource
 
     if kind == "binance":
-        from trainer.bars.binance import BinanceMonths
+        from trainer.bars.exchange.binance import BinanceMonths
 
         return CachedSource(BinanceMonths(), store)
-    from trainer.bars.exchanges import open_exchange
+    from trainer.bars.exchange.ccxt_source import open_exchange
 
     return CachedSource(open_exchange(rest), store)

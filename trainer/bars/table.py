@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.csv
 
+from atb.contract import timeframe as tf
+from atb.errors import DataError
 from trainer.bars.columns import array_of
 from trainer.bars.frame import COLUMNS, Bars, Floats, Times
-from trainer.contract import timeframe as tf
-from trainer.errors import DataError
 
 ARCHIVE_COLUMNS = (
     "open_time", "open", "high", "low", "close", "volume", "close_time",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from trainer.contract import bundle
-from trainer.contract.features import split_features
-from trainer.contract.manifest import Result
-from trainer.registry.gate import describe, passes
+from atb.contract import bundle
+from atb.contract.features import split_features
+from atb.documents.manifest import Result
+from atb.registry.gate import describe, passes
 
 _METRICS = (
     ("skill", "Skill over the last close", "{:+.4f}"),

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from matplotlib.figure import Figure
 
-from trainer.bundle.plots import MODEL, OTHER, QUIET
-from trainer.contract.comparison import Comparison, Trained
-from trainer.contract.manifest import TOTAL_STAGE
+from atb.documents.comparison import Comparison, Trained
+from atb.documents.manifest import TOTAL_STAGE
+from trainer.bundle.charts import MODEL, OTHER, QUIET
 
 REFERENCE = "legacy"
 TOLERANCE = 0.05

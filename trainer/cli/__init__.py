@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import click
 
-import trainer
+import atb as package
+from atb.contract.exits import run_and_exit
 from trainer.cli.compare import compare
 from trainer.cli.data import data
 from trainer.cli.doctor import doctor
 from trainer.cli.models import models
 from trainer.cli.predict import predict
 from trainer.cli.train import train
-from trainer.contract.exits import run_and_exit
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(trainer.__version__, prog_name="atb")
+@click.version_option(package.__version__, prog_name="atb")
 def atb() -> None:
     """Train one price model for a crypto symbol, and look at bars and models."""
 

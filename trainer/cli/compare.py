@@ -14,8 +14,8 @@ from trainer.cli.stores import with_store
 from trainer.cli.tables import print_table
 
 if TYPE_CHECKING:
-    from trainer.contract.spec import Spec
-    from trainer.storage import Store
+    from atb.contract.spec import Spec
+    from atb.storage import Store
 
 _DAYS = "180"
 _STDERR = 2
@@ -49,12 +49,12 @@ def compare(
     runs/RUN/comparison.json and comparison.png. A training that is there already under the run's name is not
     done again.
     """
+    from atb.contract import keys
+    from atb.contract.runs import validate_run
+    from atb.contract.spec import resolve_spec
+    from atb.registry.promote import read_result
     from trainer.bundle.comparison import draw_comparison, quality_table, stage_table, symbol_table
-    from trainer.contract import keys
-    from trainer.contract.runs import validate_run
-    from trainer.contract.spec import resolve_spec
     from trainer.pipeline.compare import compare_presets
-    from trainer.registry.promote import read_result
 
     now = datetime.now(UTC)
     name = validate_run(run) if run else f"compare-{now:%Y%m%d-%H%M%S}"
@@ -95,7 +95,7 @@ def _train(store: Store, spec: Spec, run: str) -> None:
 
 
 def _parse_setting(text: str) -> tuple[str, str]:
-    from trainer.errors import SpecError
+    from atb.errors import SpecError
 
     name, equals, value = text.partition("=")
     if not equals:

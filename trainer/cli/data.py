@@ -14,10 +14,10 @@ import click
 from trainer.cli.stores import with_store
 
 if TYPE_CHECKING:
+    from atb.contract.spec import Spec
+    from atb.storage import Store
     from trainer.bars.check import BarsReport
     from trainer.bars.frame import Bars
-    from trainer.contract.spec import Spec
-    from trainer.storage import Store
 
 
 def _with_window(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -35,12 +35,13 @@ def _with_window(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--as-of", metavar="TIME", help="The cut: no bar that closes later is read; default: now.")
     @functools.wraps(command)
     def resolved(symbols: tuple[str, ...], preset: str, **options: Any) -> Any:
-        from trainer.contract.spec import resolve_spec
+        from atb.contract.spec import resolve_spec
 
         named = ("source", "market", "timeframe", "days", "start", "as_of")
         window = {name: value for name in named if (value := options.pop(name)) is not None}
         logging.basicConfig(format="%(message)s", stream=sys.stderr)
-        logging.getLogger("trainer").setLevel(logging.INFO)
+        for name in ("atb", "trainer"):
+            logging.getLogger(name).setLevel(logging.INFO)
         return command(specs=[resolve_spec(symbol, preset, window) for symbol in symbols], **options)
 
     return resolved
@@ -70,8 +71,8 @@ def get(store: Store, specs: list[Spec]) -> None:
 @with_store
 def check(store: Store, specs: list[Spec], as_json: bool) -> None:
     """Say what is wrong with each SYMBOL's bars; exits 10 where they would not do for the preset."""
+    from atb.schema import canonical_json
     from trainer.bars.check import validate_bars
-    from trainer.contract.documents import canonical_json
     from trainer.features.windows import rows_needed
 
     def one(spec: Spec) -> None:
@@ -93,8 +94,8 @@ def check(store: Store, specs: list[Spec], as_json: bool) -> None:
 @with_store
 def show(store: Store, specs: list[Spec], output: str) -> None:
     """Draw each SYMBOL's candles and volume, with the gaps marked."""
-    from trainer.bars.picture import draw_bars
-    from trainer.contract.labels import safe_segment
+    from atb.contract.labels import safe_segment
+    from trainer.bars.chart import draw_bars
 
     def one(spec: Spec) -> None:
         bars, report = _read(spec, store)
@@ -106,9 +107,9 @@ def show(store: Store, specs: list[Spec], output: str) -> None:
 
 
 def _read(spec: Spec, store: Store) -> tuple[Bars, BarsReport]:
+    from atb.contract import timeframe as tf
     from trainer.bars.check import check_bars
     from trainer.bars.source import open_source
-    from trainer.contract import timeframe as tf
 
     start, as_of = tf.epoch_ms(spec.start), tf.epoch_ms(spec.as_of)
     raw = open_source(spec.source, store).fetch(spec.symbol, spec.timeframe, spec.market, start, as_of)
@@ -117,7 +118,7 @@ def _read(spec: Spec, store: Store) -> tuple[Bars, BarsReport]:
 
 def _for_each(specs: list[Spec], one: Callable[[Spec], None]) -> None:
     """Do every symbol; a failure is said and the rest goes on. The first failure is raised at the end."""
-    from trainer.errors import AtbError
+    from atb.errors import AtbError
 
     failures: list[AtbError] = []
     for spec in specs:
@@ -133,8 +134,8 @@ def _for_each(specs: list[Spec], one: Callable[[Spec], None]) -> None:
 
 def _describe_gaps(bars: Bars, most: int = 20) -> list[str]:
     """One line a gap, the longest ones where there are many."""
+    from atb.contract import timeframe as tf
     from trainer.bars.frame import gaps
-    from trainer.contract import timeframe as tf
 
     found = gaps(bars)
     chosen = sorted(sorted(found, key=lambda gap: gap[0] - gap[1])[:most])

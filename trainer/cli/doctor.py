@@ -19,9 +19,9 @@ def doctor(gpus: int, store_url: str | None, endpoint_url: str | None, with_trai
     import os
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from atb.errors import AtbError
+    from atb.storage import open_store
     from trainer.doctor import examine, train_sample
-    from trainer.errors import AtbError
-    from trainer.storage import open_store
 
     store = open_store(store_url, endpoint_url) if store_url else None
     first: AtbError | None = None

@@ -13,10 +13,10 @@ from trainer.cli.stores import with_store
 from trainer.cli.tables import print_table
 
 if TYPE_CHECKING:
-    from trainer.contract.champion import Champion
-    from trainer.contract.manifest import Result, Rule
-    from trainer.registry.champions import Seat
-    from trainer.storage import Store
+    from atb.documents.champion import Champion
+    from atb.documents.manifest import Result, Rule
+    from atb.registry.champions import Seat
+    from atb.storage import Store
 
 _DECLINED = 1
 """The exit code of a promotion that the gate declined: nothing went wrong, and nothing was moved."""
@@ -43,8 +43,8 @@ def models() -> None:
 @with_store
 def list_(store: Store, symbol: str | None, as_json: bool) -> None:
     """List the champions, their skill beside the linear baseline's."""
-    from trainer.contract.documents import readable_json
-    from trainer.registry.champions import list_champions
+    from atb.registry.champions import list_champions
+    from atb.schema import readable_json
 
     champions = list(list_champions(store, symbol))
     if as_json:
@@ -63,8 +63,8 @@ def list_(store: Store, symbol: str | None, as_json: bool) -> None:
 @with_store
 def show(store: Store, model: str, timeframe: str | None, preset: str | None) -> None:
     """Print a MODEL's card."""
-    from trainer.contract.bundle import CARD
-    from trainer.registry.pull import bundle_file, read_file
+    from atb.contract.bundle import CARD
+    from atb.registry.pull import bundle_file, read_file
 
     run, files = _files_of(store, model, timeframe, preset)
     card = read_file(store, bundle_file(files, CARD, run)).decode()
@@ -85,7 +85,7 @@ def show(store: Store, model: str, timeframe: str | None, preset: str | None) ->
 def compare(store: Store, one: str, other: str, timeframe: str | None, preset: str | None) -> None:
     """Ask two MODELs on the same rows: those of the one with the later data that neither was trained on."""
     from trainer.pipeline.champion import compare_models
-    from trainer.pipeline.served import open_result
+    from trainer.pipeline.loaded_model import open_result
 
     first, second = (_result_of(store, name, timeframe, preset) for name in (one, other))
     later = max(first, second, key=lambda result: result.spec.as_of)
@@ -107,8 +107,8 @@ def promote(store: Store, run: str, symbol: str, preset: str | None, why: str, a
 
     Exits 0 when it serves now, 1 when the gate declined it, 75 when someone else was first.
     """
-    from trainer.registry.champions import read_champion
-    from trainer.registry.promote import consider, seat_of, whoami
+    from atb.registry.champions import read_champion
+    from atb.registry.promote import consider, seat_of, whoami
 
     result = _find_result(store, run, symbol, preset)
     found = read_champion(store, seat_of(result))
@@ -134,7 +134,7 @@ def promote(store: Store, run: str, symbol: str, preset: str | None, why: str, a
 @with_store
 def rollback(store: Store, symbol: str, timeframe: str | None, preset: str | None, why: str, force: bool) -> None:
     """Let the model serve that served before the champion."""
-    from trainer.registry.promote import roll_back, whoami
+    from atb.registry.promote import roll_back, whoami
 
     seat = _seat_of(store, symbol, timeframe, preset)
     champion = roll_back(store, seat, by=whoami(), why=why, force=force)
@@ -149,9 +149,9 @@ def rollback(store: Store, symbol: str, timeframe: str | None, preset: str | Non
 @with_store
 def history(store: Store, symbol: str, timeframe: str | None, preset: str | None, last: int, as_json: bool) -> None:
     """Tell who decided what, when and why, and what came of it."""
-    from trainer.contract.documents import readable_json
-    from trainer.registry.champions import read_history
-    from trainer.registry.gate import failures
+    from atb.registry.champions import read_history
+    from atb.registry.gate import failures
+    from atb.schema import readable_json
 
     decisions = read_history(store, _seat_of(store, symbol, timeframe, preset, declined=True), last=last)
     if as_json:
@@ -179,8 +179,8 @@ def history(store: Store, symbol: str, timeframe: str | None, preset: str | None
 @with_store
 def pull(store: Store, symbol: str, folder: Path, timeframe: str | None, preset: str | None) -> None:
     """Fetch the champion's files to FOLDER, each verified by its hash."""
-    from trainer.registry import pull as pulling
-    from trainer.registry.champions import require_champion
+    from atb.registry import pull as pulling
+    from atb.registry.champions import require_champion
 
     champion = require_champion(store, _seat_of(store, symbol, timeframe, preset))
     paths = pulling.pull(store, champion, folder)
@@ -188,7 +188,7 @@ def pull(store: Store, symbol: str, folder: Path, timeframe: str | None, preset:
 
 
 def _seat_of(store: Store, symbol: str, timeframe: str | None, preset: str | None, *, declined: bool = False) -> Seat:
-    from trainer.registry.champions import find_seat
+    from atb.registry.champions import find_seat
 
     return find_seat(store, symbol, timeframe, preset, declined=declined)
 
@@ -200,7 +200,7 @@ def _files_of(store: Store, model: str, timeframe: str | None, preset: str | Non
 
 
 def _result_of(store: Store, model: str, timeframe: str | None, preset: str | None) -> Result:
-    from trainer.registry.promote import read_result
+    from atb.registry.promote import read_result
 
     named = _result_or_champion(store, model, timeframe, preset)
     return read_result(store, named.run, named.job)
@@ -208,9 +208,9 @@ def _result_of(store: Store, model: str, timeframe: str | None, preset: str | No
 
 def _result_or_champion(store: Store, model: str, timeframe: str | None, preset: str | None) -> Result | Champion:
     """RUN/JOB, or a symbol, which may have a slash in it too."""
-    from trainer.errors import SpecError
-    from trainer.registry.champions import require_champion
-    from trainer.registry.promote import read_result
+    from atb.errors import SpecError
+    from atb.registry.champions import require_champion
+    from atb.registry.promote import read_result
 
     run, slash, job = model.partition("/")
     if slash and job:
@@ -227,9 +227,9 @@ def _result_or_champion(store: Store, model: str, timeframe: str | None, preset:
 
 
 def _find_result(store: Store, run: str, symbol: str, preset: str | None) -> Result:
-    from trainer.contract.presets import PRESET_NAMES
-    from trainer.errors import SpecError
-    from trainer.registry.promote import list_results
+    from atb.contract.presets import PRESET_NAMES
+    from atb.errors import SpecError
+    from atb.registry.promote import list_results
 
     found = [result for result in list_results(store, run, symbol) if preset is None or result.spec.preset == preset]
     if len(found) == 1:
@@ -279,7 +279,7 @@ def _print_comparison(found: dict[str, Any], one: str, other: str) -> None:
 
 
 def _print_rules(rules: tuple[Rule, ...]) -> None:
-    from trainer.registry.gate import describe
+    from atb.registry.gate import describe
 
     for rule in rules:
         click.echo(f"{'passed' if rule.passed else 'FAILED'}  {describe(rule)}")

@@ -10,7 +10,7 @@ import click
 from trainer.cli.stores import with_store
 
 if TYPE_CHECKING:
-    from trainer.storage import Store
+    from atb.storage import Store
 
 
 @click.command()
@@ -31,11 +31,11 @@ def predict(
     as_json: bool,
 ) -> None:
     """Forecast SYMBOL's next close with its champion, whose files are verified first."""
+    from atb.contract import timeframe as tf
+    from atb.registry.champions import find_seat, require_champion
+    from atb.schema import readable_json
     from trainer.bars.source import open_source
-    from trainer.contract import timeframe as tf
-    from trainer.contract.documents import readable_json
     from trainer.pipeline.predict import predict_next
-    from trainer.registry.champions import find_seat, require_champion
 
     champion = require_champion(store, find_seat(store, symbol, timeframe, preset))
     cut = tf.parse_instant(as_of, "--as-of") if as_of else datetime.now(UTC)

@@ -28,7 +28,7 @@ def with_store(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--endpoint-url", metavar="URL", help="Where an S3-compatible server listens.")
     @functools.wraps(command)
     def opened(store_url: str, endpoint_url: str | None, **options: Any) -> Any:
-        from trainer.storage import open_store
+        from atb.storage import open_store
 
         return command(store=open_store(store_url, endpoint_url), **options)
 

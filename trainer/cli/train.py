@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from atb.contract.presets import DEFAULT_PRESET, MODEL_TYPES, PRESET_NAMES
+from atb.contract.spec import Spec
+from atb.errors import AtbError, Stopped
 from trainer.cli.stores import with_store
-from trainer.contract.presets import DEFAULT_PRESET, MODEL_TYPES, PRESET_NAMES
-from trainer.contract.spec import Spec
-from trainer.errors import AtbError, Stopped
 
 if TYPE_CHECKING:
-    from trainer.contract.manifest import Result
-    from trainer.storage import Store
+    from atb.documents.manifest import Result
+    from atb.storage import Store
 
 log = logging.getLogger(__name__)
 
@@ -79,9 +79,9 @@ def _with_surroundings(command: Callable[..., Any]) -> Callable[..., Any]:
 @_with_surroundings
 def model(symbol: str, preset: str, store: Store, skip_onnx: bool, **options: Any) -> None:
     """Train SYMBOL's model: resolve the spec, train, verify, commit."""
-    from trainer.contract.spec import resolve_spec
-    from trainer.registry.champions import Seat
-    from trainer.registry.warm import pin_warm_start
+    from atb.contract.spec import resolve_spec
+    from atb.registry.champions import Seat
+    from atb.registry.warm import pin_warm_start
 
     around = {name: options.pop(name) for name in ("run", "accelerator", "gpus", "threads", "log_format")}
     chosen = {name: value for name, value in options.items() if value is not None}
@@ -109,10 +109,10 @@ def _train(
     import sys
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from trainer.contract import keys
-    from trainer.contract.runs import new_run, validate_run
+    from atb.contract import keys
+    from atb.contract.runs import new_run, validate_run
     from trainer.log import hushed, start_logging
-    from trainer.memory import for_good, keep_little_memory
+    from trainer.process_memory import for_good, keep_little_memory
 
     run = validate_run(run) if run else new_run()
     tail, should_stop = start_logging(log_format, spec.symbol, spec.preset), _listen_for_stop()
@@ -181,8 +181,8 @@ def describe_spec(spec: Spec) -> list[str]:
 
 def describe_outcome(result: Result) -> list[str]:
     """A committed result for people: where the time went, beside persistence, before the gate."""
+    from atb.registry.gate import failures, passes
     from trainer.pipeline.stages import format_stages
-    from trainer.registry.gate import failures, passes
 
     metrics, persistence = result.metrics, result.baselines["persistence"]
     return [

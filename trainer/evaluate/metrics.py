@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.errors import DataError, Diverged
+from atb.errors import DataError, Diverged
 
 Floats = NDArray[np.float64]
 

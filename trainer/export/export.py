@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import onnx
 
+from atb.contract import bundle
+from atb.errors import ExportError
+from atb.schema import readable_json
 from trainer.bars.frame import Bars, Times
-from trainer.contract import bundle
-from trainer.contract.documents import readable_json
-from trainer.errors import ExportError
 from trainer.export import parity, quantise
 from trainer.export.graph import IR_VERSION, OPSET
 from trainer.export.latency import measure_latency

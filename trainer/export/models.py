@@ -7,15 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
+from atb.contract.bundle import BARS, EXTRA, FEATURES, LAST_CLOSE, PRICE, RETURN, SCALED
+from atb.contract.spec import Spec
 from trainer.bars.frame import CLOSE, COLUMNS
-from trainer.contract.bundle import BARS, EXTRA, FEATURES, LAST_CLOSE, PRICE, RETURN, SCALED
-from trainer.contract.spec import Spec
 from trainer.export.graph import Graph
 from trainer.export.indicators import write_features
 from trainer.export.net import Weights, write_net
 from trainer.features.scaling import Scaler, TargetScaler
 from trainer.features.sets import FeatureSet
-from trainer.networks.plan import PLANS
+from trainer.networks.architecture import PLANS
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.export.graph import Graph
-from trainer.networks.plan import EPSILON, HEAD, Conv, Plan, Recurrent, norm_name
+from trainer.networks.architecture import EPSILON, HEAD, Conv, Plan, Recurrent, norm_name
 
 Array = npt.NDArray[np.float32]
 Weights = Mapping[str, Sequence[Array]]

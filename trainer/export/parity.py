@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from atb.contract.bundle import FEATURES, LAST_CLOSE, OUTPUTS, PRICE, RETURN, SCALED
+from atb.errors import ExportError
 from trainer.bars.frame import Bars, Times, segment_starts
-from trainer.contract.bundle import FEATURES, LAST_CLOSE, OUTPUTS, PRICE, RETURN, SCALED
-from trainer.errors import ExportError
 from trainer.export.models import Trained
 from trainer.features.sets import Features, compute_features
 from trainer.forecast import run_from_bars, run_session

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import onnx
 
+from atb.contract import bundle
 from trainer.bars.frame import COLUMNS
-from trainer.contract import bundle
 from trainer.export.models import Trained
 from trainer.features.sets import MEANS, PERIOD
 

@@ -12,12 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from atb.contract import keys
+from atb.errors import NotFound
+from atb.storage import Store
 from trainer.bars.columns import array_of, column_of, read_parquet
 from trainer.bars.frame import Bars
-from trainer.contract import keys
-from trainer.errors import NotFound
 from trainer.features.sets import Features, FeatureSet, compute_features, feature_hash
-from trainer.storage import Store
 
 log = logging.getLogger(__name__)
 

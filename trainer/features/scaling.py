@@ -9,8 +9,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from atb.errors import DataError
 from trainer.bars.frame import Floats
-from trainer.errors import DataError
 from trainer.features.sets import Features
 
 _CONSTANT = 1e-12

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from atb.contract.features import canonical_features, split_features
 from trainer.bars.frame import COLUMNS, Bars, Floats, segment_starts
-from trainer.contract.features import canonical_features, split_features
 from trainer.features import indicators
 
 Features = npt.NDArray[np.float32]

@@ -9,8 +9,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from atb.errors import DataError
 from trainer.bars.frame import Floats, Times
-from trainer.errors import DataError
 from trainer.features.sets import Features
 
 FRACTIONS = (0.70, 0.15)

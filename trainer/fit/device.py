@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import tensorflow as tf
 
-from trainer.errors import NoAccelerator, SpecError
+from atb.errors import NoAccelerator, SpecError
 
 Accelerator = Literal["auto", "gpu", "cpu"]
 _XLA_FLAGS = "--xla_cpu_use_fusion_emitters=false"

@@ -13,16 +13,16 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from trainer.contract.spec import Spec
-from trainer.errors import DeviceFull, Diverged, SpecError, Stopped
+from atb.contract.spec import Spec
+from atb.errors import DeviceFull, Diverged, SpecError, Stopped
 from trainer.fit.checkpoint import Arrays, Checkpoint
 from trainer.fit.device import Device
-from trainer.fit.path import CHUNK, choose_path
+from trainer.fit.execution import CHUNK, choose_path
 from trainer.fit.patience import Patience
 from trainer.fit.steps import Augment, Table, compile_prediction, compile_training, predict_rows
-from trainer.memory import give_back_memory
 from trainer.networks.backend import keras
 from trainer.networks.reference import Predict
+from trainer.process_memory import give_back_memory
 
 
 @dataclass(frozen=True)

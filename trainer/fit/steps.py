@@ -11,8 +11,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from trainer.features.windows import gather_windows
+from trainer.fit.execution import Path
 from trainer.fit.forward import Share, run_forward
-from trainer.fit.path import Path
 from trainer.networks.backend import keras
 from trainer.networks.reference import Predict, Windows
 

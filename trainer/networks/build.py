@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeAlias
 
-from trainer.contract.presets import ModelType
+from atb.contract.presets import ModelType
+from trainer.networks.architecture import HEAD, PLANS
 from trainer.networks.backend import keras
 from trainer.networks.layers import connect, convolve, recur, seeds_from
-from trainer.networks.plan import HEAD, PLANS
 
 Network: TypeAlias = keras.Model
 

@@ -6,8 +6,8 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
+from trainer.networks.architecture import EPSILON, Conv, Dense, Recurrent, norm_name
 from trainer.networks.backend import keras
-from trainer.networks.plan import EPSILON, Conv, Dense, Recurrent, norm_name
 
 
 def seeds_from(seed: int) -> Iterator[int]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from trainer.contract.presets import ModelType
+from atb.contract.presets import ModelType
 from trainer.networks.backend import keras
 from trainer.networks.build import build_network
 

@@ -8,15 +8,15 @@ import socket
 import time
 from datetime import UTC, datetime
 
-from trainer.contract import keys
-from trainer.contract.exits import BY_CODE
-from trainer.contract.labels import NODE_VARIABLE, POD_VARIABLE
-from trainer.contract.manifest import Claim, ExitReport, Progress
-from trainer.errors import NotFound, PreconditionFailed, StoreError
+from atb.contract import keys
+from atb.contract.exits import BY_CODE
+from atb.contract.labels import NODE_VARIABLE, POD_VARIABLE
+from atb.documents.manifest import Claim, ExitReport, Progress
+from atb.errors import NotFound, PreconditionFailed, StoreError
+from atb.storage import Store
 from trainer.fit.checkpoint import Checkpoint, pack_checkpoint, unpack_checkpoint
 from trainer.fit.loop import Epoch
-from trainer.memory import peak_memory
-from trainer.storage import Store
+from trainer.process_memory import peak_memory
 
 log = logging.getLogger(__name__)
 

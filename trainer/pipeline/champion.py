@@ -6,19 +6,19 @@ from typing import Any
 
 import numpy as np
 
+from atb.contract import timeframe as tf
+from atb.contract.spec import Spec
+from atb.documents.champion import Champion
+from atb.documents.manifest import Result
+from atb.errors import AtbError, SpecError
+from atb.storage import Store
 from trainer.bars.frame import Bars, Floats, segment_starts
 from trainer.bars.load import load_bars
-from trainer.contract import timeframe as tf
-from trainer.contract.champion import Champion
-from trainer.contract.manifest import Result
-from trainer.contract.spec import Spec
-from trainer.errors import AtbError, SpecError
 from trainer.evaluate.backtest import Rows, TradingRules
-from trainer.evaluate.judge import JudgedRows, compare_forecasts
+from trainer.evaluate.evaluation import JudgedRows, compare_forecasts
 from trainer.evaluate.metrics import PROOF_ROWS
 from trainer.features.sets import feature_set
-from trainer.pipeline.served import Served, answerable, ask, open_champion, open_result
-from trainer.storage import Store
+from trainer.pipeline.loaded_model import Served, answerable, ask, open_champion, open_result
 
 
 def trading_rules(spec: Spec) -> TradingRules:

@@ -8,19 +8,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from trainer.contract import keys
-from trainer.contract.code import code_identity
-from trainer.contract.manifest import FeatureSummary, FileEntry, FitSummary, Result, ResultPointer, SplitSummary
-from trainer.contract.spec import Spec
-from trainer.errors import NotFound, PreconditionFailed, SpecError, StoreError
-from trainer.evaluate.judge import Judgement
+from atb.code import code_identity
+from atb.contract import keys
+from atb.contract.spec import Spec
+from atb.documents.manifest import FeatureSummary, FileEntry, FitSummary, Result, ResultPointer, SplitSummary
+from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError
+from atb.registry.gate import passes
+from atb.storage import Store
+from trainer.evaluate.evaluation import Judgement
 from trainer.features.sets import feature_hash
 from trainer.fit.device import Device
-from trainer.memory import peak_memory
 from trainer.pipeline.attempt import Attempt
 from trainer.pipeline.learn import Learned, Material, find_unseen
-from trainer.registry.gate import passes
-from trainer.storage import Store
+from trainer.process_memory import peak_memory
 
 log = logging.getLogger(__name__)
 

@@ -7,18 +7,18 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from atb.documents.comparison import Comparison, Trained
+from atb.documents.manifest import Result
+from atb.errors import SpecError
+from atb.storage import Store
 from trainer.bars.frame import Bars, Times, segment_starts
 from trainer.bars.load import load_bars
-from trainer.contract.comparison import Comparison, Trained
-from trainer.contract.manifest import Result
-from trainer.errors import SpecError
 from trainer.evaluate.baselines import baseline_metrics
 from trainer.evaluate.metrics import PROOF_ROWS, price_metrics
 from trainer.features.cache import load_features
 from trainer.features.sets import feature_set
 from trainer.features.windows import log_returns, split_windows
-from trainer.pipeline.served import Served, answerable, ask, has_bars, open_result
-from trainer.storage import Store
+from trainer.pipeline.loaded_model import Served, answerable, ask, has_bars, open_result
 
 
 def compare_presets(store: Store, run: str, results: Sequence[Result]) -> Comparison:

@@ -13,17 +13,20 @@ from typing import Any
 
 import numpy as np
 
+from atb.code import code_identity
+from atb.contract import bundle, keys
+from atb.contract.spec import Spec
+from atb.documents.manifest import Result
+from atb.errors import AtbError, Stopped, Unavailable
+from atb.registry.champions import Seat, read_champion
+from atb.registry.gate import judge_candidate
+from atb.schema import readable_json
+from atb.storage import Store
 from trainer.bars.source import Source
 from trainer.bundle.card import write_card
-from trainer.bundle.plots import draw_plots
-from trainer.contract import bundle, keys
-from trainer.contract.code import code_identity
-from trainer.contract.documents import readable_json
-from trainer.contract.manifest import Result
-from trainer.contract.spec import Spec
-from trainer.errors import AtbError, Stopped, Unavailable
+from trainer.bundle.charts import draw_plots
+from trainer.evaluate.evaluation import JudgedRows, judge_forecast
 from trainer.evaluate.folds import summarise_folds
-from trainer.evaluate.judge import JudgedRows, judge_forecast
 from trainer.evaluate.metrics import price_metrics
 from trainer.export import Trained, export_model, read_weights
 from trainer.export.schema import describe_features, describe_scaling
@@ -31,16 +34,13 @@ from trainer.features.folds import walk_forward
 from trainer.fit.device import Device
 from trainer.fit.loop import Fitted, Hooks
 from trainer.log import LogTail
-from trainer.memory import peak_memory
 from trainer.networks.reference import reference_predict
 from trainer.pipeline.attempt import Attempt
 from trainer.pipeline.champion import measure_champion, trading_rules
 from trainer.pipeline.commit import commit_result, describe_result, read_committed, upload_bundle
 from trainer.pipeline.learn import Learned, Material, find_unseen, learn, load_material, load_warm_start, split_material
 from trainer.pipeline.stages import StageClock
-from trainer.registry.champions import Seat, read_champion
-from trainer.registry.gate import judge_candidate
-from trainer.storage import Store
+from trainer.process_memory import peak_memory
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class Surroundings:
 def run_job(spec: Spec, store: Store, run: str, around: Surroundings) -> Result:
     """Train, verify, commit; returns the committed result, also where another attempt had committed it before.
 
-    Raises the classes of ``trainer.errors``; whatever happens, the attempt leaves its exit report and log tail.
+    Raises the classes of ``atb.errors``; whatever happens, the attempt leaves its exit report and log tail.
     """
     committed = read_committed(store, run, spec)
     if committed is not None:

@@ -9,13 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
+from atb.contract import timeframe as tf
+from atb.contract.bundle import MODEL_KERAS
+from atb.contract.spec import Spec
+from atb.errors import SpecError
+from atb.registry.warm import read_warm_start, unseen_from
+from atb.storage import Store
 from trainer.bars.frame import Bars, Floats, Times, segment_starts
 from trainer.bars.load import LoadedBars, load_bars
 from trainer.bars.source import Source
-from trainer.contract import timeframe as tf
-from trainer.contract.bundle import MODEL_KERAS
-from trainer.contract.spec import Spec
-from trainer.errors import SpecError
 from trainer.features.cache import load_features
 from trainer.features.scaling import Scaler, TargetScaler
 from trainer.features.sets import Features, FeatureSet, feature_set
@@ -26,8 +28,6 @@ from trainer.fit.loop import Fitted, Hooks, fit
 from trainer.fit.steps import Table, predict_rows
 from trainer.networks.build import Network, build_network, load_network
 from trainer.pipeline.stages import StageClock
-from trainer.registry.warm import read_warm_start, unseen_from
-from trainer.storage import Store
 
 
 @dataclass(frozen=True, eq=False)

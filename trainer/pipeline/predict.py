@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from atb.contract import timeframe as tf
+from atb.contract.spec import Spec
+from atb.documents.champion import Champion
+from atb.documents.manifest import Result
+from atb.errors import DataNotReady
+from atb.registry.pull import bundle_file, read_file
+from atb.storage import Store
 from trainer.bars.check import check_bars, fill_gaps
 from trainer.bars.frame import Bars
 from trainer.bars.load import keep_named
 from trainer.bars.source import Source, open_source
-from trainer.contract import timeframe as tf
-from trainer.contract.champion import Champion
-from trainer.contract.manifest import Result
-from trainer.contract.spec import Spec
-from trainer.errors import DataNotReady
 from trainer.forecast import Forecast, Forecaster, forecast, open_forecaster
-from trainer.registry.pull import bundle_file, read_file
-from trainer.storage import Store
 
 
 def predict_next(store: Store, champion: Champion, as_of: datetime, source: Source | None = None) -> Forecast:

@@ -1,0 +1,157 @@
+"""Keys in the store, computed here and nowhere else."""
+
+from __future__ import annotations
+
+from atb.contract.labels import safe_segment
+
+
+def job_id(symbol: str, preset: str) -> str:
+    """A job's id within its run: ``BTCUSDT-fast``."""
+    return f"{safe_segment(symbol)}-{preset}"
+
+
+def bars_prefix(source: str, market: str, symbol: str, timeframe: str) -> str:
+    """Where the bar cache of one symbol lies."""
+    return f"bars/{safe_segment(source)}/{market}/{safe_segment(symbol)}/{timeframe}/"
+
+
+def bars_month(source: str, market: str, symbol: str, timeframe: str, month: str) -> str:
+    """One month of bars; ``month`` is ``YYYY-MM``."""
+    return f"{bars_prefix(source, market, symbol, timeframe)}{month}.parquet"
+
+
+def bars_index(source: str, market: str, symbol: str, timeframe: str) -> str:
+    """What the cached months of one symbol are, for readers without Parquet."""
+    return f"{bars_prefix(source, market, symbol, timeframe)}index.json"
+
+
+def bars_claim(source: str, market: str, symbol: str, timeframe: str) -> str:
+    """Held by the one who is fetching months of this symbol."""
+    return f"{bars_prefix(source, market, symbol, timeframe)}claim"
+
+
+def features(feature_hash: str, symbol: str, timeframe: str, bars_digest: str) -> str:
+    """Features computed from exactly these bars by exactly this code."""
+    return f"features/{feature_hash}/{safe_segment(symbol)}/{timeframe}/{bars_digest}.parquet"
+
+
+RUNS = "runs/"
+"""All runs."""
+
+
+def run_prefix(run: str) -> str:
+    """Everything of one run."""
+    return f"runs/{run}/"
+
+
+def plan(run: str) -> str:
+    """Written before anything is started."""
+    return f"runs/{run}/plan.json"
+
+
+def manifest(run: str) -> str:
+    """Collected; can be rebuilt from the results at any time."""
+    return f"runs/{run}/manifest.json"
+
+
+def report(run: str) -> str:
+    """The run's page for people."""
+    return f"runs/{run}/report.html"
+
+
+def comparison(run: str, ending: str) -> str:
+    """What ``atb compare`` found: ``json`` for programs, ``png`` for people."""
+    return f"runs/{run}/comparison.{ending}"
+
+
+def progress_prefix(run: str) -> str:
+    """One small object a job, so that one list tells which have moved."""
+    return f"runs/{run}/progress/"
+
+
+def progress(run: str, job: str) -> str:
+    """Where a job says how far it is."""
+    return f"runs/{run}/progress/{job}.json"
+
+
+def jobs_prefix(run: str) -> str:
+    """All jobs of one run."""
+    return f"runs/{run}/jobs/"
+
+
+def job_prefix(run: str, job: str) -> str:
+    """Everything of one job."""
+    return f"runs/{run}/jobs/{job}/"
+
+
+def attempts_prefix(run: str, job: str) -> str:
+    """Everything that attempts leave behind beside a result."""
+    return f"runs/{run}/jobs/{job}/attempts/"
+
+
+def attempt(run: str, job: str, number: int, name: str) -> str:
+    """One attempt's claim.json, log.txt, exit.json or checkpoint.npz."""
+    return f"runs/{run}/jobs/{job}/attempts/{number}/{name}"
+
+
+def bundle(run: str, job: str, number: int, path: str) -> str:
+    """One file of a bundle. The attempt is part of the key: a straggler can't touch what another has committed."""
+    return f"runs/{run}/jobs/{job}/bundle/{number}/{path}"
+
+
+def owner(bundle_key: str) -> tuple[str, str] | None:
+    """The run and the job whose bundle a key lies in; None for a key of anything else."""
+    match bundle_key.split("/"):
+        case ["runs", run, "jobs", job, "bundle", _, _, *_]:
+            return run, job
+    return None
+
+
+def result(run: str, job: str) -> str:
+    """Written last: the commit marker."""
+    return f"runs/{run}/jobs/{job}/result.json"
+
+
+def verdict(run: str, job: str) -> str:
+    """Why a job failed, where no attempt could say it: out of memory, never scheduled, no image."""
+    return f"runs/{run}/jobs/{job}/verdict.json"
+
+
+def memory_prefix() -> str:
+    """What jobs needed that once ran out of memory."""
+    return "memory/"
+
+
+def memory(symbol: str, timeframe: str, preset: str) -> str:
+    """The memory one symbol and preset needed after an attempt ran out of it."""
+    return f"memory/{safe_segment(symbol)}/{timeframe}/{preset}.json"
+
+
+def result_index(spec_digest: str) -> str:
+    """Where the latest committed result of a spec is; a hint that can be lost without harm."""
+    return f"results/{spec_digest}.json"
+
+
+def model_prefix(symbol: str, timeframe: str, preset: str) -> str:
+    """Everything about the champions of one symbol, timeframe and preset."""
+    return f"models/{safe_segment(symbol)}/{timeframe}/{preset}/"
+
+
+def champion(symbol: str, timeframe: str, preset: str) -> str:
+    """The champion's pointer, moved only by compare-and-swap."""
+    return f"{model_prefix(symbol, timeframe, preset)}current.json"
+
+
+def champion_history_prefix(symbol: str, timeframe: str, preset: str) -> str:
+    """Every decision about one symbol, timeframe and preset, in order of time."""
+    return f"{model_prefix(symbol, timeframe, preset)}history/"
+
+
+def champion_history(symbol: str, timeframe: str, preset: str, time: str, run: str) -> str:
+    """One append-only entry: who, what, why, previous. ``time`` sorts as text: 20260131T060000.000000Z."""
+    return f"{champion_history_prefix(symbol, timeframe, preset)}{time}-{run}.json"
+
+
+def champions_prefix(symbol: str | None = None) -> str:
+    """Where all champions lie, or those of one symbol."""
+    return "models/" if symbol is None else f"models/{safe_segment(symbol)}/"

@@ -1,0 +1,24 @@
+"""Names of runs: ours sort by time and are never the same twice; the user's own must fit labels and keys."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from datetime import UTC, datetime
+
+from atb.errors import SpecError
+
+_RUN = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+"""A run's name is a label value and a folder."""
+
+
+def new_run(now: datetime | None = None) -> str:
+    """``YYYYMMDD-HHMMSS-xxxx``, UTC."""
+    return f"{now or datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def validate_run(run: str) -> str:
+    """The name, where a run can have it. Raises SpecError."""
+    if not _RUN.fullmatch(run):
+        raise SpecError(f"run {run!r} is not a name: letters, digits and . _ - up to 63, like 20260131-0600")
+    return run

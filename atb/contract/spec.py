@@ -1,0 +1,194 @@
+"""The spec: everything that decides one training, resolved from flags, preset and defaults."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, ValidationError, field_validator
+
+from atb.contract import timeframe as tf
+from atb.contract.features import canonical_features
+from atb.contract.presets import DEFAULT_PRESET, MODEL_TYPES, PRESET_NAMES, PRESETS, ModelType, PresetName
+from atb.contract.sources import split_source
+from atb.errors import SpecError
+from atb.schema import Document, canonical_json, first_problem
+
+Market = Literal["spot", "um", "cm"]
+OnGap = Literal["segment", "fill", "fail"]
+
+_SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9/:._-]{0,62}")
+_PINNED = re.compile(r"[^@]+@[0-9a-f]{64}")
+AUGMENTATIONS = ("jitter", "scale")
+FINE_TUNING = 0.1
+"""What a warm start multiplies the preset's learning rate by."""
+_WINDOW_OPTIONS = ("days", "start", "end", "as_of")
+
+
+class Spec(Document):
+    """One training. The same spec, bars and code give the same model.
+
+    Times are UTC and on the timeframe's grid. Rows are taken from ``[start, as_of)``; no bar that closes after
+    ``as_of`` is read. ``learning_rate`` is Adam's; ``horizon`` counts bars from the window's last close.
+    ``augment`` names what is done to train windows: ``jitter``, ``scale`` or both. ``warm_start`` is the net to go on
+    from, as ``KEY@SHA256``: never "the champion", which may move. ``folds`` are trained beside the model to see how
+    its numbers spread over time. Costs of the backtest are basis points of each trade; ``threshold_bps`` is what a
+    forecast must exceed to be traded, the cost of one trade where it is None.
+    """
+
+    kind: ClassVar[str] = "spec"
+
+    symbol: str
+    source: str = "binance"
+    market: Market = "spot"
+    timeframe: str = "1h"
+    start: datetime
+    as_of: datetime
+    preset: PresetName = DEFAULT_PRESET
+    model_type: ModelType
+    epochs: Annotated[int, Field(ge=1, le=100_000)]
+    batch_size: Annotated[int, Field(ge=1, le=65_536)]
+    sequence_length: Annotated[int, Field(ge=16, le=4_096)]
+    patience: Annotated[int, Field(ge=1)]
+    learning_rate: Annotated[float, Field(gt=0, le=1)]
+    features: str = "classic"
+    horizon: Annotated[int, Field(ge=1, le=1_000)] = 1
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 42
+    on_gap: OnGap = "segment"
+    mixed_precision: bool = False
+    onnx: bool = True
+    augment: str = ""
+    warm_start: str = ""
+    folds: Annotated[int, Field(ge=0, le=20)] = 0
+    fee_bps: Annotated[float, Field(ge=0, le=1_000)] = 10.0
+    slippage_bps: Annotated[float, Field(ge=0, le=1_000)] = 2.0
+    threshold_bps: Annotated[float | None, Field(ge=0, le=10_000)] = None
+    short: bool = False
+
+    @field_validator("symbol")
+    @classmethod
+    def _symbol_is_plain(cls, symbol: str) -> str:
+        if not _SYMBOL.fullmatch(symbol):
+            raise ValueError(f"{symbol!r} is not a symbol: letters, digits and / : . _ - up to 63, like BTCUSDT")
+        return symbol
+
+    @field_validator("source")
+    @classmethod
+    def _source_is_known(cls, text: str) -> str:
+        split_source(text)
+        return text
+
+    @field_validator("features")
+    @classmethod
+    def _features_are_known(cls, text: str) -> str:
+        return canonical_features(text)
+
+    @field_validator("augment")
+    @classmethod
+    def _augmentations_are_known(cls, text: str) -> str:
+        names = sorted({name.strip() for name in text.split(",")} - {""})
+        if unknown := set(names) - set(AUGMENTATIONS):
+            raise ValueError(f"{min(unknown)!r} is unknown; write one or more of {', '.join(AUGMENTATIONS)}")
+        return ",".join(names)
+
+    @field_validator("warm_start")
+    @classmethod
+    def _warm_start_is_pinned(cls, text: str) -> str:
+        if text and not _PINNED.fullmatch(text):
+            raise ValueError(f"{text!r} names no one file; write KEY@SHA256, or --warm-start champion, or a run")
+        return text
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the resolved fields: what makes two specs the same."""
+        return hashlib.sha256(canonical_json(self.model_dump(mode="json", exclude={"schema_version"}))).hexdigest()
+
+    @property
+    def expected_bars(self) -> int:
+        """How many bars the window holds when none is missing."""
+        return (tf.epoch_ms(self.as_of) - tf.epoch_ms(self.start)) // tf.to_ms(self.timeframe)
+
+
+OPTION_NAMES: tuple[str, ...] = tuple(
+    sorted((set(Spec.model_fields) - {"schema_version", "symbol", "preset"}) | set(_WINDOW_OPTIONS))
+)
+"""What ``--set NAME=VALUE`` and the flags of ``atb train model`` can override."""
+
+
+def resolve_spec(symbol: str, preset: str, options: Mapping[str, Any], *, now: datetime | None = None) -> Spec:
+    """Resolve one spec: an explicit option beats the preset, the preset beats the default.
+
+    ``options`` holds names from OPTION_NAMES; values may be text. ``as_of`` is floored to the grid and defaults
+    to now; ``start`` defaults to the preset's (or the given) days before it. Raises SpecError.
+    """
+    if preset not in PRESETS:
+        raise SpecError(f"preset {preset!r} is unknown; choose one of {', '.join(PRESET_NAMES)}")
+    for name in options:
+        if name not in OPTION_NAMES:
+            raise SpecError(f"option {name!r} is unknown{suggest(name)}")
+    chosen = PRESETS[preset]
+    fields: dict[str, Any] = {
+        "symbol": symbol,
+        "preset": preset,
+        "model_type": chosen.model_type,
+        "epochs": chosen.epochs,
+        "batch_size": chosen.batch_size,
+        "sequence_length": chosen.sequence_length,
+        "patience": chosen.patience,
+        "learning_rate": chosen.learning_rate * (FINE_TUNING if options.get("warm_start") else 1),
+        **{name: value for name, value in options.items() if name not in _WINDOW_OPTIONS},
+    }
+    if fields["model_type"] not in MODEL_TYPES:
+        raise SpecError(f"model type {fields['model_type']!r} is unknown; choose one of {', '.join(MODEL_TYPES)}")
+    start, as_of = _resolve_window(str(fields.get("timeframe", "1h")), chosen.days, options, now or datetime.now(UTC))
+    try:
+        return Spec(**fields, start=start, as_of=as_of)
+    except ValidationError as error:
+        raise SpecError(f"{symbol} {preset}: {first_problem(error)}") from None
+
+
+def _resolve_window(
+    timeframe: str, preset_days: int, options: Mapping[str, Any], now: datetime
+) -> tuple[datetime, datetime]:
+    end, cut = (_instant(options, name) for name in ("end", "as_of"))
+    if end and cut and end != cut:
+        raise SpecError("--end and --as-of name two different instants; give one of them")
+    as_of = tf.floor(cut or end or now, timeframe)
+    start = _instant(options, "start")
+    if start and options.get("days") is not None:
+        raise SpecError("--start and --days both say where the window begins; give one of them")
+    if start is None:
+        days = _number(options.get("days", preset_days))
+        start = as_of - timedelta(days=days)
+    start = tf.floor(start, timeframe)
+    if start >= as_of:
+        raise SpecError(f"the window is empty: it starts at {start:%Y-%m-%d %H:%M} and ends at {as_of:%Y-%m-%d %H:%M}")
+    return start, as_of
+
+
+def _instant(options: Mapping[str, Any], name: str) -> datetime | None:
+    value = options.get(name)
+    if value is None or isinstance(value, datetime):
+        return value
+    return tf.parse_instant(str(value), f"--{name.replace('_', '-')}")
+
+
+def _number(value: Any) -> float:
+    try:
+        days = float(value)
+    except (TypeError, ValueError):
+        days = math.nan
+    if not 0 < days <= 36_500:
+        raise SpecError(f"days {value!r} is not a number above 0; write --days 180")
+    return days
+
+
+def suggest(name: str) -> str:
+    """The end of a sentence about an unknown option: the nearest one, or all."""
+    near = difflib.get_close_matches(name, OPTION_NAMES, n=1)
+    return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(OPTION_NAMES)}"

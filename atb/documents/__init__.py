@@ -1,0 +1,1 @@
+"""The documents in the store: each a frozen pydantic model with a schema version."""

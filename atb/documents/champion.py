@@ -1,0 +1,62 @@
+"""The documents of promotion: the champion's pointer, and what was decided, one entry a decision."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar, Literal
+
+from atb.documents.manifest import FileEntry, Rule
+from atb.schema import Document
+
+Action = Literal["promote", "decline", "rollback"]
+
+
+class Champion(Document):
+    """The model that serves one symbol, timeframe and preset: what ``current.json`` holds.
+
+    ``entry`` is the history key of the decision that made it so, which also makes each pointer's content unique.
+    ``fallback`` is the history key of what a rollback returns to. Bars from ``unseen_from`` on had no part in its
+    training. Metrics are the result's, so that a list needs nothing else. ``files`` carry size and sha256: a reader
+    can verify all it fetches.
+    """
+
+    kind: ClassVar[str] = "champion"
+
+    symbol: str
+    timeframe: str
+    preset: str
+    run: str
+    job: str
+    result: str
+    spec_digest: str
+    as_of: datetime
+    unseen_from: datetime
+    synthetic: bool = False
+    metrics: dict[str, float]
+    baselines: dict[str, dict[str, float]]
+    files: tuple[FileEntry, ...]
+    promoted: datetime
+    by: str
+    entry: str
+    fallback: str | None = None
+
+
+class HistoryEntry(Document):
+    """One decision. It is written before the pointer moves: it took effect if the pointer, or a later entry that
+    took effect, names it. ``replaced`` is the history key of what the pointer named at that moment.
+    """
+
+    kind: ClassVar[str] = "history-entry"
+
+    action: Action
+    symbol: str
+    timeframe: str
+    preset: str
+    run: str
+    job: str
+    time: datetime
+    by: str
+    why: str
+    gate: tuple[Rule, ...] = ()
+    champion: Champion | None = None
+    replaced: str | None = None

@@ -1,0 +1,39 @@
+"""The document of ``atb compare``: what each preset took and reached on the same rows and seed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+
+from atb.documents.manifest import Part, StageTime
+from atb.schema import Document
+
+
+class Trained(Part):
+    """One preset on one symbol. ``metrics`` and ``baselines`` are on the test rows that all presets can answer, and
+    ``validation_loss`` on such validation rows: squared errors in the variance of the train rows' returns."""
+
+    symbol: str
+    preset: str
+    job: str
+    device: str
+    epochs: int
+    parameters: int
+    stages: tuple[StageTime, ...]
+    validation_loss: float
+    metrics: dict[str, float]
+    baselines: dict[str, dict[str, float]]
+
+
+class Comparison(Document):
+    """What a comparison came to. ``rows`` counts the shared test rows by symbol."""
+
+    kind: ClassVar[str] = "comparison"
+
+    run: str
+    created: datetime
+    presets: tuple[str, ...]
+    seed: int
+    features: str
+    rows: dict[str, int]
+    trained: tuple[Trained, ...]

@@ -1,0 +1,98 @@
+"""Everything that can go wrong in a way we know.
+
+Each class owns one exit code; ``atb.contract.exits`` says what a code means and what helps.
+Any exception outside this tree is a bug and leaves with code 70.
+
+    AtbError
+    ├── SpecError                2    what was asked for makes no sense
+    ├── DataError               10    these bars can't be used, now or later
+    ├── DataNotReady            11    these bars are not there yet
+    ├── Diverged                20    the loss is not a number
+    ├── NoAccelerator           21    a GPU was asked for and none was found
+    ├── DeviceFull              22    a step does not fit into the device's memory
+    ├── ExportError             30    the exported model is not the trained one
+    ├── Unavailable             75    the outside world did not answer
+    │   ├── NetworkError              … an exchange or an API server
+    │   └── StoreError                … the object store
+    │       ├── NotFound              no object at that key
+    │       └── PreconditionFailed    someone else was first
+    └── Stopped                143    told to stop; the next attempt goes on
+"""
+
+from __future__ import annotations
+
+
+class AtbError(Exception):
+    """A known failure: one line that says what, where and what to do."""
+
+    exit_code = 70
+
+
+class SpecError(AtbError):
+    """What was asked for makes no sense."""
+
+    exit_code = 2
+
+
+class DataError(AtbError):
+    """These bars can't be used, now or later."""
+
+    exit_code = 10
+
+
+class DataNotReady(AtbError):
+    """These bars are not there yet."""
+
+    exit_code = 11
+
+
+class Diverged(AtbError):
+    """The loss is not a number."""
+
+    exit_code = 20
+
+
+class NoAccelerator(AtbError):
+    """A GPU was asked for and none was found."""
+
+    exit_code = 21
+
+
+class DeviceFull(AtbError):
+    """A step does not fit into the device's memory."""
+
+    exit_code = 22
+
+
+class ExportError(AtbError):
+    """The exported model is not the trained one."""
+
+    exit_code = 30
+
+
+class Unavailable(AtbError):
+    """The outside world did not answer."""
+
+    exit_code = 75
+
+
+class NetworkError(Unavailable):
+    """An exchange or an API server did not answer."""
+
+
+class StoreError(Unavailable):
+    """The object store did not answer, or refused."""
+
+
+class NotFound(StoreError):
+    """No object at that key."""
+
+
+class PreconditionFailed(StoreError):
+    """Someone else was first."""
+
+
+class Stopped(AtbError):
+    """Told to stop; the next attempt goes on from the checkpoint."""
+
+    exit_code = 143

@@ -1,0 +1,138 @@
+"""Reading champions: the pointer, all pointers, and the history with what took effect."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from atb.contract import keys
+from atb.documents.champion import Champion, HistoryEntry
+from atb.documents.manifest import FileEntry
+from atb.errors import NotFound, SpecError, StoreError
+from atb.storage import Store
+
+
+@dataclass(frozen=True)
+class Seat:
+    """What a champion is champion of."""
+
+    symbol: str
+    timeframe: str
+    preset: str
+
+    def __str__(self) -> str:
+        return f"{self.symbol} {self.timeframe} {self.preset}"
+
+    @property
+    def pointer(self) -> str:
+        """The key of the pointer."""
+        return keys.champion(self.symbol, self.timeframe, self.preset)
+
+    @property
+    def history(self) -> str:
+        """The prefix of the history."""
+        return keys.champion_history_prefix(self.symbol, self.timeframe, self.preset)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """An entry of the history and what came of it."""
+
+    key: str
+    entry: HistoryEntry
+    effect: str
+
+
+def read_champion(store: Store, seat: Seat) -> tuple[Champion, str] | None:
+    """The champion and its pointer's etag; None where there is none. Raises SpecError for a damaged pointer."""
+    try:
+        data, etag = store.get_with_etag(seat.pointer)
+    except NotFound:
+        return None
+    return Champion.from_bytes(data, seat.pointer), etag
+
+
+def require_champion(store: Store, seat: Seat) -> Champion:
+    """The champion. Raises SpecError where there is none."""
+    found = read_champion(store, seat)
+    if found is None:
+        raise SpecError(f"{seat} has no champion in {store.url}; make one with: atb models promote RUN {seat.symbol}")
+    return found[0]
+
+
+def list_champions(store: Store, symbol: str | None = None) -> Iterator[Champion]:
+    """Every champion, in the order of the keys."""
+    for entry in store.list(keys.champions_prefix(symbol)):
+        if entry.key.endswith("/current.json"):
+            yield Champion.from_bytes(store.get(entry.key), entry.key)
+
+
+def find_seat(store: Store, symbol: str, timeframe: str | None, preset: str | None, *, declined: bool = False) -> Seat:
+    """The one seat of a symbol that these words fit. ``declined``: also one that has a history and no champion.
+
+    Raises SpecError where none or several fit.
+    """
+    seats = {Seat(each.symbol, each.timeframe, each.preset) for each in list_champions(store, symbol)}
+    if declined:
+        seats |= set(_seats_with_history(store, symbol))
+    fitting = sorted(
+        (seat for seat in seats if timeframe in (None, seat.timeframe) and preset in (None, seat.preset)), key=str
+    )
+    if len(fitting) == 1:
+        return fitting[0]
+    if not fitting:
+        words = " ".join(word for word in (symbol, timeframe, preset) if word)
+        raise SpecError(f"{words} has no champion in {store.url}; make one with: atb models promote RUN {symbol}")
+    raise SpecError(f"{symbol} has {len(fitting)} models ({', '.join(map(str, fitting))}); add --preset, --timeframe")
+
+
+def _seats_with_history(store: Store, symbol: str) -> Iterator[Seat]:
+    for entry in store.list(keys.champions_prefix(symbol)):
+        _, _, timeframe, preset, *rest = entry.key.split("/")
+        if rest[0] == "history":
+            yield Seat(symbol, timeframe, preset)
+
+
+def read_history(store: Store, seat: Seat, *, last: int | None = None, run: str | None = None) -> list[Decision]:
+    """Decisions, oldest first: all, the ``last`` ones, or those about a ``run``. No more entries are read than needed.
+
+    An entry whose pointer never moved, since its writer died or lost, says so.
+    """
+    found = [item.key for item in store.list(seat.history) if run is None or item.key.endswith(f"-{run}.json")]
+    wanted = found if last is None else found[-last:]
+    if not wanted:
+        return []
+    entries = {key: _read_entry(store, key) for key in wanted}
+    champion = read_champion(store, seat)
+    current = champion[0].entry if champion else None
+    effective = set()
+    step = current
+    while step is not None and step >= wanted[0]:  # keys sort by time, and each names one before it
+        effective.add(step)
+        step = (entries.get(step) or _read_entry(store, step)).replaced
+    return [Decision(key, entry, _effect(key, entry, current, effective)) for key, entry in entries.items()]
+
+
+def _read_entry(store: Store, key: str) -> HistoryEntry:
+    return HistoryEntry.from_bytes(store.get(key), key)
+
+
+def verify_files(store: Store, champion: Champion) -> None:
+    """Read every file of the bundle and compare its hash. Raises StoreError that names the first bad one."""
+    for file in champion.files:
+        verify(file, store.get(file.key))
+
+
+def verify(file: FileEntry, data: bytes) -> None:
+    """Raise StoreError unless the data is the file that the result named."""
+    if len(data) != file.size or hashlib.sha256(data).hexdigest() != file.sha256:
+        raise StoreError(f"{file.key} is not what its result says it is (size or sha256); train the symbol again")
+
+
+def _effect(key: str, entry: HistoryEntry, current: str | None, effective: set[str]) -> str:
+    if entry.action == "decline":
+        return "declined"
+    if key == current:
+        return "serving"
+    return "replaced" if key in effective else "never took effect"

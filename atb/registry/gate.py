@@ -1,0 +1,145 @@
+"""The gate: may this candidate serve? Pure rules over a result; each has a name, a value, a bound and a verdict.
+
+A champion is compared on the candidate's own test rows, which the job measured it on. The published rule allows a
+candidate's quality to be 5 % below; quality here is RMSE in price, as a ratio. On market data, where a good skill is
+two or three percent of the RMSE, that alone would let noise follow a model that knows something, and 5 % a day would
+add up: so a candidate must also keep half of the champion's skill.
+
+A champion that has not shown skill on those rows sets no bar. Then, and where there is none, the bar is persistence:
+the skill's lower bound (``trainer.evaluate.metrics.skill_low``, three standard errors) must be above zero, which
+noise reaches once in about 700 trainings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from atb.contract.bundle import MODEL, MODEL_FROM_BARS
+from atb.documents.champion import Champion
+from atb.documents.manifest import Result, Rule
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a candidate may not pass. ``tolerance``: how much larger than the champion's the RMSE may be, as a share.
+    ``kept_skill``: the least share of the champion's skill.
+    ``least_spread``: forecast returns' standard deviation over actual returns'. ``drawdown``: of the backtest, or
+    buy-and-hold's on the same rows where that is deeper."""
+
+    tolerance: float = 0.05
+    kept_skill: float = 0.5
+    least_spread: float = 0.02
+    drawdown: float = 0.25
+
+
+DEFAULT_BOUNDS = Bounds()
+
+
+def judge_candidate(
+    result: Result, champion: Champion | None, *, accept_first: bool = False, bounds: Bounds = DEFAULT_BOUNDS
+) -> tuple[Rule, ...]:
+    """The verdict of every rule. ``accept_first`` lets a first model serve without skill shown."""
+    return tuple(_judge(result, champion, accept_first, bounds))
+
+
+def passes(rules: tuple[Rule, ...]) -> bool:
+    """Whether a candidate may serve."""
+    return bool(rules) and all(rule.passed for rule in rules)
+
+
+def failures(rules: tuple[Rule, ...]) -> str:
+    """The failed rules in words, for one line."""
+    return "; ".join(describe(rule) for rule in rules if not rule.passed)
+
+
+def describe(rule: Rule) -> str:
+    """One rule in words: ``skill-shown -0.004 (bound 0): why``."""
+    measured = ""
+    if rule.bound is not None:
+        measured = f" {'unknown' if rule.value is None else format(rule.value, '.4g')} (bound {rule.bound:.4g})"
+    return f"{rule.name}{measured}" + (f": {rule.note}" if rule.note else "")
+
+
+def _judge(result: Result, champion: Champion | None, accept_first: bool, bounds: Bounds) -> Iterator[Rule]:
+    beside = result.evaluation.get("champion") or {}
+    own, other = beside.get("candidate") or {}, beside.get("champion") or {}
+    if champion is not None:
+        yield _champion_measured(champion, beside)
+    if champion is not None and _number(other, "skill_low", -1.0) > 0:
+        yield _at_most(
+            "rmse-over-champion",
+            _ratio(own.get("rmse"), other.get("rmse")),
+            1 + bounds.tolerance,
+            "RMSE as a share of the champion's on the same rows",
+        )
+        least = bounds.kept_skill * float(other["skill"])
+        yield _at_least("skill-kept", own.get("skill"), least, f"{bounds.kept_skill:.0%} of the champion's")
+    else:
+        yield _skill_shown(result, champion, accept_first)
+    yield _at_least("spread", result.evaluation.get("spread"), bounds.least_spread, "of forecast over actual returns")
+    yield _parity(result.export)
+    trading, holding = result.backtest.get("model") or {}, result.backtest.get("hold") or {}
+    yield _at_most(
+        "drawdown",
+        trading.get("drawdown"),
+        max(bounds.drawdown, _number(holding, "drawdown", 0.0)),
+        "of trading on the forecast",
+    )
+
+
+def _champion_measured(champion: Champion, beside: Mapping[str, Any]) -> Rule:
+    right = beside.get("entry") == champion.entry
+    problem = beside.get("problem") if right else "this job did not measure it; train again"
+    return Rule(
+        name="champion-measured",
+        value=None,
+        bound=None,
+        passed=right and problem is None,
+        note=f"the champion is {champion.run} {champion.job}" + (f": {problem}" if problem else ""),
+    )
+
+
+def _skill_shown(result: Result, champion: Champion | None, accept_first: bool) -> Rule:
+    low = result.metrics.get("skill_low")
+    if champion is None and accept_first:
+        return Rule(name="skill-shown", value=low, bound=0.0, passed=True, note="not asked of the first, as told")
+    why = "no champion" if champion is None else "the champion shows no skill on these rows"
+    return Rule(
+        name="skill-shown",
+        value=low,
+        bound=0.0,
+        passed=low is not None and low > 0,
+        note=f"{why}: the skill's lower bound over persistence must be above 0, here of {result.split.test:,} rows",
+    )
+
+
+def _parity(export: Mapping[str, Any]) -> Rule:
+    """Of both ONNX models: the one from bars is what serves."""
+    found = [export.get(name, {}).get("parity") for name in (MODEL, MODEL_FROM_BARS)]
+    if None in found:
+        return Rule(name="parity", value=None, bound=None, passed=False, note=f"no verified {MODEL_FROM_BARS}")
+    worst = max(found, key=lambda parity: float(parity["scaled"]))
+    return _at_most("parity", float(worst["scaled"]), float(worst["bound"]), "of ONNX and the net, scaled output")
+
+
+def _at_most(name: str, value: float | None, bound: float, note: str) -> Rule:
+    return Rule(name=name, value=value, bound=bound, passed=value is not None and value <= bound, note=note)
+
+
+def _at_least(name: str, value: float | None, bound: float, note: str) -> Rule:
+    return Rule(name=name, value=value, bound=bound, passed=value is not None and value >= bound, note=note)
+
+
+def _number(values: Mapping[str, Any], name: str, default: float) -> float:
+    value = values.get(name)
+    return default if value is None else float(value)
+
+
+def _ratio(own: float | None, other: float | None) -> float | None:
+    if own is None or other is None:
+        return None
+    if other == 0:
+        return 1.0 if own == 0 else None
+    return own / other

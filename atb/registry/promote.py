@@ -1,0 +1,203 @@
+"""Moving the champion's pointer: one decision is one history entry, then one compare-and-swap.
+
+The order makes it safe to die anywhere: files are verified first, the entry is written next, the pointer moves last.
+An entry whose pointer never moved is seen as such by ``read_history``.
+"""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from atb.contract import keys
+from atb.documents.champion import Action, Champion, HistoryEntry
+from atb.documents.manifest import Result, Rule
+from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError
+from atb.registry.champions import Seat, read_champion, verify_files
+from atb.registry.gate import DEFAULT_BOUNDS, Bounds, failures, judge_candidate, passes
+from atb.storage import Store
+from atb.storage.probe import probe_store
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was decided about a candidate. ``reason`` is one line."""
+
+    action: Action
+    seat: Seat
+    run: str
+    rules: tuple[Rule, ...]
+    reason: str
+    entry: str
+
+
+def whoami() -> str:
+    """Who decides, for the history: user and host."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a Pod's user id need not have a name
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
+
+
+def read_result(store: Store, run: str, job: str) -> Result:
+    """A committed result. Raises SpecError where the job has none."""
+    key = keys.result(run, job)
+    try:
+        return Result.from_bytes(store.get(key), key)
+    except NotFound:
+        raise SpecError(f"run {run} has no result of {job} in {store.url}; see: atb-launch status {run}") from None
+
+
+def list_results(store: Store, run: str, symbol: str | None = None) -> Iterator[Result]:
+    """The committed results of a run, or those of one symbol in it, in the order of the keys."""
+    for entry in store.list(keys.jobs_prefix(run)):
+        if entry.key.endswith("/result.json"):
+            result = Result.from_bytes(store.get(entry.key), entry.key)
+            if symbol in (None, result.spec.symbol):
+                yield result
+
+
+def seat_of(result: Result) -> Seat:
+    """What a result is a candidate for."""
+    return Seat(result.spec.symbol, result.spec.timeframe, result.spec.preset)
+
+
+def consider(
+    store: Store,
+    result: Result,
+    *,
+    by: str,
+    why: str,
+    accept_first: bool = False,
+    force: bool = False,
+    bounds: Bounds = DEFAULT_BOUNDS,
+    now: datetime | None = None,
+) -> Outcome:
+    """Judge a candidate against the champion and promote it where it passes; a declined one is recorded too.
+
+    ``force`` promotes in spite of failed rules, and on a store that ignores conditions. Raises PreconditionFailed
+    when another promotion was first, StoreError when a file of the bundle is missing or damaged.
+    """
+    seat = seat_of(result)
+    found = read_champion(store, seat)
+    champion, etag = found or (None, None)
+    if champion is not None and (champion.run, champion.job) == (result.run, result.job):
+        raise SpecError(f"{seat}: run {result.run} is the champion already")
+    rules = judge_candidate(result, champion, accept_first=accept_first, bounds=bounds)
+    time = _later_than(champion, now or datetime.now(UTC))
+    entry = _history_key(seat, time, result.run)
+    replaced = champion.entry if champion else None
+    record = HistoryEntry(
+        action="decline",
+        **vars(seat),
+        run=result.run,
+        job=result.job,
+        time=time,
+        by=by,
+        why=why,
+        gate=rules,
+        replaced=replaced,
+    )
+    if not passes(rules) and not force:
+        store.put_if_absent(entry, record.to_bytes())
+        return Outcome("decline", seat, result.run, rules, failures(rules), entry)
+    candidate = _make_champion(seat, result, time, by, entry, replaced)
+    reason = "passed every rule" if passes(rules) else f"forced in spite of {failures(rules)}"
+    record = record.model_copy(update={"action": "promote", "why": why or reason, "champion": candidate})
+    _move(store, seat, candidate, record, etag, force)
+    return Outcome("promote", seat, result.run, rules, reason, entry)
+
+
+def roll_back(
+    store: Store, seat: Seat, *, by: str, why: str, force: bool = False, now: datetime | None = None
+) -> Champion:
+    """Point to what served before the champion; again to what served before that. Returns the new champion.
+
+    Raises SpecError where nothing served before, PreconditionFailed when another move was first, StoreError when the
+    earlier model's files are missing or damaged.
+    """
+    found = read_champion(store, seat)
+    if found is None:
+        raise SpecError(f"{seat} has no champion to roll back")
+    champion, etag = found
+    if champion.fallback is None:
+        raise SpecError(f"{seat}: nothing served before {champion.run}")
+    earlier = HistoryEntry.from_bytes(store.get(champion.fallback), champion.fallback).champion
+    if earlier is None:
+        raise SpecError(f"{champion.fallback} holds no champion; see: atb models history {seat.symbol}")
+    time = _later_than(champion, now or datetime.now(UTC))
+    entry = _history_key(seat, time, earlier.run)
+    target = earlier.model_copy(update={"promoted": time, "by": by, "entry": entry})
+    record = HistoryEntry(
+        action="rollback",
+        **vars(seat),
+        run=target.run,
+        job=target.job,
+        time=time,
+        by=by,
+        why=why or f"back from {champion.run}",
+        champion=target,
+        replaced=champion.entry,
+    )
+    _move(store, seat, target, record, etag, force)
+    return target
+
+
+def _make_champion(seat: Seat, result: Result, time: datetime, by: str, entry: str, fallback: str | None) -> Champion:
+    return Champion(
+        **vars(seat),
+        run=result.run,
+        job=result.job,
+        result=keys.result(result.run, result.job),
+        spec_digest=result.spec_digest,
+        as_of=result.spec.as_of,
+        unseen_from=result.split.test_from or result.spec.as_of,
+        synthetic=result.bars.synthetic,
+        metrics=result.metrics,
+        baselines=result.baselines,
+        files=result.files,
+        promoted=time,
+        by=by,
+        entry=entry,
+        fallback=fallback,
+    )
+
+
+def _move(store: Store, seat: Seat, target: Champion, record: HistoryEntry, etag: str | None, force: bool) -> None:
+    conditional = probe_store(store).conditional
+    if not conditional and not force:
+        raise StoreError(
+            f"store {store.url} ignores conditional writes, so two promotions could undo each other; "
+            "nothing was moved: make sure that nobody else promotes and add --force"
+        )
+    verify_files(store, target)
+    store.put_if_absent(target.entry, record.to_bytes())
+    data = target.to_bytes()
+    try:
+        if not conditional:
+            store.put(seat.pointer, data)
+        elif etag is None:
+            store.put_if_absent(seat.pointer, data)
+        else:
+            store.put_if_match(seat.pointer, data, etag)
+    except PreconditionFailed:
+        found = read_champion(store, seat)
+        if found is not None and found[0].entry == target.entry:
+            return  # our own write arrived and its answer got lost on the way
+        other = found[0].run if found else "nobody"
+        raise PreconditionFailed(
+            f"{seat}: someone else was first, {other} serves now; look with: atb models history {seat.symbol}"
+        ) from None
+
+
+def _later_than(champion: Champion | None, now: datetime) -> datetime:
+    """The history is in order of time even where the clock that made the champion was ahead of ours."""
+    return now if champion is None else max(now, champion.promoted + timedelta(microseconds=1))
+
+
+def _history_key(seat: Seat, time: datetime, run: str) -> str:
+    return keys.champion_history(seat.symbol, seat.timeframe, seat.preset, f"{time:%Y%m%dT%H%M%S.%fZ}", run)

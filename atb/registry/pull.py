@@ -1,0 +1,69 @@
+"""Fetching a champion's files, each verified before anything is put in place."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path, PurePosixPath
+
+from atb.contract.bundle import CARD
+from atb.documents.champion import Champion
+from atb.documents.manifest import FileEntry
+from atb.errors import SpecError
+from atb.registry.champions import verify
+from atb.storage import Store
+
+POINTER_NAME = "champion.json"
+"""Lies beside the pulled files, so that a later pull knows the folder as its own."""
+
+
+def pull(store: Store, champion: Champion, folder: Path) -> list[Path]:
+    """Fetch every file of the champion's bundle into ``folder``, all or nothing; a former pull there is replaced.
+
+    A pull that is killed leaves the former one whole, or in its last moment none: never a part of one. Raises
+    SpecError where the folder holds anything else or can't be written, StoreError where a file is missing or damaged.
+    """
+    if folder.exists() and not (folder / POINTER_NAME).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise SpecError(f"{folder} holds other things than a pulled model; name a new folder")
+    if Path.cwd().is_relative_to(folder.resolve()):
+        raise SpecError(f"{folder} is the folder that this runs in; name a new one in it")
+    staging, former = (folder.with_name(f".{folder.name}.{os.getpid()}{end}") for end in ("", ".former"))
+    try:
+        staging.mkdir(parents=True)
+        for file in champion.files:
+            data = read_file(store, file)
+            target = staging / _safe(file)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+        (staging / POINTER_NAME).write_bytes(champion.to_bytes())
+        if folder.exists():
+            os.replace(folder, former)
+        os.replace(staging, folder)
+        shutil.rmtree(former, ignore_errors=True)
+    except OSError as error:
+        raise SpecError(f"{folder} can't be written: {error.strerror}; name another folder") from None
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return [folder / _safe(file) for file in champion.files]
+
+
+def read_file(store: Store, file: FileEntry) -> bytes:
+    """One file of a bundle, verified."""
+    data = store.get(file.key)
+    verify(file, data)
+    return data
+
+
+def bundle_file(files: tuple[FileEntry, ...], path: str, run: str) -> FileEntry:
+    """The entry of one file of a bundle. Raises SpecError, naming the run, where it has none of that name."""
+    for file in files:
+        if file.path == path:
+            return file
+    raise SpecError(f"the model of run {run} has no {path}; its {CARD} says why")
+
+
+def _safe(file: FileEntry) -> PurePosixPath:
+    path = PurePosixPath(file.path)
+    if path.is_absolute() or ".." in path.parts or path.name in ("", POINTER_NAME):
+        raise SpecError(f"{file.key}: {file.path!r} is no path inside a bundle")
+    return path

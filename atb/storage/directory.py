@@ -1,0 +1,189 @@
+"""A store in a directory: objects are files, written beside and moved into place."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import pwd
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError
+from atb.storage.store import Entry
+
+_STAGING = ".staging"
+"""Half-written files lie here, on the same file system, and are never listed."""
+
+
+class DirectoryStore:
+    """Keys are paths below ``root``. Conditional writes hold between processes of one machine."""
+
+    endpoint_url: str | None = None
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root).expanduser()
+        self.url = str(root)
+
+    def get(self, key: str) -> bytes:
+        with self._explain(key):
+            return self._path(key).read_bytes()
+
+    def get_with_etag(self, key: str) -> tuple[bytes, str]:
+        data = self.get(key)
+        return data, hashlib.sha256(data).hexdigest()
+
+    def put(self, key: str, data: bytes) -> str:
+        return self._write(key, data, lambda staged, path: os.replace(staged, path))
+
+    def put_if_absent(self, key: str, data: bytes) -> str:
+        def publish(staged: Path, path: Path) -> None:
+            os.link(staged, path)  # fails where the name exists, atomically
+            staged.unlink()
+
+        try:
+            return self._write(key, data, publish)
+        except FileExistsError:
+            raise PreconditionFailed(f"{key} is already there in {self.url}") from None
+
+    def put_if_match(self, key: str, data: bytes, etag: str) -> str:
+        with self._locked(key):
+            try:
+                current = self.get_with_etag(key)[1]
+            except NotFound:
+                current = ""
+            if current != etag:
+                raise PreconditionFailed(f"{key} has changed in {self.url}")
+            return self._write(key, data, lambda staged, path: os.replace(staged, path))
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        folder = self.root / prefix.rpartition("/")[0]
+        with self._explain(prefix):
+            found = sorted(
+                (path.relative_to(self.root).as_posix(), path)
+                for directory, names, files in os.walk(folder)
+                if _keep_visible(names)
+                for path in (Path(directory, name) for name in files)
+            )
+        for key, path in found:
+            if key.startswith(prefix):
+                try:
+                    stat = path.stat()
+                except FileNotFoundError:
+                    continue
+                etag = f"{stat.st_mtime_ns:x}-{stat.st_ino:x}-{stat.st_size:x}"
+                yield Entry(key, stat.st_size, etag, datetime.fromtimestamp(stat.st_mtime, UTC))
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        with self._explain(prefix):
+            try:
+                found = sorted(path.name for path in (self.root / prefix).iterdir() if path.is_dir())
+            except FileNotFoundError:
+                return
+        yield from (name for name in found if name != _STAGING)
+
+    def delete(self, key: str) -> None:
+        with self._explain(key):
+            self._path(key).unlink(missing_ok=True)
+
+    def put_file(self, key: str, path: Path) -> str:
+        digest = hashlib.sha256()
+
+        def copy(staged: Path) -> None:
+            with path.open("rb") as source, staged.open("wb") as target:
+                while chunk := source.read(1 << 20):
+                    digest.update(chunk)
+                    target.write(chunk)
+                os.fsync(target.fileno())
+
+        self._publish(key, copy, lambda staged, target: os.replace(staged, target))
+        return digest.hexdigest()
+
+    def get_file(self, key: str, path: Path) -> None:
+        partial = path.with_name(f".{path.name}.{os.getpid()}")
+        with self._explain(key):
+            try:
+                shutil.copyfile(self._path(key), partial)
+                os.replace(partial, path)
+            finally:
+                partial.unlink(missing_ok=True)
+
+    def identity(self) -> str:
+        try:
+            user = pwd.getpwuid(os.getuid()).pw_name
+        except KeyError:  # a Pod's user id need not have a name
+            user = str(os.getuid())
+        return f"user {user} on this machine"
+
+    def _path(self, key: str) -> Path:
+        parts = key.split("/")
+        if not key or any(part in ("", ".", "..", _STAGING) for part in parts):
+            raise SpecError(f"{key!r} is not a key")
+        return self.root.joinpath(*parts)
+
+    def _write(self, key: str, data: bytes, publish: Callable[[Path, Path], None]) -> str:
+        def write(staged: Path) -> None:
+            with staged.open("wb") as target:
+                target.write(data)
+                target.flush()
+                os.fsync(target.fileno())
+
+        self._publish(key, write, publish)
+        return hashlib.sha256(data).hexdigest()
+
+    def _publish(self, key: str, write: Callable[[Path], None], publish: Callable[[Path, Path], None]) -> None:
+        path = self._path(key)
+        staging = self.root / _STAGING
+        with self._explain(key):
+            try:
+                staging.mkdir(parents=True, exist_ok=True)
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except (FileExistsError, FileNotFoundError, NotADirectoryError):
+                raise StoreError(f"store {self.url} is no place for {key}: name a directory as --store") from None
+            handle, name = tempfile.mkstemp(dir=staging)
+            os.close(handle)
+            os.chmod(name, 0o644)
+            staged = Path(name)
+            try:
+                write(staged)
+                publish(staged, path)
+            finally:
+                staged.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _locked(self, key: str) -> Iterator[None]:
+        staging = self.root / _STAGING
+        with self._explain(key):
+            staging.mkdir(parents=True, exist_ok=True)
+            lock = (staging / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.lock").open("w")
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    @contextlib.contextmanager
+    def _explain(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except FileExistsError:
+            raise
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            raise NotFound(f"no object {key} in {self.url}") from None
+        except OSError as error:
+            hint = {
+                errno.ENOSPC: "free some space, then go on with --resume",
+                errno.EDQUOT: "free some space, then go on with --resume",
+                errno.EACCES: "give this user write access, or name another --store",
+                errno.EROFS: "it is mounted read-only; name another --store",
+            }.get(error.errno or 0, "look at the disk")
+            raise StoreError(f"store {self.url} refused {key}: {error.strerror}; {hint}") from None
+
+
+def _keep_visible(names: list[str]) -> bool:
+    if _STAGING in names:
+        names.remove(_STAGING)
+    return True

@@ -1,0 +1,47 @@
+"""What a store can be relied on for, tried once with one small object."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+
+from atb.errors import PreconditionFailed
+from atb.storage.store import Store
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Who we are there, and whether conditional writes are honoured."""
+
+    identity: str
+    if_absent: bool
+    if_match: bool
+
+    @property
+    def conditional(self) -> bool:
+        """Whether the champion's pointer can be moved safely."""
+        return self.if_absent and self.if_match
+
+
+def probe_store(store: Store) -> Probe:
+    """Write, condition and remove one object. Raises StoreError where the store can't be written at all."""
+    key = f"probes/{uuid.uuid4().hex}"
+    etag = store.put_if_absent(key, b"1")
+    try:
+        if_absent = _refuses(lambda: store.put_if_absent(key, b"2"))
+        etag = store.get_with_etag(key)[1]
+        if_match = _refuses(lambda: store.put_if_match(key, b"3", '"0123456789abcdef0123456789abcdef"'))
+        if if_match:
+            store.put_if_match(key, b"4", etag)
+    finally:
+        store.delete(key)
+    return Probe(store.identity(), if_absent, if_match)
+
+
+def _refuses(write: object) -> bool:
+    assert callable(write)
+    try:
+        write()
+    except PreconditionFailed:
+        return True
+    return False

@@ -1,0 +1,1 @@
+"""The API server: requests built, sent and parsed. Knows nothing of runs."""

@@ -1,0 +1,302 @@
+"""The one module that imports ``kubernetes``: it sends calls, retries what may pass, and reads raw JSON and bytes."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from atb.errors import SpecError
+from launcher.kubernetes.api import requests
+from launcher.kubernetes.api.requests import ApiError, Call
+from launcher.kubernetes.api.responses import brief, error_from, parse_date, split_lines, watch_error
+
+if TYPE_CHECKING:
+    from kubernetes.client import ApiClient
+
+_Facts = TypeVar("_Facts")
+
+RETRY_SECONDS = 120.0
+"""How long one call is tried again before its failure is told."""
+_JITTER = random.Random()  # our own: waiting must not move what somebody seeded
+_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_CONNECT_SECONDS = 5.0
+_LONGEST_WAIT = 30.0
+_AUTHORIZATION_SECONDS = 10.0
+"""How long a client's credentials are used before it is asked for them again; 401 makes a new client at once."""
+
+
+def open_cluster(
+    kubeconfig: str | None = None,
+    context: str | None = None,
+    namespace: str | None = None,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.time,
+    retry_seconds: float = RETRY_SECONDS,
+) -> Cluster:
+    """The cluster of a kubeconfig, or of the Pod this runs in. Raises SpecError where there is neither."""
+    where = namespace or _namespace_of(kubeconfig, context) or "default"
+    return Cluster(partial(_connect, kubeconfig, context), where, sleep=sleep, clock=clock, retry_seconds=retry_seconds)
+
+
+class Cluster:
+    """An API server and a namespace. Safe to share between threads.
+
+    ``connect`` gives a client, and is asked for another one when the credentials have run out (401).
+    ``on_wait`` is told, in words, why a call is waiting.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], ApiClient],
+        namespace: str,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.time,
+        retry_seconds: float = RETRY_SECONDS,
+    ) -> None:
+        self.namespace = namespace
+        self.on_wait: Callable[[str], None] = lambda _: None
+        self.requests = 0
+        self.watches = 0
+        self._connect = connect
+        self._sleep = sleep
+        self._clock = clock
+        self._retry_seconds = retry_seconds
+        self._lock = threading.Lock()
+        self._client = connect()
+        self._authorization: tuple[float, ApiClient | None, dict[str, str]] = (0.0, None, {})
+        self._skew = 0.0
+        self._date = ""
+
+    @property
+    def host(self) -> str:
+        """The API server's address."""
+        return str(self._client.configuration.host)
+
+    def close(self) -> None:
+        """Close the connections that are not in use."""
+        self._client.close()
+
+    def now(self) -> float:
+        """Seconds since 1970 by the API server's clock, as far as its answers tell."""
+        return self._clock() + self._skew
+
+    def pause(self, seconds: float) -> None:
+        """Wait; tests give a cluster that does not."""
+        self._sleep(seconds)
+
+    def send(self, call: Call) -> Any:
+        """The parsed answer. Tries again on 429, 5xx and a broken connection, POST included: names are deterministic.
+
+        Raises ApiError.
+        """
+        data = self._retrying(call, lambda: self._read(call))
+        try:
+            return json.loads(data) if data else {}
+        except ValueError:
+            raise ApiError(f"{self.host} answered {call.path} with something else than JSON") from None
+
+    def send_once(self, call: Call) -> Any:
+        """The parsed answer of a single try. Raises ApiError."""
+        data = self._read(call)
+        return json.loads(data) if data else {}
+
+    def list(
+        self, resource: str, read: Callable[[dict[str, Any]], _Facts], *, selector: str = "", fields: str = ""
+    ) -> tuple[dict[str, _Facts], str]:
+        """What ``read`` keeps of each object, by name, and the version that a watch goes on from.
+
+        Whole objects are in memory a page at a time. A list whose token has expired (410) begins anew.
+        Raises ApiError.
+        """
+        found: dict[str, _Facts] = {}
+        token = ""
+        while True:
+            call = requests.list_page(resource, self.namespace, selector=selector, fields=fields, token=token)
+            try:
+                page = self.send(call)
+            except ApiError as error:
+                if error.status == 410 and token:
+                    found, token = {}, ""
+                    continue
+                raise
+            for item in page.get("items") or []:
+                found[item["metadata"]["name"]] = read(item)
+            token = page["metadata"].get("continue", "")
+            if not token:
+                return found, page["metadata"].get("resourceVersion", "")
+
+    def watch(self, resource: str, version: str, *, selector: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+        """``(type, object)`` of each change until the server ends the watch. Raises ApiError; 410 means list again."""
+        with self._lock:
+            self.watches += 1
+        with self.stream(requests.watch(resource, self.namespace, version, selector=selector)) as chunks:
+            for line in split_lines(chunks):
+                try:
+                    change = json.loads(line)
+                except ValueError:
+                    return  # the connection broke within a line; the watch is opened again
+                if change["type"] == "ERROR":
+                    raise watch_error(resource, change["object"])
+                yield change["type"], change["object"]
+
+    @contextmanager
+    def stream(self, call: Call) -> Iterator[Iterator[bytes]]:
+        """The answer's bytes as they come. Raises ApiError, also in the middle."""
+        response = self._open(call)
+        try:
+            yield self._chunks(call, response)
+        finally:
+            response.close()
+            response.release_conn()
+
+    def _chunks(self, call: Call, response: Any) -> Iterator[bytes]:
+        import urllib3
+
+        try:
+            yield from response.stream(65_536)
+        except urllib3.exceptions.ReadTimeoutError:
+            return  # silence is no error: whoever reads asks again from where it was
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise ApiError(f"{self.host} broke off {call.path}: {brief(error)}") from None
+
+    def _retrying(self, call: Call, attempt: Callable[[], bytes]) -> bytes:
+        give_up = time.monotonic() + self._retry_seconds
+        delay = 0.25
+        while True:
+            try:
+                return attempt()
+            except ApiError as error:
+                wait = error.retry_after if error.retry_after is not None else delay * _JITTER.uniform(0.75, 1.25)
+                # a merge patch names no version: 409 means that its object was written to again and again meanwhile
+                passing = error.passing or (error.status == 409 and call.method == "PATCH")
+                if not passing or time.monotonic() + wait > give_up:
+                    raise
+                busy = "is busy" if error.status in (409, 429) else "does not answer well"
+                self.on_wait(f"the API server {busy} ({error.status or 'no answer'}); trying again in {wait:.1f} s")
+            self._sleep(min(wait, _LONGEST_WAIT))
+            delay = min(delay * 2, _LONGEST_WAIT)
+
+    def _read(self, call: Call) -> bytes:
+        import urllib3
+
+        response = self._open(call)
+        try:
+            return bytes(response.read())
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise ApiError(f"{self.host} broke off {call.path}: {brief(error)}") from None
+        finally:
+            response.release_conn()
+
+    def _open(self, call: Call) -> Any:
+        client = self._client
+        try:
+            return self._open_with(client, call)
+        except ApiError as error:
+            if error.status != 401:
+                raise
+        with self._lock:
+            if self._client is client:
+                self._client = self._connect()
+        return self._open_with(self._client, call)
+
+    def _open_with(self, client: ApiClient, call: Call) -> Any:
+        import urllib3
+
+        headers = {"Accept": call.accept, "User-Agent": "atb-launch", **self._credentials(client)}
+        if call.body is not None:
+            headers["Content-Type"] = call.content_type
+        body = json.dumps(call.body).encode() if call.body is not None else None
+        with self._lock:
+            self.requests += 1
+        try:
+            response = client.rest_client.pool_manager.request(
+                call.method,
+                f"{client.configuration.host}{call.url}",
+                body=body,
+                headers=headers,
+                timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=call.timeout),
+                preload_content=False,
+                retries=False,
+            )
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise ApiError(f"the API server {self.host} does not answer: {brief(error)}") from None
+        self._learn_clock(response.headers.get("Date"))
+        if response.status < 300:
+            return response
+        try:
+            raise error_from(call, response.status, response.headers, response.read())
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise ApiError(f"{self.host} broke off {call.path}: {brief(error)}", response.status) from None
+        finally:
+            response.release_conn()
+
+    def _credentials(self, client: ApiClient) -> dict[str, str]:
+        """The client's headers; asking it costs as much as half a request, so an answer is kept for a moment."""
+        asked, whose, kept = self._authorization
+        if whose is not client or time.monotonic() > asked + _AUTHORIZATION_SECONDS:
+            kept = {}
+            client.update_params_for_auth(kept, [], ["BearerToken"], "", "GET", None)
+            self._authorization = (time.monotonic(), client, kept)
+        return kept
+
+    def _learn_clock(self, date: str | None) -> None:
+        if date is None or date == self._date:
+            return
+        self._date = date
+        if (at := parse_date(date)) is not None:
+            skew = at - self._clock()
+            # the header has whole seconds; less than two is no skew
+            self._skew = skew if abs(skew) > 2 else 0.0
+
+
+def _connect(kubeconfig: str | None, context: str | None) -> ApiClient:
+    import urllib3
+    import yaml
+    from kubernetes import client, config
+
+    configuration = client.Configuration()
+    configuration.retries = False
+    configuration.connection_pool_maxsize = 64
+    if kubeconfig is None and context is None and _in_a_pod():
+        config.load_incluster_config(client_configuration=configuration)
+    else:
+        try:
+            config.load_kube_config(kubeconfig, context, client_configuration=configuration, persist_config=False)
+        except (config.ConfigException, OSError, yaml.YAMLError, TypeError) as error:  # TypeError: no mapping at all
+            raise SpecError(
+                f"no way into a cluster: {brief(error)}; name one with --kubeconfig FILE or KUBECONFIG"
+            ) from None
+    if not configuration.verify_ssl:  # whoever wrote so into the kubeconfig knows it, and needs no warning a request
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+    return client.ApiClient(configuration)
+
+
+def _namespace_of(kubeconfig: str | None, context: str | None) -> str | None:
+    import yaml
+    from kubernetes import config
+
+    if kubeconfig is None and context is None and _in_a_pod():
+        return (_ACCOUNT / "namespace").read_text().strip()
+    try:
+        contexts, current = config.list_kube_config_contexts(kubeconfig)
+    except (config.ConfigException, OSError, yaml.YAMLError, TypeError):
+        if context is None:
+            return None  # what is wrong is said when it is connected
+        _connect(kubeconfig, context)  # and here, where it is more than that no context is the current one
+        raise SpecError(f"the kubeconfig does not tell the namespace of context {context}; add --namespace") from None
+    return {entry["name"]: entry["context"].get("namespace") for entry in contexts}.get(context or current["name"])
+
+
+def _in_a_pod() -> bool:
+    inside = os.environ.get("KUBERNETES_SERVICE_HOST") and not os.environ.get("KUBECONFIG")
+    return bool(inside) and (_ACCOUNT / "token").exists()

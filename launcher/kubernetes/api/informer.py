@@ -1,0 +1,138 @@
+"""One list and one watch of a resource, whatever its size: what comes out is what is there, and what has gone."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from launcher.kubernetes.api.client import Cluster
+from launcher.kubernetes.api.requests import ApiError
+
+_Facts = TypeVar("_Facts")
+
+_JITTER = random.Random()  # our own: waiting must not move what somebody seeded
+
+LONGEST_WAIT = 10.0
+"""Seconds between two tries at a server that does not answer."""
+SHORTEST_WATCH = 1.0
+"""Seconds from one watch to the next, where something cuts them short."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed(Generic[_Facts]):
+    """All there is, by name; whatever else was known has vanished."""
+
+    objects: dict[str, _Facts]
+
+
+@dataclass(frozen=True, slots=True)
+class Changed(Generic[_Facts]):
+    """One object is there or has changed."""
+
+    name: str
+    facts: _Facts
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """One object has been removed."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """The API server does not answer, and is asked again."""
+
+    error: ApiError
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """Nothing has happened, and the API server says so."""
+
+
+Change = Listed[_Facts] | Changed[_Facts] | Gone | Alive | Silent
+
+
+def follow(
+    cluster: Cluster,
+    resource: str,
+    selector: str,
+    read: Callable[[dict[str, Any]], _Facts],
+    stopping: threading.Event,
+    *,
+    shortest: float = SHORTEST_WATCH,
+) -> Iterator[Change[_Facts]]:
+    """What happens to the selected objects until ``stopping``.
+
+    A watch that ends is opened again where it ended; 410 and a server that forgot mean a new list. Errors that can't
+    pass (403, 404) are raised as ApiError, all others are told as Silent and tried again.
+    """
+    version = ""
+    failures = 0
+    while not stopping.is_set():
+        try:
+            if not version:
+                objects, version = cluster.list(resource, read, selector=selector)
+                yield Listed(objects)
+            opened = time.monotonic()
+            for kind, item in cluster.watch(resource, version, selector=selector):
+                failures = 0
+                version = item["metadata"]["resourceVersion"]
+                if kind == "DELETED":
+                    yield Gone(item["metadata"]["name"])
+                elif kind == "BOOKMARK":
+                    yield Alive()
+                else:
+                    yield Changed(item["metadata"]["name"], read(item))
+                if stopping.is_set():
+                    return
+            yield Alive()
+            stopping.wait(max(0.0, shortest - (time.monotonic() - opened)))
+        except ApiError as error:
+            if error.status in (401, 403, 404, 405, 422):
+                raise
+            if error.status == 410 or not error.passing:
+                version = ""
+            if error.status != 410 or failures:
+                yield Silent(error)
+                stopping.wait(min(0.25 * 2**failures, LONGEST_WAIT) * _JITTER.uniform(0.75, 1.25))
+            failures += 1
+
+
+class Mirror(Generic[_Facts]):
+    """Follows a resource in a thread and hands each change on. ``failed`` holds the error that ended it, if one did."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        resource: str,
+        selector: str,
+        read: Callable[[dict[str, Any]], _Facts],
+        tell: Callable[[Change[_Facts]], None],
+    ) -> None:
+        self.failed: Exception | None = None
+        self._stopping = threading.Event()
+        self._arguments = (cluster, resource, selector, read)
+        self._tell = tell
+        self._thread = threading.Thread(target=self._run, name=f"watch-{resource}", daemon=True)
+
+    def start(self) -> None:
+        """Begin with a list."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask it to end; a watch in progress ends with the process."""
+        self._stopping.set()
+
+    def _run(self) -> None:
+        try:
+            for change in follow(*self._arguments, self._stopping):
+                self._tell(change)
+        except Exception as error:
+            self.failed = error

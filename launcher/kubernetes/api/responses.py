@@ -1,0 +1,66 @@
+"""What the API server's answers mean: lines, times and errors. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from launcher.kubernetes.api.requests import ApiError, Call
+
+
+def split_lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Lines of a stream of bytes without their ends; what follows the last newline is a line too."""
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from (line for line in lines if line)
+    if rest:
+        yield rest
+
+
+def parse_time(text: str) -> float:
+    """Seconds since 1970 of an RFC 3339 time as Kubernetes writes it."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+def format_time(at: float) -> str:
+    """RFC 3339 in UTC, whole seconds."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_date(text: str) -> float | None:
+    """Seconds since 1970 of a Date header; None where it is none."""
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except ValueError:
+        return None
+
+
+def watch_error(resource: str, status: dict[str, Any]) -> ApiError:
+    """The error that an ERROR in a watch stands for; 410 among them, whose HTTP status was 200."""
+    message = f"the watch of {resource} ended: {status.get('message', '')}"
+    return ApiError(message, int(status.get("code") or 500), status.get("reason", ""))
+
+
+def error_from(call: Call, status: int, headers: Any, body: bytes) -> ApiError:
+    """The error that a status of 300 and above stands for, in the server's words."""
+    text = body.decode("utf-8", "replace")
+    try:
+        answer = json.loads(text)
+        message, reason = str(answer.get("message") or text), str(answer.get("reason") or "")
+    except (ValueError, AttributeError):
+        answer, message, reason = None, text.strip()[:300], ""
+    try:
+        retry_after = float(headers["Retry-After"])
+    except (KeyError, ValueError):
+        retry_after = None
+    message = " ".join(message.split()) or f"HTTP {status}"
+    return ApiError(f"{call.method} {call.path}: {message}", status, reason, retry_after, answer)
+
+
+def brief(error: BaseException) -> str:
+    """An error in one short line."""
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,0 +1,232 @@
+"""Why something waits or has failed: stable categories, each with what helps. Pure functions of facts and messages."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from atb.contract.exits import BY_CODE, EXITS, last_error
+from launcher.kubernetes.objects.job_status import Condition, JobFacts, PodFacts
+
+Retry = Literal["never", "memory", "elsewhere", "free", "counted"]
+"""Who tries again: nobody; the launcher with more memory or on another node; the Job for free or up to its limit."""
+
+
+@dataclass(frozen=True)
+class Category:
+    """One kind of trouble. ``exit_code`` is the launcher's when a run ends in it; a remedy may name RUN and SYMBOL."""
+
+    name: str
+    meaning: str
+    remedy: str
+    retry: Retry
+    exit_code: int
+
+
+_WHY = "look with: atb-launch why RUN SYMBOL"
+_CLUSTER = (
+    Category("oom", "out of memory", "give it more: --memory, --max-memory, or a smaller --batch-size", "memory", 71),
+    Category("taint", "no node tolerates it", "add --toleration, or remove the taint", "never", 72),
+    Category("affinity", "no node has the labels asked for", "correct --node-selector or the affinity", "never", 72),
+    Category("gpu", "no node has a free GPU", "wait, ask for fewer --gpus, or add a GPU node", "never", 72),
+    Category("cpu", "no node has the CPUs free", "lower --cpu, or add a node", "never", 72),
+    Category("memory", "no node has the memory free", "lower --memory, or add a node", "never", 72),
+    Category("quota", "the namespace's quota is used up", "look with: kubectl describe quota", "never", 72),
+    Category("queue", "its queue has not admitted it", "look with: kubectl describe localqueue", "never", 72),
+    Category("unschedulable", "no node takes it", _WHY, "never", 72),
+    Category("image", "the image can't be had", "correct --image or --image-pull-secret", "never", 73),
+    Category("image-passing", "the registry does not answer", "wait; look at the registry's limits", "never", 73),
+    Category("config", "a Secret, ConfigMap or volume is missing", "create what the message names", "never", 74),
+    Category("refused", "the API server refuses the Job", "correct what the message names", "never", 74),
+    Category("start", "the container can't be started", _WHY, "never", 74),
+    Category("evicted", "its node pushed it out", "give it more --scratch-size or a calmer node", "counted", 76),
+    Category("preempted", "interrupted by the cluster", "nothing: it goes on from its checkpoint", "free", 76),
+    Category("node-lost", "its node failed or went away", "look with: kubectl get nodes", "elsewhere", 76),
+    Category("deadline", "out of time", "raise --deadline, or go on with: atb-launch --resume RUN", "never", 77),
+    Category("vanished", "its Job was deleted", "go on with: atb-launch --resume RUN", "never", 78),
+    Category("cancelled", "cancelled", "go on with: atb-launch --resume RUN", "never", 143),
+    Category("no-result", "it ended well and left no result", _WHY, "never", 70),
+    Category("failed", "it failed and nothing is left that says why", _WHY, "counted", 1),
+)
+
+_OF_EXITS: dict[str, Retry] = {"no-accelerator": "elsewhere"}
+
+CATEGORIES: dict[str, Category] = {
+    **{
+        entry.category: Category(
+            entry.category,
+            entry.meaning,
+            entry.remedy,
+            _OF_EXITS.get(entry.category, "never" if entry.permanent else "counted"),
+            entry.code,
+        )
+        for entry in EXITS
+        if entry.code
+    },
+    **{category.name: category for category in _CLUSTER},
+}
+
+INFRASTRUCTURE = frozenset(name for name, category in CATEGORIES.items() if category.retry == "elsewhere")
+"""Categories that speak against a node: two symbols that meet one on the same node keep later attempts off it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A category and the one line that says what happened."""
+
+    category: str
+    reason: str
+
+
+_PASSING_PULL = re.compile(
+    r"toomanyrequests|too many requests|\b429\b|QPS exceeded|pull rate|rate limit|timeout|timed out|"
+    r"connection re(?:set|fused)|i/o error|unexpected EOF|temporary failure|no such host|TLS handshake|"
+    r"\b50[0234]\b|service unavailable|bad gateway|context deadline|context canceled|canceled",
+    re.IGNORECASE,
+)
+_PERMANENT_PULL = re.compile(
+    r"not found|manifest unknown|unauthorized|unauthorised|authentication required|access denied|\bdenied\b|"
+    r"forbidden|\b40[134]\b|does not exist|no basic auth|invalid reference|couldn't parse image|no match for platform|"
+    r"repository name|name unknown",
+    re.IGNORECASE,
+)
+_PULL_REASONS = {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError"} | {
+    "RegistryUnavailable",
+    "SignatureValidationFailed",
+}
+_START_REASONS = {"CreateContainerError", "RunContainerError", "PreStartHookError", "PostStartHookError"} | {
+    "CreatePodSandboxError",
+    "CreateContainerFailed",
+}
+_POLICY_EXIT = re.compile(r"failed with exit code (\d+)")
+
+
+def diagnose_waiting(reason: str, message: str) -> Finding | None:
+    """Why a container does not start; None where it is only on its way."""
+    said = message or reason
+    if reason in ("InvalidImageName", "ErrImageNeverPull"):
+        return Finding("image", said)
+    if reason in _PULL_REASONS:
+        # a permanent answer can be wrapped in words that sound passing, never the other way round, except for
+        # "not found" of the registry's own name
+        if re.search("no such host", message, re.IGNORECASE):
+            return Finding("image-passing", said)
+        if _PASSING_PULL.search(message):
+            return Finding("image-passing", said)
+        if _PERMANENT_PULL.search(message) or reason == "SignatureValidationFailed":
+            return Finding("image", said)
+        return Finding("image-passing", said)
+    if reason == "CreateContainerConfigError":
+        return Finding("config", said)
+    if reason in _START_REASONS:
+        return Finding("start", said)
+    return None
+
+
+def diagnose_unscheduled(condition: Condition) -> Finding:
+    """Why the scheduler has no node for a Pod: the cause that most nodes share, the GPU first."""
+    said = condition.message or condition.reason
+    if condition.reason == "SchedulingGated":
+        return Finding("queue", said or "scheduling is gated")
+    counts: dict[str, int] = {}
+    for part in re.split(r"[:,.]\s+", said):
+        match = re.match(r"(\d+) (.+)", part)
+        if match is None:
+            continue
+        number, text = int(match[1]), match[2]
+        if (category := _cause_of(text)) is not None:
+            counts[category] = counts.get(category, 0) + number
+    if not counts:
+        return Finding("unschedulable", said)
+    # nodes without the device are what a GPU job waits for, however many other nodes are tainted or too small
+    order = ("gpu", "affinity", "memory", "cpu", "taint", "unschedulable")
+    return Finding("gpu" if "gpu" in counts else max(order, key=lambda name: counts.get(name, 0)), said)
+
+
+def _cause_of(text: str) -> str | None:
+    if text.startswith("Insufficient "):
+        resource = text.removeprefix("Insufficient ").rstrip(".")
+        return resource if resource in ("cpu", "memory") else "gpu" if "/" in resource else "unschedulable"
+    if "taint" in text:
+        return "taint"
+    if "affinity" in text or "selector" in text:
+        return "affinity"
+    if "unschedulable" in text or "Too many pods" in text or "volume" in text:
+        return "unschedulable"
+    return None
+
+
+def diagnose_ended(pod: PodFacts) -> Finding:
+    """Why a Pod ended. DisruptionTarget first, then OOMKilled, then the Pod's own reason, then the exit code."""
+    where = f" on {pod.node}" if pod.node else ""
+    if pod.disrupted is not None:
+        return _disruption(pod.disrupted, where)
+    if pod.exit_reason == "OOMKilled":
+        return Finding("oom", f"the kernel killed it for its memory{where}")
+    if pod.reason == "Evicted":
+        return Finding("evicted", pod.message or f"evicted{where}")
+    if pod.reason in ("NodeLost", "Terminated", "NodeShutdown", "Shutdown"):
+        return Finding("node-lost", pod.message or f"the node went away{where}")
+    if pod.reason == "UnexpectedAdmissionError":
+        device = re.search(r"device|gpu|allocate", pod.message, re.IGNORECASE)
+        return Finding("no-accelerator" if device else "node-lost", f"{pod.message}{where}")
+    if pod.reason == "DeadlineExceeded":
+        return Finding("deadline", pod.message or "out of time")
+    if pod.reason in ("OutOfcpu", "OutOfmemory", "OutOfpods", "NodeAffinity", "NodePorts") or (
+        pod.reason.startswith("OutOf")
+    ):
+        return Finding("node-lost", f"the kubelet{where} would not take it: {pod.message or pod.reason}")
+    if pod.exit_code is None:
+        return Finding("node-lost", pod.message or f"the Pod ended and its container's end was never seen{where}")
+    if pod.exit_reason in ("ContainerCannotRun", "StartError") or pod.exit_code in (126, 127):
+        return Finding("start", pod.exit_message or f"the container can't be started ({pod.exit_code})")
+    return diagnose_exit(pod.exit_code, last_error(pod.exit_message)[:400], where)
+
+
+def diagnose_exit(code: int, message: str = "", where: str = "") -> Finding:
+    """What an exit code means."""
+    if code == 137:
+        return Finding("oom", f"killed (137){where}, most likely for its memory")
+    known = BY_CODE.get(code)
+    if known is None or code == 0:
+        return Finding("bug", f"left with code {code}{where}{': ' if message else ''}{message}")
+    return Finding(known.category, message or f"{known.meaning}{where}")
+
+
+def diagnose_failed_job(job: JobFacts, pods: list[PodFacts]) -> Finding:
+    """Why a Job has failed: by its own reason, then by its last Pod, then by what its condition still tells."""
+    failed = job.failed or job.failing
+    assert failed is not None
+    if failed.reason == "DeadlineExceeded":
+        return Finding("deadline", f"ran longer than its {job.deadline_seconds} s")
+    ended = [pod for pod in pods if pod.phase == "Failed"]
+    if failed.reason == "PodFailurePolicy" and (match := _POLICY_EXIT.search(failed.message)):
+        # the Pod that the rule matched, not one that was interrupted before it
+        code = int(match[1])
+        for pod in reversed(ended):
+            if pod.exit_code == code and pod.disrupted is None:
+                return diagnose_ended(pod)
+        return diagnose_exit(code)
+    if counted := [pod for pod in ended if pod.disrupted is None]:
+        return diagnose_ended(counted[-1])
+    if ended:
+        return diagnose_ended(ended[-1])
+    return Finding("failed", failed.message or failed.reason or "the Job has failed")
+
+
+def _disruption(condition: Condition, where: str) -> Finding:
+    # the reason only words the finding; what is done depends on the condition's type alone
+    if condition.reason == "DeletionByPodGC":
+        return Finding("node-lost", f"the node went away{where}")
+    if condition.reason == "DeletionByTaintManager":
+        return Finding("node-lost", condition.message or f"the node became unreachable{where}")
+    if condition.reason == "TerminationByKubelet":
+        return Finding("preempted", condition.message or f"the kubelet stopped it{where}")
+    return Finding("preempted", condition.message or f"interrupted{where} ({condition.reason})")
+
+
+def run_exit_code(categories: list[str]) -> int:
+    """The exit code of a run that did not come to its end: the one its failures share, else 1; 0 without any."""
+    codes = {CATEGORIES[name].exit_code if name in CATEGORIES else 1 for name in categories}
+    return 0 if not codes else codes.pop() if len(codes) == 1 else 1

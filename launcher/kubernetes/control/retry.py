@@ -1,0 +1,77 @@
+"""What follows a failed Job: nothing, or one more with more memory or on another node. Pure, one rule a category."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from launcher.kubernetes.api.quantity import format_memory, parse_quantity
+from launcher.kubernetes.control.diagnose import CATEGORIES, INFRASTRUCTURE
+from launcher.kubernetes.objects.job_status import JobFacts
+from launcher.kubernetes.objects.jobs import Try
+from launcher.kubernetes.options import ClusterOptions
+
+GROWTH = 3, 2
+"""How much memory the next attempt gets after one ran out of it: half as much more."""
+SHORTEST = 60
+"""Seconds of the deadline that must be left for another try to make sense."""
+
+
+def first_try(options: ClusterOptions, now: float, *, remembered: str = "", after: JobFacts | None = None) -> Try:
+    """A fresh first try with fresh budgets; ``after`` the latest Job there is, so that its name is free.
+
+    ``remembered`` is the memory that an earlier run came to need.
+    """
+    memory = options.memory
+    if remembered:
+        wanted = min(parse_quantity(remembered), parse_quantity(options.max_memory))
+        if wanted > parse_quantity(memory):
+            memory = format_memory(wanted)
+    return Try(
+        memory=memory,
+        deadline_seconds=options.deadline_seconds,
+        first_created=datetime.fromtimestamp(now, UTC),
+        ordinal=after.ordinal + 1 if after else 0,
+        cause="resumed" if after else "",
+    )
+
+
+def next_try(job: JobFacts, category: str, node: str, options: ClusterOptions, now: float) -> Try | None:
+    """The try that follows a failed Job, from nothing but that Job; None where its budget is spent or nothing helps."""
+    left = int(job.first_created + options.deadline_seconds - now)
+    if category not in CATEGORIES or left < SHORTEST:
+        return None
+    following = Try(
+        memory=job.memory,
+        deadline_seconds=left,
+        first_created=datetime.fromtimestamp(job.first_created, UTC),
+        ordinal=job.ordinal + 1,
+        oom=job.oom,
+        infrastructure=job.infrastructure,
+        cause=f"after {category}" + (f" on {node}" if node else ""),
+    )
+    match CATEGORIES[category].retry:
+        case "memory" if job.oom < options.oom_retries:
+            memory = more_memory(job.memory, options.max_memory)
+            return replace(following, oom=job.oom + 1, memory=memory) if memory else None
+        case "elsewhere" if job.infrastructure < options.infrastructure_retries:
+            return replace(following, infrastructure=job.infrastructure + 1, avoid=(node,) if node else ())
+    return None
+
+
+def more_memory(memory: str, limit: str) -> str | None:
+    """Half as much more, at most ``limit``; None where the limit has been reached."""
+    have, most = parse_quantity(memory), parse_quantity(limit)
+    if have >= most:
+        return None
+    return format_memory(min(have * GROWTH[0] / GROWTH[1], most))
+
+
+def bad_nodes(failures: Iterable[tuple[str, str, str]]) -> Mapping[str, frozenset[str]]:
+    """Nodes on which two symbols or more have failed for the node's reasons, from (node, symbol, category)."""
+    symbols: dict[str, set[str]] = {}
+    for node, symbol, category in failures:
+        if node and category in INFRASTRUCTURE:
+            symbols.setdefault(node, set()).add(symbol)
+    return {node: frozenset(found) for node, found in symbols.items() if len(found) > 1}

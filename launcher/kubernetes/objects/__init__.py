@@ -1,0 +1,1 @@
+"""The objects of a run: built as plain data, created, and read back."""

@@ -1,0 +1,165 @@
+"""Whether a Pod fits: nodes with their labels, taints and room, and what the namespace's quotas leave. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Literal
+
+from launcher.kubernetes.api.quantity import parse_quantity
+from launcher.kubernetes.objects.jobs import gpu_tolerations
+from launcher.kubernetes.options import ClusterOptions
+
+Node = Mapping[str, Any]
+Verdict = tuple[Literal["ok", "warning", "error"], str]
+
+_GROWING = (
+    "karpenter.sh/nodepool",
+    "eks.amazonaws.com/nodegroup",
+    "cloud.google.com/gke-nodepool",
+    "kubernetes.azure.com/agentpool",
+    "node.cluster.x-k8s.io/node-group",
+)
+"""Labels of nodes that something adds more of: what does not fit today may fit on a node that comes."""
+
+
+def check_nodes(nodes: Sequence[Node], options: ClusterOptions, jobs: int) -> Verdict:
+    """Whether one Pod fits on some node, and how many fit at once when the nodes are empty."""
+    reasons = Counter[str]()
+    places = 0
+    fitting = 0
+    for node in nodes:
+        reason = _why_not(node, options)
+        if reason is None:
+            fitting += 1
+            places += _places(node, options)
+        else:
+            reasons[reason] += 1
+    if fitting:
+        text = f"{fitting} of {len(nodes)} fit"
+        return "ok", f"{text}, room for {places} at a time" + (f" of {jobs}" if jobs > places else "")
+    said = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()) or "there are none"
+    if any(label in (node["metadata"].get("labels") or {}) for node in nodes for label in _GROWING):
+        return "warning", f"none fits now ({said}); an autoscaler may add one"
+    return "error", f"none of {len(nodes)} can ever take a job: {said}"
+
+
+def check_quotas(quotas: Sequence[Mapping[str, Any]], options: ClusterOptions, jobs: int) -> Iterator[Verdict]:
+    """Which quota forbids even one job, and which is too small for all at once."""
+    need = _needs(options)
+    for quota in quotas:
+        if quota.get("spec", {}).get("scopes") or quota.get("spec", {}).get("scopeSelector"):
+            continue  # it may be for other Pods; for ours, the server says so at the dry run
+        status = quota.get("status", {})
+        hard, used = status.get("hard") or quota.get("spec", {}).get("hard") or {}, status.get("used") or {}
+        for resource, limit in hard.items():
+            one = need.get(resource)
+            if not one:
+                continue
+            most, left = parse_quantity(limit), parse_quantity(limit) - parse_quantity(used.get(resource, "0"))
+            name = f"{quota['metadata']['name']}: {resource}"
+            if one > most:
+                yield "error", f"{name} is limited to {limit}, one job needs {_short(one)}"
+            elif left < one * jobs:
+                yield "warning", f"{name} leaves room for {int(left // one)} of {jobs} jobs at a time"
+
+
+def tolerates(tolerations: Sequence[Mapping[str, Any]], taint: Mapping[str, Any]) -> bool:
+    """Whether one of the tolerations is for this taint."""
+    for toleration in tolerations:
+        if toleration.get("effect") not in (None, "", taint.get("effect")):
+            continue
+        if toleration.get("operator", "Equal") == "Exists":
+            if toleration.get("key") in (None, "", taint.get("key")):
+                return True
+        elif (toleration.get("key"), toleration.get("value", "")) == (taint.get("key"), taint.get("value", "")):
+            return True
+    return False
+
+
+def matches(term: Mapping[str, Any], node: Node) -> bool:
+    """Whether a node meets every requirement of a node selector term; an empty term meets nothing."""
+    labels = node["metadata"].get("labels") or {}
+    fields = {"metadata.name": node["metadata"]["name"]}
+    wanted = [(labels, each) for each in term.get("matchExpressions") or []]
+    wanted += [(fields, each) for each in term.get("matchFields") or []]
+    return bool(wanted) and all(_meets(have, each) for have, each in wanted)
+
+
+def _meets(have: Mapping[str, str], wanted: Mapping[str, Any]) -> bool:
+    value, values = have.get(wanted["key"]), wanted.get("values") or []
+    match wanted["operator"]:
+        case "In":
+            return value in values
+        case "NotIn":
+            return value not in values
+        case "Exists":
+            return value is not None
+        case "DoesNotExist":
+            return value is None
+        case "Gt" | "Lt" as operator if value is not None and value.lstrip("-").isdigit():
+            return int(value) > int(values[0]) if operator == "Gt" else int(value) < int(values[0])
+    return False
+
+
+def _why_not(node: Node, options: ClusterOptions) -> str | None:
+    if node.get("spec", {}).get("unschedulable"):
+        return "cordoned"
+    ready = {c["type"]: c["status"] for c in node.get("status", {}).get("conditions") or []}.get("Ready")
+    if ready not in (None, "True"):
+        return "not ready"
+    labels = node["metadata"].get("labels") or {}
+    terms = (
+        options.affinity.get("nodeAffinity", {})
+        .get("requiredDuringSchedulingIgnoredDuringExecution", {})
+        .get("nodeSelectorTerms")
+    )
+    if any(labels.get(key) != value for key, value in options.node_selector.items()) or (
+        terms and not any(matches(term, node) for term in terms)
+    ):
+        return "without the labels asked for"
+    for taint in node.get("spec", {}).get("taints") or []:
+        if taint.get("effect") != "PreferNoSchedule" and not tolerates(
+            [*gpu_tolerations(options), *options.tolerations], taint
+        ):
+            return f"with the taint {taint['key']}"
+    for resource, amount in _requests(options).items():
+        have = parse_quantity(_allocatable(node).get(resource, "0"))
+        if have < amount:
+            return f"without {resource}" if have == 0 else f"with too little {resource}"
+    return None
+
+
+def _places(node: Node, options: ClusterOptions) -> int:
+    allocatable = _allocatable(node)
+    counts = [int(parse_quantity(allocatable.get(name, "0")) // amount) for name, amount in _requests(options).items()]
+    return min([*counts, int(parse_quantity(allocatable.get("pods", "110")))])
+
+
+def _allocatable(node: Node) -> Mapping[str, str]:
+    """Empty for a node that has just registered."""
+    found: Mapping[str, str] = node.get("status", {}).get("allocatable") or {}
+    return found
+
+
+def _requests(options: ClusterOptions) -> dict[str, Decimal]:
+    wanted = {"cpu": parse_quantity(options.cpu), "memory": parse_quantity(options.memory)}
+    if options.gpus:
+        wanted[options.gpu_resource] = Decimal(options.gpus)
+    return wanted
+
+
+def _needs(options: ClusterOptions) -> dict[str, Decimal]:
+    """What one job takes of a quota, by the quota's names for it."""
+    need = {"pods": Decimal(1), "count/pods": Decimal(1), "count/jobs.batch": Decimal(1)}
+    for name, amount in _requests(options).items():
+        need[f"requests.{name}"] = amount
+        if name in ("cpu", "memory"):
+            need[name] = amount
+    need["limits.memory"] = need["memory"]
+    return need
+
+
+def _short(amount: Decimal) -> str:
+    return f"{amount / 2**30:.4g}Gi" if amount >= 2**30 else f"{amount.normalize():f}"

@@ -1,0 +1,74 @@
+"""Everything that is known about one job, for people: its tries, its Pods, what warned about them, what helps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from atb.contract import labels
+from atb.documents.manifest import Plan, PlannedJob
+from atb.errors import AtbError
+from atb.storage import Store
+from launcher.kubernetes.api.client import Cluster
+from launcher.kubernetes.api.responses import format_time
+from launcher.kubernetes.control.diagnose import CATEGORIES, diagnose_ended
+from launcher.kubernetes.control.poller import read_trouble
+from launcher.kubernetes.control.state import Sight
+from launcher.kubernetes.logs import find_pods, read_log, stored_log
+from launcher.kubernetes.objects.job_status import JobFacts, PodFacts
+from launcher.kubernetes.objects.jobs import run_selector
+
+LAST_LINES = 15
+
+
+def explain_job(cluster: Cluster, store: Store, sight: Sight, plan: Plan, planned: PlannedJob) -> Iterator[str]:
+    """Lines about one job. ``sight`` has looked. Raises ApiError, StoreError."""
+    found = sight.observations[planned.job]
+    yield f"{planned.job}: {found.state}{f' ({found.category})' if found.category else ''}"
+    if found.reason:
+        yield f"reason    {found.reason}"
+    for job in sight.tries(planned.job):
+        yield f"job       {_say_job(job)}"
+    pods = find_pods(cluster, job_selector(plan.run, planned.job))
+    for pod in pods:
+        yield f"pod       {_say_pod(pod)}"
+    for name in (found.pod, *(job.name for job in sight.tries(planned.job)[-1:])):
+        for trouble in read_trouble(cluster, name).values() if name else ():
+            yield f"event     {format_time(trouble.at)} {trouble.reason}: {trouble.message}"
+    category = CATEGORIES.get(found.category)
+    if category is not None:
+        yield f"meaning   {category.meaning}"
+        yield f"remedy    {category.remedy.replace('RUN', plan.run).replace('SYMBOL', planned.spec.symbol)}"
+    if found.state != "done":
+        lines = _last_lines(cluster, store, plan.run, planned.job, pods)
+        yield from (f"log       {line}" for line in lines)
+
+
+def job_selector(run: str, job: str) -> str:
+    """Selects a job's Pods, of all its tries."""
+    return f"{run_selector(run)},{labels.JOB_LABEL}={labels.label_value(job)}"
+
+
+def _last_lines(cluster: Cluster, store: Store, run: str, job: str, pods: list[PodFacts]) -> list[str]:
+    started = [pod for pod in pods if pod.running_since]
+    if started:
+        try:
+            return list(read_log(cluster, started[-1].name, tail=LAST_LINES))
+        except AtbError:
+            pass  # the node or its log is gone; the attempt left a tail in the store
+    return stored_log(store, run, job)[-LAST_LINES:]
+
+
+def _say_job(job: JobFacts) -> str:
+    state = "given up" if job.verdict else "failed" if job.failed else "complete" if job.complete else "active"
+    cause = f", {job.cause}" if job.cause else ""
+    return f"{job.name} {state}, {job.memory}{cause}"
+
+
+def _say_pod(pod: PodFacts) -> str:
+    where = f" on {pod.node}" if pod.node else ""
+    if pod.phase == "Failed":
+        finding = diagnose_ended(pod)
+        code = "" if pod.exit_code is None else f" with code {pod.exit_code}"
+        return f"{pod.name}{where} failed{code} ({finding.category}): {finding.reason}"
+    said = pod.waiting_message or pod.waiting or (pod.unscheduled.message if pod.unscheduled else "")
+    return f"{pod.name}{where} {pod.phase.lower()}{f': {said}' if said else ''}"

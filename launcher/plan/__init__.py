@@ -1,0 +1,1 @@
+"""What a run will do, and the seam to where it is done."""

@@ -1,0 +1,171 @@
+"""Symbols × presets → specs → what would run, what would be skipped and why."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from atb.contract import keys
+from atb.contract.features import split_features
+from atb.contract.runs import validate_run
+from atb.contract.spec import OPTION_NAMES, resolve_spec, suggest
+from atb.documents.manifest import Plan, PlannedJob, Result, ResultPointer
+from atb.errors import NotFound, PreconditionFailed, SpecError
+from atb.registry.champions import Seat
+from atb.storage import Store
+from atb.storage.fingerprints import changed_origin
+
+BackendName = Literal["local", "kubernetes"]
+
+_READERS = 16
+"""Threads that ask the store for earlier results."""
+
+
+def read_names(text: str, what: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names in ``A,B`` or in the file of ``@FILE``, and those that were there twice.
+
+    A file holds names separated by commas, blanks or lines; ``#`` begins a comment. Raises SpecError.
+    """
+    if text.startswith("@"):
+        try:
+            lines = Path(text[1:]).expanduser().read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not text"
+            raise SpecError(f"{what} {text}: can't read the file: {reason}") from None
+        text = ",".join(line.split("#")[0] for line in lines)
+    found: dict[str, int] = {}
+    for name in re.split(r"[,\s]+", text):
+        if name:
+            found[name] = found.get(name, 0) + 1
+    if not found:
+        raise SpecError(f"{what} names nothing; write {what} BTCUSDT,ETHUSDT or {what} @FILE")
+    return tuple(found), tuple(name for name, count in found.items() if count > 1)
+
+
+def read_settings(pairs: Iterable[str]) -> dict[str, str]:
+    """The options in ``NAME=VALUE`` pairs; a name's dashes may be written for its underscores. Raises SpecError."""
+    found: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        name = name.strip().replace("-", "_")
+        if not equals or not name:
+            raise SpecError(f"--set {pair!r} is not NAME=VALUE, like --set epochs=5")
+        if name not in OPTION_NAMES:
+            raise SpecError(f"--set {name}: this option is unknown{suggest(name)}")
+        if found.get(name, value) != value:
+            raise SpecError(f"--set {name} is given twice: {found[name]} and {value}")
+        found[name] = value.strip()
+    return found
+
+
+def build_plan(
+    run: str,
+    symbols: Sequence[str],
+    presets: Sequence[str],
+    options: Mapping[str, Any],
+    *,
+    backend: BackendName,
+    now: datetime,
+    launcher_options: Mapping[str, Any] | None = None,
+    pin: Callable[[str, Seat], str] = lambda text, seat: text,
+) -> Plan:
+    """Every symbol with every preset, all cut at one as-of. ``options`` are ``resolve_spec``'s. Raises SpecError.
+
+    ``pin`` makes a ``warm_start`` like ``champion`` the one file that it stands for, symbol by symbol.
+    """
+    split_features(str(options.get("features", "classic")))
+    jobs = []
+    for symbol in symbols:
+        for preset in presets:
+            seat = Seat(symbol, str(options.get("timeframe", "1h")), preset)
+            pinned = {"warm_start": pin(str(options["warm_start"]), seat)} if "warm_start" in options else {}
+            spec = resolve_spec(symbol, preset, {**options, **pinned}, now=now)
+            jobs.append(PlannedJob.model_construct(job=keys.job_id(symbol, preset), spec=spec, spec_digest=spec.digest))
+    return Plan(run=run, created=now, backend=backend, options=dict(launcher_options or {}), jobs=tuple(jobs))
+
+
+def skip_unchanged(plan: Plan, store: Store, code_digest: str, image: str | None) -> Plan:
+    """The plan with each job skipped that has a committed result of the same spec, code, image and bars.
+
+    An image named by digest is its own proof of the code within. Raises StoreError.
+    """
+
+    def look(planned: PlannedJob) -> PlannedJob:
+        pointer = _unchanged(planned.spec_digest, store, code_digest, image)
+        if pointer is None:
+            return planned
+        return planned.model_copy(
+            update={
+                "action": "skip",
+                "reason": f"unchanged since run {pointer.run}",
+                "previous_run": pointer.run,
+                "previous_job": pointer.job,
+            }
+        )
+
+    with ThreadPoolExecutor(_READERS) as pool:
+        jobs = tuple(pool.map(look, plan.jobs))
+    return plan.model_copy(update={"jobs": jobs})
+
+
+def _unchanged(spec_digest: str, store: Store, code_digest: str, image: str | None) -> ResultPointer | None:
+    key = keys.result_index(spec_digest)
+    try:
+        pointer = ResultPointer.from_bytes(store.get(key), key)
+        if pointer.image != image or not (pointer.code_digest == code_digest or "@sha256:" in (image or "")):
+            return None
+        if changed_origin(pointer.sources, store) is not None:
+            return None
+        result = keys.result(pointer.run, pointer.job)
+        same = Result.from_bytes(store.get(result), result).spec_digest == spec_digest
+    except (NotFound, SpecError):
+        return None  # the index is a hint; without a committed result behind it the job runs
+    return pointer if same else None
+
+
+def jobs_left(plan: Plan, store: Store) -> list[PlannedJob]:
+    """The jobs to run that have no committed result, in the plan's order. Raises StoreError."""
+    committed = {entry.key for entry in store.list(keys.jobs_prefix(plan.run))}
+    return [job for job in plan.to_run if keys.result(plan.run, job.job) not in committed]
+
+
+def commit_plan(plan: Plan, store: Store) -> None:
+    """Write the plan, before anything is started. Raises SpecError where a run of that name is there."""
+    try:
+        store.put_if_absent(keys.plan(plan.run), plan.to_bytes())
+    except PreconditionFailed:
+        raise SpecError(
+            f"run {plan.run} is already there in {store.url}; go on with: atb-launch --resume {plan.run}, "
+            "or choose another --run"
+        ) from None
+
+
+def find_plan(store: Store, run: str) -> Plan | None:
+    """The plan of a run, or None where there is none."""
+    key = keys.plan(validate_run(run))
+    try:
+        return Plan.from_bytes(store.get(key), key)
+    except NotFound:
+        return None
+
+
+def read_plan(store: Store, run: str) -> Plan:
+    """The plan of a run. Raises SpecError where there is none."""
+    plan = find_plan(store, run)
+    if plan is None:
+        raise SpecError(f"there is no run {run} in {store.url}; see: atb-launch list")
+    return plan
+
+
+def find_job(plan: Plan, job: str) -> PlannedJob:
+    """A job of a plan by its id, or by its symbol where that names one job. Raises SpecError."""
+    found = [planned for planned in plan.jobs if job in (planned.job, planned.spec.symbol)]
+    if len(found) == 1:
+        return found[0]
+    known = [planned.job for planned in (found or plan.jobs)]
+    some = ", ".join(known[:5]) + (f" and {len(known) - 5} more" if len(known) > 5 else "")
+    raise SpecError(f"run {plan.run} has {'more than one' if found else 'no'} job {job}; its jobs: {some}")

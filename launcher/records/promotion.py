@@ -1,0 +1,48 @@
+"""Promotion of what a run trained: every result not decided on yet is judged, and each decision is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from atb.documents.manifest import Result
+from atb.errors import StoreError
+from atb.registry.champions import read_history
+from atb.registry.promote import consider, list_results, seat_of, whoami
+from atb.storage import Store
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What came of one job's model. ``decided``: promoted, declined, decided before, or refused by the store."""
+
+    job: str
+    decided: str
+    reason: str
+
+
+def promote_run(store: Store, run: str, *, accept_first: bool = False) -> Iterator[Promotion]:
+    """Judge the run's results and let those that pass serve; yields one line for each, in the order of the keys.
+
+    Doing it twice decides nothing twice. One that another promotion overtook, or whose files are damaged, does not
+    keep the others from being judged.
+    """
+    for result in list_results(store, run):
+        if former := _decided_before(store, result):
+            yield Promotion(result.job, "decided before", former)
+            continue
+        try:
+            outcome = consider(store, result, by=whoami(), why=f"collected run {run}", accept_first=accept_first)
+        except StoreError as error:
+            yield Promotion(result.job, "refused", str(error))
+            continue
+        yield Promotion(result.job, "promoted" if outcome.action == "promote" else "declined", outcome.reason)
+
+
+def _decided_before(store: Store, result: Result) -> str:
+    """What came of an earlier decision; one whose writer died before it took effect is no decision."""
+    for decision in reversed(read_history(store, seat_of(result), run=result.run)):
+        entry = decision.entry
+        if (entry.run, entry.job) == (result.run, result.job) and decision.effect != "never took effect":
+            return f"{decision.effect} since {entry.time:%Y-%m-%d %H:%M} UTC"
+    return ""

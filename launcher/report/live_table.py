@@ -1,0 +1,181 @@
+"""The live table of a run, for both backends: plain rows in, a table that is good at 80 columns out."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from atb.documents.manifest import State
+
+STYLES: dict[State, str] = {
+    "pending": "yellow",
+    "running": "cyan",
+    "done": "green",
+    "skipped": "dim",
+    "failed": "bold red",
+    "interrupted": "magenta",
+}
+_ORDER: tuple[State, ...] = ("failed", "running", "interrupted", "pending", "done", "skipped")
+_WIDE = 100
+"""Columns from which the node has room."""
+_REFRESH_SECONDS = 0.25
+_HEARTBEAT_SECONDS = 60.0
+"""How often a run that is not on a terminal says where it stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One job as a table shows it. ``detail`` is the category, or what it waits for; ``eta_seconds`` may be unknown."""
+
+    job: str
+    symbol: str
+    preset: str
+    state: State
+    category: str = ""
+    detail: str = ""
+    node: str = ""
+    epoch: int = 0
+    epochs: int = 0
+    validation_loss: float | None = None
+    eta_seconds: float | None = None
+    attempts: int = 0
+
+
+def build_table(rows: Sequence[Row], *, width: int, height: int | None = None) -> Table:
+    """The rows, what needs eyes first; rows beyond ``height`` are counted in the caption."""
+    table = Table(box=None, pad_edge=False, expand=True, show_edge=False)
+    presets = len({row.preset for row in rows}) > 1
+    table.add_column("symbol", no_wrap=True, overflow="ellipsis", ratio=3, min_width=8)
+    if presets:
+        table.add_column("preset", no_wrap=True, min_width=6)
+    table.add_column("state", no_wrap=True, min_width=8)
+    table.add_column("reason", no_wrap=True, overflow="ellipsis", ratio=6, min_width=8)
+    if width >= _WIDE:
+        table.add_column("node", no_wrap=True, overflow="ellipsis", ratio=3)
+    table.add_column("epoch", justify="right", no_wrap=True)
+    table.add_column("val_loss", justify="right", no_wrap=True)
+    table.add_column("ETA", justify="right", no_wrap=True)
+    table.add_column("try", justify="right", no_wrap=True)
+    ordered = sorted(rows, key=lambda row: _ORDER.index(row.state))
+    shown = ordered if height is None else ordered[: max(1, height)]
+    for row in shown:
+        table.add_row(*_cells(row, presets=presets, node=width >= _WIDE))
+    if hidden := len(ordered) - len(shown):
+        table.caption = f"… and {hidden} more"
+        table.caption_justify = "left"
+    return table
+
+
+def summary_line(rows: Sequence[Row]) -> str:
+    """``3 done · 2 running · 1 failed (oom)``."""
+    counts = Counter(row.state for row in rows)
+    causes = Counter(row.category for row in rows if row.state == "failed" and row.category)
+    parts = [f"{counts[state]} {state}" for state in ("done", "skipped", "running", "pending") if counts[state]]
+    if counts["interrupted"]:
+        parts.append(f"{counts['interrupted']} interrupted")
+    if counts["failed"]:
+        named = ", ".join(f"{name} {count}" if count > 1 else name for name, count in causes.most_common(4))
+        parts.append(f"{counts['failed']} failed" + (f" ({named})" if named else ""))
+    return " · ".join(parts) or "nothing to do"
+
+
+def format_eta(seconds: float | None) -> str:
+    """``45s``, ``12m``, ``3h05``; empty where unknown."""
+    if seconds is None or seconds < 0:
+        return ""
+    if seconds < 90:
+        return f"{seconds:.0f}s"
+    minutes = round(seconds / 60)
+    return f"{minutes}m" if minutes < 90 else f"{minutes // 60}h{minutes % 60:02}"
+
+
+class RunView:
+    """Shows a run as it goes: a table that repaints on a terminal, a line for each change of state elsewhere."""
+
+    def __init__(self, title: str, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console = console or Console(file=sys.stderr)
+        self._title = title
+        self._clock = clock
+        self._painted = -_REFRESH_SECONDS
+        self._beat = clock()
+        self._rows: Sequence[Row] = ()
+        self._told: dict[str, tuple[State, str]] = {}
+        self._note = ""
+        self._live = Live(console=self._console, auto_refresh=False, transient=False)
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._console.is_terminal:
+            self._paint(self._rows, "")
+            self._live.stop()
+
+    def show(self, rows: Sequence[Row], note: str = "") -> None:
+        """Show the rows as they are now; ``note`` is one line about what the launcher itself waits for."""
+        if not self._console.is_terminal:
+            self._tell(rows, note)
+            return
+        self._rows = rows
+        if self._clock() - self._painted >= _REFRESH_SECONDS:
+            self._painted = self._clock()
+            self._paint(rows, note)
+
+    def _paint(self, rows: Sequence[Row], note: str) -> None:
+        head = Text.assemble((self._title, "bold"), "  ", summary_line(rows))
+        lines: list[RenderableType] = [
+            head,
+            build_table(rows, width=self._console.width, height=self._console.height - 5),
+        ]
+        if note:
+            lines.append(Text(note, style="dim", overflow="ellipsis", no_wrap=True))
+        self._live.update(Group(*lines), refresh=True)
+
+    def _tell(self, rows: Sequence[Row], note: str) -> None:
+        for row in rows:
+            now = (row.state, row.category)
+            if self._told.get(row.job) != now:
+                if row.job in self._told or row.state != "pending" or row.category:
+                    words = f"{row.job}: {row.state}{f' ({row.category})' if row.category else ''}"
+                    self._say(f"{words}{f': {row.detail}' if row.detail else ''}")
+                self._told[row.job] = now
+        if note and note != self._note:
+            self._say(note)
+        self._note = note
+        if self._clock() - self._beat >= _HEARTBEAT_SECONDS:
+            self._beat = self._clock()
+            self._say(summary_line(rows))
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _cells(row: Row, *, presets: bool, node: bool) -> list[str | Text]:
+    reason = f"{row.category}: {row.detail}" if row.category and row.detail else row.category or row.detail
+    cells: list[str | Text] = [Text(row.symbol)]
+    if presets:
+        cells.append(row.preset)
+    cells += [Text(row.state, style=STYLES[row.state]), Text(reason)]
+    if node:
+        cells.append(Text(row.node))
+    cells += [
+        f"{row.epoch}/{row.epochs}" if row.epochs else "",
+        f"{row.validation_loss:.4g}" if row.validation_loss is not None else "",
+        format_eta(row.eta_seconds) if row.state == "running" else "",
+        str(row.attempts) if row.attempts else "",
+    ]
+    return cells

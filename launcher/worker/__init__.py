@@ -1,0 +1,1 @@
+"""Jobs done on this machine by forked trainings."""

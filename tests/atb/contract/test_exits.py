@@ -1,0 +1,67 @@
+"""How a command ends: its code, one line, and how that line is found again in a log."""
+
+from __future__ import annotations
+
+import json
+from typing import NoReturn
+
+import pytest
+
+from atb.contract.exits import BY_CODE, PERMANENT_CODES, last_error, run_and_exit
+from atb.errors import AtbError, DataError, DataNotReady, StoreError
+
+
+def classes(root: type[AtbError] = AtbError) -> set[type[AtbError]]:
+    return {root}.union(*(classes(each) for each in root.__subclasses__()))
+
+
+def test_every_error_has_a_code_of_the_table_and_every_code_an_error() -> None:
+    assert {each.exit_code for each in classes() if each.__module__ == "atb.errors"} == set(BY_CODE) - {0}
+
+
+def test_only_what_would_end_the_same_way_is_permanent() -> None:
+    assert PERMANENT_CODES == (2, 10, 20, 21, 22, 30, 70)
+
+
+@pytest.mark.parametrize("error", [DataError("no bars; look there"), DataNotReady("later"), StoreError("503")])
+def test_a_known_failure_is_one_line_and_its_code(error: AtbError, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail() -> NoReturn:
+        raise error
+
+    with pytest.raises(SystemExit) as end:
+        run_and_exit(fail)
+    assert end.value.code == error.exit_code
+    assert capsys.readouterr() == ("", f"error: {error}\n")
+
+
+def test_a_bug_is_a_traceback_and_code_70(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        run_and_exit(lambda: [][1])
+    assert end.value.code == 70
+    said = capsys.readouterr().err
+    assert "IndexError" in said
+    assert last_error(said) == "this is a bug of ours; please report it with the lines above"
+
+
+def event(level: str, message: str) -> str:
+    return json.dumps(
+        {"time": "2026-01-01T00:00:00Z", "level": level, "symbol": "A", "preset": "b", "message": message}
+    )
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        ("", ""),
+        ("all is well\n", ""),
+        ("epoch 1\nerror: too few bars; look there\n", "too few bars; look there"),
+        ("error: the first\nerror: the last\nbye\n", "the last"),
+        (f"{event('info', 'epoch 1')}\n{event('error', 'a said: b')}\n", "a said: b"),
+        (f"{event('info', 'epoch 1')} {event('error', 'on one line')}", "on one line"),
+        (f"{event('info', 'it is no error: it is a word')}\n", ""),
+        (f"{event('error', 'cut')[:-20]}", ""),
+        (event("error", "whole")[40:] + "\n" + event("info", "later"), ""),
+    ],
+)
+def test_the_last_error_is_found_in_text_and_in_json(output: str, said: str) -> None:
+    assert last_error(output) == said

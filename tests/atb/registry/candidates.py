@@ -1,0 +1,95 @@
+"""Committed results with their bundles, as a job leaves them."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from typing import Any
+
+from atb.contract import keys
+from atb.contract.spec import resolve_spec
+from atb.documents.manifest import (
+    BarsSummary,
+    CodeIdentity,
+    FeatureSummary,
+    FileEntry,
+    FitSummary,
+    Result,
+    SplitSummary,
+    StageTime,
+)
+from atb.storage import Store
+
+NOW = datetime(2026, 1, 31, 6, tzinfo=UTC)
+GOOD = {"rmse": 1.0, "skill": 0.2, "skill_low": 0.1, "mape": 1.0, "directional_accuracy": 0.6}
+NOISE = {"rmse": 1.26, "skill": -0.01, "skill_low": -0.02, "mape": 1.0, "directional_accuracy": 0.5}
+
+
+def make_result(
+    run: str = "r1",
+    symbol: str = "BTCUSDT",
+    preset: str = "fast",
+    *,
+    metrics: dict[str, float] = GOOD,
+    spread: float = 0.3,
+    champion: dict[str, Any] | None = None,
+    drawdown: float = 0.1,
+    hold_drawdown: float = 0.1,
+    parity_error: float | None = 1e-7,
+    files: tuple[FileEntry, ...] = (),
+) -> Result:
+    spec = resolve_spec(symbol, preset, {"as_of": NOW})
+    evaluation: dict[str, Any] = {"spread": spread}
+    if champion is not None:
+        evaluation["champion"] = champion
+    parity = {"parity": {"scaled": parity_error, "bound": 1e-5}}
+    export = {"model.onnx": parity, "model_from_bars.onnx": parity if parity_error is not None else {"skipped": "why"}}
+    return Result(
+        run=run,
+        job=keys.job_id(symbol, preset),
+        attempt=1,
+        spec=spec,
+        spec_digest=spec.digest,
+        code=CodeIdentity(version="0", digest="0" * 16),
+        bars=BarsSummary(digest="0" * 64, rows=4_000, first=NOW, last=NOW, segments=1),
+        features=FeatureSummary(name="classic", hash="0" * 16, columns=("close",)),
+        split=SplitSummary(train=2_000, validation=400, test=400, purged=120),
+        fit=FitSummary(
+            device="CPU",
+            path="keras",
+            parameters=30_337,
+            epochs=12,
+            best_epoch=5,
+            best_validation_loss=0.9,
+            stopped_by="patience",
+            steps_per_second=50.0,
+        ),
+        metrics=metrics,
+        baselines={"persistence": NOISE | {"skill": 0.0}, "linear": NOISE},
+        evaluation=evaluation,
+        backtest={"model": {"drawdown": drawdown}, "hold": {"drawdown": hold_drawdown}},
+        export=export,
+        stages=(StageTime(name="fit", seconds=12.5),),
+        peak_memory_bytes=10**9,
+        started=NOW,
+        finished=NOW,
+        files=files,
+    )
+
+
+def commit(store: Store, run: str = "r1", symbol: str = "BTCUSDT", preset: str = "fast", **options: Any) -> Result:
+    """A result whose bundle lies in the store."""
+    job = keys.job_id(symbol, preset)
+    files = []
+    for path, data in (("model.onnx", f"net of {run}".encode() * 50), ("card.md", f"# {run}\n".encode())):
+        key = keys.bundle(run, job, 1, path)
+        store.put(key, data)
+        files.append(FileEntry(path=path, key=key, size=len(data), sha256=hashlib.sha256(data).hexdigest()))
+    result = make_result(run, symbol, preset, files=tuple(files), **options)
+    store.put(keys.result(run, job), result.to_bytes())
+    return result
+
+
+def measured(entry: str, candidate: dict[str, float] = GOOD, **champion: float) -> dict[str, Any]:
+    """What a job writes about the champion it was compared with."""
+    return {"entry": entry, "rows": 400, "candidate": candidate, "champion": {**GOOD, **champion}}

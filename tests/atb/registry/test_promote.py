@@ -1,0 +1,273 @@
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from atb.documents.manifest import Result
+from atb.errors import PreconditionFailed, SpecError, StoreError
+from atb.registry.champions import (
+    Seat,
+    find_seat,
+    list_champions,
+    read_champion,
+    read_history,
+    require_champion,
+    verify_files,
+)
+from atb.registry.promote import Outcome, consider, read_result, roll_back
+from atb.storage import MemoryStore, Store
+from tests.atb.registry.candidates import GOOD, NOISE, NOW, commit, measured
+from tests.atb.registry.doubles import CarelessStore, Death, MortalStore
+
+SEAT = Seat("BTCUSDT", "1h", "fast")
+
+
+def promote(store: Store, result: Result, minute: int = 0, **options: Any) -> Outcome:
+    return consider(store, result, by="me@here", why="", now=NOW + timedelta(minutes=minute), **options)
+
+
+def follow(store: Store, run: str, minute: int, **options: Any) -> Outcome:
+    """A candidate measured against the champion of the moment."""
+    return promote(store, commit(store, run, champion=measured(require_champion(store, SEAT).entry)), minute, **options)
+
+
+def effects(store: Store) -> list[tuple[str, str, str]]:
+    return [(each.entry.action, each.entry.run, each.effect) for each in read_history(store, SEAT)]
+
+
+def test_a_good_candidate_becomes_the_champion(store: Store) -> None:
+    outcome = promote(store, commit(store, "r1"))
+    champion = require_champion(store, SEAT)
+    assert outcome.action == "promote"
+    assert (champion.run, champion.by, champion.entry) == ("r1", "me@here", outcome.entry)
+    assert champion.metrics == GOOD
+    verify_files(store, champion)
+
+
+def test_history_tells_what_served_what_was_declined_and_what_came_back(store: Store) -> None:
+    promote(store, commit(store, "r1"), 0)
+    follow(store, "r2", 1)
+    entry = require_champion(store, SEAT).entry
+    declined = promote(store, commit(store, "r3", metrics=NOISE, champion=measured(entry, NOISE)), 2)
+    roll_back(store, SEAT, by="me@here", why="looks odd", now=NOW + timedelta(minutes=3))
+    assert declined.action == "decline"
+    assert require_champion(store, SEAT).run == "r1"
+    assert effects(store) == [
+        ("promote", "r1", "replaced"),
+        ("promote", "r2", "replaced"),
+        ("decline", "r3", "declined"),
+        ("rollback", "r1", "serving"),
+    ]
+    reasons = [each.entry.why for each in read_history(store, SEAT)]
+    assert reasons[0] == "passed every rule"
+    assert reasons[3] == "looks odd"
+    assert [rule.name for rule in read_history(store, SEAT)[2].entry.gate if not rule.passed] == [
+        "rmse-over-champion",
+        "skill-kept",
+    ]
+
+
+def test_a_part_of_the_history_tells_the_same_and_reads_no_more_than_it_needs() -> None:
+    class CountingStore(MemoryStore):
+        """Counts the entries that are read."""
+
+        read = 0
+
+        def get(self, key: str) -> bytes:
+            self.read += "/history/" in key
+            return super().get(key)
+
+    store = CountingStore()
+    promote(store, commit(store, "r0"), 0)
+    for number in range(1, 9):
+        follow(store, f"r{number}", number)
+    whole = read_history(store, SEAT)
+    for last in (1, 2, 5, 50):
+        assert read_history(store, SEAT, last=last) == whole[-last:]
+    assert read_history(store, SEAT, run="r3") == whole[3:4]
+    store.read = 0
+    assert read_history(store, SEAT, run="r99") == []
+    assert read_history(store, SEAT, last=2) == whole[-2:]
+    assert store.read == 2
+
+
+def test_a_clock_behind_the_last_promoter_s_does_not_disorder_the_history() -> None:
+    store = MemoryStore()
+    promote(store, commit(store, "r1"), 60)
+    follow(store, "r2", 0)
+    assert [(each.entry.run, each.effect) for each in read_history(store, SEAT)] == [
+        ("r1", "replaced"),
+        ("r2", "serving"),
+    ]
+
+
+def test_rolling_back_twice_goes_back_two_models_and_no_further() -> None:
+    store = MemoryStore()
+    promote(store, commit(store, "r1"), 0)
+    follow(store, "r2", 1)
+    follow(store, "r3", 2)
+    assert roll_back(store, SEAT, by="me", why="", now=NOW + timedelta(minutes=3)).run == "r2"
+    assert roll_back(store, SEAT, by="me", why="", now=NOW + timedelta(minutes=4)).run == "r1"
+    with pytest.raises(SpecError, match="nothing served before r1"):
+        roll_back(store, SEAT, by="me", why="")
+
+
+def test_a_declined_candidate_moves_nothing_until_it_is_forced() -> None:
+    store = MemoryStore()
+    noise = commit(store, "r1", metrics=NOISE)
+    assert promote(store, noise).action == "decline"
+    assert read_champion(store, SEAT) is None
+    outcome = promote(store, noise, 1, force=True)
+    assert outcome.action == "promote"
+    assert outcome.reason.startswith("forced in spite of skill-shown")
+    assert require_champion(store, SEAT).run == "r1"
+
+
+def test_the_first_can_be_accepted_by_name() -> None:
+    store = MemoryStore()
+    assert promote(store, commit(store, "r1", metrics=NOISE), accept_first=True).action == "promote"
+
+
+def test_the_champion_is_not_promoted_again() -> None:
+    store = MemoryStore()
+    result = commit(store, "r1")
+    promote(store, result)
+    with pytest.raises(SpecError, match="is the champion already"):
+        promote(store, result, 1)
+
+
+@pytest.mark.parametrize("damage", ["gone", "changed"])
+def test_a_candidate_with_a_bad_file_is_refused_and_the_champion_stays(damage: str) -> None:
+    store = MemoryStore()
+    promote(store, commit(store, "r1"))
+    result = commit(store, "r2", champion=measured(require_champion(store, SEAT).entry))
+    key = result.files[0].key
+    store.delete(key) if damage == "gone" else store.put(key, b"x" * result.files[0].size)
+    with pytest.raises(StoreError, match=r"model\.onnx"):
+        promote(store, result, 1)
+    assert require_champion(store, SEAT).run == "r1"
+    assert effects(store) == [("promote", "r1", "serving")]
+
+
+def test_a_run_without_a_result_is_named() -> None:
+    with pytest.raises(SpecError, match="run r9 has no result of BTCUSDT-fast"):
+        read_result(MemoryStore(), "r9", "BTCUSDT-fast")
+
+
+def test_of_two_promotions_at_once_one_wins_and_the_other_is_told(store: Store) -> None:
+    promote(store, commit(store, "r0"), 0)
+    entry = require_champion(store, SEAT).entry
+    results = [commit(store, f"r{number}", champion=measured(entry)) for number in (1, 2, 3, 4)]
+    barrier = threading.Barrier(len(results))
+
+    class TogetherStore:
+        """All read the pointer before any moves it."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(store, name)
+
+        def get_with_etag(self, key: str) -> tuple[bytes, str]:
+            found = store.get_with_etag(key)
+            if key == SEAT.pointer and not getattr(seen, "once", False):
+                seen.once = True
+                barrier.wait()
+            return found
+
+    seen = threading.local()
+
+    def attempt(result: Result) -> str:
+        together: Any = TogetherStore()
+        try:
+            promote(together, result, 1)
+        except PreconditionFailed as error:
+            return str(error)
+        return "won"
+
+    with ThreadPoolExecutor(len(results)) as pool:
+        answers = list(pool.map(attempt, results))
+    champion = require_champion(store, SEAT)
+    assert answers.count("won") == 1
+    assert champion.run == f"r{answers.index('won') + 1}"
+    assert all(f"someone else was first, {champion.run} serves now" in each for each in answers if each != "won")
+    assert sorted(effect for _, _, effect in effects(store)) == [*["never took effect"] * 3, "replaced", "serving"]
+
+
+@pytest.mark.parametrize("applied", [False, True], ids=["before the write", "after the write"])
+@pytest.mark.parametrize("move", ["first", "next", "back"])
+def test_a_move_killed_at_any_write_leaves_the_old_or_the_new_champion_whole(move: str, applied: bool) -> None:
+    for fatal in range(1, 50):
+        real = MemoryStore()
+        if move != "first":
+            promote(real, commit(real, "r1"), 0)
+        if move == "back":
+            follow(real, "r2", 1)
+        before = read_champion(real, SEAT)
+        candidate = commit(real, "r3", champion=measured(before[0].entry) if before else None)
+        mortal = MortalStore(real, fatal, applied)
+        died = False
+        try:
+            if move == "back":
+                roll_back(mortal, SEAT, by="me", why="", now=NOW + timedelta(minutes=5))
+            else:
+                promote(mortal, candidate, 5)
+        except Death:
+            died = True
+        after = read_champion(real, SEAT)
+        old, new = before[0].run if before else None, "r1" if move == "back" else "r3"
+        assert (after[0].run if after else None) in (old, new)
+        if after:
+            verify_files(real, after[0])
+        for decision in read_history(real, SEAT):
+            served = after is not None and decision.key == after[0].entry
+            assert (decision.effect == "serving") == served
+        if not died:
+            assert after is not None
+            assert after[0].run == new
+            assert fatal > 3
+            return
+    pytest.fail("the move never came to its end")
+
+
+def test_an_answer_lost_after_our_own_write_is_no_conflict() -> None:
+    class ForgetfulStore(MemoryStore):
+        """Answers the retry of a write that arrived, as S3 does when the first answer was lost."""
+
+        def put_if_absent(self, key: str, data: bytes) -> str:
+            etag = super().put_if_absent(key, data)
+            if key == SEAT.pointer:
+                raise PreconditionFailed("someone else was first")
+            return etag
+
+    store = ForgetfulStore()
+    assert promote(store, commit(store, "r1")).action == "promote"
+
+
+def test_a_store_that_ignores_conditions_moves_nothing_without_force() -> None:
+    store = CarelessStore()
+    result = commit(store, "r1")
+    with pytest.raises(StoreError, match=r"ignores conditional writes.*--force"):
+        promote(store, result)
+    assert read_champion(store, SEAT) is None
+    promote(store, result, 1, force=True)
+    assert require_champion(store, SEAT).run == "r1"
+
+
+def test_a_seat_is_found_by_as_few_words_as_tell_it_apart() -> None:
+    store = MemoryStore()
+    for symbol, preset in (("BTCUSDT", "fast"), ("BTCUSDT", "quality"), ("ETHUSDT", "fast")):
+        promote(store, commit(store, "r1", symbol, preset))
+    assert [(each.symbol, each.preset) for each in list_champions(store)] == [
+        ("BTCUSDT", "fast"),
+        ("BTCUSDT", "quality"),
+        ("ETHUSDT", "fast"),
+    ]
+    assert find_seat(store, "ETHUSDT", None, None) == Seat("ETHUSDT", "1h", "fast")
+    assert find_seat(store, "BTCUSDT", None, "quality").preset == "quality"
+    with pytest.raises(SpecError, match=r"2 models .*--preset"):
+        find_seat(store, "BTCUSDT", None, None)
+    with pytest.raises(SpecError, match="BTCUSDT 4h has no champion"):
+        find_seat(store, "BTCUSDT", "4h", None)

@@ -1,0 +1,152 @@
+"""One suite for every kind of store."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from atb.errors import NotFound, PreconditionFailed, SpecError
+from atb.storage import DirectoryStore, Store, open_store
+from atb.storage.probe import probe_store
+
+
+def test_what_was_put_is_read_back_whole(store: Store) -> None:
+    store.put("a/b.json", b"first")
+    store.put("a/b.json", b"second, longer")
+    assert store.get("a/b.json") == b"second, longer"
+
+
+def test_an_absent_key_is_named(store: Store) -> None:
+    with pytest.raises(NotFound, match=r"a/nothing\.json"):
+        store.get("a/nothing.json")
+
+
+def test_put_if_absent_writes_once(store: Store) -> None:
+    store.put_if_absent("claim", b"mine")
+    with pytest.raises(PreconditionFailed):
+        store.put_if_absent("claim", b"theirs")
+    assert store.get("claim") == b"mine"
+
+
+def test_put_if_match_refuses_a_stale_etag(store: Store) -> None:
+    store.put("pointer", b"one")
+    etag = store.get_with_etag("pointer")[1]
+    newer = store.put_if_match("pointer", b"two", etag)
+    with pytest.raises(PreconditionFailed):
+        store.put_if_match("pointer", b"three", etag)
+    store.put_if_match("pointer", b"four", newer)
+    assert store.get("pointer") == b"four"
+
+
+def test_put_if_match_refuses_an_absent_key(store: Store) -> None:
+    with pytest.raises(PreconditionFailed):
+        store.put_if_match("pointer", b"one", '"d41d8cd98f00b204e9800998ecf8427e"')
+
+
+def test_of_many_writers_exactly_one_wins(store: Store) -> None:
+    barrier = threading.Barrier(8)
+
+    def write(number: int) -> bool:
+        barrier.wait()
+        try:
+            store.put_if_absent("race", str(number).encode())
+        except PreconditionFailed:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(write, range(8)))
+    assert sum(won) == 1
+    assert store.get("race") == str(won.index(True)).encode()
+
+
+def test_of_many_swaps_exactly_one_wins(store: Store) -> None:
+    etag = store.put("swap", b"start")
+    barrier = threading.Barrier(8)
+
+    def swap(number: int) -> bool:
+        barrier.wait()
+        try:
+            store.put_if_match("swap", str(number).encode(), etag)
+        except PreconditionFailed:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(swap, range(8)))
+    assert sum(won) == 1
+    assert store.get("swap") == str(won.index(True)).encode()
+
+
+def test_a_listing_is_sorted_and_keeps_to_its_prefix(store: Store) -> None:
+    for key in ("runs/b/2", "runs/a/1", "runs/ab/3", "runs/a/0"):
+        store.put(key, key.encode())
+    assert [entry.key for entry in store.list("runs/a")] == ["runs/a/0", "runs/a/1", "runs/ab/3"]
+    assert [(entry.key, entry.size) for entry in store.list("runs/a/")] == [("runs/a/0", 8), ("runs/a/1", 8)]
+    assert list(store.list("nothing/")) == []
+
+
+def test_a_changed_object_has_another_etag_in_the_listing(store: Store) -> None:
+    store.put("progress/a", b"1")
+    before = {entry.key: entry.etag for entry in store.list("progress/")}
+    store.put("progress/a", b"2")
+    assert {entry.key: entry.etag for entry in store.list("progress/")} != before
+
+
+def test_delete_removes_and_forgives(store: Store) -> None:
+    store.put("gone", b"1")
+    store.delete("gone")
+    store.delete("gone")
+    with pytest.raises(NotFound):
+        store.get("gone")
+
+
+def test_files_go_there_and_back(store: Store, tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(bytes(range(256)) * 5000)
+    store.put_file("big", source)
+    store.get_file("big", target)
+    assert target.read_bytes() == source.read_bytes()
+    with pytest.raises(NotFound):
+        store.get_file("absent", target)
+    assert target.read_bytes() == source.read_bytes()
+
+
+def test_the_probe_finds_conditions_honoured_and_leaves_nothing(store: Store) -> None:
+    assert probe_store(store).conditional
+    assert list(store.list("probes/")) == []
+
+
+def test_a_key_can_not_leave_the_directory(tmp_path: Path) -> None:
+    with pytest.raises(SpecError):
+        DirectoryStore(tmp_path).put("../outside", b"")
+
+
+def test_a_strange_url_is_refused() -> None:
+    with pytest.raises(SpecError, match="neither a directory nor s3"):
+        open_store("ftp://somewhere")
+
+
+def test_a_missing_bucket_is_named(s3_endpoint: str) -> None:
+    from atb.errors import StoreError
+
+    with pytest.raises(StoreError, match="no bucket atb-is-not-here"):
+        open_store("s3://atb-is-not-here/x", s3_endpoint).get("a")
+
+
+def test_checksums_are_sent_only_where_required_with_an_endpoint(s3_endpoint: str) -> None:
+    from atb.storage.s3 import S3Store
+
+    config = vars(S3Store("s3://any/x", s3_endpoint)._client.meta.config)["_user_provided_options"]
+    assert config["request_checksum_calculation"] == "when_required"
+    assert config["response_checksum_validation"] == "when_required"
+
+
+def test_folders_are_the_names_below_a_prefix_and_nothing_deeper(store: Store) -> None:
+    assert list(store.folders("runs/")) == []
+    for key in ("runs/b/plan.json", "runs/a/jobs/x/result.json", "runs/a/plan.json", "runs/loose.json", "other/c/d"):
+        store.put(key, b"1")
+    assert list(store.folders("runs/")) == ["a", "b"]

@@ -1,0 +1,50 @@
+"""What is taken for a secret, and what is not."""
+
+from __future__ import annotations
+
+import base64
+import random
+
+import pytest
+
+from atb.redaction import looks_like_secret, redact
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AWS_SECRET_ACCESS_KEY", "anything"),
+        ("DB_PASSWORD", "x"),
+        ("ID", "AKIAABCDEFGHIJKLMNOP"),
+        ("URL", "https://user:pass@host/path"),
+        ("X", "wJalrXUtnFEMI/K7MDENGbPxRfiCYzEXAMPLEKEYa1"),
+        ("X", "ghp_abcdefghijklmnopqrstuvwxyz0123"),
+    ],
+)
+def test_a_secret_is_seen_by_name_shape_or_randomness(name: str, value: str) -> None:
+    assert looks_like_secret(name, value)
+
+
+def test_random_keys_are_seen() -> None:
+    rng = random.Random(1)
+    keys = [base64.b64encode(rng.randbytes(30)).decode() for _ in range(300)]
+    assert sum(looks_like_secret("x", key) for key in keys) > 0.9 * len(keys)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "files:/tmp/pytest-of-root/pytest-12/test_a_Schedule_fired_by_hand_trains_0/bars",
+        "files:/home/Some.User/Documents/Market-Data-2026/binance_spot_hourly_bars",
+        "s3://company-models-eu-west-1/production/atb/Price_Models_V2",
+        "registry.example.com/team/atb-trainer@sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "classic,+funding_rate",
+        "2026-01-31T06:00:00+00:00",
+    ],
+)
+def test_paths_names_and_digests_are_no_secrets(value: str) -> None:
+    assert not looks_like_secret("source", value)
+
+
+def test_a_redacted_text_keeps_everything_else() -> None:
+    assert redact("key AKIAABCDEFGHIJKLMNOP end") == "key [redacted] end"

@@ -1,0 +1,237 @@
+"""`atb-launch` against the fake API server with a real S3 store: what a person types, sees and gets as exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from atb.contract import keys, labels
+from atb.documents.manifest import Plan
+from atb.storage import Store, open_store
+from launcher.cli import atb_launch
+from launcher.plan.build import read_plan
+from tests.apiserver.kubelet import Outcome
+from tests.launcher.world import World, commit
+
+IMAGE = "registry.example/atb@sha256:" + "1" * 64
+
+
+class Desk:
+    """A person at a terminal that is none, with a kubeconfig and a bucket."""
+
+    def __init__(self, world: World, url: str, endpoint: str, kubeconfig: Path) -> None:
+        self.world = world
+        self.store: Store = open_store(url, endpoint)
+        self._common = ["--store", url, "--endpoint-url", endpoint]
+        self._access = ["--kubeconfig", str(kubeconfig)]
+
+    def launch(self, *arguments: str, run: str = "r1") -> Result:
+        job = ["--image", IMAGE, "--backend", "kubernetes", "--source", "sample", "--run", run]
+        return self._call("--symbols", "BTCUSDT,ETHUSDT", *job, *arguments, *self._access)
+
+    def command(self, *arguments: str) -> Result:
+        return self._call(*arguments, *self._access)
+
+    def resume(self, run: str) -> Result:
+        return self._call("--resume", run, *self._access)
+
+    def _call(self, *arguments: str) -> Result:
+        return CliRunner().invoke(atb_launch, [*arguments, *self._common])
+
+    def train(self, codes: dict[str, int]) -> None:
+        """Let the kubelet's trainings end with these codes, those with 0 leaving a result."""
+        assert self.world.kubelet is not None
+
+        def behave(pod: dict[str, Any]) -> Outcome:
+            notes = pod["metadata"]["annotations"]
+            plan = read_plan(self.store, pod["metadata"]["labels"][labels.RUN_LABEL])
+            code = codes.get(notes[labels.SYMBOL_ANNOTATION], 0)
+            if code == 0:
+                commit(self.store, plan.run, job_of(plan, notes[labels.JOB_ANNOTATION]))
+            return Outcome(code=code, log=b"loading\nerror: it went wrong; look there\n")
+
+        self.world.kubelet.behave = behave
+
+
+def job_of(plan: Plan, name: str) -> Any:
+    return next(planned for planned in plan.jobs if planned.job == name)
+
+
+@pytest.fixture
+def desk(fake: World, s3_url: str, s3_endpoint: str, tmp_path: Path) -> Desk:
+    desk = Desk(fake, s3_url, s3_endpoint, tmp_path / "kubeconfig.json")
+    desk.train({})
+    return desk
+
+
+def text(result: Result) -> str:
+    return " ".join((result.output + str(result.exception or "")).split())
+
+
+def test_one_command_plans_checks_creates_follows_and_collects(desk: Desk) -> None:
+    result = desk.launch()
+    assert result.exit_code == 0, text(result)
+    said = text(result)
+    assert "ok store" in re.sub(r"\s+", " ", said)
+    assert "BTCUSDT-balanced: done" in said
+    assert json.loads(desk.store.get(keys.manifest("r1")))["jobs"][0]["state"] == "done"
+
+
+def test_a_failure_is_named_with_its_category_and_gives_its_exit_code(desk: Desk) -> None:
+    desk.train({"ETHUSDT": 10})
+    result = desk.launch()
+    assert result.exit_code == 10, text(result)
+    assert "bad-data" in text(result)
+    manifest = json.loads(desk.store.get(keys.manifest("r1")))
+    assert [job["category"] for job in manifest["jobs"]] == ["", "bad-data"]
+
+
+def test_a_dry_run_prints_the_objects_and_makes_nothing(desk: Desk) -> None:
+    assert desk.world.server is not None
+    result = desk.launch("--dry-run")
+    objects = list(yaml.safe_load_all(result.stdout))
+    assert [body["kind"] for body in objects] == ["ConfigMap", "Job", "Job"]
+    assert desk.world.server.seen("POST", "") == []
+
+
+def test_a_dry_run_by_the_server_is_strict_and_makes_nothing(desk: Desk) -> None:
+    assert desk.world.server is not None
+    result = desk.launch("--dry-run=server")
+    objects = list(yaml.safe_load_all(result.stdout))
+    assert all(body["metadata"]["uid"] for body in objects)
+    assert desk.world.server.state.items("jobs", "lab") == []
+    assert all(request.query["fieldValidation"] == "Strict" for request in desk.world.server.seen("POST", "/jobs$"))
+
+
+def test_preflight_stops_before_anything_is_created(desk: Desk) -> None:
+    assert desk.world.server is not None
+    result = desk.launch("--gpus", "16")
+    assert result.exit_code != 0
+    assert "nothing was created: nodes" in text(result)
+    assert desk.world.server.state.items("configmaps", "lab") == []
+    assert not list(desk.store.list("runs/"))
+
+
+def test_not_waiting_and_attaching_later_comes_to_the_same(desk: Desk) -> None:
+    result = desk.launch("--no-wait")
+    assert result.exit_code == 0, text(result)
+    assert "atb-launch attach r1" in text(result)
+    result = desk.command("attach", "r1")
+    assert result.exit_code == 0, text(result)
+
+
+def test_why_says_what_happened_and_what_helps(desk: Desk) -> None:
+    desk.train({"ETHUSDT": 10})
+    desk.launch()
+    said = text(desk.command("why", "r1", "ETHUSDT"))
+    assert "ETHUSDT-balanced: failed (bad-data)" in said
+    assert "with code 10" in said
+    assert "remedy atb data check" in said or "remedy look with: atb data check" in said
+    assert "log error: it went wrong; look there" in said
+
+
+def test_logs_come_from_the_pods(desk: Desk) -> None:
+    desk.launch()
+    one = desk.command("logs", "r1", "BTCUSDT")
+    assert one.stdout.splitlines() == ["loading", "error: it went wrong; look there"]
+    assert "ETHUSDT-balanced: loading" in desk.command("logs", "r1").stdout
+    assert desk.command("logs", "r1", "BTCUSDT", "-f").stdout == one.stdout
+
+
+def test_status_shows_the_cluster_while_a_run_is_not_complete(desk: Desk) -> None:
+    desk.train({"ETHUSDT": 20})
+    desk.launch()
+    said = text(desk.command("status", "r1"))
+    assert "1 done · 1 failed (diverged)" in said
+
+
+def test_a_resumed_run_does_what_failed_with_the_options_it_was_launched_with(desk: Desk) -> None:
+    assert desk.world.server is not None
+    desk.train({"ETHUSDT": 10})
+    desk.launch("--memory", "9Gi")
+    desk.train({})
+    result = desk.resume("r1")
+    assert result.exit_code == 0, text(result)
+    jobs = desk.world.server.state.items("jobs", "lab")
+    memories = [job["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"] for job in jobs]
+    assert memories == ["9Gi"] * 3
+
+
+def test_cancel_stops_what_is_live_and_clean_takes_the_rest_away(desk: Desk) -> None:
+    assert desk.world.server is not None
+    assert desk.world.kubelet is not None
+    desk.world.kubelet.behave = lambda pod: Outcome(seconds=1e9)
+    desk.launch("--no-wait")
+    assert "live" in text(desk.command("clean", "r1"))
+    assert "2 Jobs stopped" in text(desk.command("cancel", "r1", "--yes"))
+    assert desk.command("attach", "r1").exit_code == 143
+    assert desk.command("clean", "r1").exit_code == 0
+    assert desk.world.server.state.items("configmaps", "lab") == []
+
+
+def test_a_run_that_is_not_in_the_cluster_is_one_line(desk: Desk) -> None:
+    desk.launch("--no-wait")
+    desk.command("clean", "r1", "--force")
+    assert "is not in namespace lab" in text(desk.command("clean", "r1"))
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [("--env", "AWS_SECRET_ACCESS_KEY=abc"), ("--set", "features=AKIAIOSFODNN7EXAMPLE")],
+)
+def test_a_secret_on_the_command_line_is_refused(desk: Desk, flag: str, value: str) -> None:
+    result = desk.launch(flag, value)
+    assert result.exit_code != 0
+    assert "looks like a secret" in text(result)
+    assert value.partition("=")[2] not in text(result)
+
+
+def test_a_planted_secret_is_in_nothing_that_is_rendered_written_or_said(desk: Desk) -> None:
+    assert desk.world.server is not None
+    desk.train({"ETHUSDT": 10})
+    planted = os.environ["AWS_SECRET_ACCESS_KEY"]
+    assert len(planted) > 8
+    said = [desk.launch(), desk.command("why", "r1", "ETHUSDT"), desk.command("status", "r1")]
+    for result in said:
+        assert planted not in result.output
+    for entry in desk.store.list(""):
+        assert planted.encode() not in desk.store.get(entry.key), entry.key
+    for request in desk.world.server.requests:
+        assert planted not in json.dumps(request.body)
+
+
+def test_cluster_flags_need_a_cluster(desk: Desk) -> None:
+    result = CliRunner().invoke(atb_launch, ["--symbols", "A", "--backend", "local", "--image", "x"])
+    assert "--image is for the kubernetes backend" in str(result.exception)
+
+
+def test_options_come_from_a_file_and_flags_beat_it(desk: Desk, tmp_path: Path) -> None:
+    path = tmp_path / "cluster.yaml"
+    path.write_text("gpus: 0\nmemory: 3Gi\nenv: {A: b}\n")
+    flags = [
+        "--memory",
+        "4Gi",
+        "--env",
+        "C=d",
+        "--toleration",
+        "spot",
+        "--node-selector",
+        "pool=cpu",
+        "--deadline",
+        "90m",
+    ]
+    result = desk.launch("--dry-run", "--cluster-options", str(path), "--deadline", "90m", *flags)
+    job = list(yaml.safe_load_all(result.stdout))[1]
+    pod = job["spec"]["template"]["spec"]
+    assert pod["containers"][0]["resources"]["limits"] == {"memory": "4Gi"}
+    assert pod["tolerations"] == [{"key": "spot", "operator": "Exists"}]
+    assert pod["nodeSelector"] == {"pool": "cpu"}
+    assert job["spec"]["activeDeadlineSeconds"] == 5400
+    assert {"A", "C"} <= {entry["name"] for entry in pod["containers"][0]["env"]}

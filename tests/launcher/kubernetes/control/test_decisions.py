@@ -1,0 +1,395 @@
+"""What the launcher does about trouble. The test plays the kubelet, so these hold on the fake only."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
+
+import pytest
+
+from atb.contract import keys, labels
+from atb.documents.manifest import MemoryNeed, Plan, Progress
+from atb.errors import NetworkError
+from launcher.kubernetes.api.client import Cluster
+from launcher.kubernetes.control.observe import Observation
+from launcher.kubernetes.objects.ensure import delete_object, mark_owner
+from launcher.kubernetes.objects.jobs import job_name, owner_name
+from launcher.report.live_table import Row
+from tests.apiserver.controller import JobController
+from tests.apiserver.http import ApiServer
+from tests.apiserver.kubelet import Outcome, bind, set_condition, set_running, set_waiting
+from tests.launcher.world import World, commit, make_options, make_plan
+
+
+class Launch:
+    """A fleet that runs in a thread while the test acts, until it ends or the test does."""
+
+    running: ClassVar[list[Launch]] = []
+
+    def __init__(self, world: World, plan: Plan, mode: str = "create", **options: Any) -> None:
+        self.rows: list[Row] = []
+        self.found: dict[str, Observation] = {}
+        self.error: BaseException | None = None
+        self.fleet = world.fleet(plan, make_options(**options), show=self._show)
+        self._mode = mode
+        self._stop = threading.Event()
+        self.running.append(self)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _show(self, rows: Any, note: str) -> None:
+        self.rows = list(rows)
+
+    def _run(self) -> None:
+        try:
+            self.found = self.fleet.run(self._mode, stopped=self._stop.is_set)  # type: ignore[arg-type]
+        except BaseException as error:
+            self.error = error
+
+    def end(self, seconds: float = 20.0) -> dict[str, Observation]:
+        self._thread.join(seconds)
+        if self.error:
+            raise self.error
+        assert not self._thread.is_alive(), self.fleet.observations
+        return self.found
+
+    def stop(self) -> None:
+        """Leave the run as a launcher that is told to stop does."""
+        self._stop.set()
+        self._thread.join(20)
+
+    def until(self, condition: Callable[[], Any], seconds: float = 10.0) -> Any:
+        return until(condition, seconds)
+
+    def category(self, job: str = "BTCUSDT-fast") -> str:
+        return self.fleet.observations.get(job, Observation("pending")).category
+
+
+def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if value := condition():
+            return value
+        time.sleep(0.02)
+    raise AssertionError("it did not happen")
+
+
+@pytest.fixture
+def lab(server: ApiServer, cluster: Cluster) -> Iterator[World]:
+    """A Job controller, and no kubelet: the test is the kubelet."""
+    controller = JobController(server.state, "lab").start()
+    yield World(cluster, server=server, controller=controller)
+    while Launch.running:
+        Launch.running.pop().stop()
+    controller.stop()
+
+
+def pod_of(server: ApiServer) -> dict[str, Any]:
+    found: dict[str, Any] = until(lambda: server.state.items("pods", "lab"))[0]
+    return found
+
+
+def test_an_image_that_can_not_be_had_is_given_up_and_its_job_ended(server: ApiServer, lab: World) -> None:
+    launch = Launch(lab, make_plan("BTCUSDT"), start_seconds=10)
+    bind(server.state, pod_of(server), "node-a")
+    set_waiting(server.state, pod_of(server), "ErrImagePull", "manifest unknown")
+    launch.until(lambda: launch.category() == "image")
+    server.advanced = 60  # a minute later
+    until(lambda: server.state.items("jobs", "lab")[0]["metadata"]["annotations"].get(labels.VERDICT_ANNOTATION))
+    server.state.remove("pods", "lab", pod_of(server)["metadata"]["name"])  # the kubelet has seen the deletion
+    found = launch.end()["BTCUSDT-fast"]
+    assert (found.state, found.category) == ("failed", "image")
+    job = server.state.items("jobs", "lab")[0]
+    assert job["spec"]["activeDeadlineSeconds"] == 1
+    until(
+        lambda: any(
+            c["reason"] == "DeadlineExceeded" for c in server.state.items("jobs", "lab")[0]["status"]["conditions"]
+        )
+    )
+
+
+def test_attaching_after_giving_up_comes_to_the_same_end(server: ApiServer, lab: World) -> None:
+    plan = make_plan("BTCUSDT")
+    first = Launch(lab, plan, start_seconds=10)
+    bind(server.state, pod_of(server), "node-a")
+    set_waiting(server.state, pod_of(server), "ErrImagePull", "manifest unknown")
+    first.until(lambda: first.category() == "image")
+    server.advanced = 60
+    until(lambda: server.state.items("jobs", "lab")[0]["metadata"]["annotations"].get(labels.VERDICT_ANNOTATION))
+    found = Launch(lab, plan, "attach").end()["BTCUSDT-fast"]
+    assert (found.category, found.reason.endswith("manifest unknown")) == ("image", True)
+
+
+def test_an_unschedulable_pod_is_shown_with_its_cause_and_ends_with_its_budget(server: ApiServer, lab: World) -> None:
+    launch = Launch(lab, make_plan("BTCUSDT"), schedule_seconds=30)
+    text = "0/1 nodes are available: 1 Insufficient nvidia.com/gpu."
+    set_condition(server.state, pod_of(server), "PodScheduled", "False", "Unschedulable", text)
+    launch.until(lambda: launch.category() == "gpu")
+    server.advanced = 120
+    assert launch.end()["BTCUSDT-fast"].category == "gpu"
+
+
+def test_a_full_quota_is_read_from_the_events(server: ApiServer, lab: World) -> None:
+    assert lab.controller is not None
+    lab.controller.pod_quota = 0
+    launch = Launch(lab, make_plan("BTCUSDT"))
+    until(lambda: server.state.items("events", "lab"))
+    server.advanced = 40
+    launch.until(lambda: launch.category() == "quota")
+    lab.controller.pod_quota = None
+    commit(lab.store, "run-1", make_plan("BTCUSDT").jobs[0])
+    finish(server, 0)
+    assert launch.end()["BTCUSDT-fast"].state == "done"
+
+
+def test_a_full_quota_for_jobs_puts_the_creation_off(server: ApiServer, lab: World) -> None:
+    server.fail("POST", "/jobs$", 403, message='jobs "x" is forbidden: exceeded quota: jobs')
+    launch = Launch(lab, make_plan("BTCUSDT"))
+    launch.until(lambda: launch.category() == "quota")
+    assert server.state.items("jobs", "lab") == []
+    server.advanced = 20
+    until(lambda: server.state.items("jobs", "lab"))
+
+
+def test_a_job_that_the_server_refuses_is_a_failure_and_the_others_go_on(server: ApiServer, lab: World) -> None:
+    server.fail("POST", "/jobs$", 422, message="spec.template: Invalid value")
+    plan = make_plan("BTCUSDT")
+    found = Launch(lab, plan).end()["BTCUSDT-fast"]
+    assert (found.state, found.category) == ("failed", "refused")
+    assert "Invalid value" in found.reason
+
+
+def finish(server: ApiServer, code: int, reason: str = "") -> None:
+    from tests.apiserver.kubelet import set_terminated
+
+    pod = pod_of(server)
+    bind(server.state, pod, "node-a")
+    set_running(server.state, server.state.get("pods", "lab", pod["metadata"]["name"]))
+    set_terminated(server.state, server.state.get("pods", "lab", pod["metadata"]["name"]), code, reason)
+
+
+def test_a_node_that_fails_two_symbols_is_kept_out_of_later_attempts(fake: World) -> None:
+    plan = make_plan("BTCUSDT", "ETHUSDT", "SOLUSDT")
+    assert fake.kubelet is not None
+    assert fake.server is not None
+
+    def behave(pod: dict[str, Any]) -> Outcome:
+        if pod["spec"]["nodeName"] == "node-a":
+            return Outcome(code=21)
+        job = pod["metadata"]["annotations"][labels.JOB_ANNOTATION]
+        commit(fake.store, plan.run, next(planned for planned in plan.jobs if planned.job == job))
+        return Outcome()
+
+    fake.kubelet.behave = behave
+    fleet = fake.fleet(plan, make_options(infrastructure_retries=3))
+    found = fleet.run("create")
+    assert {one.state for one in found.values()} == {"done"}
+    assert "node-a" in fleet.bad_nodes
+    last = [job for job in fake.server.state.items("jobs", "lab") if job["metadata"]["annotations"]["atb/try"] != "0"]
+    excluded = [job["spec"]["template"]["spec"].get("affinity", {}) for job in last]
+    assert any("requiredDuringSchedulingIgnoredDuringExecution" in each["nodeAffinity"] for each in excluded)
+
+
+def test_an_interruption_costs_no_attempt(fake: World) -> None:
+    plan = make_plan("BTCUSDT")
+    assert fake.kubelet is not None
+    lives = iter([*[Outcome(code=143, disrupted=True)] * 6, Outcome()])
+
+    def behave(pod: dict[str, Any]) -> Outcome:
+        outcome = next(lives)
+        if outcome.code == 0:
+            commit(fake.store, plan.run, plan.jobs[0])
+        return outcome
+
+    fake.kubelet.behave = behave
+    found = fake.fleet(plan, make_options(backoff_limit=0)).run("create")["BTCUSDT-fast"]
+    assert (found.state, found.attempts) == ("done", 7)
+
+
+def test_failures_that_may_pass_are_tried_again_up_to_the_limit(fake: World) -> None:
+    assert fake.kubelet is not None
+    fake.kubelet.behave = lambda pod: Outcome(code=75)
+    found = fake.fleet(make_plan("BTCUSDT"), make_options(backoff_limit=2)).run("create")["BTCUSDT-fast"]
+    assert (found.state, found.category, found.attempts) == ("failed", "unavailable", 3)
+
+
+def test_memory_that_was_needed_is_where_the_next_run_begins(fake: World) -> None:
+    assert fake.kubelet is not None
+    assert fake.server is not None
+    plan = make_plan("BTCUSDT")
+
+    def behave(pod: dict[str, Any]) -> Outcome:
+        if pod["spec"]["containers"][0]["resources"]["limits"]["memory"] == "64Mi":
+            return Outcome(code=137, reason="OOMKilled")
+        commit(fake.store, pod["metadata"]["labels"][labels.RUN_LABEL], plan.jobs[0], peak=70 << 20)
+        return Outcome()
+
+    fake.kubelet.behave = behave
+    fake.fleet(plan, make_options()).run("create")
+    spec = plan.jobs[0].spec
+    need = MemoryNeed.from_bytes(fake.store.get(keys.memory(spec.symbol, spec.timeframe, spec.preset)), "need")
+    assert (need.memory, need.peak_memory_bytes) == ("96Mi", 70 << 20)
+    fake.fleet(make_plan("BTCUSDT", run="run-2"), make_options()).run("create")
+    second = fake.server.state.get("jobs", "lab", job_name("run-2", "BTCUSDT-fast"))
+    assert second["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"] == "96Mi"
+
+
+def test_resume_starts_what_failed_or_is_missing_and_leaves_the_rest(fake: World) -> None:
+    plan = make_plan("BTCUSDT", "ETHUSDT", "SOLUSDT")
+    assert fake.kubelet is not None
+    assert fake.server is not None
+    commit(fake.store, plan.run, plan.jobs[0])
+    fake.kubelet.behave = lambda pod: Outcome(code=0 if "btc" in pod["metadata"]["name"] else 20)
+    found = fake.fleet(plan).run("create")
+    assert [one.state for one in found.values()] == ["done", "failed", "failed"]
+    assert delete_object(fake.cluster, "jobs", job_name(plan.run, "SOLUSDT-fast"))
+    for planned in plan.jobs[1:]:
+        commit_later(fake, plan, planned.job)
+    found = fake.fleet(plan).run("resume")
+    assert [one.state for one in found.values()] == ["done", "done", "done"]
+    names = [job["metadata"]["name"] for job in fake.server.state.items("jobs", "lab")]
+    assert sorted(names) == sorted(
+        [
+            job_name(plan.run, "BTCUSDT-fast"),
+            job_name(plan.run, "ETHUSDT-fast"),
+            job_name(plan.run, "ETHUSDT-fast", 1),
+            job_name(plan.run, "SOLUSDT-fast"),
+        ]
+    )
+
+
+def commit_later(fake: World, plan: Plan, job: str) -> None:
+    assert fake.kubelet is not None
+    earlier = fake.kubelet.behave
+
+    def behave(pod: dict[str, Any]) -> Outcome:
+        if pod["metadata"]["annotations"][labels.JOB_ANNOTATION] != job:
+            return earlier(pod)
+        commit(fake.store, plan.run, next(planned for planned in plan.jobs if planned.job == job))
+        return Outcome()
+
+    fake.kubelet.behave = behave
+
+
+def test_a_job_that_someone_deletes_is_vanished_and_not_made_again(server: ApiServer, lab: World) -> None:
+    launch = Launch(lab, make_plan("BTCUSDT"))
+    pod_of(server)
+    until(lambda: labels.CREATED_ANNOTATION in notes(server))
+    server.state.delete("jobs", "lab", job_name("run-1", "BTCUSDT-fast"), {"propagationPolicy": "Background"})
+    found = launch.end()["BTCUSDT-fast"]
+    assert (found.state, found.category) == ("interrupted", "vanished")
+    assert server.state.items("jobs", "lab") == []
+
+
+def test_a_cancelled_run_ends_as_cancelled_for_whoever_follows_it(server: ApiServer, lab: World) -> None:
+    launch = Launch(lab, make_plan("BTCUSDT"))
+    pod_of(server)
+    mark_owner(lab.cluster, "run-1", {labels.CANCELLED_ANNOTATION: "now"})
+    delete_object(lab.cluster, "jobs", job_name("run-1", "BTCUSDT-fast"))
+    assert launch.end()["BTCUSDT-fast"].category == "cancelled"
+    assert Launch(lab, make_plan("BTCUSDT"), "attach").end()["BTCUSDT-fast"].category == "cancelled"
+
+
+def notes(server: ApiServer) -> dict[str, str]:
+    found: dict[str, str] = server.state.get("configmaps", "lab", owner_name("run-1"))["metadata"].get(
+        "annotations", {}
+    )
+    return found
+
+
+def test_without_waiting_the_launcher_leaves_once_every_job_is_there(server: ApiServer, lab: World) -> None:
+    plan = make_plan("BTCUSDT", "ETHUSDT")
+    lab.fleet(plan).run("create", wait=False)
+    assert len(server.state.items("jobs", "lab")) == 2
+    assert labels.CREATED_ANNOTATION in notes(server)
+
+
+def test_progress_reaches_the_table_through_the_store(server: ApiServer, lab: World) -> None:
+    launch = Launch(lab, make_plan("BTCUSDT"))
+    pod = pod_of(server)
+    bind(server.state, pod, "node-a")
+    set_running(server.state, server.state.get("pods", "lab", pod["metadata"]["name"]))
+    progress = Progress(
+        attempt=1, stage="fit", epoch=7, epochs=100, validation_loss=0.25, eta_seconds=90.0, updated="2026-11-01T12:00Z"
+    )
+    lab.store.put(keys.progress("run-1", "BTCUSDT-fast"), progress.to_bytes())
+    row = launch.until(lambda: next((row for row in launch.rows if row.epoch), None), 15)
+    assert (row.state, row.node, row.epoch, row.epochs, row.validation_loss) == ("running", "node-a", 7, 100, 0.25)
+
+
+def test_a_queued_job_shows_why_its_queue_lets_it_wait(server: ApiServer, lab: World) -> None:
+    server.kueue = True
+    launch = Launch(lab, make_plan("BTCUSDT"), queue="team-a")
+    job = until(lambda: server.state.items("jobs", "lab"))[0]
+    assert job["spec"]["suspend"] is True
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": job["metadata"]["name"], "uid": job["metadata"]["uid"]}
+    said = "couldn't assign flavors to pod set main: insufficient unused quota for nvidia.com/gpu"
+    condition = {"type": "QuotaReserved", "status": "False", "reason": "Pending", "message": said}
+    meta = {"name": "job-x", "ownerReferences": [owner]}
+    server.state.create("workloads", "lab", {"metadata": meta, "status": {"conditions": [condition]}})
+    launch.until(lambda: any(row.detail == said for row in launch.rows), 15)
+    server.state.patch("jobs", "lab", job["metadata"]["name"], {"spec": {"suspend": False}})
+    assert pod_of(server)
+
+
+def test_watches_and_lists_do_not_grow_with_the_run(fake: World) -> None:
+    plan = make_plan(*(f"S{number}USDT" for number in range(40)))
+    assert fake.kubelet is not None
+    fake.kubelet.behave = lambda pod: Outcome(code=10)
+    fake.fleet(plan, make_options(create_rate=1000)).run("create")
+    assert fake.server is not None
+    assert len(fake.server.seen("GET", "/(jobs|pods)$", watch="true")) <= 4
+    assert len(fake.server.seen("GET", "/(jobs|pods)$", limit="500")) == 2
+    assert len(fake.server.seen("GET", "/events$")) == 0
+
+
+def test_a_quiet_run_is_not_taken_for_a_silent_server(server: ApiServer, lab: World) -> None:
+    server.bookmark_seconds = 0.05
+    launch = Launch(lab, make_plan("BTCUSDT"))
+    pod_of(server)
+    server.fail("GET", "/jobs$", 500, times=2)
+    server.drop_connections()
+    launch.until(lambda: server.seen("GET", "/jobs$", watch="true")[3:])
+    time.sleep(1.0)
+    server.advanced = 2_000
+    time.sleep(1.0)
+    commit(lab.store, "run-1", make_plan("BTCUSDT").jobs[0])
+    finish(server, 0)
+    assert launch.end()["BTCUSDT-fast"].state == "done"
+
+
+def test_a_server_that_is_silent_for_long_is_left_and_the_way_back_is_said(server: ApiServer, lab: World) -> None:
+    launch = Launch(lab, make_plan("BTCUSDT"))
+    pod_of(server)
+    until(lambda: labels.CREATED_ANNOTATION in notes(server))
+    server.stop()
+    time.sleep(1.0)
+    server.advanced = 2_000
+    with pytest.raises(NetworkError, match="atb-launch attach run-1"):
+        launch.end()
+    server.start()
+
+
+def test_a_result_that_came_with_another_launchers_try_is_found(fake: World) -> None:
+    """This launcher has seen the first try fail and no result; before it acts, another one's second try succeeds."""
+    plan = make_plan("BTCUSDT")
+    assert fake.kubelet is not None
+    assert fake.server is not None
+    fake.kubelet.behave = lambda pod: Outcome(code=137, reason="OOMKilled")
+    lab = fake.fleet(plan, make_options(oom_retries=0))
+    lab.run("create")
+    fake.server.fail("POST", "/jobs$", 403, message="exceeded quota", times=1)
+    launch = Launch(fake, plan, "attach", oom_retries=1)
+    launch.until(lambda: launch.category() == "quota")
+
+    def succeed(pod: dict[str, Any]) -> Outcome:
+        commit(fake.store, plan.run, plan.jobs[0])
+        return Outcome()
+
+    fake.kubelet.behave = succeed
+    other = fake.fleet(plan, make_options(oom_retries=1)).run("attach")
+    assert other["BTCUSDT-fast"].state == "done"
+    fake.server.advanced = 20
+    assert launch.end()["BTCUSDT-fast"].state == "done"

@@ -1,0 +1,225 @@
+"""What preflight says before anything is created. The fake server holds the nodes, quotas and queues of each test."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from kubernetes.client import ApiClient, Configuration
+
+from atb.errors import SpecError
+from atb.storage import MemoryStore
+from launcher.kubernetes.api.client import Cluster
+from launcher.kubernetes.api.requests import ApiError
+from launcher.kubernetes.options import ClusterOptions
+from launcher.kubernetes.preflight.checks import Check, check_all, reach, validate_preflight
+from launcher.kubernetes.preflight.node_fit import check_nodes, check_quotas, matches, tolerates
+from tests.apiserver.http import ApiServer
+from tests.apiserver.kubelet import add_node
+from tests.launcher.world import make_options, make_plan
+
+PIN = "registry.example/atb@sha256:" + "0" * 64
+TAINT = {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}
+
+
+class Bucket(MemoryStore):
+    """The twin under a bucket's name."""
+
+    url = "s3://models/atb"
+
+
+def look(cluster: Cluster, **options: Any) -> dict[str, list[Check]]:
+    found: dict[str, list[Check]] = {}
+    chosen = make_options(**{"image": PIN, "gpus": 1, **options})
+    for check in check_all(cluster, Bucket(), make_plan("BTCUSDT", "ETHUSDT"), chosen):
+        found.setdefault(check.name, []).append(check)
+    return found
+
+
+def only(found: dict[str, list[Check]], name: str) -> Check:
+    (check,) = found[name]
+    return check
+
+
+def test_a_good_cluster_passes_and_nothing_is_created(server: ApiServer, cluster: Cluster) -> None:
+    add_node(server.state, "n1", taints=[TAINT])
+    found = look(cluster)
+    assert [check for checks in found.values() for check in checks if check.level != "ok"] == []
+    assert only(found, "identity").text == "system:serviceaccount:test:launcher"
+    assert server.state.items("jobs", "lab") == server.state.items("configmaps", "lab") == []
+
+
+def test_a_right_that_is_missing_is_named(server: ApiServer, cluster: Cluster) -> None:
+    server.denied |= {("create", "jobs"), ("get", "pods/log")}
+    errors, notes = look(cluster)["permissions"]
+    assert (errors.level, notes.level) == ("error", "note")
+    assert "create jobs" in errors.text
+    assert "get pods/log" in notes.text
+
+
+def test_a_namespace_that_is_not_there_is_an_error(server: ApiServer, cluster: Cluster) -> None:
+    server.state.remove("namespaces", "", "lab")
+    assert "kubectl create namespace lab" in only(look(cluster), "namespace").text
+
+
+@pytest.mark.parametrize(
+    ("option", "kind"),
+    [
+        ({"env_from_secrets": ("keys",)}, "Secret"),
+        ({"env_from_config_maps": ("settings",)}, "ConfigMap"),
+        ({"service_account": "trainer"}, "ServiceAccount"),
+        ({"priority_class": "low"}, "PriorityClass"),
+        ({"runtime_class": "nvidia"}, "RuntimeClass"),
+    ],
+)
+def test_what_pods_refer_to_must_be_there(cluster: Cluster, option: dict[str, Any], kind: str) -> None:
+    assert only(look(cluster, **option), kind).level == "error"
+
+
+def test_a_secrets_values_are_not_asked_for(server: ApiServer, cluster: Cluster) -> None:
+    server.state.create("secrets", "lab", {"metadata": {"name": "keys"}})
+    assert only(look(cluster, env_from_secrets=("keys",)), "Secret").level == "ok"
+    (request,) = server.seen("GET", "/secrets/keys")
+    assert "PartialObjectMetadata" in request.headers["Accept"]
+
+
+def test_a_queue_needs_kueue_and_must_be_there(server: ApiServer, cluster: Cluster) -> None:
+    assert "not installed" in only(look(cluster, queue="team-a"), "queue").text
+    server.kueue = True
+    assert "no LocalQueue" in only(look(cluster, queue="team-a"), "queue").text
+    server.state.create("localqueues", "lab", {"metadata": {"name": "team-a"}, "status": {"pendingWorkloads": 3}})
+    assert only(look(cluster, queue="team-a"), "queue").text == "team-a, 3 waiting"
+
+
+def test_nodes_we_may_not_see_are_only_noted(server: ApiServer, cluster: Cluster) -> None:
+    server.denied.add(("list", "nodes"))
+    assert only(look(cluster), "nodes").level == "note"
+
+
+def test_the_server_is_asked_whether_it_would_take_the_job(server: ApiServer, cluster: Cluster) -> None:
+    server.fail("POST", "/jobs$", 403, message='admission webhook "policy" denied the request: no team label')
+    assert "no team label" in only(look(cluster), "dry run").text
+    assert server.seen("POST", "/jobs$", dryRun="All", fieldValidation="Strict")
+
+
+def test_a_directory_is_no_store_for_pods(cluster: Cluster) -> None:
+    found = check_all(cluster, MemoryStore(), make_plan("BTCUSDT"), make_options())
+    assert any(check.name == "store" and check.level == "error" for check in found)
+
+
+def test_an_image_by_tag_is_noted(cluster: Cluster) -> None:
+    assert only(look(cluster, image="atb:latest"), "image").level == "note"
+
+
+def test_the_first_error_is_told_and_the_others_counted() -> None:
+    with pytest.raises(SpecError, match=r"nothing was created: a: first \(and 1 more above\)"):
+        validate_preflight([Check("error", "a", "first"), Check("note", "b", "x"), Check("error", "c", "second")])
+
+
+def node(gpus: int = 1, *, taints: list[Any] | None = None, labels: dict[str, str] | None = None, **spec: Any) -> Any:
+    allocatable = {"cpu": "8", "memory": "32Gi", "pods": "110", "nvidia.com/gpu": str(gpus)}
+    return {
+        "metadata": {"name": "n1", "labels": labels or {}},
+        "spec": {"taints": taints or [], **spec},
+        "status": {"allocatable": allocatable},
+    }
+
+
+GPU = ClusterOptions(image=PIN)
+
+
+def test_the_room_for_jobs_at_a_time_is_counted() -> None:
+    assert check_nodes([node(4), node(2), node(0)], GPU, 10) == ("ok", "2 of 3 fit, room for 6 at a time of 10")
+
+
+@pytest.mark.parametrize(
+    ("nodes", "options", "said"),
+    [
+        ([node(0)], {}, "1 without nvidia.com/gpu"),
+        ([node(1)], {"gpus": 4}, "1 with too little nvidia.com/gpu"),
+        ([node(1)], {"memory": "30Gi", "cpu": "12"}, "1 with too little cpu"),
+        ([node(1, taints=[{"key": "spot", "effect": "NoSchedule"}])], {}, "1 with the taint spot"),
+        ([node(1)], {"node_selector": {"zone": "a"}}, "1 without the labels asked for"),
+        ([node(1, unschedulable=True)], {}, "1 cordoned"),
+        ([], {}, "there are none"),
+    ],
+)
+def test_a_job_that_can_never_run_is_an_error_that_says_why(nodes: list[Any], options: Any, said: str) -> None:
+    level, text = check_nodes(nodes, ClusterOptions(image=PIN, **options), 1)
+    assert level == "error"
+    assert said in text
+
+
+def test_where_nodes_can_be_added_it_is_a_warning() -> None:
+    growing = node(0, labels={"karpenter.sh/nodepool": "cpu"})
+    assert check_nodes([growing], GPU, 1)[0] == "warning"
+
+
+def test_the_gpus_own_taint_is_tolerated_whatever_its_value() -> None:
+    assert check_nodes([node(1, taints=[TAINT])], GPU, 1)[0] == "ok"
+
+
+def test_quotas_that_forbid_and_quotas_that_delay_are_told_apart() -> None:
+    quota = {
+        "metadata": {"name": "q"},
+        "status": {
+            "hard": {"requests.nvidia.com/gpu": "4", "limits.memory": "4Gi", "services": "0"},
+            "used": {"requests.nvidia.com/gpu": "2"},
+        },
+    }
+    found = list(check_quotas([quota], GPU, 10))
+    assert found == [
+        ("warning", "q: requests.nvidia.com/gpu leaves room for 2 of 10 jobs at a time"),
+        ("error", "q: limits.memory is limited to 4Gi, one job needs 8Gi"),
+    ]
+
+
+def test_a_quota_for_some_pods_alone_is_left_to_the_server() -> None:
+    scope = {"matchExpressions": [{"scopeName": "PriorityClass", "operator": "In", "values": ["low"]}]}
+    quota = {"metadata": {"name": "q"}, "spec": {"scopeSelector": scope}, "status": {"hard": {"pods": "0"}}}
+    assert list(check_quotas([quota], GPU, 10)) == []
+
+
+def test_a_node_that_has_just_registered_has_no_room_yet() -> None:
+    assert check_nodes([{"metadata": {"name": "new"}}], GPU, 1)[0] == "error"
+
+
+@pytest.mark.parametrize(
+    ("toleration", "tolerated"),
+    [
+        ({"operator": "Exists"}, True),
+        ({"key": "nvidia.com/gpu", "operator": "Exists"}, True),
+        ({"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoExecute"}, False),
+        ({"key": "nvidia.com/gpu", "value": "present"}, True),
+        ({"key": "nvidia.com/gpu", "value": "absent"}, False),
+    ],
+)
+def test_tolerations_are_read_as_the_scheduler_reads_them(toleration: Any, tolerated: bool) -> None:
+    assert tolerates([toleration], TAINT) is tolerated
+
+
+@pytest.mark.parametrize(
+    ("operator", "values", "met"),
+    [
+        ("In", ["a"], True),
+        ("NotIn", ["a"], False),
+        ("Exists", [], True),
+        ("DoesNotExist", [], False),
+        ("Gt", ["1"], False),
+    ],
+)
+def test_affinity_is_read_as_the_scheduler_reads_it(operator: str, values: list[str], met: bool) -> None:
+    term = {"matchExpressions": [{"key": "zone", "operator": operator, "values": values}]}
+    assert matches(term, node(labels={"zone": "a"})) is met
+    assert not matches({}, node())
+
+
+def test_a_server_that_is_not_there_is_told_soon_with_the_way_out() -> None:
+    waited: list[float] = []
+    nowhere = Configuration(host="http://127.0.0.1:9")
+    nowhere.retries = False
+    cluster = Cluster(lambda: ApiClient(nowhere), "lab", sleep=waited.append)
+    with pytest.raises(ApiError, match=r"127\.0\.0\.1.*; correct the kubeconfig, or add --backend local"):
+        reach(cluster)
+    assert waited == [1.0, 2.0]
+    cluster.close()

@@ -1,0 +1,64 @@
+"""Cluster options: what is refused, and how it is said."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from launcher.kubernetes.options import ClusterOptions
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AWS_SECRET_ACCESS_KEY", "abc"),
+        ("BINANCE_API_KEY", "x"),
+        ("PLAIN", "AKIAIOSFODNN7EXAMPLE"),
+        ("URL", "postgres://ada:lovelace@db/x"),
+        ("PLAIN", "wJalrXUtnFEMIK7MDENGbPxRfiCYzEXAMPLEKEY"),
+        ("PLAIN", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln"),
+    ],
+)
+def test_a_value_that_looks_like_a_secret_is_refused_without_repeating_it(name: str, value: str) -> None:
+    with pytest.raises(ValidationError, match="looks like a secret") as caught:
+        ClusterOptions(image="x", env={name: value})
+    assert value not in str(caught.value) or len(value) < 5
+    assert "kubectl create secret" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TF_CPP_MIN_LOG_LEVEL", "2"),
+        ("AWS_DEFAULT_REGION", "eu-central-1"),
+        ("IMAGE", "registry.example/atb@sha256:" + "0123456789abcdef" * 4),
+        ("NOTE", "the quick brown fox"),
+    ],
+)
+def test_a_plain_value_is_taken(name: str, value: str) -> None:
+    assert ClusterOptions(image="x", env={name: value}).env == {name: value}
+
+
+def test_an_unknown_option_is_an_error() -> None:
+    with pytest.raises(ValidationError, match="gpu_count"):
+        ClusterOptions(image="x", gpu_count=2)  # type: ignore[call-arg]
+
+
+def test_finished_jobs_stay_for_at_least_a_day() -> None:
+    with pytest.raises(ValidationError, match="ttl_seconds"):
+        ClusterOptions(image="x", ttl_seconds=3600)
+
+
+def test_memory_above_its_own_limit_is_refused() -> None:
+    with pytest.raises(ValidationError, match="above max_memory"):
+        ClusterOptions(image="x", memory="64Gi")
+
+
+@pytest.mark.parametrize("text", ["lots", "-1Gi", "8 Gi", "0", "8GB"])
+def test_what_is_no_positive_quantity_is_refused(text: str) -> None:
+    with pytest.raises(ValidationError):
+        ClusterOptions(image="x", memory=text)
+
+
+def test_every_option_is_described() -> None:
+    assert all(field.description for field in ClusterOptions.model_fields.values())

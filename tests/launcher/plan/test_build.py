@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from atb.contract import keys
+from atb.contract.runs import validate_run
+from atb.documents.manifest import Plan, ResultPointer
+from atb.errors import SpecError
+from atb.storage import MemoryStore, Store
+from atb.storage.fingerprints import SAMPLE, file_origin
+from launcher.plan.build import (
+    build_plan,
+    commit_plan,
+    find_job,
+    read_names,
+    read_plan,
+    read_settings,
+    skip_unchanged,
+)
+from tests.atb.registry.candidates import make_result
+
+NOW = datetime(2026, 1, 31, 6, 40, tzinfo=UTC)
+CODE = "c" * 16
+
+
+def plan_of(*symbols: str, presets: tuple[str, ...] = ("fast",), **options: Any) -> Plan:
+    return build_plan("r2", symbols, presets, options, backend="local", now=NOW)
+
+
+def commit(store: Store, plan: Plan, *, run: str = "r1", image: str | None = None, **pointer: Any) -> None:
+    """A result of the plan's only job in an earlier run, with the hint that leads to it."""
+    (job,) = plan.jobs
+    result = make_result(run, job.spec.symbol, job.spec.preset)
+    result = result.model_copy(update={"spec": job.spec, "spec_digest": job.spec_digest})
+    store.put(keys.result(run, job.job), result.to_bytes())
+    fields = {"code_digest": CODE, "bars_digest": "b", "sources": {SAMPLE: SAMPLE}, **pointer}
+    hint = ResultPointer.model_validate({"run": run, "job": job.job, "image": image, **fields})
+    store.put(keys.result_index(job.spec_digest), hint.to_bytes())
+
+
+def test_every_symbol_with_every_preset_at_one_as_of() -> None:
+    plan = plan_of("BTCUSDT", "ETHUSDT", presets=("fast", "quality"))
+    assert [job.job for job in plan.jobs] == ["BTCUSDT-fast", "BTCUSDT-quality", "ETHUSDT-fast", "ETHUSDT-quality"]
+    assert {job.spec.as_of for job in plan.jobs} == {datetime(2026, 1, 31, 6, tzinfo=UTC)}
+    assert [job.spec.epochs for job in plan.jobs] == [100, 300, 100, 300]
+    assert Plan.from_bytes(plan.to_bytes(), "plan") == plan
+
+
+def test_a_plan_read_back_has_the_same_digests() -> None:
+    plan = plan_of("BTC/USDT:USDT", epochs="5", learning_rate="1e-4")
+    again = Plan.from_bytes(plan.to_bytes(), "plan").jobs[0]
+    assert again.spec.digest == again.spec_digest == plan.jobs[0].spec_digest
+
+
+def test_a_warm_start_is_pinned_for_each_symbol_by_itself() -> None:
+    plan = build_plan(
+        "r1",
+        ["AUSDT", "BUSDT"],
+        ["fast"],
+        {"warm_start": "champion", "timeframe": "4h"},
+        backend="local",
+        now=datetime(2026, 1, 31, tzinfo=UTC),
+        pin=lambda text, seat: f"{text}/{seat.symbol}/{seat.timeframe}@{'0' * 64}",
+    )
+    assert [job.spec.warm_start.split("@")[0] for job in plan.jobs] == ["champion/AUSDT/4h", "champion/BUSDT/4h"]
+
+
+def test_names_come_once_and_in_order_and_those_named_twice_are_told() -> None:
+    assert read_names("BTCUSDT, ETHUSDT,BTCUSDT", "--symbols") == (("BTCUSDT", "ETHUSDT"), ("BTCUSDT",))
+
+
+def test_names_come_from_a_file_with_comments(tmp_path: Path) -> None:
+    path = tmp_path / "symbols.txt"
+    path.write_text("# the large ones\nBTCUSDT\nETHUSDT, LTCUSDT  # and these\n\n")
+    assert read_names(f"@{path}", "--symbols") == (("BTCUSDT", "ETHUSDT", "LTCUSDT"), ())
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [(" , ", "names nothing"), ("@/nowhere/symbols", "No such file"), ("@{binary}", "not text")],
+)
+def test_names_that_can_not_be_read_are_one_line(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SpecError, match=words):
+        read_names(text.replace("{binary}", str(tmp_path / "binary")), "--symbols")
+
+
+@pytest.mark.parametrize(
+    ("pair", "words"),
+    [
+        ("nonsense=1", r"nonsense: this option is unknown; known are .*epochs"),
+        ("epoch=1", r"did you mean epochs\?"),
+        ("epochs", r"is not NAME=VALUE"),
+        ("symbol=BTC", "unknown"),
+    ],
+)
+def test_a_setting_nobody_reads_is_an_error(pair: str, words: str) -> None:
+    with pytest.raises(SpecError, match=words):
+        read_settings([pair])
+
+
+def test_a_setting_given_twice_must_say_the_same() -> None:
+    assert read_settings(["epochs=5", "epochs=5", "batch-size=8"]) == {"epochs": "5", "batch_size": "8"}
+    with pytest.raises(SpecError, match="twice: 5 and 6"):
+        read_settings(["epochs=5", "epochs=6"])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"epochs": "0"}, "epochs .*greater than or equal to 1"),
+        ({"features": "clasic"}, "did you mean classic"),
+        ({"timeframe": "1x"}, "timeframe"),
+        ({"mixed_precision": "perhaps"}, "mixed_precision"),
+    ],
+)
+def test_a_wrong_value_is_refused_before_anything_starts(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(SpecError, match=words):
+        plan_of("BTCUSDT", **options)
+
+
+def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(SpecError, match="'turbo' is unknown; choose one of fast, balanced, quality, legacy"):
+        plan_of("BTCUSDT", presets=("turbo",))
+
+
+@pytest.mark.parametrize("name", ["", "-a", "a/b", "a b", "a" * 64, "..", "a\n"])
+def test_a_run_needs_a_name_that_is_a_label_and_a_folder(name: str) -> None:
+    with pytest.raises(SpecError, match="is not a name"):
+        validate_run(name)
+
+
+def test_what_is_unchanged_is_skipped_and_refers_to_its_result(store: Store) -> None:
+    plan = plan_of("BTCUSDT")
+    commit(store, plan)
+    (job,) = skip_unchanged(plan, store, CODE, None).jobs
+    assert (job.action, job.previous_run, job.previous_job) == ("skip", "r1", "BTCUSDT-fast")
+    assert job.reason == "unchanged since run r1"
+
+
+@pytest.mark.parametrize(
+    ("pointer", "code", "image"),
+    [
+        ({}, "d" * 16, None),
+        ({}, CODE, "trainer:1"),
+        ({"sources": {}}, CODE, None),
+        ({"sources": {"file:/nowhere/BTCUSDT.csv": "1-2"}}, CODE, None),
+        ({"run": "gone"}, CODE, None),
+    ],
+    ids=["another code", "another image", "bars from nowhere known", "bars that changed", "a result cleaned away"],
+)
+def test_what_may_differ_is_trained(pointer: dict[str, Any], code: str, image: str | None) -> None:
+    store, plan = MemoryStore(), plan_of("BTCUSDT")
+    run = pointer.get("run")
+    commit(store, plan, **{name: value for name, value in pointer.items() if name != "run"})
+    if run:
+        store.delete(keys.result("r1", "BTCUSDT-fast"))
+    assert [job.action for job in skip_unchanged(plan, store, code, image).jobs] == ["run"]
+
+
+def test_an_image_by_digest_proves_its_own_code_and_a_tag_does_not() -> None:
+    plan = plan_of("BTCUSDT")
+    for image, action in (("trainer@sha256:1", "skip"), ("trainer:1", "run")):
+        store = MemoryStore()
+        commit(store, plan, image=image)
+        assert [job.action for job in skip_unchanged(plan, store, "d" * 16, image).jobs] == [action]
+
+
+def test_a_changed_bar_file_is_noticed(tmp_path: Path) -> None:
+    store, plan, path = MemoryStore(), plan_of("BTCUSDT"), tmp_path / "BTCUSDT.csv"
+    path.write_text("one")
+    commit(store, plan, sources=dict([file_origin(path)]))
+    assert skip_unchanged(plan, store, CODE, None).jobs[0].action == "skip"
+    path.write_text("another")
+    assert skip_unchanged(plan, store, CODE, None).jobs[0].action == "run"
+
+
+def test_a_plan_is_written_once(store: Store) -> None:
+    plan = plan_of("BTCUSDT")
+    commit_plan(plan, store)
+    with pytest.raises(SpecError, match=r"run r2 is already there .*--resume r2"):
+        commit_plan(plan, store)
+    assert read_plan(store, "r2") == plan
+
+
+def test_a_run_that_is_not_there_is_named() -> None:
+    with pytest.raises(SpecError, match="there is no run r9 in memory://"):
+        read_plan(MemoryStore(), "r9")
+
+
+def test_a_job_is_found_by_its_id_or_its_symbol() -> None:
+    plan = plan_of("BTCUSDT", "ETHUSDT", presets=("fast", "quality"))
+    assert find_job(plan, "BTCUSDT-fast").job == "BTCUSDT-fast"
+    assert find_job(plan_of("BTC/USDT:USDT"), "BTC/USDT:USDT").spec.symbol == "BTC/USDT:USDT"
+    with pytest.raises(SpecError, match="more than one job BTCUSDT; its jobs: BTCUSDT-fast, BTCUSDT-quality"):
+        find_job(plan, "BTCUSDT")
+    with pytest.raises(SpecError, match="no job LTC"):
+        find_job(plan, "LTC")

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import pytest
+
+from atb.registry.champions import read_history, require_champion
+from atb.storage import MemoryStore, Store
+from launcher.records.promotion import promote_run
+from tests.atb.registry.candidates import NOISE, commit
+from tests.atb.registry.doubles import CarelessStore, Death, MortalStore
+from tests.atb.registry.test_promote import SEAT
+
+
+def decided(store: Store, run: str, *, accept_first: bool = False) -> dict[str, str]:
+    return {each.job: each.decided for each in promote_run(store, run, accept_first=accept_first)}
+
+
+def test_each_model_of_a_run_is_judged_by_itself() -> None:
+    store = MemoryStore()
+    commit(store, "r1")
+    commit(store, "r1", "ETHUSDT", metrics=NOISE)
+    assert decided(store, "r1") == {"BTCUSDT-fast": "promoted", "ETHUSDT-fast": "declined"}
+    assert require_champion(store, SEAT).run == "r1"
+
+
+def test_collecting_twice_decides_nothing_twice() -> None:
+    store = MemoryStore()
+    commit(store, "r1")
+    commit(store, "r1", "ETHUSDT", metrics=NOISE)
+    decided(store, "r1")
+    entries = list(store.list("models/"))
+    assert set(decided(store, "r1").values()) == {"decided before"}
+    assert list(store.list("models/")) == entries
+
+
+def test_a_damaged_model_does_not_keep_the_others_from_serving() -> None:
+    store = MemoryStore()
+    store.delete(commit(store, "r1", "AAAUSDT").files[0].key)
+    commit(store, "r1")
+    assert decided(store, "r1") == {"AAAUSDT-fast": "refused", "BTCUSDT-fast": "promoted"}
+
+
+def test_noise_serves_first_only_when_accepted() -> None:
+    store = MemoryStore()
+    commit(store, "r1", metrics=NOISE)
+    assert decided(store, "r1", accept_first=True) == {"BTCUSDT-fast": "promoted"}
+
+
+def test_a_promotion_whose_writer_died_is_taken_up_again() -> None:
+    for fatal in range(1, 50):
+        store = MemoryStore()
+        commit(store, "r1")
+        try:
+            decided(MortalStore(store, fatal, False), "r1")
+        except Death:
+            again = decided(store, "r1")
+            assert again["BTCUSDT-fast"] in ("promoted", "decided before")
+            assert require_champion(store, SEAT).run == "r1"
+            assert [each.effect for each in read_history(store, SEAT)].count("serving") == 1
+        else:
+            return
+    pytest.fail("the promotion never came to its end")
+
+
+def test_a_careless_store_moves_nothing_and_says_why() -> None:
+    store = CarelessStore()
+    commit(store, "r1")
+    (only,) = promote_run(store, "r1")
+    assert only.decided == "refused"
+    assert "ignores conditional writes" in only.reason

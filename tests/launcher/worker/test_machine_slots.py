@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from launcher.worker.machine_slots import share_machine, usable_cards
+
+
+@pytest.mark.parametrize(
+    ("jobs", "asked", "cores", "cards", "words"),
+    [
+        (100, None, 8, (), "8 at a time with 1 thread each"),
+        (2, None, 8, (), "2 at a time with 4 threads each"),
+        (1, None, 8, (), "one at a time with 8 threads"),
+        (100, 3, 8, (), "3 at a time with 2 threads each"),
+        (100, 16, 8, (), "16 at a time with 1 thread each"),
+        (100, None, 64, ("0",), "4 at a time on 1 GPU with 16 threads each"),
+        (100, None, 2, ("0", "1"), "2 at a time on 2 GPUs with 1 thread each"),
+        (100, 10, 64, ("0", "1"), "10 at a time on 2 GPUs with 6 threads each"),
+    ],
+)
+def test_cores_and_cards_are_shared_out(
+    jobs: int, asked: int | None, cores: int, cards: tuple[str, ...], words: str
+) -> None:
+    assert share_machine(jobs, asked, cores=cores, cards=cards).words == words
+
+
+def test_trainings_spread_over_the_cards() -> None:
+    share = share_machine(100, cores=64, cards=("2", "5"))
+    busy: Counter[str] = Counter()
+    for _ in range(share.parallel):
+        busy[share.card_of(share.environment(busy))] += 1
+    assert busy == {"2": 4, "5": 4}
+
+
+def test_without_cards_nothing_is_hidden() -> None:
+    assert share_machine(4, cores=2).environment({}) == {}
+
+
+def test_cards_are_the_devices_of_the_machine_or_those_that_are_named(tmp_path: Path) -> None:
+    for name in ("nvidia0", "nvidia10", "nvidia2", "nvidiactl", "nvidia-uvm"):
+        (tmp_path / name).touch()
+    assert usable_cards({}, tmp_path) == ("0", "2", "10")
+    assert usable_cards({"CUDA_VISIBLE_DEVICES": "1,MIG-abc"}, tmp_path) == ("1", "MIG-abc")
+    assert usable_cards({"CUDA_VISIBLE_DEVICES": ""}, tmp_path) == ()
+    assert usable_cards({"CUDA_VISIBLE_DEVICES": "-1"}, tmp_path) == ()

@@ -1,0 +1,68 @@
+"""Asking an exchange over HTTP."""
+
+from __future__ import annotations
+
+import time
+from email.utils import formatdate
+
+import pytest
+
+from atb.contract import timeframe as tf
+from atb.errors import NetworkError, SpecError
+from tests.exchange import Exchange, Fault
+from tests.trainer.bars.conftest import NOW, Slept
+from trainer.bars.exchange.http import ATTEMPTS, Http
+
+PATH = "/api/v3/klines?symbol=BTCUSDT&interval=1h&startTime=0&limit=1"
+
+
+def test_an_answer_carries_the_hosts_own_time(http: Http, exchange: Exchange) -> None:
+    assert http.get(f"{exchange.url}{PATH}").host_ms == tf.epoch_ms(NOW)
+    assert http.get(f"{exchange.url}/nothing").status == 404
+
+
+def test_a_wait_given_as_a_date_is_waited_for(http: Http, exchange: Exchange, slept: Slept) -> None:
+    header = formatdate(time.time() + 30, usegmt=True)
+    exchange.faults.append(Fault("klines", status=429, headers={"Retry-After": header}))
+    assert http.get(f"{exchange.url}{PATH}").status == 200
+    assert 28 <= sum(slept) <= 30
+
+
+def test_a_ban_without_a_time_is_two_minutes(http: Http, exchange: Exchange, slept: Slept) -> None:
+    exchange.faults.append(Fault("klines", status=418))
+    http.get(f"{exchange.url}{PATH}")
+    assert sum(slept) == 120
+
+
+def test_a_wait_holds_back_every_request_to_that_host_and_to_no_other(
+    http: Http, exchange: Exchange, slept: Slept
+) -> None:
+    exchange.faults.append(Fault("first", status=429, headers={"Retry-After": "50"}, times=ATTEMPTS))
+    with pytest.raises(NetworkError):
+        http.get(f"{exchange.url}/first")
+    slept.clear()
+    http.get(exchange.url.replace("127.0.0.1", "localhost") + PATH)
+    assert sum(slept) == 0
+    exchange.requests.clear()
+    http.get(f"{exchange.url}{PATH}")
+    assert len(exchange.requests) == 1
+    assert sum(slept) >= 50
+
+
+def test_backoff_grows_and_has_an_end(http: Http, exchange: Exchange, slept: Slept) -> None:
+    exchange.faults.append(Fault("klines", status=502, times=99))
+    with pytest.raises(NetworkError, match=r"127.0.0.1:\d+ answered 502 to /api/v3/klines"):
+        http.get(f"{exchange.url}{PATH}")
+    assert len(slept) == ATTEMPTS - 1
+    assert slept[0] <= 2 < 8 <= slept[-1] <= 30
+
+
+def test_a_host_that_is_not_there_is_a_network_error_that_names_it(http: Http) -> None:
+    with pytest.raises(NetworkError, match=r"127.0.0.1:9 did not answer /x: ConnectionError"):
+        http.get("http://127.0.0.1:9/x")
+
+
+@pytest.mark.parametrize("url", ["nonsense", "htp://x/y", "http://"])
+def test_an_address_that_is_none_is_a_spec_error(http: Http, url: str) -> None:
+    with pytest.raises(SpecError, match="is not an address; look at the ATB_BINANCE_"):
+        http.get(url)

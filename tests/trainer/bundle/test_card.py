@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from atb.registry.gate import judge_candidate
+from tests.atb.registry.candidates import GOOD, NOISE, make_result
+from trainer.bundle.card import write_card
+
+
+def test_the_card_shows_every_number_beside_the_baselines() -> None:
+    card = write_card(make_result())
+    assert card.startswith("# BTCUSDT 1h fast\n")
+    assert "|  | model | persistence | linear |" in card
+    assert "| Skill over the last close | +0.2000 | +0.0000 | -0.0100 |" in card
+    assert "digest" in card.lower()
+
+
+def test_the_card_says_first_whether_the_model_is_worth_anything() -> None:
+    assert "more than noise would show" in write_card(make_result())
+    assert "no better than the last close" in write_card(make_result(metrics=NOISE))
+    assert "noise could show too" in write_card(make_result(metrics=GOOD | {"skill_low": -0.1}))
+
+
+def test_made_up_bars_are_told_at_the_top() -> None:
+    result = make_result()
+    synthetic = result.model_copy(update={"bars": result.bars.model_copy(update={"synthetic": True})})
+    assert "Made-up bars" in write_card(synthetic).split("##")[0]
+
+
+def test_the_gate_is_on_the_card() -> None:
+    result = make_result(metrics=NOISE)
+    card = write_card(result.model_copy(update={"gate": judge_candidate(result, None)}))
+    assert "## Gate: not passed" in card
+    assert "- ✗ skill-shown -0.02 (bound 0)" in card
+
+
+def test_a_result_with_few_numbers_has_a_card_too() -> None:
+    bare = make_result().model_copy(update={"metrics": {}, "evaluation": {}, "backtest": {}, "baselines": {}})
+    assert "## Load it" in write_card(bare)
+
+
+def code_of(card: str) -> str:
+    return card.split("```python\n")[1].split("```")[0]
+
+
+def with_features(name: str, columns: tuple[str, ...], export: dict[str, object]) -> str:
+    result = make_result()
+    features = result.features.model_copy(update={"columns": columns})
+    spec = result.spec.model_copy(update={"features": name})
+    return code_of(write_card(result.model_copy(update={"features": features, "spec": spec, "export": export})))
+
+
+def test_loading_takes_five_lines_from_raw_bars() -> None:
+    code = with_features("classic", ("close",), {"model_from_bars.onnx": {"rows": 378}})
+    assert code.count("\n") <= 5
+    assert "float64 [batch, 378, 5]" in code
+    assert 'session.run(None, {"bars": bars})' in code
+    compile(code, "card", "exec")
+
+
+def test_extra_columns_and_the_last_close_are_asked_for_where_the_model_does() -> None:
+    code = with_features("classic,+basis", ("close", "basis"), {"model_from_bars.onnx": {"rows": 378}})
+    assert '{"bars": bars, "extra": extra}' in code
+    code = with_features("relative", ("body",), {"model_from_bars.onnx": {"skipped": "too short"}})
+    assert '{"features": features, "last_close": last_close}' in code

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from atb.documents.comparison import Comparison, Trained
+from atb.documents.manifest import TOTAL_STAGE, StageTime
+from tests.atb.registry.candidates import NOW
+from trainer.bundle.comparison import draw_comparison, quality_share, quality_table, stage_table, symbol_table
+
+
+def trained(symbol: str, preset: str, seconds: float, error: float) -> Trained:
+    return Trained(
+        symbol=symbol,
+        preset=preset,
+        job=f"{symbol}-{preset}",
+        device="CPU",
+        epochs=3,
+        parameters=10,
+        stages=tuple(
+            StageTime(name=name, seconds=spent)
+            for name, spent in (("bars", 1.0), ("fit", seconds), (TOTAL_STAGE, 1.0 + seconds))
+        ),
+        validation_loss=error,
+        metrics={"rmse": 100 * error, "mape": error, "skill": 0.01, "directional_accuracy": 0.52},
+        baselines={"linear": {"skill": 0.002, "directional_accuracy": 0.51}},
+    )
+
+
+def comparison(*each: Trained) -> Comparison:
+    presets = tuple(dict.fromkeys(one.preset for one in each))
+    return Comparison(run="c", created=NOW, presets=presets, seed=42, features="classic", rows={"A": 400}, trained=each)
+
+
+BOTH = comparison(
+    trained("A", "fast", 9, 1.04),
+    trained("A", "legacy", 39, 1.0),
+    trained("B", "fast", 9, 2.0),
+    trained("B", "legacy", 39, 2.08),
+)
+
+
+def cells(table: list[tuple[str, ...]], label: str) -> tuple[str, ...]:
+    return next(row[1:] for row in table if row[0] == label)
+
+
+def test_stage_times_are_summed_with_totals_and_the_speed_up() -> None:
+    table = stage_table(BOTH)
+    assert table[0] == ("stage, seconds", "fast", "legacy")
+    assert cells(table, "fit") == ("18.0", "78.0")
+    assert cells(table, "total") == ("20.0", "80.0")
+    assert cells(table, "speed-up over legacy") == ("4.00 ×", "1.00 ×")
+
+
+def test_quality_is_a_share_of_legacy_s_over_all_symbols() -> None:
+    assert quality_share(BOTH, "fast", "rmse") == pytest.approx(1.0)
+    table = quality_table(BOTH)
+    assert cells(table, "RMSE, share of legacy") == ("100.0%", "100.0%")
+    assert cells(table, "within 5%") == ("yes", "yes")
+    assert cells(table, "skill of the linear baseline") == ("+0.0020", "+0.0020")
+
+
+@pytest.mark.parametrize(("error", "verdict"), [(1.05, "yes"), (1.06, "no"), (0.5, "yes")])
+def test_five_percent_less_quality_is_the_bound(error: float, verdict: str) -> None:
+    table = quality_table(comparison(trained("A", "fast", 1, error), trained("A", "legacy", 1, 1.0)))
+    assert cells(table, "within 5%")[0] == verdict
+
+
+def test_each_symbol_has_its_skill_and_direction_beside_the_baseline_s() -> None:
+    head, *rows = symbol_table(comparison(trained("A", "fast", 9, 1.0), trained("A", "legacy", 9, 1.0)))
+    assert head[:5] == ("symbol", "fast skill", "fast direction", "legacy skill", "legacy direction")
+    assert rows == [
+        ("A", "+0.0100", "52.0%", "+0.0100", "52.0%", "+0.0020", "51.0%", "45.1% … 54.9%"),
+    ]
+
+
+def test_without_legacy_there_are_numbers_and_no_shares() -> None:
+    alone = comparison(trained("A", "fast", 1, 1.0))
+    assert "within 5%" not in [row[0] for row in quality_table(alone)]
+    assert stage_table(alone)[-1][0] == "total"
+
+
+def test_the_picture_is_drawn(tmp_path: Path) -> None:
+    path = tmp_path / "comparison.png"
+    draw_comparison(BOTH).savefig(path)
+    assert path.stat().st_size > 5_000

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from atb.documents.comparison import Comparison
+from atb.errors import SpecError
+from atb.storage import DirectoryStore
+from tests.trainer.pipeline.market import ROWS, START, sine_close, write_bars
+from trainer.cli import atb
+
+
+def compare(folder: Path, *words: str) -> Result:
+    window = ["--days", str(ROWS / 24), "--as-of", (START + timedelta(hours=ROWS)).isoformat()]
+    tiny = ["--set", "epochs=1", "--set", "sequence-length=16", "--source", f"files:{folder}"]
+    return CliRunner().invoke(atb, ["compare", *words, *window, *tiny, "--run", "c", "--store", str(folder / "store")])
+
+
+def test_a_preset_is_trained_in_its_own_process_and_its_tables_are_kept(tmp_path: Path) -> None:
+    write_bars(tmp_path, "WAVE", sine_close())
+    done = compare(tmp_path, "WAVE", "--presets", "fast")
+    assert done.exit_code == 0
+    for words in ("stage, seconds", "skill over the last close", "linear skill", "shared test rows: WAVE"):
+        assert words in done.stdout
+    store = DirectoryStore(tmp_path / "store")
+    found = Comparison.from_bytes(store.get("runs/c/comparison.json"), "comparison")
+    assert [each.preset for each in found.trained] == ["fast"]
+    assert store.get("runs/c/comparison.png").startswith(b"\x89PNG")
+
+
+def test_a_training_that_fails_ends_the_comparison_with_its_code(tmp_path: Path) -> None:
+    done = compare(tmp_path, "NOWHERE", "--presets", "fast")
+    assert done.exit_code == 10
+    assert "NOWHERE fast ended with 10; nothing is compared" in done.stderr
+
+
+def test_a_window_may_be_named_by_both_its_ends(tmp_path: Path) -> None:
+    ends = ["--set", "start=2026-01-01", "--set", "end=2026-01-02", "--source", f"files:{tmp_path}"]
+    done = CliRunner().invoke(atb, ["compare", "NOWHERE", "--presets", "fast", *ends, "--store", str(tmp_path)])
+    assert done.exit_code == 10
+    assert "NOWHERE fast ended with 10" in done.stderr
+
+
+def test_a_setting_that_is_none_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="'epochs' is not NAME=VALUE"):
+        raise compare(tmp_path, "WAVE", "--set", "epochs").exception or AssertionError

@@ -1,0 +1,112 @@
+"""``atb data``, through the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from atb.contract import timeframe as tf
+from atb.errors import DataError, SpecError
+from atb.storage import DirectoryStore
+from tests.exchange import Exchange, serve_exchange
+from tests.processes import begin
+from tests.trainer.bars.builders import bars_at
+from tests.trainer.bars.conftest import NOW
+from trainer.bars.chart import MOST_CANDLES, thin_bars
+from trainer.bars.frame import Bars
+from trainer.bars.sample import SampleSource
+from trainer.cli import atb
+
+
+@pytest.fixture
+def exchange(monkeypatch: pytest.MonkeyPatch) -> Iterator[Exchange]:
+    """Made-up bars with a hole of 3 hours, as Binance would serve them."""
+    bars = SampleSource().fetch("BTCUSDT", "1h", "spot", tf.epoch_ms(NOW) - 150 * 86_400_000, tf.epoch_ms(NOW))
+    holed = bars.take((bars.time < bars.time[1000]) | (bars.time > bars.time[1002]))
+    with serve_exchange({("spot", "BTCUSDT"): holed}, NOW) as serving:
+        monkeypatch.setenv("ATB_BINANCE_ARCHIVE_URL", serving.url)
+        monkeypatch.setenv("ATB_BINANCE_REST_URL", serving.url)
+        yield serving
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(atb, ["data", *arguments])
+
+
+def window(store: Path, *more: str) -> list[str]:
+    return ["BTCUSDT", "--start", "2024-11-01", "--as-of", "2025-03-10", "--store", str(store), *more]
+
+
+def test_get_fills_the_store_and_the_second_time_asks_for_nothing(exchange: Exchange, tmp_path: Path) -> None:
+    first = run("get", *window(tmp_path))
+    assert first.exit_code == 0, first.output
+    assert "BTCUSDT 1h: 3,093 of 3,096 bars (99.90%); 1 gap up to 3 bars long, 3 missing" in first.output
+    names = [entry.key.rpartition("/")[2] for entry in DirectoryStore(tmp_path).list("bars/binance/spot/BTCUSDT/1h/")]
+    assert names == [
+        *(f"{month}.parquet" for month in ("2024-11", "2024-12", "2025-01", "2025-02", "2025-03")),
+        "index.json",
+    ]
+    before = len(exchange.requests)
+    run("get", *window(tmp_path))
+    assert len(exchange.requests) == before
+
+
+def test_check_lists_the_gaps_and_fails_where_the_preset_needs_more(exchange: Exchange, tmp_path: Path) -> None:
+    found = run("check", *window(tmp_path))
+    assert found.exit_code == 0, found.output
+    assert "gap of 3 bars: 2024-11-2" in found.output
+    short = run("check", *window(tmp_path, "--preset", "quality"), "--start", "2025-02-20")
+    assert isinstance(short.exception, DataError)
+    assert "that this preset needs" in str(short.exception)
+
+
+def test_check_speaks_json_too(tmp_path: Path) -> None:
+    found = run("check", "BTCUSDT", "ETHUSDT", "--source", "sample", "--json", "--store", str(tmp_path))
+    reports = [json.loads(line) for line in found.stdout.splitlines()]
+    assert [(report["symbol"], report["kept"], report["complete"]) for report in reports] == [
+        ("BTCUSDT", 4320, 1.0),
+        ("ETHUSDT", 4320, 1.0),
+    ]
+
+
+def test_one_symbol_that_fails_does_not_stop_the_others(exchange: Exchange, tmp_path: Path) -> None:
+    found = run("get", "NOSUCH", *window(tmp_path))
+    assert "BTCUSDT 1h: 3,093 of 3,096 bars" in found.output
+    assert isinstance(found.exception, DataError)
+    assert "NOSUCH 1h: binance has no bars of it" in str(found.exception)
+
+
+def test_libraries_say_nothing_between_the_reports(s3_url: str, s3_endpoint: str) -> None:
+    window = ("--source", "sample", "--as-of", "2026-01-31", "--days", "60")
+    store = ("--store", s3_url, "--endpoint-url", s3_endpoint)
+    check = begin(["data", "check", "BTC/USDT:USDT", *window, *store])
+    assert check.communicate()[1] == ""
+    assert check.returncode == 0
+
+
+def test_show_writes_a_picture(exchange: Exchange, tmp_path: Path) -> None:
+    found = run("show", *window(tmp_path / "store"), "--output", str(tmp_path / "new" / "pictures"))
+    assert found.exit_code == 0, found.output
+    picture = (tmp_path / "new" / "pictures" / "BTCUSDT-1h.png").read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    assert len(picture) > 10_000
+    (tmp_path / "file").write_text("no folder")
+    nowhere = run("show", *window(tmp_path / "store"), "--output", str(tmp_path / "file"))
+    assert isinstance(nowhere.exception, SpecError)
+    assert str(nowhere.exception).endswith("file/BTCUSDT-1h.png can't be written: File exists; name another --output")
+
+
+def test_many_bars_are_drawn_as_fewer_candles_of_the_same_extremes() -> None:
+    bars = bars_at([float(hour) for hour in range(1203)])
+    thin = thin_bars(bars, MOST_CANDLES)
+    assert len(thin) == 401
+    assert _span(thin) == _span(bars)
+    assert thin.values[:, 4].sum() == 1203
+
+
+def _span(bars: Bars) -> tuple[float, ...]:
+    return (*bars.values[0, :1], bars.values[:, 1].max(), bars.values[:, 2].min(), *bars.values[-1, 3:4])

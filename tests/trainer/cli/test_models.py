@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from atb.errors import SpecError
+from atb.registry.champions import require_champion
+from atb.storage import DirectoryStore
+from tests.atb.registry.candidates import NOISE, commit
+from tests.atb.registry.test_promote import SEAT, follow, promote
+from trainer.cli import atb
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> DirectoryStore:
+    return DirectoryStore(tmp_path / "store")
+
+
+def run(store: DirectoryStore, *words: str) -> Result:
+    result = CliRunner().invoke(atb, ["models", *words, "--store", store.url])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_list_shows_skill_beside_the_linear_baseline_s(store: DirectoryStore) -> None:
+    assert "no champions in" in run(store, "list").output
+    promote(store, commit(store, "r1"))
+    head, row = run(store, "list").output.splitlines()
+    assert head.split()[:5] == ["symbol", "timeframe", "preset", "skill", "linear"]
+    assert row.split()[:5] == ["BTCUSDT", "1h", "fast", "+0.2000", "-0.0100"]
+    assert json.loads(run(store, "list", "--json").output)[0]["run"] == "r1"
+
+
+def test_show_prints_the_card_of_a_champion_or_a_job(store: DirectoryStore) -> None:
+    promote(store, commit(store, "r1"))
+    commit(store, "r2")
+    assert run(store, "show", "BTCUSDT").output == "# r1\n"
+    assert run(store, "show", "r2/BTCUSDT-fast").output == "# r2\n"
+    with pytest.raises(SpecError, match="neither a committed RUN/JOB nor a champion"):
+        run(store, "show", "r9/BTCUSDT-fast")
+
+
+def test_a_symbol_with_a_slash_in_it_is_a_symbol(store: DirectoryStore) -> None:
+    promote(store, commit(store, "r1", "BTC/USDT:USDT-260327"))
+    assert run(store, "show", "BTC/USDT:USDT-260327").output == "# r1\n"
+
+
+def test_promote_says_every_rule_and_exits_0_or_1(store: DirectoryStore) -> None:
+    commit(store, "r0", metrics=NOISE)
+    declined = run(store, "promote", "r0", "BTCUSDT")
+    assert declined.exit_code == 1
+    assert "FAILED  skill-shown -0.02" in declined.output
+    assert "passed  parity" in declined.output
+    commit(store, "r1")
+    done = run(store, "promote", "r1", "BTCUSDT", "--why", "first of its kind")
+    assert done.exit_code == 0
+    assert "BTCUSDT 1h fast is served by r1 now" in done.output
+    lines = run(store, "history", "BTCUSDT").output.splitlines()
+    assert lines[1].split()[2:5] == ["decline", "r0", "declined"]
+    assert lines[2].endswith("first of its kind")
+
+
+def test_history_is_there_for_a_symbol_that_was_only_declined(store: DirectoryStore) -> None:
+    commit(store, "r0", metrics=NOISE)
+    run(store, "promote", "r0", "BTCUSDT")
+    found = json.loads(run(store, "history", "BTCUSDT", "--json").output)
+    assert [entry["effect"] for entry in found] == ["declined"]
+
+
+def test_promote_needs_a_preset_where_the_run_has_several(store: DirectoryStore) -> None:
+    commit(store, "r1", preset="quality")
+    commit(store, "r1", preset="fast")
+    with pytest.raises(SpecError, match="for fast, quality; add --preset"):
+        run(store, "promote", "r1", "BTCUSDT")
+    assert run(store, "promote", "r1", "BTCUSDT", "--preset", "quality").exit_code == 0
+    with pytest.raises(SpecError, match="run r1 has no result of ETHUSDT"):
+        run(store, "promote", "r1", "ETHUSDT")
+
+
+def test_rollback_and_pull_follow_the_pointer(store: DirectoryStore, tmp_path: Path) -> None:
+    promote(store, commit(store, "r1"), 0)
+    follow(store, "r2", 1)
+    assert "is served by r1 again" in run(store, "rollback", "BTCUSDT").output
+    assert require_champion(store, SEAT).run == "r1"
+    assert "2 files of r1/BTCUSDT-fast" in run(store, "pull", "BTCUSDT", str(tmp_path / "model")).output
+    assert (tmp_path / "model" / "card.md").read_text() == "# r1\n"

@@ -1,0 +1,60 @@
+"""Nets with 8-bit weights: what is quantised, and when it is kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from atb.contract import bundle
+from atb.contract.presets import ModelType
+from tests.trainer.export.test_export import export
+from tests.trainer.export.trained import make_bars, make_fitted
+from trainer.export.models import features_model
+from trainer.export.quantise import error_share, quantise
+
+
+@pytest.mark.parametrize(("model_type", "lstms"), [("fast", 0), ("quality", 2)])
+def test_lstm_and_dense_layers_are_quantised_and_convolutions_are_not(model_type: ModelType, lstms: int) -> None:
+    model = features_model(make_fitted(model_type, "classic", make_bars(400, 1.0)).trained)
+    used = [node.op_type for node in quantise(model).graph.node]
+    assert used.count("DynamicQuantizeLSTM") == lstms
+    assert used.count("MatMulInteger") >= 2
+    assert "ConvInteger" not in used
+    assert used.count("Conv") == [node.op_type for node in model.graph.node].count("Conv")
+
+
+def test_weights_of_8_bits_make_a_smaller_file_that_is_recorded_with_its_own_error(tmp_path: Path) -> None:
+    summary = export(make_fitted("quality", "classic", make_bars(600, 1.0)), tmp_path)[bundle.MODEL_INT8]
+    assert 0 < summary["error_share"] <= summary["bound"]
+    assert summary["latency_ms"] > 0
+    sizes = [(tmp_path / file).stat().st_size for file in (bundle.MODEL_INT8, bundle.MODEL)]
+    assert sizes[0] < 0.6 * sizes[1]
+    assert onnx.load(tmp_path / bundle.MODEL_INT8).metadata_props == onnx.load(tmp_path / bundle.MODEL).metadata_props
+
+
+def test_a_net_whose_forecasts_hardly_move_is_not_shipped_in_8_bits(tmp_path: Path) -> None:
+    def add_a_large_constant(model: Any) -> None:
+        kernel, bias = model.get_layer("dense_1").get_weights()
+        model.get_layer("dense_1").set_weights([kernel, bias + 10])
+
+    summary = export(make_fitted("adaptive", "classic", make_bars(600, 1.0), edit=add_a_large_constant), tmp_path)
+    assert "of the forecasts' spread, the bound is 5%" in summary[bundle.MODEL_INT8]["skipped"]
+    assert not (tmp_path / bundle.MODEL_INT8).exists()
+
+
+def test_a_net_whose_forecasts_are_constant_is_not_shipped_in_8_bits(tmp_path: Path) -> None:
+    def forget_everything(model: Any) -> None:
+        model.get_layer("scaled").set_weights([np.zeros((50, 1)), np.ones(1)])
+
+    summary = export(make_fitted("adaptive", "classic", make_bars(600, 1.0), edit=forget_everything), tmp_path)
+    assert "constant" in summary[bundle.MODEL_INT8]["skipped"]
+
+
+def test_the_error_is_measured_against_the_spread_of_the_forecasts() -> None:
+    exact = np.array([[-1.0], [1.0]], np.float32)
+    assert error_share(exact, exact + np.float32(0.1)) == pytest.approx(0.1)
+    assert error_share(np.ones((4, 1), np.float32), np.ones((4, 1), np.float32)) is None

@@ -1,0 +1,32 @@
+"""Devices: found, refused, shared."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from atb.errors import NoAccelerator, SpecError
+from trainer.fit.device import prepare_device
+
+
+def test_a_gpu_that_is_not_there_is_said_with_what_was_looked_for() -> None:
+    with pytest.raises(NoAccelerator, match=r"looked for 1 GPU and found 0: CUDA_VISIBLE_DEVICES .* atb doctor"):
+        prepare_device("gpu")
+    with pytest.raises(NoAccelerator, match="looked for 2 GPUs and found 0"):
+        prepare_device("auto", gpus=2)
+
+
+def test_no_gpu_at_all_is_spelt_cpu() -> None:
+    with pytest.raises(SpecError, match="--accelerator cpu"):
+        prepare_device("auto", gpus=0)
+
+
+def test_two_replicas_learn_what_one_device_does() -> None:
+    command = [sys.executable, "-m", "tests.trainer.fit.two_replicas", "balanced"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    one, two = json.loads(answer.stdout.splitlines()[-1])
+    np.testing.assert_allclose(one, two, rtol=1e-3, atol=1e-4)

@@ -1,0 +1,158 @@
+"""The fit: seeded, stopped, resumed."""
+
+from __future__ import annotations
+
+import functools
+from datetime import UTC, datetime
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from atb.contract.spec import Spec, resolve_spec
+from atb.errors import DeviceFull, Diverged, Stopped
+from trainer.fit.augment import make_augment
+from trainer.fit.checkpoint import Checkpoint, pack_checkpoint, unpack_checkpoint
+from trainer.fit.device import Device, prepare_device
+from trainer.fit.execution import CUDNN, KERAS, XLA, choose_path
+from trainer.fit.loop import Fitted, Hooks, fit
+from trainer.fit.steps import Table, compile_prediction, compile_training, predict_rows
+from trainer.networks.build import build_network
+
+CPU = prepare_device("cpu", threads=1)
+ROWS, STEPS = 400, 16
+
+
+def _table() -> Table:
+    rng = np.random.default_rng(3)
+    features = rng.normal(size=(ROWS, 9)).astype(np.float32)
+    return Table(features, np.convolve(features[:, 3], [0.5, 0.3], "same").astype(np.float32))
+
+
+def _spec(preset: str = "fast", **options: Any) -> Spec:
+    chosen = {"sequence_length": STEPS, "batch_size": 32, "epochs": 3, "as_of": "2026-01-01"} | options
+    return resolve_spec("BTCUSDT", preset, chosen, now=datetime(2026, 1, 1, tzinfo=UTC))
+
+
+def _net(seed: int) -> keras.Model:
+    """Small, so that it is traced at once, with each kind of state that a net has: masks drawn, averages kept."""
+    layers = keras.layers
+    glorot = keras.initializers.GlorotUniform
+    x = inputs = keras.Input((STEPS, 9))
+    x = layers.Dense(8, "relu", kernel_initializer=glorot(seed))(layers.Flatten()(x))
+    x = layers.Dropout(0.2, seed=seed)(layers.BatchNormalization()(x))
+    return keras.Model(inputs, layers.Dense(1, kernel_initializer=glorot(seed + 1))(x))
+
+
+def _fit(spec: Spec, hooks: Hooks | None = None) -> Fitted:
+    model = _net(spec.seed)
+    train, validation = np.arange(STEPS, 300), np.arange(320, ROWS)
+    return fit(model, _table(), train, validation, spec, CPU, hooks, make_augment(spec.augment, spec.seed))
+
+
+def _losses(fitted: Fitted) -> list[tuple[float, float]]:
+    return [(epoch.loss, epoch.validation_loss) for epoch in fitted.history]
+
+
+def test_the_same_seed_gives_the_same_losses_and_weights() -> None:
+    one, two, other = _fit(_spec()), _fit(_spec()), _fit(_spec(seed=7))
+    assert _losses(one) == _losses(two)
+    assert all(np.array_equal(a, b) for a, b in zip(one.model.get_weights(), two.model.get_weights(), strict=True))
+    assert _losses(one) != _losses(other)
+
+
+@functools.cache
+def _whole(spec: Spec) -> Fitted:
+    return _fit(spec, Hooks(chunk=2))
+
+
+@pytest.mark.parametrize(("stop_after", "augment"), [(1, ""), (9, ""), (6, "jitter,scale")])
+def test_a_resumed_fit_equals_an_uninterrupted_one(stop_after: int, augment: str) -> None:
+    spec = _spec(augment=augment)
+    whole = _whole(spec)
+    saved: list[bytes] = []
+    calls = iter(range(1_000))
+    hooks = Hooks(
+        should_stop=lambda: next(calls) >= stop_after,
+        save=lambda checkpoint: saved.append(pack_checkpoint(checkpoint)),
+        identity="same",
+        chunk=2,  # so that stops fall inside an epoch of 8 steps
+    )
+    with pytest.raises(Stopped):
+        _fit(spec, hooks)
+    resumed = _fit(spec, Hooks(resume=lambda: unpack_checkpoint(saved[-1], "same"), chunk=2))
+    assert _losses(resumed) == _losses(whole)
+    weights = zip(resumed.model.get_weights(), whole.model.get_weights(), strict=True)
+    assert all(np.array_equal(a, b) for a, b in weights)
+
+
+def test_a_checkpoint_of_something_else_or_a_broken_one_is_not_used() -> None:
+    data = pack_checkpoint(Checkpoint("mine", {"a": 1}, [np.ones(2)], [], [np.zeros(1)]))
+    found = unpack_checkpoint(data, "mine")
+    assert found is not None
+    assert found.state == {"a": 1}
+    assert unpack_checkpoint(data, "yours") is None
+    assert unpack_checkpoint(data[:-30], "mine") is None
+    assert unpack_checkpoint(b"", "mine") is None
+
+
+def test_a_loss_that_is_not_a_number_stops_the_fit() -> None:
+    spec, table = _spec(), _table()
+    table.target[50] = np.nan
+    model = _net(1)
+    with pytest.raises(Diverged, match=r"epoch 1.*lower --learning-rate"):
+        fit(model, table, np.arange(STEPS, 300), np.arange(320, ROWS), spec, CPU)
+
+
+def test_a_step_that_does_not_fit_into_memory_is_told_in_one_line() -> None:
+    spec = _spec()
+    model = _net(spec.seed)
+
+    def swell(windows: Any, step: Any) -> Any:
+        # 256 TiB: more than there are addresses
+        return windows + tf.reduce_sum(tf.broadcast_to(windows[0, 0, 0], [1 << 23, 1 << 23]))
+
+    with pytest.raises(DeviceFull, match=r"a step of 32 windows .* cpu \(1 thread\); lower --batch-size"):
+        fit(model, _table(), np.arange(STEPS, 300), np.arange(320, ROWS), spec, CPU, augment=swell)
+
+
+def test_the_best_weights_are_back_at_the_end() -> None:
+    fitted = _fit(_spec(epochs=6, learning_rate=0.05))
+    wanted = _table().target[320:]
+    said = predict_rows(fitted.predict, _table().features, np.arange(320, ROWS), STEPS)
+    found = float(np.mean(np.square(said - wanted)))
+    assert found == pytest.approx(min(epoch.validation_loss for epoch in fitted.history), rel=1e-6)
+    assert fitted.best_epoch == 1 + int(np.argmin([epoch.validation_loss for epoch in fitted.history]))
+
+
+@pytest.mark.parametrize("preset", ["fast", "quality", "legacy"])  # all of balanced's layers are in the first two
+def test_every_path_takes_the_same_steps(preset: str) -> None:
+    spec = _spec(preset)
+    ends = np.random.default_rng(0).integers(STEPS, 300, (6, 16)).astype(np.int32)
+    curves = []
+    for path in (XLA, KERAS):
+        model = build_network(spec.model_type, STEPS, 9, 1)
+        train = compile_training(model, keras.optimizers.Adam(spec.learning_rate), _table(), 16, path)
+        curves.append([train(ends, step, 1) for step in range(6)])
+        answers = predict_rows(compile_prediction(model), _table().features, np.arange(100, 103), STEPS)
+        curves[-1] += answers.tolist()
+    np.testing.assert_allclose(curves[0], curves[1], rtol=2e-4, atol=2e-5)
+
+
+def test_the_path_follows_device_and_length() -> None:
+    gpu = Device("gpu", 1, 1)
+    assert choose_path(CPU, steps=100_000, mixed_precision=False) is XLA
+    assert choose_path(CPU, steps=100, mixed_precision=False) is KERAS
+    assert choose_path(CPU, steps=100_000, mixed_precision=True) is KERAS
+    assert choose_path(gpu, steps=100_000, mixed_precision=True) is CUDNN
+
+
+def test_augmentation_follows_from_seed_and_step() -> None:
+    augment = make_augment("jitter,scale", 5)
+    assert augment is not None
+    windows = np.ones((4, 8, 3), np.float32)
+    assert np.array_equal(augment(windows, 3), augment(windows, 3))
+    assert not np.array_equal(augment(windows, 3), augment(windows, 4))
+    assert make_augment("", 5) is None

@@ -1,0 +1,67 @@
+"""Attempts of one job: numbered once each, told from one another, never in the way of the job."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from atb.contract import keys
+from atb.documents.manifest import ExitReport, Progress
+from atb.errors import StoreError
+from atb.storage import MemoryStore, Store
+from trainer.fit.checkpoint import Checkpoint
+from trainer.fit.loop import Epoch
+from trainer.pipeline.attempt import EXIT, LOG, Attempt
+
+JOB = "BTCUSDT-fast"
+
+
+class RudeStore(MemoryStore):
+    """Takes claims and nothing else."""
+
+    def put(self, key: str, data: bytes) -> str:
+        raise StoreError(f"store {self.url} refused {key}: 503")
+
+
+def checkpoint(identity: str, epoch: int) -> Checkpoint:
+    return Checkpoint(identity, {"epoch": epoch}, [np.ones(2)], [np.ones(2)], [np.ones(2)])
+
+
+def test_every_attempt_gets_a_number_of_its_own(store: Store) -> None:
+    assert [Attempt(store, "r1", JOB).number for _ in range(3)] == [1, 2, 3]
+    assert Attempt(store, "r1", "ETHUSDT-fast").number == 1
+
+
+def test_the_newest_earlier_checkpoint_of_the_same_work_is_found(store: Store) -> None:
+    for identity, epoch in (("mine", 1), ("mine", 2), ("other", 3)):
+        Attempt(store, "r1", JOB).save(checkpoint(identity, epoch))
+    last = Attempt(store, "r1", JOB)
+    last.save(checkpoint("mine", 4))
+    found = last.find_checkpoint("mine")
+    assert found is not None
+    assert (found[0], found[1].state) == (2, {"epoch": 2})
+    assert last.find_checkpoint("nobody's") is None
+
+
+def test_progress_says_the_stage_the_epoch_and_the_time_left(store: Store) -> None:
+    attempt = Attempt(store, "r1", JOB)
+    attempt.say_epoch(Epoch(number=3, loss=0.5, validation_loss=0.6, rate=1e-3, seconds=2.0), 10)
+    told = Progress.from_bytes(store.get(keys.progress("r1", JOB)), "progress")
+    assert (told.stage, told.epoch, told.epochs, told.validation_loss, told.eta_seconds) == ("training", 3, 10, 0.6, 14)
+    attempt.say_stage("saving", 10)
+    told = Progress.from_bytes(store.get(keys.progress("r1", JOB)), "progress")
+    assert (told.stage, told.epoch, told.loss) == ("saving", 3, None)
+
+
+def test_an_end_is_reported_with_its_category_and_the_log(store: Store) -> None:
+    Attempt(store, "r1", JOB).end(20, "the loss is not a number", "training", b"one line\n")
+    report = ExitReport.from_bytes(store.get(keys.attempt("r1", JOB, 1, EXIT)), EXIT)
+    assert (report.code, report.category, report.message) == (20, "diverged", "the loss is not a number")
+    assert report.peak_memory_bytes > 1e6
+    assert store.get(keys.attempt("r1", JOB, 1, LOG)) == b"one line\n"
+
+
+def test_a_store_that_takes_no_news_stops_nothing() -> None:
+    attempt = Attempt(RudeStore(), "r1", JOB)
+    attempt.say_stage("training", 3)
+    attempt.say_epoch(Epoch(1, 0.5, 0.6, 1e-3, 2.0), 3)
+    attempt.end(0, "done", "saving", b"")

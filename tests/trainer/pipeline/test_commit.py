@@ -1,0 +1,43 @@
+"""The marker is written once, and the first one stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from atb.contract import keys
+from atb.errors import SpecError
+from atb.storage import Store
+from tests.atb.registry.candidates import make_result
+from trainer.pipeline.commit import commit_result, read_committed, upload_bundle
+
+
+def test_of_two_attempts_the_first_result_stands(store: Store) -> None:
+    first = make_result(symbol="BTC/USDT")
+    second = first.model_copy(update={"attempt": 2, "metrics": first.metrics | {"rmse": 9.0}})
+    assert read_committed(store, "r1", first.spec) is None
+    assert commit_result(store, first, {}) == first
+    assert commit_result(store, second, {}) == first
+    assert read_committed(store, "r1", first.spec) == first
+
+
+def test_a_result_of_another_spec_is_never_taken_for_ones_own(store: Store) -> None:
+    first = make_result()
+    spec = first.spec.model_copy(update={"seed": 7})
+    other = first.model_copy(update={"spec": spec, "spec_digest": spec.digest})
+    commit_result(store, first, {})
+    with pytest.raises(SpecError, match="another spec"):
+        commit_result(store, other, {})
+    with pytest.raises(SpecError, match="another spec"):
+        read_committed(store, "r1", spec)
+
+
+def test_a_bundle_lies_under_its_attempt(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "plots").mkdir()
+    (tmp_path / "plots" / "loss.png").write_bytes(b"picture")
+    (tmp_path / "card.md").write_bytes(b"card")
+    files = upload_bundle(tmp_path, store, "r1", "BTCUSDT-fast", 3)
+    assert [file.path for file in files] == ["card.md", "plots/loss.png"]
+    assert files[1].key == keys.bundle("r1", "BTCUSDT-fast", 3, "plots/loss.png")
+    assert store.get(files[1].key) == b"picture"

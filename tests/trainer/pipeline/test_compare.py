@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from atb.documents.comparison import Comparison
+from atb.documents.manifest import Result
+from atb.errors import SpecError
+from atb.storage import MemoryStore, Store
+from tests.trainer.pipeline.market import sine_close, tiny_spec, train, write_bars
+from trainer.bundle.comparison import quality_table, stage_table
+from trainer.pipeline.compare import compare_presets
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, list[Result], Path]:
+    folder: Path = tmp_path_factory.mktemp("market")
+    write_bars(folder, "WAVE", sine_close())
+    store = MemoryStore()
+    specs = [tiny_spec(folder, "WAVE", "fast", epochs=1), tiny_spec(folder, "WAVE", "legacy", sequence_length=24)]
+    return store, [train(store, "c", spec) for spec in specs], folder
+
+
+def test_presets_are_judged_on_the_rows_they_share(trained: tuple[Store, list[Result], Path]) -> None:
+    store, results, _ = trained
+    found = compare_presets(store, "c", results)
+    assert found == Comparison.from_bytes(found.to_bytes(), "comparison")
+    assert found.presets == ("fast", "legacy")
+    assert found.rows == {"WAVE": min(result.split.test for result in results)}
+    legacy = found.trained[1]
+    assert legacy.metrics["rmse"] == pytest.approx(results[1].metrics["rmse"], rel=1e-4)
+    assert legacy.validation_loss == pytest.approx(results[1].fit.best_validation_loss, rel=1e-3)
+    assert found.trained[0].baselines == legacy.baselines
+    assert stage_table(found)[-1][0] == "speed-up over legacy"
+    assert quality_table(found)[4][0] == "within 5%"
+
+
+def test_presets_with_another_seed_are_not_compared(trained: tuple[Store, list[Result], Path]) -> None:
+    store, results, folder = trained
+    other = train(store, "d", tiny_spec(folder, "WAVE", "legacy", sequence_length=24, seed=1, epochs=1))
+    with pytest.raises(SpecError, match="fast has seed 42 and legacy has 1"):
+        compare_presets(store, "c", [results[0], other])

@@ -1,0 +1,96 @@
+"""A net that can learn is let through, and one that can't is not, by the whole job with nothing left out."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from atb.documents.manifest import Result
+from atb.errors import SpecError
+from atb.registry.champions import Seat, require_champion
+from atb.registry.gate import passes
+from atb.registry.warm import pin_warm_start
+from atb.storage import MemoryStore, Store
+from tests.atb.registry.test_promote import promote
+from tests.trainer.pipeline.market import ROWS, START, sine_close, tiny_spec, train, walk_close, write_bars
+from trainer.pipeline.champion import compare_again
+
+SEAT = Seat("WAVE", "1h", "fast")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder: Path = tmp_path_factory.mktemp("market")
+    write_bars(folder, "WAVE", sine_close(1e-6))
+    write_bars(folder, "WALK", walk_close(seed=0))
+    write_bars(folder, "FLAT", np.full(ROWS, 7.0))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def waves(folder: Path) -> tuple[Store, Result, Result]:
+    """A store, its champion, and a candidate that met it; the candidate's test rows are new to the champion."""
+    store = MemoryStore()
+    earlier = START + timedelta(hours=ROWS - 100)
+    first = train(store, "r1", tiny_spec(folder, "WAVE", epochs=6, as_of=earlier, folds=2))
+    promote(store, first)
+    second = train(store, "r2", tiny_spec(folder, "WAVE", epochs=6, augment="jitter", seed=7))
+    return store, first, second
+
+
+def test_a_wave_is_learnt_and_passes_the_gate(waves: tuple[Store, Result, Result]) -> None:
+    _, first, _ = waves
+    assert first.metrics["skill"] > 0.5
+    assert passes(first.gate)
+
+
+def test_the_candidate_is_measured_beside_the_champion_on_rows_new_to_both(
+    waves: tuple[Store, Result, Result],
+) -> None:
+    store, _, second = waves
+    beside = second.evaluation["champion"]
+    assert beside["entry"] == require_champion(store, SEAT).entry
+    assert beside["run"] == "r1"
+    assert 0 < beside["rows"] <= second.split.test
+    assert beside["champion"]["skill"] > 0.5
+    assert "rmse-over-champion" in [rule.name for rule in second.gate]
+
+
+def test_comparing_again_from_the_store_finds_the_same(waves: tuple[Store, Result, Result]) -> None:
+    store, _, second = waves
+    again = compare_again(store, second, require_champion(store, SEAT))
+    beside = second.evaluation["champion"]
+    assert again["rows"] == pytest.approx(beside["rows"], abs=second.spec.sequence_length)
+    assert again["champion"]["skill"] == pytest.approx(beside["champion"]["skill"], abs=0.02)
+    assert again["candidate"]["skill"] == pytest.approx(beside["candidate"]["skill"], abs=0.02)
+
+
+def test_folds_are_in_the_result(waves: tuple[Store, Result, Result]) -> None:
+    folds = waves[1].evaluation["folds"]
+    assert folds["count"] == len(folds["each"]) == 2
+    assert folds["mean"]["skill"] > 0
+
+
+@pytest.mark.parametrize("symbol", ["WALK", "FLAT"])
+def test_noise_and_a_price_that_stands_still_do_not_pass(symbol: str, folder: Path) -> None:
+    result = train(MemoryStore(), "r1", tiny_spec(folder, symbol, epochs=6))
+    assert not passes(result.gate)
+    assert result.metrics["skill"] < 0.05
+
+
+def test_a_warm_start_begins_where_the_champion_ended(waves: tuple[Store, Result, Result], folder: Path) -> None:
+    store, _, _ = waves
+    pinned = pin_warm_start(store, "champion", SEAT)
+    warm = train(store, "r3", tiny_spec(folder, "WAVE", epochs=1, warm_start=pinned, learning_rate=1e-6))
+    assert warm.fit.best_validation_loss < 0.3  # one epoch at such a rate learns nothing: from scratch it stays at 1
+
+
+def test_a_warm_start_that_has_seen_the_test_rows_is_refused(waves: tuple[Store, Result, Result], folder: Path) -> None:
+    store, _, _ = waves
+    earlier = tiny_spec(folder, "WAVE", warm_start=pin_warm_start(store, "champion", SEAT))
+    earlier = earlier.model_copy(update={"as_of": earlier.as_of - timedelta(days=5)})
+    with pytest.raises(SpecError, match=r"has seen bars up to .*, and this training is tested from .* on"):
+        train(store, "r4", earlier)

@@ -1,0 +1,64 @@
+"""What a job learns from: nothing after the end of the train rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from atb.contract import timeframe as tf
+from atb.contract.spec import Spec
+from atb.storage import MemoryStore
+from tests.trainer.pipeline.market import DEVICE, ROWS, START, tiny_spec, walk_close
+from trainer.bars.frame import Bars
+from trainer.features.windows import gather_windows
+from trainer.pipeline.learn import Learned, Material, learn, load_material, split_material
+from trainer.pipeline.stages import StageClock
+
+
+class GivenSource:
+    """The bars it was given."""
+
+    name = "given"
+    synthetic = True
+    live = False
+
+    def __init__(self, bars: Bars) -> None:
+        self._bars = bars
+
+    def fetch(self, symbol: str, timeframe: str, market: str, start_ms: int, end_ms: int) -> Bars:
+        return self._bars.take((self._bars.time >= start_ms) & (self._bars.time < end_ms))
+
+
+def make_bars(close: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Bars:
+    opened = np.concatenate([close[:1], close[:-1]])
+    high, low = np.maximum(opened, close) * 1.001, np.minimum(opened, close) * 0.999
+    time = tf.epoch_ms(START) + 3_600_000 * np.arange(len(close), dtype=np.int64)
+    return Bars("WALK", "1h", time, np.column_stack([opened, high, low, close, np.full(len(close), 9.0)]))
+
+
+def learnt(spec: Spec, bars: Bars) -> tuple[Material, Learned]:
+    material = load_material(spec, MemoryStore(), StageClock(), GivenSource(bars))
+    split = split_material(spec, material)
+    return material, learn(spec, material, split, DEVICE.device, StageClock())
+
+
+@pytest.mark.parametrize("features", ["classic", "relative"])
+def test_other_rows_after_the_train_end_change_nothing_that_is_learnt_from(features: str) -> None:
+    spec = tiny_spec(Path("unused"), "WALK", epochs=1, features=features)
+    close = walk_close(seed=3)
+    stop = int(ROWS * 0.7)
+    other = np.concatenate([close[:stop], 1_000 * walk_close(seed=4)[stop:]])
+    (one, first), (two, second) = learnt(spec, make_bars(close)), learnt(spec, make_bars(other))
+    assert first.split.train_stop == stop
+    assert first.scaler.to_dict() == second.scaler.to_dict()
+    assert first.target == second.target
+    assert np.array_equal(first.split.train, second.split.train)
+    windows = [
+        learned.scaler.transform(gather_windows(material.flat, learned.split.train, spec.sequence_length))
+        for material, learned in ((one, first), (two, second))
+    ]
+    assert np.array_equal(windows[0], windows[1])
+    assert first.fitted.history[0].loss == second.fitted.history[0].loss
+    assert first.fitted.history[0].validation_loss != second.fitted.history[0].validation_loss

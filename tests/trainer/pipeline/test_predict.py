@@ -1,0 +1,125 @@
+"""The next forecast of a champion in a store."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from atb.contract import timeframe as tf
+from atb.documents.champion import Champion
+from atb.documents.manifest import FileEntry
+from atb.errors import DataError, DataNotReady, StoreError
+from atb.storage import MemoryStore
+from tests.atb.registry.candidates import NOW, make_result
+from tests.trainer.export.test_export import export
+from tests.trainer.export.trained import make_bars, make_fitted
+from trainer.bars.frame import Bars, join_bars
+from trainer.forecast import forecast, open_forecaster, read_directory
+from trainer.pipeline.predict import predict_next
+
+HISTORY = make_bars(600, 1e5)
+END = tf.from_epoch_ms(int(HISTORY.time[-1]) + HISTORY.step_ms)
+
+
+@dataclass
+class Given:
+    """A source that has these bars."""
+
+    bars: Bars
+    live: bool = True
+    name: str = "given"
+    synthetic: bool = True
+
+    def fetch(self, symbol: str, timeframe: str, market: str, start_ms: int, end_ms: int) -> Bars:
+        return self.bars.take((self.bars.time >= start_ms) & (self.bars.time < end_ms))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bundle")
+    export(make_fitted("fast", "relative", HISTORY), folder)
+    return folder
+
+
+def serve(folder: Path, **spec: object) -> tuple[MemoryStore, Champion]:
+    """A store with a champion whose bundle is the folder's."""
+    store, files = MemoryStore(), []
+    for path in folder.iterdir():
+        data = path.read_bytes()
+        store.put(f"b/{path.name}", data)
+        files.append(
+            FileEntry(path=path.name, key=f"b/{path.name}", size=len(data), sha256=hashlib.sha256(data).hexdigest())
+        )
+    result = make_result()
+    store.put("r", result.model_copy(update={"spec": result.spec.model_copy(update=spec)}).to_bytes())
+    return store, Champion(
+        symbol="BTCUSDT",
+        timeframe="1h",
+        preset="fast",
+        run="r1",
+        job=result.job,
+        result="r",
+        spec_digest=result.spec_digest,
+        horizon=1,
+        as_of=NOW,
+        unseen_from=NOW,
+        metrics=result.metrics,
+        baselines={},
+        files=tuple(files),
+        promoted=NOW,
+        by="me",
+        entry="e",
+    )
+
+
+def test_the_champion_forecasts_from_the_last_bar_that_has_closed(folder: Path) -> None:
+    store, champion = serve(folder)
+    expected = forecast(open_forecaster(read_directory(folder)), HISTORY)
+    assert predict_next(store, champion, END + timedelta(minutes=59), Given(HISTORY)) == expected
+    assert expected.target_open == END
+
+
+def test_bars_that_had_not_closed_are_not_read(folder: Path) -> None:
+    store, champion = serve(folder)
+    earlier = predict_next(store, champion, END - timedelta(minutes=1), Given(HISTORY))
+    assert earlier.target_open == END - timedelta(hours=1)
+
+
+def test_bars_come_from_where_the_champion_was_trained_unless_said_otherwise(folder: Path) -> None:
+    store, champion = serve(folder, source="sample")
+    assert predict_next(store, champion, NOW) != predict_next(store, champion, END, Given(HISTORY))
+
+
+def test_a_live_source_that_has_not_the_last_bar_yet_is_asked_again_later(folder: Path) -> None:
+    store, champion = serve(folder)
+    with pytest.raises(DataNotReady, match="is not there yet"):
+        predict_next(store, champion, END + timedelta(hours=1), Given(HISTORY))
+
+
+def test_a_gap_is_refused_or_filled_as_in_the_training(folder: Path) -> None:
+    holed = Given(join_bars([HISTORY.rows(0, 550), HISTORY.rows(551, 600)]))
+    store, champion = serve(folder)
+    with pytest.raises(DataError, match="without a gap and only the last 49"):
+        predict_next(store, champion, END, holed)
+    store, champion = serve(folder, on_gap="fill")
+    assert predict_next(store, champion, END, holed).target_open == END
+
+
+def test_a_damaged_model_is_not_asked(folder: Path) -> None:
+    store, champion = serve(folder)
+    store.put("b/model_from_bars.onnx", b"something else")
+    with pytest.raises(StoreError, match="sha256"):
+        predict_next(store, champion, END, Given(HISTORY))
+
+
+def test_bars_with_a_broken_row_are_those_with_a_gap(folder: Path) -> None:
+    store, champion = serve(folder)
+    values = HISTORY.values.copy()
+    values[580, 3] = -1
+    with pytest.raises(DataError, match="only the last 19"):
+        predict_next(store, champion, END, Given(dataclasses.replace(HISTORY, values=values)))

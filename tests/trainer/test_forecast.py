@@ -1,0 +1,115 @@
+"""Forecasts from a bundle."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from atb.contract import bundle
+from atb.contract import timeframe as tf
+from atb.errors import DataError, SpecError
+from tests.trainer.export.test_export import export
+from tests.trainer.export.trained import Fitted, make_bars, make_fitted
+from trainer.bars.frame import join_bars
+from trainer.forecast import Forecaster, forecast, open_forecaster, open_session, read_directory
+
+ROWS = 318
+
+
+@pytest.fixture(scope="module")
+def fitted() -> Fitted:
+    bars = make_bars(600, 1e-6, extra=("basis",))
+    return make_fitted("fast", "relative,+basis", bars, horizon=3)
+
+
+@pytest.fixture(scope="module")
+def folder(fitted: Fitted, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bundle")
+    export(fitted, folder)
+    return folder
+
+
+@pytest.fixture
+def forecaster(folder: Path) -> Forecaster:
+    return open_forecaster(read_directory(folder))
+
+
+def test_the_forecast_is_the_trained_net_s_for_the_bar_horizon_bars_on(fitted: Fitted, forecaster: Forecaster) -> None:
+    found = forecast(forecaster, fitted.bars)
+    window = fitted.flat[-fitted.trained.spec.sequence_length :][None]
+    scaled = fitted.predict(fitted.trained.scaler.transform(window))
+    assert found.log_return == pytest.approx(float(fitted.trained.target.inverse_transform(scaled)[0]), abs=1e-7)
+    assert found.price == pytest.approx(found.last_close * np.exp(found.log_return), rel=1e-6)
+    assert found.last_close == fitted.bars.close[-1]
+    assert tf.epoch_ms(found.last_open) == fitted.bars.time[-1]
+    assert tf.epoch_ms(found.target_open) == fitted.bars.time[-1] + 3 * 3_600_000
+
+
+def test_bars_before_those_needed_change_nothing(fitted: Fitted, forecaster: Forecaster) -> None:
+    assert forecaster.rows == ROWS
+    assert forecast(forecaster, fitted.bars.rows(600 - ROWS, 600)) == forecast(forecaster, fitted.bars)
+
+
+def test_too_few_bars_are_refused(fitted: Fitted, forecaster: Forecaster) -> None:
+    with pytest.raises(DataError, match="reads 318 bars without a gap and only the last 317 have none"):
+        forecast(forecaster, fitted.bars.rows(600 - ROWS + 1, 600))
+
+
+def test_no_bars_are_refused(fitted: Fitted, forecaster: Forecaster) -> None:
+    with pytest.raises(DataError, match="only the last 0"):
+        forecast(forecaster, fitted.bars.rows(0, 0))
+
+
+def test_a_gap_in_the_bars_needed_is_refused(fitted: Fitted, forecaster: Forecaster) -> None:
+    bars = join_bars([fitted.bars.rows(0, 500), fitted.bars.rows(501, 600)])
+    with pytest.raises(DataError, match="only the last 99"):
+        forecast(forecaster, bars)
+
+
+def test_bars_of_another_timeframe_are_refused(fitted: Fitted, forecaster: Forecaster) -> None:
+    with pytest.raises(DataError, match="reads 1h bars and was given 4h ones"):
+        forecast(forecaster, dataclasses.replace(fitted.bars, timeframe="4h"))
+
+
+def test_bars_without_the_extra_column_are_refused(fitted: Fitted, forecaster: Forecaster) -> None:
+    with pytest.raises(DataError, match="column basis"):
+        forecast(forecaster, dataclasses.replace(fitted.bars, extra={}))
+
+
+def test_a_folder_that_is_no_bundle_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"is no bundle: feature_schema\.json"):
+        open_forecaster(read_directory(tmp_path))
+
+
+def test_a_bundle_without_a_model_from_bars_is_refused(folder: Path, tmp_path: Path) -> None:
+    schema = json.loads((folder / bundle.FEATURE_SCHEMA).read_text())
+    schema["files"] = [entry for entry in schema["files"] if entry["file"] == bundle.MODEL]
+    (tmp_path / bundle.FEATURE_SCHEMA).write_text(json.dumps(schema))
+    with pytest.raises(SpecError, match=r"no model_from_bars\.onnx"):
+        open_forecaster(read_directory(tmp_path))
+
+
+@pytest.mark.parametrize("schema", ["", "[]", "{}"])
+def test_a_schema_that_says_nothing_is_refused(schema: str, tmp_path: Path) -> None:
+    (tmp_path / bundle.FEATURE_SCHEMA).write_text(schema)
+    with pytest.raises(SpecError, match=r"feature_schema\.json is not one of this version"):
+        open_forecaster(read_directory(tmp_path))
+
+
+def test_a_file_that_is_no_model_is_one_line() -> None:
+    with pytest.raises(SpecError, match=r"^model\.onnx can't be opened") as caught:
+        open_session(b"nonsense")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_forecast_loads_neither_tensorflow_nor_onnx() -> None:
+    heavy = ("tensorflow", "keras", "onnx", "pandas")
+    code = f"import sys, trainer.forecast; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

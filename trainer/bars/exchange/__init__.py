@@ -1,0 +1,1 @@
+"""Exchanges: Binance's archive and REST API, and whatever ccxt knows."""

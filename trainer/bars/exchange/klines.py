@@ -1,0 +1,64 @@
+"""Binance's REST API for bars: 1000 rows a call, the unclosed bar among them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from atb.contract import timeframe as tf
+from atb.errors import NetworkError
+from trainer.bars.cache.months import DAY_MS
+from trainer.bars.exchange.http import Http
+from trainer.bars.frame import Bars, empty_bars, join_bars
+from trainer.bars.table import ARCHIVE_COLUMNS, bars_from_rows
+
+ROWS_A_CALL = 1000
+_LONGEST_SPAN_MS = 200 * DAY_MS
+"""The coin-margined API refuses longer ones."""
+_PATHS = {"spot": "/api/v3/klines", "um": "/fapi/v1/klines", "cm": "/dapi/v1/klines"}
+_HOSTS = {"spot": "https://api.binance.com", "um": "https://fapi.binance.com", "cm": "https://dapi.binance.com"}
+_UNKNOWN_SYMBOL = -1121
+
+
+class Klines:
+    """The API; ``base_url`` replaces the exchange's own hosts for every market."""
+
+    def __init__(self, base_url: str | None, http: Http) -> None:
+        self._base_url = base_url
+        self._http = http
+
+    def fetch(self, market: str, symbol: str, timeframe: str, start_ms: int, end_ms: int) -> Bars:
+        """Rows with ``start_ms <= open time < end_ms``; none for a symbol that is unknown or not listed any more.
+
+        The bar that is not closed yet by the exchange's own clock is left out, whatever ours says.
+        """
+        step, pages = tf.to_ms(timeframe), [empty_bars(symbol, timeframe)]
+        while start_ms < end_ms:
+            page_end = min(end_ms, start_ms + min(ROWS_A_CALL * step, _LONGEST_SPAN_MS))
+            rows, host_ms = self._ask(
+                market, symbol, timeframe, startTime=start_ms, endTime=page_end - 1, limit=ROWS_A_CALL
+            )
+            page = bars_from_rows(rows, ARCHIVE_COLUMNS, symbol, timeframe, f"{symbol} {timeframe} by REST")
+            closed = page.time + step <= (end_ms if host_ms is None else host_ms)
+            pages.append(page.take((page.time >= start_ms) & (page.time < end_ms) & closed))
+            start_ms = int(page.time[-1]) + 1 if len(page) >= ROWS_A_CALL else page_end
+        return join_bars(pages)
+
+    def listed_ms(self, market: str, symbol: str, timeframe: str) -> int | None:
+        """When the first bar ever opened; None for an unknown symbol."""
+        rows, _ = self._ask(market, symbol, timeframe, startTime=0, limit=1)
+        return int(rows[0][0]) if rows else None
+
+    def _ask(self, market: str, symbol: str, timeframe: str, **params: int) -> tuple[list[list[Any]], int | None]:
+        url = f"{(self._base_url or _HOSTS[market]).rstrip('/')}{_PATHS[market]}"
+        answer = self._http.get(url, {"symbol": symbol, "interval": timeframe, **params})
+        try:
+            said = json.loads(answer.body)
+        except ValueError:
+            said = None
+        if answer.status == 200 and isinstance(said, list):
+            return said, answer.host_ms
+        if isinstance(said, dict) and said.get("code") == _UNKNOWN_SYMBOL:
+            return [], answer.host_ms
+        text = str(said.get("msg")) if isinstance(said, dict) else "no JSON"
+        raise NetworkError(f"{url} answered {answer.status}: {text[:200]}")

@@ -1,0 +1,156 @@
+"""The bundle's plots, as PNG. Drawn without a display, and without matplotlib's global state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.figure import Figure
+
+from trainer.evaluate.backtest import Backtest
+from trainer.evaluate.evaluation import JudgedRows, Judgement
+from trainer.evaluate.metrics import Floats
+
+MODEL, OTHER, QUIET = "#1f5fa8", "#d9822b", "#8a8f98"
+_SHOWN_BARS = 240
+"""How many of the last test rows the forecast plot shows: more is a smear."""
+
+Times = npt.NDArray[np.int64]
+
+
+def draw_plots(
+    folder: Path,
+    title: str,
+    history: Mapping[str, Sequence[float]],
+    rows: JudgedRows,
+    time: Times,
+    predicted: Floats,
+    judgement: Judgement,
+) -> list[Path]:
+    """Write the four plots; returns their paths. ``time``: int64[n] open times in ms of all bars; ``predicted``:
+    float64[len(rows.ends)] prices; ``history``: loss, val_loss and learning_rate by epoch."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return [
+        _save(draw_history(title, history), folder / "loss.png"),
+        _save(draw_forecast(title, rows, time, predicted), folder / "forecast.png"),
+        _save(draw_errors(title, rows, predicted), folder / "errors.png"),
+        _save(draw_equity(title, time, judgement.model_trading, judgement.hold_trading), folder / "equity.png"),
+    ]
+
+
+def draw_history(title: str, history: Mapping[str, Sequence[float]]) -> Figure:
+    """Loss by epoch with the best one marked, and the learning rate below."""
+    figure, (top, bottom) = _panels(f"{title}: loss", (3, 1))
+    epochs = np.arange(1, len(history["loss"]) + 1)
+    top.plot(epochs, history["loss"], color=QUIET, label="train")
+    top.plot(epochs, history["val_loss"], color=MODEL, label="validation")
+    best = int(np.argmin(history["val_loss"]))
+    top.plot(epochs[best], history["val_loss"][best], "o", color=OTHER, label=f"best: epoch {epochs[best]}")
+    top.axhline(1.0, color=QUIET, linewidth=0.8, linestyle=":")
+    top.set_ylabel("mean squared error, scaled")
+    top.legend(frameon=False, loc="upper right")
+    bottom.step(epochs, history["learning_rate"], where="mid", color=OTHER)
+    bottom.set_yscale("log")
+    bottom.set_ylabel("learning rate")
+    bottom.set_xlabel("epoch")
+    return figure
+
+
+def draw_forecast(title: str, rows: JudgedRows, time: Times, predicted: Floats) -> Figure:
+    """Forecast and actual price on the last test rows, and forecast against actual return on all of them."""
+    figure = Figure(figsize=(11, 4.2))
+    figure.subplots_adjust(left=0.08, right=0.985, top=0.91, bottom=0.13, wspace=0.17)
+    left, right = figure.subplots(1, 2, width_ratios=(2.2, 1))
+    shown = slice(-_SHOWN_BARS, None)
+    at = _dates(time[rows.ends + rows.horizon] + rows.bar_ms)[shown]
+    left.plot(at, rows.actual[shown], color=QUIET, linewidth=1.2, label="actual close")
+    left.plot(at, predicted[shown], color=MODEL, linewidth=1.0, label="forecast")
+    left.set_title(f"{title}: last {len(at)} test rows", loc="left", fontsize=11)
+    left.set_ylabel("price")
+    left.legend(frameon=False, loc="upper left")
+    set_date_axis(left, at)
+    actual, said = (100 * np.log(price / rows.last) for price in (rows.actual, predicted))
+    right.scatter(actual, said, s=6, color=MODEL, alpha=0.35, linewidths=0)
+    low, high = np.percentile(actual, [0.5, 99.5])
+    right.plot([low, high], [low, high], color=QUIET, linewidth=0.8, linestyle=":")
+    right.axhline(0, color=QUIET, linewidth=0.6)
+    right.axvline(0, color=QUIET, linewidth=0.6)
+    right.set_title("return, %", loc="left", fontsize=11)
+    right.set_xlabel("actual")
+    right.set_ylabel("forecast")
+    _plain(right)
+    return figure
+
+
+def draw_errors(title: str, rows: JudgedRows, predicted: Floats) -> Figure:
+    """The forecast's errors in percent of the price, over those of the last close."""
+    figure, (axes,) = _panels(f"{title}: errors on {len(rows.ends):,} test rows", (1,))
+    own, persistence = (100 * (price / rows.actual - 1) for price in (predicted, rows.last))
+    reach = float(np.percentile(np.abs(np.concatenate([own, persistence])), 99.5)) or 1.0
+    bins = np.linspace(-reach, reach, 61).tolist()
+    axes.hist(np.clip(own, -reach, reach), bins=bins, color=MODEL, alpha=0.6, label="model")
+    axes.hist(
+        np.clip(persistence, -reach, reach), bins=bins, color=OTHER, histtype="step", linewidth=1.4, label="last close"
+    )
+    axes.set_xlabel("forecast error, % of the price")
+    axes.set_ylabel("rows")
+    axes.legend(frameon=False, loc="upper left")
+    return figure
+
+
+def draw_equity(title: str, time: Times, model: Backtest, held: Backtest) -> Figure:
+    """What one unit became after costs, and the loss from its peak below."""
+    figure, (top, bottom) = _panels(f"{title}: trading on the test rows, after costs", (3, 1))
+    for backtest, color, label in ((held, QUIET, "buy and hold"), (model, MODEL, "model")):
+        at = _dates(time[backtest.ends + 1])
+        peaks = np.maximum.accumulate(np.concatenate([[1.0], backtest.equity]))[1:]
+        top.plot(at, backtest.equity, color=color, label=f"{label} {100 * (backtest.equity[-1] - 1):+.1f} %")
+        bottom.plot(at, 100 * (backtest.equity / peaks - 1), color=color, linewidth=1.0)
+    top.axhline(1.0, color=QUIET, linewidth=0.6)
+    top.set_ylabel("equity")
+    top.legend(frameon=False, loc="upper left")
+    bottom.set_ylabel("drawdown, %")
+    set_date_axis(bottom, at)
+    return figure
+
+
+def _panels(title: str, heights: tuple[int, ...]) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(9, 4.8))
+    # A layout that fits itself to the labels draws each figure twice
+    figure.subplots_adjust(left=0.1, right=0.98, top=0.93, bottom=0.11, hspace=0.12)
+    grid = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)
+    panels = [row[0] for row in grid]
+    panels[0].set_title(title, loc="left", fontsize=11)
+    for axes in panels:
+        _plain(axes)
+    return figure, panels
+
+
+def _plain(axes: Any) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(visible=True, color="#e6e8eb", linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def set_date_axis(axes: Any, at: npt.NDArray[np.datetime64]) -> None:
+    """Few ticks that say no more than they must, over hours or years."""
+    if len(at) == 1:  # one point has no span to choose ticks from
+        axes.set_xlim(at[0] - np.timedelta64(1, "D"), at[0] + np.timedelta64(1, "D"))
+    locator = AutoDateLocator(minticks=3, maxticks=9)
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    _plain(axes)
+
+
+def _dates(milliseconds: Times) -> npt.NDArray[np.datetime64]:
+    return milliseconds.astype("datetime64[ms]")
+
+
+def _save(figure: Figure, path: Path) -> Path:
+    figure.savefig(path, dpi=110, metadata={"Software": None})  # the same numbers give the same bytes
+    return path

@@ -1,0 +1,72 @@
+"""A model as it serves: asked from raw bars through its ONNX file, whoever trained it and on whatever features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from atb.contract import bundle
+from atb.contract import timeframe as tf
+from atb.documents.champion import Champion
+from atb.documents.manifest import FileEntry, Result
+from atb.registry.pull import bundle_file, read_file
+from atb.storage import Store
+from trainer.bars.frame import Bars, Floats, Times, segment_starts
+from trainer.forecast import Forecaster, open_forecaster, run_from_bars
+
+_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Served:
+    """A model that can be asked. Bars from ``unseen_from`` on had no part in its training."""
+
+    run: str
+    unseen_from: datetime
+    model: Forecaster
+
+
+def open_champion(store: Store, champion: Champion) -> Served:
+    """The champion, its files verified. Raises SpecError or StoreError where it can't be asked."""
+    return Served(champion.run, champion.unseen_from, _open(store, champion.run, champion.files))
+
+
+def open_result(store: Store, result: Result) -> Served:
+    """A committed model, its files verified. Raises SpecError or StoreError where it can't be asked."""
+    unseen_from = result.split.test_from or result.spec.as_of
+    return Served(result.run, unseen_from, _open(store, result.run, result.files))
+
+
+def has_bars(served: Served, bars: Bars, ends: Times) -> npt.NDArray[np.bool_]:
+    """Which window ends have the gap-free bars before them that the model takes."""
+    starts = segment_starts(bars)
+    begins = starts[np.searchsorted(starts, ends, side="right") - 1]
+    whole: npt.NDArray[np.bool_] = ends - begins + 1 >= served.model.rows
+    return whole
+
+
+def answerable(served: Served, bars: Bars, ends: Times) -> npt.NDArray[np.bool_]:
+    """Which window ends can be asked about and are new to the model."""
+    chosen: npt.NDArray[np.bool_] = has_bars(served, bars, ends) & (bars.time[ends] >= tf.epoch_ms(served.unseen_from))
+    return chosen
+
+
+def ask(served: Served, bars: Bars, ends: Times) -> Floats:
+    """The forecast price at each end, float64[len(ends)]."""
+    found = []
+    for start in range(0, len(ends), _BATCH):
+        stretches = [bars.rows(end + 1 - served.model.rows, end + 1) for end in ends[start : start + _BATCH]]
+        answers: dict[str, npt.NDArray[Any]] = run_from_bars(
+            served.model.session, stretches, served.model.extra_columns
+        )
+        found.append(answers[bundle.RETURN][:, 0].astype(np.float64))
+    prices: Floats = bars.close[ends] * np.exp(np.concatenate(found))
+    return prices
+
+
+def _open(store: Store, run: str, files: tuple[FileEntry, ...]) -> Forecaster:
+    return open_forecaster(lambda name: read_file(store, bundle_file(files, name, run)))
