@@ -32,8 +32,8 @@ from atb.documents.manifest import Plan, PlannedJob
 from atb.storage import DirectoryStore
 from launcher.kubernetes.api import requests
 from launcher.kubernetes.api.client import open_cluster
-from launcher.kubernetes.control.controller import Fleet
-from launcher.kubernetes.control.retry import first_try
+from launcher.kubernetes.control.controller import RunController
+from launcher.kubernetes.control.retry import first_attempt
 from launcher.kubernetes.objects.jobs import Target, build_job, run_selector
 from launcher.kubernetes.options import ClusterOptions
 from launcher.plan.build import build_plan
@@ -118,7 +118,7 @@ def measure_bare(kubeconfig: str, jobs: int, folder: str) -> dict[str, Any]:
     headers = {"Authorization": f"Bearer {context['users'][0]['user']['token']}", "Content-Type": "application/json"}
     url = f"{context['clusters'][0]['cluster']['server']}{requests.path_of('jobs', 'lab')}?fieldValidation=Strict"
     options, target = make_options(), Target("bare", "s3://bucket")
-    attempt = first_try(options, time.time())
+    attempt = first_attempt(options, time.time())
     plan = make_plan("bare", jobs)
     bodies = [json.dumps(build_job(planned, target, options, attempt)).encode() for planned in plan.jobs]
     pool = urllib3.PoolManager(maxsize=BARE_THREADS)
@@ -153,7 +153,7 @@ def measure_fanout(kubeconfig: str, jobs: int, folder: str) -> dict[str, Any]:
     plan = make_plan("fan", jobs)
     store.put(keys.plan(plan.run), plan.to_bytes())
     began = time.perf_counter()
-    found = Fleet(cluster, store, plan, make_options()).run("create")
+    found = RunController(cluster, store, plan, make_options()).run("create")
     seconds = time.perf_counter() - began
     began = time.perf_counter()
     collect(store, plan)

@@ -84,8 +84,8 @@ def import_memory_mb() -> float:
     """What a process holds that has only imported what a job imports."""
     if not _IMPORT_MEMORY:
         code = (
-            "from trainer.process_memory import for_good, peak_memory\n"
-            "with for_good():\n"
+            "from trainer.process_memory import gc_frozen, peak_memory\n"
+            "with gc_frozen():\n"
             "    import trainer.cli.train, trainer.fit.device, trainer.pipeline.job\n"
             "print(peak_memory() / 1e6)"
         )

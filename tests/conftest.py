@@ -12,7 +12,7 @@ import boto3
 import pytest
 
 from atb.storage import DirectoryStore, MemoryStore, Store, open_store
-from launcher.worker.forkserver_client import Forks
+from launcher.worker.forkserver_client import ForkServerClient
 from tests.processes import Atb
 from tests.seaweed import ACCESS_KEY, SECRET_KEY, serve_s3
 
@@ -65,7 +65,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
 @pytest.fixture(scope="session")
 def atb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Atb]:
     """``atb`` as processes forked from one that has imported TensorFlow."""
-    with Forks(environment={"TF_CPP_MIN_LOG_LEVEL": "2"}) as forks:
+    with ForkServerClient(environment={"TF_CPP_MIN_LOG_LEVEL": "2"}) as forks:
         yield Atb(forks, tmp_path_factory.mktemp("logs"))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from atb.contract.spec import Spec
-from launcher.worker.forkserver_client import Ended, Forks
+from launcher.worker.forkserver_client import Ended, ForkServerClient
 
 ROOT = Path(__file__).parents[1]
 PATIENCE = 120.0
@@ -35,7 +35,7 @@ class Done:
 class Atb:
     """``atb`` with the imports done once for all: each call is a process forked from one that has done them."""
 
-    def __init__(self, forks: Forks, folder: Path) -> None:
+    def __init__(self, forks: ForkServerClient, folder: Path) -> None:
         self._forks, self._folder, self._count = forks, folder, 0
 
     def __call__(self, *arguments: str) -> Done:

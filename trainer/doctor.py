@@ -21,7 +21,7 @@ from atb.code import code_identity
 from atb.errors import AtbError, NoAccelerator, StoreError
 from atb.storage import MemoryStore, Store
 from atb.storage.probe import probe_store
-from trainer.process_memory import for_good
+from trainer.process_memory import gc_frozen
 
 CLOCK_TOLERANCE = timedelta(seconds=60)
 """S3 refuses signatures 15 minutes off; a minute off already cuts the data at the wrong bar."""
@@ -87,7 +87,7 @@ def find_devices() -> Devices | None:
     """Ask TensorFlow and the driver; None where TensorFlow is not installed."""
     if util.find_spec("tensorflow") is None:
         return None
-    with for_good():
+    with gc_frozen():
         import tensorflow as tf
 
     gpus = []
@@ -147,11 +147,11 @@ def train_sample(gpus: int) -> str:
     """Train one epoch on the sample bars, in memory, as a job would; returns what was done. Raises AtbError."""
     from atb.contract.spec import resolve_spec
     from trainer.fit.device import prepare_device
-    from trainer.pipeline.job import Surroundings, run_job
+    from trainer.pipeline.job import RunContext, run_job
 
     spec = resolve_spec("BTCUSDT", "fast", {"source": "sample", "days": 30, "epochs": 1, "as_of": SAMPLE_AS_OF})
     device = prepare_device("gpu", gpus) if gpus else prepare_device("auto")
-    result = run_job(spec, MemoryStore(), "doctor", Surroundings(device))
+    result = run_job(spec, MemoryStore(), "doctor", RunContext(device))
     parity = result.export["model.onnx"]["parity"]
     return f"one epoch of {spec.preset} on {device.name}, ONNX equal to Keras within {parity['scaled']:.0e}"
 

@@ -29,8 +29,8 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from trainer.log import hushed
-from trainer.process_memory import for_good
+from trainer.log import capture_stderr
+from trainer.process_memory import gc_frozen
 
 PRELOADED = ("trainer.pipeline.job",)
 """What every training needs and takes seconds to import, TensorFlow with it."""
@@ -151,7 +151,7 @@ def main(run: Callable[[list[str]], int] = run_atb) -> None:
         os.environ.setdefault("TF_XLA_FLAGS", f"--tf_xla_persistent_cache_directory={folder}")
         # It warns of the processor's tuning hints as if they were features, each time it loads what it has compiled
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        with hushed(), for_good():
+        with capture_stderr(), gc_frozen():
             for module in PRELOADED:
                 importlib.import_module(module)
         serve(run)

@@ -63,7 +63,7 @@ def start_logging(style: Format = "text", symbol: str = "", preset: str = "") ->
 
 
 @contextlib.contextmanager
-def hushed() -> Iterator[None]:
+def capture_stderr() -> Iterator[None]:
     """Keep back what native libraries print to stderr while they load; show it where loading fails."""
     sys.stderr.flush()
     kept = os.dup(2)

@@ -26,7 +26,7 @@ def peak_memory() -> int:
 
 
 @contextmanager
-def for_good() -> Iterator[None]:
+def gc_frozen() -> Iterator[None]:
     """What is made within is never looked at as garbage: for imports, which are there until the process ends.
 
     Looking for garbage among all that TensorFlow loads takes a fifth of its import and two seconds of the process's
@@ -40,7 +40,7 @@ def for_good() -> Iterator[None]:
         gc.enable()
 
 
-def keep_little_memory() -> None:
+def tune_malloc() -> None:
     """Have freed memory go back to the system from now on, where the C library can.
 
     glibc keeps ever more of it as a process frees ever larger pieces, and Arrow's own pool keeps what a table took.
@@ -55,7 +55,7 @@ def keep_little_memory() -> None:
         set_option(_M_MMAP_THRESHOLD, 1 << 20)
 
 
-def give_back_memory() -> None:
+def trim_malloc() -> None:
     """Return what is free now, where the C library can: XLA's compiler leaves tens of MB of it behind."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:

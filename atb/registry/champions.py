@@ -14,7 +14,7 @@ from atb.storage import Store
 
 
 @dataclass(frozen=True)
-class Seat:
+class ModelKey:
     """What a champion is champion of."""
 
     symbol: str
@@ -44,20 +44,22 @@ class Decision:
     effect: str
 
 
-def read_champion(store: Store, seat: Seat) -> tuple[Champion, str] | None:
+def read_champion(store: Store, model_key: ModelKey) -> tuple[Champion, str] | None:
     """The champion and its pointer's etag; None where there is none. Raises SpecError for a damaged pointer."""
     try:
-        data, etag = store.get_with_etag(seat.pointer)
+        data, etag = store.get_with_etag(model_key.pointer)
     except NotFound:
         return None
-    return Champion.from_bytes(data, seat.pointer), etag
+    return Champion.from_bytes(data, model_key.pointer), etag
 
 
-def require_champion(store: Store, seat: Seat) -> Champion:
+def require_champion(store: Store, model_key: ModelKey) -> Champion:
     """The champion. Raises SpecError where there is none."""
-    found = read_champion(store, seat)
+    found = read_champion(store, model_key)
     if found is None:
-        raise SpecError(f"{seat} has no champion in {store.url}; make one with: atb models promote RUN {seat.symbol}")
+        raise SpecError(
+            f"{model_key} has no champion in {store.url}; make one with: atb models promote RUN {model_key.symbol}"
+        )
     return found[0]
 
 
@@ -68,16 +70,23 @@ def list_champions(store: Store, symbol: str | None = None) -> Iterator[Champion
             yield Champion.from_bytes(store.get(entry.key), entry.key)
 
 
-def find_seat(store: Store, symbol: str, timeframe: str | None, preset: str | None, *, declined: bool = False) -> Seat:
-    """The one seat of a symbol that these words fit. ``declined``: also one that has a history and no champion.
+def find_model_key(
+    store: Store, symbol: str, timeframe: str | None, preset: str | None, *, declined: bool = False
+) -> ModelKey:
+    """The one model_key of a symbol that these words fit. ``declined``: also one that has a history and no champion.
 
     Raises SpecError where none or several fit.
     """
-    seats = {Seat(each.symbol, each.timeframe, each.preset) for each in list_champions(store, symbol)}
+    found_keys = {ModelKey(each.symbol, each.timeframe, each.preset) for each in list_champions(store, symbol)}
     if declined:
-        seats |= set(_seats_with_history(store, symbol))
+        found_keys |= set(_keys_with_history(store, symbol))
     fitting = sorted(
-        (seat for seat in seats if timeframe in (None, seat.timeframe) and preset in (None, seat.preset)), key=str
+        (
+            model_key
+            for model_key in found_keys
+            if timeframe in (None, model_key.timeframe) and preset in (None, model_key.preset)
+        ),
+        key=str,
     )
     if len(fitting) == 1:
         return fitting[0]
@@ -87,24 +96,26 @@ def find_seat(store: Store, symbol: str, timeframe: str | None, preset: str | No
     raise SpecError(f"{symbol} has {len(fitting)} models ({', '.join(map(str, fitting))}); add --preset, --timeframe")
 
 
-def _seats_with_history(store: Store, symbol: str) -> Iterator[Seat]:
+def _keys_with_history(store: Store, symbol: str) -> Iterator[ModelKey]:
     for entry in store.list(keys.champions_prefix(symbol)):
         _, _, timeframe, preset, *rest = entry.key.split("/")
         if rest[0] == "history":
-            yield Seat(symbol, timeframe, preset)
+            yield ModelKey(symbol, timeframe, preset)
 
 
-def read_history(store: Store, seat: Seat, *, last: int | None = None, run: str | None = None) -> list[Decision]:
+def read_history(
+    store: Store, model_key: ModelKey, *, last: int | None = None, run: str | None = None
+) -> list[Decision]:
     """Decisions, oldest first: all, the ``last`` ones, or those about a ``run``. No more entries are read than needed.
 
     An entry whose pointer never moved, since its writer died or lost, says so.
     """
-    found = [item.key for item in store.list(seat.history) if run is None or item.key.endswith(f"-{run}.json")]
+    found = [item.key for item in store.list(model_key.history) if run is None or item.key.endswith(f"-{run}.json")]
     wanted = found if last is None else found[-last:]
     if not wanted:
         return []
     entries = {key: _read_entry(store, key) for key in wanted}
-    champion = read_champion(store, seat)
+    champion = read_champion(store, model_key)
     current = champion[0].entry if champion else None
     effective = set()
     step = current

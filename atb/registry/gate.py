@@ -37,7 +37,7 @@ class Bounds:
 DEFAULT_BOUNDS = Bounds()
 
 
-def judge_candidate(
+def check_candidate(
     result: Result, champion: Champion | None, *, accept_first: bool = False, bounds: Bounds = DEFAULT_BOUNDS
 ) -> tuple[Rule, ...]:
     """The verdict of every rule. ``accept_first`` lets a first model serve without skill shown."""

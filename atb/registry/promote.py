@@ -16,8 +16,8 @@ from atb.contract import keys
 from atb.documents.champion import Action, Champion, HistoryEntry
 from atb.documents.manifest import Result, Rule
 from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError
-from atb.registry.champions import Seat, read_champion, verify_files
-from atb.registry.gate import DEFAULT_BOUNDS, Bounds, failures, judge_candidate, passes
+from atb.registry.champions import ModelKey, read_champion, verify_files
+from atb.registry.gate import DEFAULT_BOUNDS, Bounds, check_candidate, failures, passes
 from atb.storage import Store
 from atb.storage.probe import probe_store
 
@@ -27,7 +27,7 @@ class Outcome:
     """What was decided about a candidate. ``reason`` is one line."""
 
     action: Action
-    seat: Seat
+    model_key: ModelKey
     run: str
     rules: tuple[Rule, ...]
     reason: str
@@ -61,12 +61,12 @@ def list_results(store: Store, run: str, symbol: str | None = None) -> Iterator[
                 yield result
 
 
-def seat_of(result: Result) -> Seat:
+def model_key_of(result: Result) -> ModelKey:
     """What a result is a candidate for."""
-    return Seat(result.spec.symbol, result.spec.timeframe, result.spec.preset)
+    return ModelKey(result.spec.symbol, result.spec.timeframe, result.spec.preset)
 
 
-def consider(
+def evaluate_candidate(
     store: Store,
     result: Result,
     *,
@@ -82,18 +82,18 @@ def consider(
     ``force`` promotes in spite of failed rules, and on a store that ignores conditions. Raises PreconditionFailed
     when another promotion was first, StoreError when a file of the bundle is missing or damaged.
     """
-    seat = seat_of(result)
-    found = read_champion(store, seat)
+    model_key = model_key_of(result)
+    found = read_champion(store, model_key)
     champion, etag = found or (None, None)
     if champion is not None and (champion.run, champion.job) == (result.run, result.job):
-        raise SpecError(f"{seat}: run {result.run} is the champion already")
-    rules = judge_candidate(result, champion, accept_first=accept_first, bounds=bounds)
+        raise SpecError(f"{model_key}: run {result.run} is the champion already")
+    rules = check_candidate(result, champion, accept_first=accept_first, bounds=bounds)
     time = _later_than(champion, now or datetime.now(UTC))
-    entry = _history_key(seat, time, result.run)
+    entry = _history_key(model_key, time, result.run)
     replaced = champion.entry if champion else None
     record = HistoryEntry(
         action="decline",
-        **vars(seat),
+        **vars(model_key),
         run=result.run,
         job=result.job,
         time=time,
@@ -104,37 +104,37 @@ def consider(
     )
     if not passes(rules) and not force:
         store.put_if_absent(entry, record.to_bytes())
-        return Outcome("decline", seat, result.run, rules, failures(rules), entry)
-    candidate = _make_champion(seat, result, time, by, entry, replaced)
+        return Outcome("decline", model_key, result.run, rules, failures(rules), entry)
+    candidate = _make_champion(model_key, result, time, by, entry, replaced)
     reason = "passed every rule" if passes(rules) else f"forced in spite of {failures(rules)}"
     record = record.model_copy(update={"action": "promote", "why": why or reason, "champion": candidate})
-    _move(store, seat, candidate, record, etag, force)
-    return Outcome("promote", seat, result.run, rules, reason, entry)
+    _move(store, model_key, candidate, record, etag, force)
+    return Outcome("promote", model_key, result.run, rules, reason, entry)
 
 
 def roll_back(
-    store: Store, seat: Seat, *, by: str, why: str, force: bool = False, now: datetime | None = None
+    store: Store, model_key: ModelKey, *, by: str, why: str, force: bool = False, now: datetime | None = None
 ) -> Champion:
     """Point to what served before the champion; again to what served before that. Returns the new champion.
 
     Raises SpecError where nothing served before, PreconditionFailed when another move was first, StoreError when the
     earlier model's files are missing or damaged.
     """
-    found = read_champion(store, seat)
+    found = read_champion(store, model_key)
     if found is None:
-        raise SpecError(f"{seat} has no champion to roll back")
+        raise SpecError(f"{model_key} has no champion to roll back")
     champion, etag = found
     if champion.fallback is None:
-        raise SpecError(f"{seat}: nothing served before {champion.run}")
+        raise SpecError(f"{model_key}: nothing served before {champion.run}")
     earlier = HistoryEntry.from_bytes(store.get(champion.fallback), champion.fallback).champion
     if earlier is None:
-        raise SpecError(f"{champion.fallback} holds no champion; see: atb models history {seat.symbol}")
+        raise SpecError(f"{champion.fallback} holds no champion; see: atb models history {model_key.symbol}")
     time = _later_than(champion, now or datetime.now(UTC))
-    entry = _history_key(seat, time, earlier.run)
+    entry = _history_key(model_key, time, earlier.run)
     target = earlier.model_copy(update={"promoted": time, "by": by, "entry": entry})
     record = HistoryEntry(
         action="rollback",
-        **vars(seat),
+        **vars(model_key),
         run=target.run,
         job=target.job,
         time=time,
@@ -143,13 +143,15 @@ def roll_back(
         champion=target,
         replaced=champion.entry,
     )
-    _move(store, seat, target, record, etag, force)
+    _move(store, model_key, target, record, etag, force)
     return target
 
 
-def _make_champion(seat: Seat, result: Result, time: datetime, by: str, entry: str, fallback: str | None) -> Champion:
+def _make_champion(
+    model_key: ModelKey, result: Result, time: datetime, by: str, entry: str, fallback: str | None
+) -> Champion:
     return Champion(
-        **vars(seat),
+        **vars(model_key),
         run=result.run,
         job=result.job,
         result=keys.result(result.run, result.job),
@@ -167,7 +169,9 @@ def _make_champion(seat: Seat, result: Result, time: datetime, by: str, entry: s
     )
 
 
-def _move(store: Store, seat: Seat, target: Champion, record: HistoryEntry, etag: str | None, force: bool) -> None:
+def _move(
+    store: Store, model_key: ModelKey, target: Champion, record: HistoryEntry, etag: str | None, force: bool
+) -> None:
     conditional = probe_store(store).conditional
     if not conditional and not force:
         raise StoreError(
@@ -179,18 +183,18 @@ def _move(store: Store, seat: Seat, target: Champion, record: HistoryEntry, etag
     data = target.to_bytes()
     try:
         if not conditional:
-            store.put(seat.pointer, data)
+            store.put(model_key.pointer, data)
         elif etag is None:
-            store.put_if_absent(seat.pointer, data)
+            store.put_if_absent(model_key.pointer, data)
         else:
-            store.put_if_match(seat.pointer, data, etag)
+            store.put_if_match(model_key.pointer, data, etag)
     except PreconditionFailed:
-        found = read_champion(store, seat)
+        found = read_champion(store, model_key)
         if found is not None and found[0].entry == target.entry:
             return  # our own write arrived and its answer got lost on the way
         other = found[0].run if found else "nobody"
         raise PreconditionFailed(
-            f"{seat}: someone else was first, {other} serves now; look with: atb models history {seat.symbol}"
+            f"{model_key}: someone else was first, {other} serves now; look with: atb models history {model_key.symbol}"
         ) from None
 
 
@@ -199,5 +203,7 @@ def _later_than(champion: Champion | None, now: datetime) -> datetime:
     return now if champion is None else max(now, champion.promoted + timedelta(microseconds=1))
 
 
-def _history_key(seat: Seat, time: datetime, run: str) -> str:
-    return keys.champion_history(seat.symbol, seat.timeframe, seat.preset, f"{time:%Y%m%dT%H%M%S.%fZ}", run)
+def _history_key(model_key: ModelKey, time: datetime, run: str) -> str:
+    return keys.champion_history(
+        model_key.symbol, model_key.timeframe, model_key.preset, f"{time:%Y%m%dT%H%M%S.%fZ}", run
+    )

@@ -8,12 +8,12 @@ from atb.contract import keys
 from atb.contract.bundle import MODEL_KERAS
 from atb.documents.manifest import FileEntry
 from atb.errors import SpecError
-from atb.registry.champions import Seat, require_champion, verify
+from atb.registry.champions import ModelKey, require_champion, verify
 from atb.registry.promote import read_result
 from atb.storage import Store
 
 
-def pin_warm_start(store: Store, text: str, seat: Seat) -> str:
+def pin_warm_start(store: Store, text: str, model_key: ModelKey) -> str:
     """``champion`` or a run's name as ``KEY@SHA256`` of that model's Keras file; pinned text stays as it is.
 
     Raises SpecError where there is no such model.
@@ -21,9 +21,9 @@ def pin_warm_start(store: Store, text: str, seat: Seat) -> str:
     if not text or "@" in text:
         return text
     if text == "champion":
-        files, whose = require_champion(store, seat).files, f"the champion of {seat}"
+        files, whose = require_champion(store, model_key).files, f"the champion of {model_key}"
     else:
-        files = read_result(store, text, keys.job_id(seat.symbol, seat.preset)).files
+        files = read_result(store, text, keys.job_id(model_key.symbol, model_key.preset)).files
         whose = f"run {text}"
     for file in files:
         if file.path == MODEL_KERAS:

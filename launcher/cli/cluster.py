@@ -102,13 +102,13 @@ def show_cluster(store: Store, plan: Plan, access: Mapping[str, Any]) -> None:
     from rich.console import Console
 
     from atb.errors import AtbError
-    from launcher.kubernetes.control.state import Sight
+    from launcher.kubernetes.control.state import RunState
     from launcher.report.live_table import build_table, summary_line
 
     console = Console()
     try:
         cluster, options = open_run(plan, access)
-        rows = Sight(cluster, store, plan, options).look()
+        rows = RunState(cluster, store, plan, options).look()
     except AtbError as error:
         click.echo(f"as the store has it; the cluster could not be asked: {error}", err=True)
         return
@@ -119,12 +119,12 @@ def show_cluster(store: Store, plan: Plan, access: Mapping[str, Any]) -> None:
 def explain(store: Store, plan: Plan, planned: PlannedJob, access: Mapping[str, Any]) -> bool:
     """Print what is known about a job; False where its cluster can't be asked."""
     from atb.errors import AtbError
-    from launcher.kubernetes.control.state import Sight
+    from launcher.kubernetes.control.state import RunState
     from launcher.kubernetes.why import explain_job
 
     try:
         cluster, options = open_run(plan, access)
-        sight = Sight(cluster, store, plan, options)
+        sight = RunState(cluster, store, plan, options)
         sight.look()
     except AtbError as error:
         click.echo(f"as the store has it; the cluster could not be asked: {error}", err=True)

@@ -85,7 +85,7 @@ def launch(options: Mapping[str, Any]) -> int:
         backend=backend.name,
         now=now,
         launcher_options={**backend.options, "promote": options["promote"]},
-        pin=lambda text, seat: pin_warm_start(store, text, seat),
+        pin=lambda text, model_key: pin_warm_start(store, text, model_key),
     )
     begun = find_plan(store, run) if options["schedule"] else None
     if begun is not None:

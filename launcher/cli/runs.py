@@ -77,10 +77,10 @@ def _print_stored_log(store: Store, run: str, job: str) -> None:
     from atb.contract import keys
     from atb.errors import NotFound, SpecError
     from launcher.plan.build import find_job, read_plan
-    from launcher.records.job_record import read_traces
+    from launcher.records.job_record import read_record
 
     planned = find_job(read_plan(store, run), job)
-    attempts = read_traces(store, run, planned.job).attempts
+    attempts = read_record(store, run, planned.job).attempts
     if not attempts:
         raise SpecError(f"{job} of run {run} has not begun; see: atb-launch status {run}")
     try:
@@ -99,7 +99,7 @@ def why(store: Store, run: str, job: str, **access: Any) -> None:
     """Say why a JOB is in the state it is in, and what helps."""
     from atb.contract.exits import EXITS
     from launcher.plan.build import find_job, read_plan
-    from launcher.records.job_record import judge, read_traces
+    from launcher.records.job_record import outcome_of, read_record
 
     plan = read_plan(store, run)
     planned = find_job(plan, job)
@@ -111,8 +111,8 @@ def why(store: Store, run: str, job: str, **access: Any) -> None:
 
         if explain(store, plan, planned, access):
             return
-    traces = read_traces(store, run, planned.job)
-    outcome = judge(traces)
+    traces = read_record(store, run, planned.job)
+    outcome = outcome_of(traces)
     click.echo(f"{planned.job}: {outcome.state}{f' ({outcome.category})' if outcome.category else ''}")
     if outcome.reason:
         click.echo(f"reason    {outcome.reason}")

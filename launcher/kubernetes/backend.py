@@ -66,7 +66,7 @@ class KubernetesBackend:
 
     def render(self, plan: Plan, store: Store) -> Iterator[dict[str, Any]]:
         """The objects that a run creates. The Jobs' reference to their owner needs its uid and comes at creation."""
-        from launcher.kubernetes.control.retry import first_try
+        from launcher.kubernetes.control.retry import first_attempt
         from launcher.kubernetes.objects.jobs import Target, build_job, build_owner
         from launcher.records.memory_needs import read_memory_needs
 
@@ -75,7 +75,7 @@ class KubernetesBackend:
         needs = read_memory_needs(store, jobs)
         yield build_owner(target)
         for planned in jobs:
-            attempt = first_try(self._options, self._cluster.now(), remembered=needs.get(planned.job, ""))
+            attempt = first_attempt(self._options, self._cluster.now(), remembered=needs.get(planned.job, ""))
             yield build_job(planned, target, self._options, attempt)
 
     def dry_run(self, plan: Plan, store: Store) -> Iterator[dict[str, Any]]:
@@ -87,10 +87,10 @@ class KubernetesBackend:
             yield self._cluster.send(requests.create(resource, self._cluster.namespace, body, dry_run=True))
 
     def run(self, plan: Plan, store: Store, show: Show, *, mode: Mode, wait: bool = True) -> int | None:
-        from launcher.kubernetes.control.controller import Fleet
+        from launcher.kubernetes.control.controller import RunController
 
         with catch_stop() as stopped_by:
-            fleet = Fleet(self._cluster, store, plan, self._options, show=show)
+            fleet = RunController(self._cluster, store, plan, self._options, show=show)
             fleet.run(mode, wait=wait, stopped=lambda: stopped_by() is not None)
             return stopped_by()
 

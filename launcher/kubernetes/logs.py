@@ -14,7 +14,7 @@ from launcher.kubernetes.api import requests
 from launcher.kubernetes.api.client import Cluster
 from launcher.kubernetes.api.requests import ApiError
 from launcher.kubernetes.api.responses import parse_time, split_lines
-from launcher.kubernetes.objects.job_status import PodFacts, read_pod
+from launcher.kubernetes.objects.job_status import PodStatus, read_pod
 from launcher.kubernetes.objects.jobs import CONTAINER
 
 _STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d) (.*)", re.DOTALL)
@@ -49,7 +49,7 @@ def follow_log(
         except ApiError as error:
             if error.status == 404:
                 return
-            if not error.passing and error.status != 400:  # 400: the container has not started
+            if not error.transient and error.status != 400:  # 400: the container has not started
                 raise
         if ended is not False:
             return
@@ -78,7 +78,7 @@ def stored_log(store: Store, run: str, job: str) -> list[str]:
     return redact(data.decode("utf-8", "replace")).splitlines()
 
 
-def find_pods(cluster: Cluster, selector: str) -> list[PodFacts]:
+def find_pods(cluster: Cluster, selector: str) -> list[PodStatus]:
     """The Pods, the newest last. Raises ApiError."""
     found, _ = cluster.list("pods", read_pod, selector=selector)
     return sorted(found.values(), key=lambda pod: (pod.created, pod.name))

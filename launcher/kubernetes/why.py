@@ -11,16 +11,16 @@ from atb.storage import Store
 from launcher.kubernetes.api.client import Cluster
 from launcher.kubernetes.api.responses import format_time
 from launcher.kubernetes.control.diagnose import CATEGORIES, diagnose_ended
-from launcher.kubernetes.control.poller import read_trouble
-from launcher.kubernetes.control.state import Sight
+from launcher.kubernetes.control.poller import read_warnings
+from launcher.kubernetes.control.state import RunState
 from launcher.kubernetes.logs import find_pods, read_log, stored_log
-from launcher.kubernetes.objects.job_status import JobFacts, PodFacts
+from launcher.kubernetes.objects.job_status import JobStatus, PodStatus
 from launcher.kubernetes.objects.jobs import run_selector
 
 LAST_LINES = 15
 
 
-def explain_job(cluster: Cluster, store: Store, sight: Sight, plan: Plan, planned: PlannedJob) -> Iterator[str]:
+def explain_job(cluster: Cluster, store: Store, sight: RunState, plan: Plan, planned: PlannedJob) -> Iterator[str]:
     """Lines about one job. ``sight`` has looked. Raises ApiError, StoreError."""
     found = sight.observations[planned.job]
     yield f"{planned.job}: {found.state}{f' ({found.category})' if found.category else ''}"
@@ -32,7 +32,7 @@ def explain_job(cluster: Cluster, store: Store, sight: Sight, plan: Plan, planne
     for pod in pods:
         yield f"pod       {_say_pod(pod)}"
     for name in (found.pod, *(job.name for job in sight.tries(planned.job)[-1:])):
-        for trouble in read_trouble(cluster, name).values() if name else ():
+        for trouble in read_warnings(cluster, name).values() if name else ():
             yield f"event     {format_time(trouble.at)} {trouble.reason}: {trouble.message}"
     category = CATEGORIES.get(found.category)
     if category is not None:
@@ -48,7 +48,7 @@ def job_selector(run: str, job: str) -> str:
     return f"{run_selector(run)},{labels.JOB_LABEL}={labels.label_value(job)}"
 
 
-def _last_lines(cluster: Cluster, store: Store, run: str, job: str, pods: list[PodFacts]) -> list[str]:
+def _last_lines(cluster: Cluster, store: Store, run: str, job: str, pods: list[PodStatus]) -> list[str]:
     started = [pod for pod in pods if pod.running_since]
     if started:
         try:
@@ -58,13 +58,13 @@ def _last_lines(cluster: Cluster, store: Store, run: str, job: str, pods: list[P
     return stored_log(store, run, job)[-LAST_LINES:]
 
 
-def _say_job(job: JobFacts) -> str:
+def _say_job(job: JobStatus) -> str:
     state = "given up" if job.verdict else "failed" if job.failed else "complete" if job.complete else "active"
     cause = f", {job.cause}" if job.cause else ""
     return f"{job.name} {state}, {job.memory}{cause}"
 
 
-def _say_pod(pod: PodFacts) -> str:
+def _say_pod(pod: PodStatus) -> str:
     where = f" on {pod.node}" if pod.node else ""
     if pod.phase == "Failed":
         finding = diagnose_ended(pod)

@@ -15,7 +15,7 @@ from atb.contract.runs import validate_run
 from atb.contract.spec import OPTION_NAMES, resolve_spec, suggest
 from atb.documents.manifest import Plan, PlannedJob, Result, ResultPointer
 from atb.errors import NotFound, PreconditionFailed, SpecError
-from atb.registry.champions import Seat
+from atb.registry.champions import ModelKey
 from atb.storage import Store
 from atb.storage.fingerprints import changed_origin
 
@@ -71,7 +71,7 @@ def build_plan(
     backend: BackendName,
     now: datetime,
     launcher_options: Mapping[str, Any] | None = None,
-    pin: Callable[[str, Seat], str] = lambda text, seat: text,
+    pin: Callable[[str, ModelKey], str] = lambda text, model_key: text,
 ) -> Plan:
     """Every symbol with every preset, all cut at one as-of. ``options`` are ``resolve_spec``'s. Raises SpecError.
 
@@ -81,8 +81,8 @@ def build_plan(
     jobs = []
     for symbol in symbols:
         for preset in presets:
-            seat = Seat(symbol, str(options.get("timeframe", "1h")), preset)
-            pinned = {"warm_start": pin(str(options["warm_start"]), seat)} if "warm_start" in options else {}
+            model_key = ModelKey(symbol, str(options.get("timeframe", "1h")), preset)
+            pinned = {"warm_start": pin(str(options["warm_start"]), model_key)} if "warm_start" in options else {}
             spec = resolve_spec(symbol, preset, {**options, **pinned}, now=now)
             jobs.append(PlannedJob.model_construct(job=keys.job_id(symbol, preset), spec=spec, spec_digest=spec.digest))
     return Plan(run=run, created=now, backend=backend, options=dict(launcher_options or {}), jobs=tuple(jobs))

@@ -18,7 +18,7 @@ _ATTEMPT = re.compile(r"attempts/(\d+)/([^/]+)$")
 
 
 @dataclass(frozen=True)
-class Traces:
+class JobRecord:
     """What one job left: its result if committed, its latest attempt's number and exit report, a verdict."""
 
     result: Result | None = None
@@ -36,7 +36,7 @@ class Outcome:
     reason: str = ""
 
 
-def judge(traces: Traces) -> Outcome:
+def outcome_of(traces: JobRecord) -> Outcome:
     """A committed result is success whatever else is there; a later attempt makes a verdict void."""
     if traces.result is not None:
         return Outcome("done")
@@ -53,13 +53,13 @@ def judge(traces: Traces) -> Outcome:
     return Outcome("pending")
 
 
-def read_traces(store: Store, run: str, job: str) -> Traces:
+def read_record(store: Store, run: str, job: str) -> JobRecord:
     """What one job left. Raises StoreError."""
     prefix = keys.job_prefix(run, job)
     return _read(store, run, job, [entry.key[len(prefix) :] for entry in store.list(prefix)])
 
 
-def read_all_traces(store: Store, run: str) -> Iterator[tuple[str, Traces]]:
+def read_all_records(store: Store, run: str) -> Iterator[tuple[str, JobRecord]]:
     """What each job of a run left: one list, then only the documents that decide. Raises StoreError."""
     prefix = keys.jobs_prefix(run)
     names: dict[str, list[str]] = {}
@@ -75,11 +75,11 @@ def latest_attempt(names: list[str]) -> int:
     return max((int(match[1]) for name in names if (match := _ATTEMPT.search(name))), default=0)
 
 
-def _read(store: Store, run: str, job: str, names: list[str]) -> Traces:
+def _read(store: Store, run: str, job: str, names: list[str]) -> JobRecord:
     number = latest_attempt(names)
     if "result.json" in names:
         key = keys.result(run, job)
-        return Traces(result=Result.from_bytes(store.get(key), key), attempts=number)
+        return JobRecord(result=Result.from_bytes(store.get(key), key), attempts=number)
     report = verdict = None
     try:
         if f"attempts/{number}/exit.json" in names:
@@ -90,4 +90,4 @@ def _read(store: Store, run: str, job: str, names: list[str]) -> Traces:
             verdict = Verdict.from_bytes(store.get(key), key)
     except (NotFound, SpecError):
         pass  # it goes away, or a newer version wrote it
-    return Traces(None, number, report, verdict)
+    return JobRecord(None, number, report, verdict)

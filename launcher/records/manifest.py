@@ -9,15 +9,15 @@ from atb.contract import bundle, keys
 from atb.documents.manifest import Manifest, ManifestJob, Plan, PlannedJob, Result
 from atb.errors import NotFound
 from atb.storage import Store
-from launcher.records.job_record import Traces, judge, read_all_traces
+from launcher.records.job_record import JobRecord, outcome_of, read_all_records
 
 
-def build_manifest(plan: Plan, traces: Mapping[str, Traces], previous: Mapping[str, Result]) -> Manifest:
+def build_manifest(plan: Plan, traces: Mapping[str, JobRecord], previous: Mapping[str, Result]) -> Manifest:
     """What a run came to. ``previous`` holds the results, by job, that skipped jobs refer to."""
     jobs = tuple(
         _skipped(planned, previous.get(planned.job))
         if planned.action == "skip"
-        else _job(planned, traces.get(planned.job, Traces()))
+        else _job(planned, traces.get(planned.job, JobRecord()))
         for planned in plan.jobs
     )
     return Manifest(run=plan.run, created=plan.created, jobs=jobs)
@@ -33,7 +33,7 @@ def read_manifest(store: Store, plan: Plan) -> Manifest:
                 previous[planned.job] = Result.from_bytes(store.get(key), key)
             except NotFound:
                 continue  # the earlier run was cleaned away since
-    return build_manifest(plan, dict(read_all_traces(store, plan.run)), previous)
+    return build_manifest(plan, dict(read_all_records(store, plan.run)), previous)
 
 
 def collect(store: Store, plan: Plan) -> Manifest:
@@ -65,8 +65,8 @@ def _is_planned(store: Store, run: str) -> bool:
     return any(entry.key == keys.plan(run) for entry in store.list(keys.plan(run)))
 
 
-def _job(planned: PlannedJob, traces: Traces) -> ManifestJob:
-    outcome = judge(traces)
+def _job(planned: PlannedJob, traces: JobRecord) -> ManifestJob:
+    outcome = outcome_of(traces)
     if traces.result is not None:
         return _with_result(
             planned,

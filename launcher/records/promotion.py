@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from atb.documents.manifest import Result
 from atb.errors import StoreError
 from atb.registry.champions import read_history
-from atb.registry.promote import consider, list_results, seat_of, whoami
+from atb.registry.promote import evaluate_candidate, list_results, model_key_of, whoami
 from atb.storage import Store
 
 
@@ -32,7 +32,9 @@ def promote_run(store: Store, run: str, *, accept_first: bool = False) -> Iterat
             yield Promotion(result.job, "decided before", former)
             continue
         try:
-            outcome = consider(store, result, by=whoami(), why=f"collected run {run}", accept_first=accept_first)
+            outcome = evaluate_candidate(
+                store, result, by=whoami(), why=f"collected run {run}", accept_first=accept_first
+            )
         except StoreError as error:
             yield Promotion(result.job, "refused", str(error))
             continue
@@ -41,7 +43,7 @@ def promote_run(store: Store, run: str, *, accept_first: bool = False) -> Iterat
 
 def _decided_before(store: Store, result: Result) -> str:
     """What came of an earlier decision; one whose writer died before it took effect is no decision."""
-    for decision in reversed(read_history(store, seat_of(result), run=result.run)):
+    for decision in reversed(read_history(store, model_key_of(result), run=result.run)):
         entry = decision.entry
         if (entry.run, entry.job) == (result.run, result.job) and decision.effect != "never took effect":
             return f"{decision.effect} since {entry.time:%Y-%m-%d %H:%M} UTC"

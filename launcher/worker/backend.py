@@ -15,13 +15,13 @@ from atb.storage import Store
 from launcher.plan.backend import Mode, Show
 from launcher.plan.build import BackendName, jobs_left
 from launcher.plan.signals import catch_stop
-from launcher.worker.forkserver_client import SERVER, Forks
-from launcher.worker.machine_slots import Share, share_machine, usable_cards
-from launcher.worker.runner import PAUSES, Crew
+from launcher.worker.forkserver_client import SERVER, ForkServerClient
+from launcher.worker.machine_slots import MachineSlots, share_slots, usable_gpus
+from launcher.worker.runner import PAUSES, LocalRunner
 
 
 class LocalBackend:
-    """This machine. ``parallel`` trainings at a time share its cores and its cards."""
+    """This machine. ``parallel`` trainings at a time share its cores and its gpus."""
 
     name: BackendName = "local"
     image: str | None = None
@@ -46,8 +46,8 @@ class LocalBackend:
         environment = {"OMP_NUM_THREADS": str(share.threads)}
         logs = Path(tempfile.mkdtemp(prefix=f"atb-{plan.run}-"))
         try:
-            with catch_stop() as stopped_by, Forks(self._server, environment) as forks:
-                crew = Crew(plan, waiting, store, forks, share, logs, self._pauses, resumed=mode == "resume")
+            with catch_stop() as stopped_by, ForkServerClient(self._server, environment) as forks:
+                crew = LocalRunner(plan, waiting, store, forks, share, logs, self._pauses, resumed=mode == "resume")
                 try:
                     crew.work(stopped_by, show)
                 except Unavailable:
@@ -57,11 +57,11 @@ class LocalBackend:
         finally:
             shutil.rmtree(logs, ignore_errors=True)
 
-    def _share(self, jobs: int) -> Share:
-        return share_machine(jobs, self._parallel, cards=usable_cards() if _knows_cards() else ())
+    def _share(self, jobs: int) -> MachineSlots:
+        return share_slots(jobs, self._parallel, gpus=usable_gpus() if _has_gpu_build() else ())
 
 
-def _knows_cards() -> bool:
+def _has_gpu_build() -> bool:
     """Whether the TensorFlow here is the one for GPUs; ``tensorflow-cpu`` is a distribution of its own."""
     try:
         metadata.version("tensorflow")

@@ -60,7 +60,7 @@ def signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-class Forks:
+class ForkServerClient:
     """A running server. Leaving the context tells its trainings to stop and waits for them."""
 
     def __init__(self, command: Sequence[str] = SERVER, environment: Mapping[str, str] | None = None) -> None:

@@ -16,11 +16,11 @@ from atb.errors import AtbError, PreconditionFailed, StoreError
 from atb.redaction import redact
 from atb.storage import Store
 from launcher.plan.backend import Show
-from launcher.records.job_record import Outcome, Traces, judge, latest_attempt, read_traces
+from launcher.records.job_record import JobRecord, Outcome, latest_attempt, outcome_of, read_record
 from launcher.records.progress import ProgressReader
 from launcher.report.live_table import Row
-from launcher.worker.forkserver_client import Ended, Event, Forks, Ready, Started, signal_name
-from launcher.worker.machine_slots import Share
+from launcher.worker.forkserver_client import Ended, Event, ForkServerClient, Ready, Started, signal_name
+from launcher.worker.machine_slots import MachineSlots
 
 MOST_ATTEMPTS = 3
 """Of one job in one run of the launcher: the first, and two more where what failed may pass."""
@@ -43,10 +43,10 @@ class _Job:
     """The latest attempt in the store before this one was started."""
     running: bool = False
     pid: int = 0
-    card: str = ""
+    gpu: str = ""
 
 
-class Crew:
+class LocalRunner:
     """The jobs of one run while they are done. One thread."""
 
     def __init__(
@@ -54,8 +54,8 @@ class Crew:
         plan: Plan,
         jobs: Sequence[PlannedJob],
         store: Store,
-        forks: Forks,
-        share: Share,
+        forks: ForkServerClient,
+        share: MachineSlots,
         logs: Path,
         pauses: Sequence[float],
         *,
@@ -96,7 +96,7 @@ class Crew:
             while job.pid and Path(f"/proc/{job.pid}").exists() and time.monotonic() < deadline:
                 time.sleep(0.1)
             try:
-                traces = read_traces(self._store, self._plan.run, name)
+                traces = read_record(self._store, self._plan.run, name)
                 if traces.result is None and (traces.attempts <= job.earlier or traces.report is None):
                     outcome = Outcome("interrupted", "stopped", "the process that starts trainings has died")
                     self._keep(name, traces, outcome, self._logs / f"{name}.log")
@@ -123,10 +123,10 @@ class Crew:
         arguments += ["--store", self._store.url, "--threads", str(self._share.threads)]
         if self._store.endpoint_url:
             arguments += ["--endpoint-url", self._store.endpoint_url]
-        busy = Counter(other.card for other in self._jobs.values() if other.running)
+        busy = Counter(other.gpu for other in self._jobs.values() if other.running)
         environment = self._share.environment(busy)
         self._forks.start(name, arguments, str(self._logs / f"{name}.log"), environment)
-        job.card = self._share.card_of(environment)
+        job.gpu = self._share.gpu_of(environment)
         job.starts += 1
         job.running = True
 
@@ -166,19 +166,19 @@ class Crew:
         if stopping and ended.signal:
             outcome = Outcome("interrupted", "stopped", ended.words)
         try:
-            traces = read_traces(self._store, self._plan.run, name)
+            traces = read_record(self._store, self._plan.run, name)
         except AtbError:
             return outcome
         spoke = traces.attempts > job.earlier and traces.report is not None
         if traces.result is not None or (spoke and not ended.signal):
-            return judge(traces)
+            return outcome_of(traces)
         try:
             self._keep(name, traces, outcome, log)
         except StoreError:
             pass  # collecting comes next, and says what is wrong with the store
         return outcome
 
-    def _keep(self, name: str, traces: Traces, outcome: Outcome, log: Path) -> None:
+    def _keep(self, name: str, traces: JobRecord, outcome: Outcome, log: Path) -> None:
         """Leave the reason in the store, and the log where the attempt could not."""
         if traces.attempts:
             key = keys.attempt(self._plan.run, name, traces.attempts, "log.txt")

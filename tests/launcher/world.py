@@ -28,8 +28,8 @@ from atb.documents.manifest import (
 )
 from atb.storage import MemoryStore, Store
 from launcher.kubernetes.api.client import Cluster, open_cluster
-from launcher.kubernetes.control.controller import Fleet
-from launcher.kubernetes.objects.jobs import Target, Try, build_job
+from launcher.kubernetes.control.controller import RunController
+from launcher.kubernetes.objects.jobs import JobAttempt, Target, build_job
 from launcher.kubernetes.options import ClusterOptions
 from tests.apiserver.controller import JobController
 from tests.apiserver.http import ApiServer
@@ -54,9 +54,9 @@ def make_plan(*symbols: str, run: str = "run-1", preset: str = "fast") -> Plan:
     return Plan(run=run, created=NOW, backend="kubernetes", jobs=tuple(jobs))
 
 
-def make_try(**changes: Any) -> Try:
+def make_try(**changes: Any) -> JobAttempt:
     """A first try."""
-    return Try(**{"memory": "8Gi", "deadline_seconds": 86_400, "first_created": NOW, **changes})
+    return JobAttempt(**{"memory": "8Gi", "deadline_seconds": 86_400, "first_created": NOW, **changes})
 
 
 def commit(store: Store, run: str, planned: PlannedJob, *, peak: int = 1 << 20) -> None:
@@ -92,10 +92,10 @@ def commit(store: Store, run: str, planned: PlannedJob, *, peak: int = 1 << 20) 
     store.put(keys.result(run, planned.job), result.to_bytes())
 
 
-def running(script: str | Callable[[PlannedJob, Try], str]) -> Callable[..., dict[str, Any]]:
+def running(script: str | Callable[[PlannedJob, JobAttempt], str]) -> Callable[..., dict[str, Any]]:
     """A builder of Jobs whose container runs a script in ``sh`` instead of the trainer."""
 
-    def build(planned: PlannedJob, target: Target, options: ClusterOptions, attempt: Try) -> dict[str, Any]:
+    def build(planned: PlannedJob, target: Target, options: ClusterOptions, attempt: JobAttempt) -> dict[str, Any]:
         body = build_job(planned, target, options, attempt)
         text = script if isinstance(script, str) else script(planned, attempt)
         body["spec"]["template"]["spec"]["containers"][0]["command"] = ["sh", "-c", text]
@@ -119,10 +119,10 @@ class World:
         seconds = 60 if self.server is None else 2
         return make_options(**changes).model_copy(update={"schedule_seconds": seconds, "start_seconds": seconds})
 
-    def fleet(self, plan: Plan, options: ClusterOptions | None = None, **parts: Any) -> Fleet:
+    def fleet(self, plan: Plan, options: ClusterOptions | None = None, **parts: Any) -> RunController:
         """A launcher for the plan."""
         self.store.put(keys.plan(plan.run), plan.to_bytes())
-        return Fleet(self.cluster, self.store, plan, options or make_options(), **parts)
+        return RunController(self.cluster, self.store, plan, options or make_options(), **parts)
 
 
 def connect(server: ApiServer, folder: Path, sleep: Callable[[float], None] = time.sleep) -> Cluster:

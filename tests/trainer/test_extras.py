@@ -32,12 +32,12 @@ import sys
 import trainer.pipeline.job
 from datetime import UTC, datetime
 from atb.contract.spec import resolve_spec
-from trainer.pipeline.learn import load_material
+from trainer.pipeline.learn import load_training_data
 from trainer.pipeline.stages import StageClock
 from atb.storage import open_store
 spec = resolve_spec("BTCUSDT", "fast", {{"source": "sample", "days": 40}}, now=datetime(2026, 1, 1, tzinfo=UTC))
 for cached in (False, True):
-    assert load_material(spec, open_store({str(tmp_path)!r}), StageClock()).cached == cached
+    assert load_training_data(spec, open_store({str(tmp_path)!r}), StageClock()).cached == cached
 print(sorted({{"pandas", "scipy", "sklearn"}} & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)

@@ -13,7 +13,7 @@ from atb.contract import keys
 from atb.contract.spec import resolve_spec
 from atb.documents.manifest import Claim, ExitReport
 from atb.storage import DirectoryStore
-from launcher.worker.forkserver_client import Ended, Forks, Started
+from launcher.worker.forkserver_client import Ended, ForkServerClient, Started
 
 ROOT = Path(__file__).parents[2]
 STUB = (sys.executable, "-m", "tests.launcher.stub_server")
@@ -36,7 +36,7 @@ def test_atb_in_a_child_ends_with_the_code_of_atb(tmp_path: Path) -> None:
     server = (sys.executable, "-c", "from trainer.forkserver import run_atb, serve; serve(run_atb)")
     wanted = {"help": (["--help"], 0), "unknown": (["nonsense"], 2), "spec": (["train", "job", "{}"], 2)}
     ended: dict[str, int | None] = {}
-    with Forks(server) as forks:
+    with ForkServerClient(server) as forks:
         for name, (arguments, _) in wanted.items():
             forks.start(name, arguments, str(tmp_path / name))
         while len(ended) < len(wanted):
@@ -60,7 +60,7 @@ main(compile_one)
 def test_what_one_child_has_compiled_the_next_ones_load(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "TF_XLA_FLAGS"}
     seen: list[tuple[Path, int, int]] = []
-    with Forks((sys.executable, "-c", COMPILE), {**environment, "TMPDIR": str(tmp_path)}) as forks:
+    with ForkServerClient((sys.executable, "-c", COMPILE), {**environment, "TMPDIR": str(tmp_path)}) as forks:
         for name in ("first", "second"):
             forks.start(name, [], str(tmp_path / name))
             ended: list[Ended] = []
@@ -89,7 +89,7 @@ def test_when_nobody_listens_any_more_trainings_are_told_to_stop(
     slow: tuple[DirectoryStore, list[str]], tmp_path: Path
 ) -> None:
     store, arguments = slow
-    with Forks(STUB) as forks:
+    with ForkServerClient(STUB) as forks:
         forks.start("SLOW-fast", arguments, str(tmp_path / "log"))
         wait_until_it_runs(store)
     key = keys.attempt("r1", "SLOW-fast", 1, "exit.json")
@@ -99,7 +99,7 @@ def test_when_nobody_listens_any_more_trainings_are_told_to_stop(
 def test_a_training_is_a_session_of_its_own(slow: tuple[DirectoryStore, list[str]], tmp_path: Path) -> None:
     """So that a terminal's Ctrl-C reaches the launcher alone."""
     store, arguments = slow
-    with Forks(STUB) as forks:
+    with ForkServerClient(STUB) as forks:
         forks.start("SLOW-fast", arguments, str(tmp_path / "log"))
         pids: list[int] = []
         while not pids:

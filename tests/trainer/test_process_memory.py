@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from trainer.process_memory import for_good, peak_memory
+from trainer.process_memory import gc_frozen, peak_memory
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,7 +22,7 @@ def test_the_peak_is_of_this_process_and_never_falls() -> None:
 
 def test_no_garbage_is_looked_for_among_what_is_there_for_good() -> None:
     gc.unfreeze()
-    with for_good():
+    with gc_frozen():
         assert not gc.isenabled()
         made: list[object] = []
         made.append(made)
@@ -37,10 +37,10 @@ def test_no_garbage_is_looked_for_among_what_is_there_for_good() -> None:
 def test_what_is_freed_does_not_stay_with_the_process() -> None:
     code = """
 import pyarrow
-from trainer.process_memory import keep_little_memory
+from trainer.process_memory import tune_malloc
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * 4096
-keep_little_memory()
+tune_malloc()
 before = resident()
 for size in (4 << 20, 16 << 20, 30 << 20):  # each larger than the last: glibc would keep the next one of its size
     del [bytearray(b"1") * size][0]

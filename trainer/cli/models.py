@@ -15,7 +15,7 @@ from trainer.cli.tables import print_table
 if TYPE_CHECKING:
     from atb.documents.champion import Champion
     from atb.documents.manifest import Result, Rule
-    from atb.registry.champions import Seat
+    from atb.registry.champions import ModelKey
     from atb.storage import Store
 
 _DECLINED = 1
@@ -108,22 +108,22 @@ def promote(store: Store, run: str, symbol: str, preset: str | None, why: str, a
     Exits 0 when it serves now, 1 when the gate declined it, 75 when someone else was first.
     """
     from atb.registry.champions import read_champion
-    from atb.registry.promote import consider, seat_of, whoami
+    from atb.registry.promote import evaluate_candidate, model_key_of, whoami
 
     result = _find_result(store, run, symbol, preset)
-    found = read_champion(store, seat_of(result))
+    found = read_champion(store, model_key_of(result))
     if found is not None and (result.evaluation.get("champion") or {}).get("entry") != found[0].entry:
         from trainer.pipeline.champion import compare_again
 
         click.echo(f"asking the champion, {found[0].run}, on this model's test rows", err=True)
         evaluation = {**result.evaluation, "champion": compare_again(store, result, found[0])}
         result = result.model_copy(update={"evaluation": evaluation})
-    outcome = consider(store, result, by=whoami(), why=why, accept_first=accept_first, force=force)
+    outcome = evaluate_candidate(store, result, by=whoami(), why=why, accept_first=accept_first, force=force)
     _print_rules(outcome.rules)
     if outcome.action == "decline":
-        click.echo(f"declined: {outcome.seat} is not served by {run}")
+        click.echo(f"declined: {outcome.model_key} is not served by {run}")
         raise click.exceptions.Exit(_DECLINED)
-    click.echo(f"{outcome.seat} is served by {run} now: {outcome.reason}")
+    click.echo(f"{outcome.model_key} is served by {run} now: {outcome.reason}")
 
 
 @models.command()
@@ -136,9 +136,9 @@ def rollback(store: Store, symbol: str, timeframe: str | None, preset: str | Non
     """Let the model serve that served before the champion."""
     from atb.registry.promote import roll_back, whoami
 
-    seat = _seat_of(store, symbol, timeframe, preset)
-    champion = roll_back(store, seat, by=whoami(), why=why, force=force)
-    click.echo(f"{seat} is served by {champion.run} again")
+    model_key = _find_model_key(store, symbol, timeframe, preset)
+    champion = roll_back(store, model_key, by=whoami(), why=why, force=force)
+    click.echo(f"{model_key} is served by {champion.run} again")
 
 
 @models.command()
@@ -153,7 +153,7 @@ def history(store: Store, symbol: str, timeframe: str | None, preset: str | None
     from atb.registry.gate import failures
     from atb.schema import readable_json
 
-    decisions = read_history(store, _seat_of(store, symbol, timeframe, preset, declined=True), last=last)
+    decisions = read_history(store, _find_model_key(store, symbol, timeframe, preset, declined=True), last=last)
     if as_json:
         entries = [{**each.entry.model_dump(mode="json"), "effect": each.effect} for each in decisions]
         click.echo(readable_json(entries), nl=False)
@@ -182,15 +182,17 @@ def pull(store: Store, symbol: str, folder: Path, timeframe: str | None, preset:
     from atb.registry import pull as pulling
     from atb.registry.champions import require_champion
 
-    champion = require_champion(store, _seat_of(store, symbol, timeframe, preset))
+    champion = require_champion(store, _find_model_key(store, symbol, timeframe, preset))
     paths = pulling.pull(store, champion, folder)
     click.echo(f"{len(paths)} files of {champion.run}/{champion.job}, every hash as in its result, are in {folder}")
 
 
-def _seat_of(store: Store, symbol: str, timeframe: str | None, preset: str | None, *, declined: bool = False) -> Seat:
-    from atb.registry.champions import find_seat
+def _find_model_key(
+    store: Store, symbol: str, timeframe: str | None, preset: str | None, *, declined: bool = False
+) -> ModelKey:
+    from atb.registry.champions import find_model_key
 
-    return find_seat(store, symbol, timeframe, preset, declined=declined)
+    return find_model_key(store, symbol, timeframe, preset, declined=declined)
 
 
 def _files_of(store: Store, model: str, timeframe: str | None, preset: str | None) -> tuple[str, tuple[Any, ...]]:
@@ -219,7 +221,7 @@ def _result_or_champion(store: Store, model: str, timeframe: str | None, preset:
         except SpecError:
             pass
     try:
-        return require_champion(store, _seat_of(store, model, timeframe, preset))
+        return require_champion(store, _find_model_key(store, model, timeframe, preset))
     except SpecError as error:
         if slash:
             raise SpecError(f"{model} is neither a committed RUN/JOB nor a champion in {store.url}") from None

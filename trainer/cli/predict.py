@@ -32,12 +32,12 @@ def predict(
 ) -> None:
     """Forecast SYMBOL's next close with its champion, whose files are verified first."""
     from atb.contract import timeframe as tf
-    from atb.registry.champions import find_seat, require_champion
+    from atb.registry.champions import find_model_key, require_champion
     from atb.schema import readable_json
     from trainer.bars.source import open_source
     from trainer.pipeline.predict import predict_next
 
-    champion = require_champion(store, find_seat(store, symbol, timeframe, preset))
+    champion = require_champion(store, find_model_key(store, symbol, timeframe, preset))
     cut = tf.parse_instant(as_of, "--as-of") if as_of else datetime.now(UTC)
     opened = open_source(source, store) if source else None
     found = predict_next(store, champion, cut, opened)

@@ -80,7 +80,7 @@ def _with_surroundings(command: Callable[..., Any]) -> Callable[..., Any]:
 def model(symbol: str, preset: str, store: Store, skip_onnx: bool, **options: Any) -> None:
     """Train SYMBOL's model: resolve the spec, train, verify, commit."""
     from atb.contract.spec import resolve_spec
-    from atb.registry.champions import Seat
+    from atb.registry.champions import ModelKey
     from atb.registry.warm import pin_warm_start
 
     around = {name: options.pop(name) for name in ("run", "accelerator", "gpus", "threads", "log_format")}
@@ -88,8 +88,8 @@ def model(symbol: str, preset: str, store: Store, skip_onnx: bool, **options: An
     if skip_onnx:
         chosen["onnx"] = False
     if "warm_start" in chosen:
-        seat = Seat(symbol, str(chosen.get("timeframe", "1h")), preset)
-        chosen["warm_start"] = pin_warm_start(store, chosen["warm_start"], seat)
+        model_key = ModelKey(symbol, str(chosen.get("timeframe", "1h")), preset)
+        chosen["warm_start"] = pin_warm_start(store, chosen["warm_start"], model_key)
     _train(resolve_spec(symbol, preset, chosen), store, **around)
 
 
@@ -111,21 +111,21 @@ def _train(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from atb.contract import keys
     from atb.contract.runs import new_run, validate_run
-    from trainer.log import hushed, start_logging
-    from trainer.process_memory import for_good, keep_little_memory
+    from trainer.log import capture_stderr, start_logging
+    from trainer.process_memory import gc_frozen, tune_malloc
 
     run = validate_run(run) if run else new_run()
     tail, should_stop = start_logging(log_format, spec.symbol, spec.preset), _listen_for_stop()
     for line in (f"run     {run}, spec {spec.digest[:16]}, store {store.url}", *describe_spec(spec)):
         click.echo(line) if log_format == "text" else log.info("%s", line)
     try:
-        with hushed(), for_good():
+        with capture_stderr(), gc_frozen():
             from trainer.fit.device import prepare_device
-            from trainer.pipeline.job import Surroundings, run_job
+            from trainer.pipeline.job import RunContext, run_job
 
-        keep_little_memory()
+        tune_malloc()
         device = prepare_device(accelerator, gpus, threads)
-        result = run_job(spec, store, run, Surroundings(device, should_stop, tail))
+        result = run_job(spec, store, run, RunContext(device, should_stop, tail))
     except Exception as error:
         if log_format == "text":
             raise  # to be told as one plain line

@@ -15,7 +15,7 @@ from trainer.export.indicators import write_features
 from trainer.export.net import Weights, write_net
 from trainer.features.scaling import Scaler, TargetScaler
 from trainer.features.sets import FeatureSet
-from trainer.networks.architecture import PLANS
+from trainer.networks.architecture import ARCHITECTURES
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def _write_forecast(graph: Graph, trained: Trained, windows: str, last_close: st
     """Scale, ask the net, and bring its answer back, in float64 around the net as in ``trainer.features.scaling``."""
     centred = graph.node("Sub", graph.cast(windows, np.float64), graph.constant(trained.scaler.mean, np.float64))
     scaled_windows = graph.node("Div", centred, graph.constant(trained.scaler.scale, np.float64))
-    plan = PLANS[trained.spec.model_type]
+    plan = ARCHITECTURES[trained.spec.model_type]
     scaled = write_net(graph, graph.cast(scaled_windows, np.float32), plan, trained.weights)
     spread = graph.node("Mul", graph.cast(scaled, np.float64), graph.constant(trained.target.scale, np.float64))
     log_return = graph.node("Add", spread, graph.constant(trained.target.mean, np.float64))

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.export.graph import Graph
-from trainer.networks.architecture import EPSILON, HEAD, Conv, Plan, Recurrent, norm_name
+from trainer.networks.architecture import EPSILON, HEAD, Architecture, Conv, Recurrent, norm_name
 
 Array = npt.NDArray[np.float32]
 Weights = Mapping[str, Sequence[Array]]
@@ -25,7 +25,7 @@ def read_weights(model: Any) -> dict[str, list[Array]]:
     return {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
 
 
-def write_net(graph: Graph, scaled_features: str, plan: Plan, weights: Weights) -> str:
+def write_net(graph: Graph, scaled_features: str, plan: Architecture, weights: Weights) -> str:
     """Append the net: scaled features ``[batch, steps, features]`` → scaled log-return ``[batch, 1]``."""
     x = graph.node("Transpose", scaled_features, perm=[0, 2, 1])
     for name, conv in plan.named_convs:

@@ -18,19 +18,19 @@ CHUNK = 16
 
 
 @dataclass(frozen=True)
-class Path:
+class Execution:
     """``xla``: compile the steps, with the recurrent kernels of this package."""
 
     name: str
     xla: bool
 
 
-XLA = Path("xla", xla=True)
-KERAS = Path("keras", xla=False)
-CUDNN = Path("cudnn", xla=False)
+XLA = Execution("xla", xla=True)
+KERAS = Execution("keras", xla=False)
+CUDNN = Execution("cudnn", xla=False)
 
 
-def choose_path(device: Device, *, steps: int, mixed_precision: bool) -> Path:
+def choose_execution(device: Device, *, steps: int, mixed_precision: bool) -> Execution:
     """``steps``: how many training steps the fit takes if it runs to its last epoch."""
     if device.kind == "gpu":
         return CUDNN

@@ -17,12 +17,12 @@ from atb.contract.spec import Spec
 from atb.errors import DeviceFull, Diverged, SpecError, Stopped
 from trainer.fit.checkpoint import Arrays, Checkpoint
 from trainer.fit.device import Device
-from trainer.fit.execution import CHUNK, choose_path
+from trainer.fit.execution import CHUNK, choose_execution
 from trainer.fit.patience import Patience
 from trainer.fit.steps import Augment, Table, compile_prediction, compile_training, predict_rows
 from trainer.networks.backend import keras
 from trainer.networks.reference import Predict
-from trainer.process_memory import give_back_memory
+from trainer.process_memory import trim_malloc
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def fit(
     if batch % device.count:
         raise SpecError(f"a batch of {batch} can't be shared out evenly to {device.count} GPUs; set --batch-size")
     steps = len(train) // batch
-    path = choose_path(device, steps=steps * spec.epochs, mixed_precision=spec.mixed_precision)
+    path = choose_execution(device, steps=steps * spec.epochs, mixed_precision=spec.mixed_precision)
     optimizer: Any = keras.optimizers.Adam(spec.learning_rate)
     if spec.mixed_precision:
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
@@ -136,7 +136,7 @@ def fit(
         hooks.save(Checkpoint(hooks.identity, state, _copy(model.variables), _copy(optimizer.variables), best))
 
     speed, last_saved = _Speed(), time.monotonic()
-    while at.epoch <= spec.epochs and not watch.spent:
+    while at.epoch <= spec.epochs and not watch.exhausted:
         epoch_began = time.monotonic()
         optimizer.learning_rate = watch.rate
         order = np.random.default_rng((spec.seed, at.epoch)).permutation(train.astype(np.int32))
@@ -152,7 +152,7 @@ def fit(
                     f"{device.name}; lower --batch-size"
                 ) from None
             if speed.calls == 1:
-                give_back_memory()  # what compiling took and will not need again
+                trim_malloc()  # what compiling took and will not need again
             at.step += count
             if not math.isfinite(at.loss):
                 raise Diverged(
@@ -176,14 +176,14 @@ def fit(
         at = _Position(at.epoch + 1, history=[*at.history, epoch])
         hooks.on_epoch(epoch)
     _assign(model.variables, best)
-    give_back_memory()
+    trim_malloc()
     return Fitted(
         model=model,
         predict=predict,
         history=tuple(at.history),
         best_epoch=watch.best_epoch,
         best_validation_loss=watch.best,
-        stopped_by="patience" if watch.spent else "epochs",
+        stopped_by="patience" if watch.exhausted else "epochs",
         path=path.name,
         steps_per_second=speed.steps_per_second,
     )

@@ -29,7 +29,7 @@ class Patience:
         return max(3, self.patience // 3)
 
     @property
-    def spent(self) -> bool:
+    def exhausted(self) -> bool:
         """Whether the fit should end."""
         return self.waited >= self.patience
 

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from trainer.features.windows import gather_windows
-from trainer.fit.execution import Path
-from trainer.fit.forward import Share, run_forward
+from trainer.fit.execution import Execution
+from trainer.fit.forward import MachineSlots, run_forward
 from trainer.networks.backend import keras
 from trainer.networks.reference import Predict, Windows
 
@@ -32,7 +32,7 @@ class Table:
 
 
 def compile_training(
-    model: keras.Model, optimizer: Any, table: Table, batch: int, path: Path, augment: Augment | None = None
+    model: keras.Model, optimizer: Any, table: Table, batch: int, path: Execution, augment: Augment | None = None
 ) -> Callable[[npt.NDArray[np.int32], int, int], float]:
     """A function ``(ends [steps, batch], start, count)`` that takes ``count`` steps and sums up their losses.
 
@@ -51,7 +51,7 @@ def compile_training(
         if augment is not None:
             windows = augment(windows, optimizer.iterations)
         if size < batch:
-            share = Share(tf.distribute.get_replica_context().replica_id_in_sync_group, size, batch)
+            share = MachineSlots(tf.distribute.get_replica_context().replica_id_in_sync_group, size, batch)
             part = slice(share.number * size, (share.number + 1) * size)
             windows = tf.ensure_shape(windows[part], [size, *windows.shape[1:]])
             wanted = tf.ensure_shape(wanted[part], [size])

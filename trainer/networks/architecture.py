@@ -43,7 +43,7 @@ class Dense:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Architecture:
     """One net: convolutions, recurrent layers, dense layers, and one linear unit at the end."""
 
     convs: tuple[Conv, ...]
@@ -71,18 +71,18 @@ def norm_name(name: str) -> str:
     return f"{name}_norm"
 
 
-PLANS: dict[ModelType, Plan] = {
-    "fast": Plan(
+ARCHITECTURES: dict[ModelType, Architecture] = {
+    "fast": Architecture(
         convs=(Conv(32),),
         recurrents=(Recurrent("gru", 64), Recurrent("gru", 32)),
         denses=(Dense(32),),
     ),
-    "balanced": Plan(
+    "balanced": Architecture(
         convs=(Conv(48), Conv(96)),
         recurrents=(Recurrent("gru", 80, normalise=True), Recurrent("gru", 40)),
         denses=(Dense(40),),
     ),
-    "quality": Plan(
+    "quality": Architecture(
         convs=(Conv(64), Conv(128), Conv(256, pool=False)),
         recurrents=(
             Recurrent("lstm", 120, dropout=0.3, bidirectional=True, normalise=True),
@@ -90,7 +90,7 @@ PLANS: dict[ModelType, Plan] = {
         ),
         denses=(Dense(80, dropout=0.3), Dense(40, dropout=0.2)),
     ),
-    "adaptive": Plan(
+    "adaptive": Architecture(
         convs=(Conv(64, "valid", normalise=False), Conv(128, "valid", normalise=False)),
         recurrents=(Recurrent("lstm", 100), Recurrent("lstm", 50)),
         denses=(Dense(50),),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from atb.contract.presets import ModelType
-from trainer.networks.architecture import HEAD, PLANS
+from trainer.networks.architecture import ARCHITECTURES, HEAD
 from trainer.networks.backend import keras
 from trainer.networks.layers import connect, convolve, recur, seeds_from
 
@@ -33,7 +33,7 @@ def build_network(
     precision the layers compute in float16 and the weights, the input and the head are float32: a float16 head
     overflows at 65,504.
     """
-    plan, seeds = PLANS[model_type], seeds_from(seed)
+    plan, seeds = ARCHITECTURES[model_type], seeds_from(seed)
     dtype = "mixed_float16" if mixed_precision else "float32"
     features = keras.Input((sequence_length, feature_count), dtype="float32", name="features")
     x = features

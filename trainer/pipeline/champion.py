@@ -18,7 +18,7 @@ from trainer.evaluate.backtest import Rows, TradingRules
 from trainer.evaluate.evaluation import JudgedRows, compare_forecasts
 from trainer.evaluate.metrics import PROOF_ROWS
 from trainer.features.sets import feature_set
-from trainer.pipeline.loaded_model import Served, answerable, ask, open_champion, open_result
+from trainer.pipeline.loaded_model import LoadedModel, answerable, ask, open_champion, open_result
 
 
 def trading_rules(spec: Spec) -> TradingRules:
@@ -54,7 +54,7 @@ def compare_again(store: Store, result: Result, champion: Champion) -> dict[str,
         return who | {"problem": str(problem)}
 
 
-def compare_models(store: Store, result: Result, one: Served, other: Served) -> dict[str, Any]:
+def compare_models(store: Store, result: Result, one: LoadedModel, other: LoadedModel) -> dict[str, Any]:
     """Two models on the bars of ``result``, from where both are new to them: ``one`` as candidate, ``other`` as
     champion. Raises SpecError where no fair comparison is possible, DataError where the bars are not the same."""
     spec = result.spec
@@ -69,7 +69,7 @@ def compare_models(store: Store, result: Result, one: Served, other: Served) -> 
     return compare_forecasts(rows, ask(one, bars, rows.ends), ask(other, bars, rows.ends), trading_rules(spec))
 
 
-def _shared(served: Served, bars: Bars, rows: JudgedRows) -> Any:
+def _shared(served: LoadedModel, bars: Bars, rows: JudgedRows) -> Any:
     if served.model.horizon != rows.horizon:
         raise SpecError(f"{served.run} forecasts {served.model.horizon} bars ahead and not {rows.horizon}")
     if missing := [name for name in served.model.extra_columns if name not in bars.extra]:

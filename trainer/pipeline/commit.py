@@ -19,7 +19,7 @@ from trainer.evaluate.evaluation import Judgement
 from trainer.features.sets import feature_hash
 from trainer.fit.device import Device
 from trainer.pipeline.attempt import Attempt
-from trainer.pipeline.learn import Learned, Material, find_unseen
+from trainer.pipeline.learn import FittedModel, TrainingData, find_unseen
 from trainer.process_memory import peak_memory
 
 log = logging.getLogger(__name__)
@@ -45,8 +45,8 @@ def describe_result(
     run: str,
     attempt: Attempt,
     device: Device,
-    material: Material,
-    learned: Learned,
+    material: TrainingData,
+    learned: FittedModel,
     judgement: Judgement,
     export: dict[str, Any],
     resumed_from: int | None,

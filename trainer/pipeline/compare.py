@@ -18,7 +18,7 @@ from trainer.evaluate.metrics import PROOF_ROWS, price_metrics
 from trainer.features.cache import load_features
 from trainer.features.sets import feature_set
 from trainer.features.windows import log_returns, split_windows
-from trainer.pipeline.loaded_model import Served, answerable, ask, has_bars, open_result
+from trainer.pipeline.loaded_model import LoadedModel, answerable, ask, has_bars, open_result
 
 
 def compare_presets(store: Store, run: str, results: Sequence[Result]) -> Comparison:
@@ -83,7 +83,7 @@ def _judge_symbol(store: Store, results: Sequence[Result]) -> tuple[int, list[Tr
     ]
 
 
-def _scaled_loss(model: Served, bars: Bars, ends: Times, horizon: int, unit: float) -> float:
+def _scaled_loss(model: LoadedModel, bars: Bars, ends: Times, horizon: int, unit: float) -> float:
     """The mean squared error of the log-return, in the variance of the train rows' returns."""
     error = np.log(ask(model, bars, ends) / bars.close[ends + horizon])
     return float(np.mean(np.square(error))) / (unit * unit or 1.0)

@@ -18,8 +18,8 @@ from atb.contract import bundle, keys
 from atb.contract.spec import Spec
 from atb.documents.manifest import Result
 from atb.errors import AtbError, Stopped, Unavailable
-from atb.registry.champions import Seat, read_champion
-from atb.registry.gate import judge_candidate
+from atb.registry.champions import ModelKey, read_champion
+from atb.registry.gate import check_candidate
 from atb.schema import readable_json
 from atb.storage import Store
 from trainer.bars.source import Source
@@ -38,7 +38,15 @@ from trainer.networks.reference import reference_predict
 from trainer.pipeline.attempt import Attempt
 from trainer.pipeline.champion import measure_champion, trading_rules
 from trainer.pipeline.commit import commit_result, describe_result, read_committed, upload_bundle
-from trainer.pipeline.learn import Learned, Material, find_unseen, learn, load_material, load_warm_start, split_material
+from trainer.pipeline.learn import (
+    FittedModel,
+    TrainingData,
+    find_unseen,
+    learn,
+    load_training_data,
+    load_warm_start,
+    split_training_data,
+)
 from trainer.pipeline.stages import StageClock
 from trainer.process_memory import peak_memory
 
@@ -48,7 +56,7 @@ _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True, eq=False)
-class Surroundings:
+class RunContext:
     """What a job meets beside its spec: where it runs, who may stop it, where its log goes, a source for tests."""
 
     device: Device
@@ -57,7 +65,7 @@ class Surroundings:
     source: Source | None = None
 
 
-def run_job(spec: Spec, store: Store, run: str, around: Surroundings) -> Result:
+def run_job(spec: Spec, store: Store, run: str, around: RunContext) -> Result:
     """Train, verify, commit; returns the committed result, also where another attempt had committed it before.
 
     Raises the classes of ``atb.errors``; whatever happens, the attempt leaves its exit report and log tail.
@@ -93,11 +101,11 @@ def run_job(spec: Spec, store: Store, run: str, around: Surroundings) -> Result:
         attempt.end(code, message, clock.current, (around.log_tail.to_bytes() if around.log_tail else b"") + last)
 
 
-def _work(spec: Spec, store: Store, run: str, around: Surroundings, attempt: Attempt, clock: StageClock) -> Result:
+def _work(spec: Spec, store: Store, run: str, around: RunContext, attempt: Attempt, clock: StageClock) -> Result:
     log.info("attempt %d of %s in run %s on %s", attempt.number, attempt.job, run, store.url)
     attempt.say_stage("data loading", spec.epochs)
-    material = load_material(spec, store, clock, around.source)
-    split = split_material(spec, material)
+    material = load_training_data(spec, store, clock, around.source)
+    split = split_training_data(spec, material)
     warm = load_warm_start(spec, store, len(material.features.columns), find_unseen(material, split))
     if around.should_stop():
         raise Stopped(f"{spec.symbol} {spec.preset}: stopped before training; the next attempt begins it")
@@ -126,7 +134,7 @@ def _work(spec: Spec, store: Store, run: str, around: Surroundings, attempt: Att
         rows = JudgedRows(material.bars.close, split.test, spec.horizon, material.bars.step_ms)
         predicted = learned.forecast(rows.close, split.test)
         judgement = judge_forecast(rows, predicted, split.train, spec.sequence_length, trading_rules(spec))
-        champion = read_champion(store, Seat(spec.symbol, spec.timeframe, spec.preset))
+        champion = read_champion(store, ModelKey(spec.symbol, spec.timeframe, spec.preset))
         if champion is not None:
             beside = measure_champion(store, champion[0], material.bars, rows, predicted, trading_rules(spec))
             judgement.evaluation["champion"] = beside
@@ -143,7 +151,7 @@ def _work(spec: Spec, store: Store, run: str, around: Surroundings, attempt: Att
             title = f"{spec.symbol} {spec.timeframe} {spec.preset}"
             draw_plots(folder / bundle.PLOTS, title, history, rows, material.bars.time, predicted, judgement)
         result = describe_result(spec, run, attempt, around.device, material, learned, judgement, export, resumed_from)
-        gate = judge_candidate(result, champion[0] if champion else None)
+        gate = check_candidate(result, champion[0] if champion else None)
         result = result.model_copy(update={"gate": gate, "stages": clock.table()})
         with clock.stage("saving"):
             measured = {"model": result.metrics, "baselines": result.baselines, "backtest": result.backtest}
@@ -156,7 +164,7 @@ def _work(spec: Spec, store: Store, run: str, around: Surroundings, attempt: Att
     return commit_result(store, result, material.bars.origins)
 
 
-def _walk_forward(spec: Spec, material: Material, around: Surroundings, clock: StageClock) -> dict[str, Any]:
+def _walk_forward(spec: Spec, material: TrainingData, around: RunContext, clock: StageClock) -> dict[str, Any]:
     """Train anew on an ever longer past; each fold has scalers of its own."""
     found = []
     first_row = material.loaded.first_row
@@ -170,7 +178,7 @@ def _walk_forward(spec: Spec, material: Material, around: Surroundings, clock: S
     return summarise_folds(found)
 
 
-def _export(spec: Spec, material: Material, learned: Learned, device: Device, folder: Path) -> dict[str, Any]:
+def _export(spec: Spec, material: TrainingData, learned: FittedModel, device: Device, folder: Path) -> dict[str, Any]:
     """Write the model's files; returns what was verified of them, for the result."""
     split, model = learned.split, learned.fitted.model
     model.save(folder / bundle.MODEL_KERAS)

@@ -31,7 +31,7 @@ from trainer.pipeline.stages import StageClock
 
 
 @dataclass(frozen=True, eq=False)
-class Material:
+class TrainingData:
     """What a job learns from. ``flat``: raw features float32 ``[rows of bars, F]``, from the store if ``cached``."""
 
     loaded: LoadedBars
@@ -51,7 +51,7 @@ class Material:
 
 
 @dataclass(frozen=True, eq=False)
-class Learned:
+class FittedModel:
     """A fitted net with its scalers, which saw train rows only, and the split and scaled rows they come from."""
 
     split: Split
@@ -67,17 +67,17 @@ class Learned:
         return self.target.price(scaled, close[ends])
 
 
-def load_material(spec: Spec, store: Store, clock: StageClock, source: Source | None = None) -> Material:
+def load_training_data(spec: Spec, store: Store, clock: StageClock, source: Source | None = None) -> TrainingData:
     """Bars and features of a spec. Raises what ``load_bars`` raises."""
     with clock.stage("data loading"):
         features = feature_set(spec.features)
         loaded = load_bars(spec, store, features.memory, rows_needed(spec.sequence_length, spec.horizon), source)
     with clock.stage("features"):
         flat, cached = load_features(features, loaded.bars, store)
-    return Material(loaded, features, flat, cached)
+    return TrainingData(loaded, features, flat, cached)
 
 
-def split_material(spec: Spec, material: Material) -> Split:
+def split_training_data(spec: Spec, material: TrainingData) -> Split:
     """The job's own split in time. Raises DataError where a part has no window."""
     loaded = material.loaded
     return split_windows(material.flat, material.starts, loaded.first_row, spec.sequence_length, spec.horizon)
@@ -85,13 +85,13 @@ def split_material(spec: Spec, material: Material) -> Split:
 
 def learn(
     spec: Spec,
-    material: Material,
+    material: TrainingData,
     split: Split,
     device: Device,
     clock: StageClock,
     hooks: Hooks | None = None,
     warm_start: Network | None = None,
-) -> Learned:
+) -> FittedModel:
     """Fit a net on one split. Raises Diverged and Stopped."""
     with clock.stage("dataset"):
         scaler = Scaler.fit(material.flat[split.first_row : split.train_stop])
@@ -113,10 +113,10 @@ def learn(
             model.set_weights(warm_start.get_weights())
         augment = make_augment(spec.augment, spec.seed)
         fitted = fit(model, table, split.train, split.validation, spec, device, hooks, augment)
-    return Learned(split, table, scaler, target, fitted)
+    return FittedModel(split, table, scaler, target, fitted)
 
 
-def find_unseen(material: Material, split: Split) -> datetime:
+def find_unseen(material: TrainingData, split: Split) -> datetime:
     """The first bar that neither the net nor its scalers nor early stopping sees: where the test part begins."""
     return tf.from_epoch_ms(int(material.bars.time[split.validation_stop]))
 

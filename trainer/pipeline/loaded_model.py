@@ -22,7 +22,7 @@ _BATCH = 256
 
 
 @dataclass(frozen=True)
-class Served:
+class LoadedModel:
     """A model that can be asked. Bars from ``unseen_from`` on had no part in its training."""
 
     run: str
@@ -30,18 +30,18 @@ class Served:
     model: Forecaster
 
 
-def open_champion(store: Store, champion: Champion) -> Served:
+def open_champion(store: Store, champion: Champion) -> LoadedModel:
     """The champion, its files verified. Raises SpecError or StoreError where it can't be asked."""
-    return Served(champion.run, champion.unseen_from, _open(store, champion.run, champion.files))
+    return LoadedModel(champion.run, champion.unseen_from, _open(store, champion.run, champion.files))
 
 
-def open_result(store: Store, result: Result) -> Served:
+def open_result(store: Store, result: Result) -> LoadedModel:
     """A committed model, its files verified. Raises SpecError or StoreError where it can't be asked."""
     unseen_from = result.split.test_from or result.spec.as_of
-    return Served(result.run, unseen_from, _open(store, result.run, result.files))
+    return LoadedModel(result.run, unseen_from, _open(store, result.run, result.files))
 
 
-def has_bars(served: Served, bars: Bars, ends: Times) -> npt.NDArray[np.bool_]:
+def has_bars(served: LoadedModel, bars: Bars, ends: Times) -> npt.NDArray[np.bool_]:
     """Which window ends have the gap-free bars before them that the model takes."""
     starts = segment_starts(bars)
     begins = starts[np.searchsorted(starts, ends, side="right") - 1]
@@ -49,13 +49,13 @@ def has_bars(served: Served, bars: Bars, ends: Times) -> npt.NDArray[np.bool_]:
     return whole
 
 
-def answerable(served: Served, bars: Bars, ends: Times) -> npt.NDArray[np.bool_]:
+def answerable(served: LoadedModel, bars: Bars, ends: Times) -> npt.NDArray[np.bool_]:
     """Which window ends can be asked about and are new to the model."""
     chosen: npt.NDArray[np.bool_] = has_bars(served, bars, ends) & (bars.time[ends] >= tf.epoch_ms(served.unseen_from))
     return chosen
 
 
-def ask(served: Served, bars: Bars, ends: Times) -> Floats:
+def ask(served: LoadedModel, bars: Bars, ends: Times) -> Floats:
     """The forecast price at each end, float64[len(ends)]."""
     found = []
     for start in range(0, len(ends), _BATCH):

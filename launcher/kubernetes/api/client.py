@@ -178,7 +178,7 @@ class Cluster:
             except ApiError as error:
                 wait = error.retry_after if error.retry_after is not None else delay * _JITTER.uniform(0.75, 1.25)
                 # a merge patch names no version: 409 means that its object was written to again and again meanwhile
-                passing = error.passing or (error.status == 409 and call.method == "PATCH")
+                passing = error.transient or (error.status == 409 and call.method == "PATCH")
                 if not passing or time.monotonic() + wait > give_up:
                     raise
                 busy = "is busy" if error.status in (409, 429) else "does not answer well"

@@ -34,29 +34,29 @@ class Changed(Generic[_Facts]):
     """One object is there or has changed."""
 
     name: str
-    facts: _Facts
+    status: _Facts
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class Deleted:
     """One object has been removed."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class Silent:
+class Unreachable:
     """The API server does not answer, and is asked again."""
 
     error: ApiError
 
 
 @dataclass(frozen=True, slots=True)
-class Alive:
+class Heartbeat:
     """Nothing has happened, and the API server says so."""
 
 
-Change = Listed[_Facts] | Changed[_Facts] | Gone | Alive | Silent
+Change = Listed[_Facts] | Changed[_Facts] | Deleted | Heartbeat | Unreachable
 
 
 def follow(
@@ -71,7 +71,7 @@ def follow(
     """What happens to the selected objects until ``stopping``.
 
     A watch that ends is opened again where it ended; 410 and a server that forgot mean a new list. Errors that can't
-    pass (403, 404) are raised as ApiError, all others are told as Silent and tried again.
+    pass (403, 404) are raised as ApiError, all others are told as Unreachable and tried again.
     """
     version = ""
     failures = 0
@@ -85,27 +85,27 @@ def follow(
                 failures = 0
                 version = item["metadata"]["resourceVersion"]
                 if kind == "DELETED":
-                    yield Gone(item["metadata"]["name"])
+                    yield Deleted(item["metadata"]["name"])
                 elif kind == "BOOKMARK":
-                    yield Alive()
+                    yield Heartbeat()
                 else:
                     yield Changed(item["metadata"]["name"], read(item))
                 if stopping.is_set():
                     return
-            yield Alive()
+            yield Heartbeat()
             stopping.wait(max(0.0, shortest - (time.monotonic() - opened)))
         except ApiError as error:
             if error.status in (401, 403, 404, 405, 422):
                 raise
-            if error.status == 410 or not error.passing:
+            if error.status == 410 or not error.transient:
                 version = ""
             if error.status != 410 or failures:
-                yield Silent(error)
+                yield Unreachable(error)
                 stopping.wait(min(0.25 * 2**failures, LONGEST_WAIT) * _JITTER.uniform(0.75, 1.25))
             failures += 1
 
 
-class Mirror(Generic[_Facts]):
+class Informer(Generic[_Facts]):
     """Follows a resource in a thread and hands each change on. ``failed`` holds the error that ended it, if one did."""
 
     def __init__(

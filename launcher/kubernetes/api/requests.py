@@ -49,7 +49,7 @@ class ApiError(NetworkError):
         self.body = body
 
     @property
-    def passing(self) -> bool:
+    def transient(self) -> bool:
         """Whether the same request may go well a little later."""
         return self.status in (0, 408, 429, 500, 502, 503, 504)
 

@@ -21,15 +21,15 @@ from launcher.kubernetes.api.requests import ApiError
 from launcher.kubernetes.api.responses import format_time
 from launcher.kubernetes.control.creator import Build, Creator
 from launcher.kubernetes.control.diagnose import INFRASTRUCTURE
-from launcher.kubernetes.control.event_loop import Feed
+from launcher.kubernetes.control.event_loop import EventLoop
 from launcher.kubernetes.control.observe import Observation
-from launcher.kubernetes.control.request_pool import Workers
-from launcher.kubernetes.control.retry import first_try, next_try
-from launcher.kubernetes.control.state import Sight
+from launcher.kubernetes.control.request_pool import RequestPool
+from launcher.kubernetes.control.retry import first_attempt, next_attempt
+from launcher.kubernetes.control.state import RunState
 from launcher.kubernetes.control.verdict import giving_up, write_verdict
 from launcher.kubernetes.objects.ensure import create_owner, find_owner, give_up_job, mark_owner, notes_of, sweep_owners
-from launcher.kubernetes.objects.job_status import JobFacts
-from launcher.kubernetes.objects.jobs import Target, Try, build_job
+from launcher.kubernetes.objects.job_status import JobStatus
+from launcher.kubernetes.objects.jobs import JobAttempt, Target, build_job
 from launcher.kubernetes.options import ClusterOptions
 from launcher.plan.backend import Mode
 from launcher.records.memory_needs import read_memory_needs, remember_memory
@@ -42,7 +42,7 @@ SCAN_SECONDS = 0.25
 SHOW_SECONDS = 1.0
 
 
-class Fleet:
+class RunController:
     """One run on one cluster. ``show`` is called with the rows and a note as things change."""
 
     def __init__(
@@ -58,11 +58,11 @@ class Fleet:
         self._cluster, self._store, self._plan, self._options = cluster, store, plan, options
         self._target = Target(plan.run, store.url, store.endpoint_url)
         self._show = show
-        self._sight = Sight(cluster, store, plan, options)
+        self._sight = RunState(cluster, store, plan, options)
         self._planned, self._known = self._sight.planned, self._sight.known
         self._creator = Creator(cluster, self._planned, self._known, options, build)
         self._memory: dict[str, str] = {}
-        self._to_restart: dict[str, JobFacts | None] = {}
+        self._to_restart: dict[str, JobStatus | None] = {}
         """Jobs that begin anew unless they have a result, and the last try seen before: the next is named after it."""
         self._given_up: set[str] = set()
         self._may_create = False
@@ -95,8 +95,8 @@ class Fleet:
         self._prepare(mode)
         run, known = self._plan.run, self._known
         with (
-            Workers(WORKERS) as self._workers,
-            Feed(
+            RequestPool(WORKERS) as self._workers,
+            EventLoop(
                 self._cluster,
                 self._store,
                 run,
@@ -107,7 +107,7 @@ class Fleet:
             ) as feed,
         ):
             while not feed.complete and not stopped():
-                feed.take_in()
+                feed.drain()
             if not stopped():
                 self._begin(mode)
             self._loop(feed, wait, stopped)
@@ -152,10 +152,10 @@ class Fleet:
                 self._to_restart[job] = latest
                 self._look_for_result(job)
 
-    def _loop(self, feed: Feed, wait: bool, stopped: Callable[[], bool]) -> None:
+    def _loop(self, feed: EventLoop, wait: bool, stopped: Callable[[], bool]) -> None:
         marked = not self._may_create
         while not stopped():
-            feed.take_in()
+            feed.drain()
             self._observe_changed()
             over = self._workers.idle and len(self._sight.settled) == len(self._planned)
             if time.monotonic() < self._scanned + SCAN_SECONDS and not over:
@@ -164,7 +164,7 @@ class Fleet:
             self._creator.create_put_off(self._workers, self._target)
             self._known.dirty.update(self._sight.overdue(self._cluster.now()))
             self._observe_changed()
-            feed.signals.want_trouble = self._sight.has_unexplained(self._cluster.now())
+            feed.signals.want_warnings = self._sight.has_unexplained(self._cluster.now())
             feed.signals.want_queue = any(found.category == "queue" for found in self._sight.open())
             if not marked and len(self._known.created) == len(self._planned):
                 marked = True
@@ -195,11 +195,11 @@ class Fleet:
 
         self._workers.submit(job, work, dirty_then_done, _raise)
 
-    def _first_try(self, job: str, last: JobFacts | None) -> Try:
+    def _first_try(self, job: str, last: JobStatus | None) -> JobAttempt:
         remembered = self._memory.get(job, "")
-        return first_try(self._options, self._cluster.now(), remembered=remembered, after=last)
+        return first_attempt(self._options, self._cluster.now(), remembered=remembered, after=last)
 
-    def _create(self, job: str, attempt: Try) -> None:
+    def _create(self, job: str, attempt: JobAttempt) -> None:
         self._creator.create(self._workers, self._target, job, attempt)
 
     def _look_for_result(self, job: str) -> None:
@@ -220,7 +220,7 @@ class Fleet:
 
         self._submit(job, work, looked)
 
-    def _restart(self, job: str, last: JobFacts | None, result: Result | None) -> None:
+    def _restart(self, job: str, last: JobStatus | None, result: Result | None) -> None:
         latest = self._known.latest(job)
         if result is not None:
             return
@@ -267,7 +267,7 @@ class Fleet:
         following = None
         helps = found.state == "failed" and job not in self._creator.refused and not self._sight.cancelled
         if latest is not None and helps:
-            following = next_try(latest, found.category, found.node, self._options, self._cluster.now())
+            following = next_attempt(latest, found.category, found.node, self._options, self._cluster.now())
         if following is None:
             self._sight.settled.add(job)
             store, run, now = self._store, self._plan.run, self._cluster.now()
@@ -291,12 +291,12 @@ class Fleet:
         run, planned, now = self._plan.run, self._planned[job], self._cluster.now()
         self._submit("", lambda: remember_memory(self._store, run, planned, memory, peak_bytes, now))
 
-    def _note(self, feed: Feed) -> str:
+    def _note(self, feed: EventLoop) -> str:
         missing = len(self._planned) - len(self._known.created)
         if missing and self._may_create:
             made = f"created {len(self._known.created)} of {len(self._planned)}"
             return f"{made} · {feed.note}" if feed.note else made
-        return feed.note if feed.silent else ""
+        return feed.note if feed.unreachable else ""
 
 
 def _ending(found: Observation) -> Observation:

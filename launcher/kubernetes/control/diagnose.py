@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from atb.contract.exits import BY_CODE, EXITS, last_error
-from launcher.kubernetes.objects.job_status import Condition, JobFacts, PodFacts
+from launcher.kubernetes.objects.job_status import Condition, JobStatus, PodStatus
 
 Retry = Literal["never", "memory", "elsewhere", "free", "counted"]
 """Who tries again: nobody; the launcher with more memory or on another node; the Job for free or up to its limit."""
@@ -157,7 +157,7 @@ def _cause_of(text: str) -> str | None:
     return None
 
 
-def diagnose_ended(pod: PodFacts) -> Finding:
+def diagnose_ended(pod: PodStatus) -> Finding:
     """Why a Pod ended. DisruptionTarget first, then OOMKilled, then the Pod's own reason, then the exit code."""
     where = f" on {pod.node}" if pod.node else ""
     if pod.disrupted is not None:
@@ -194,7 +194,7 @@ def diagnose_exit(code: int, message: str = "", where: str = "") -> Finding:
     return Finding(known.category, message or f"{known.meaning}{where}")
 
 
-def diagnose_failed_job(job: JobFacts, pods: list[PodFacts]) -> Finding:
+def diagnose_failed_job(job: JobStatus, pods: list[PodStatus]) -> Finding:
     """Why a Job has failed: by its own reason, then by its last Pod, then by what its condition still tells."""
     failed = job.failed or job.failing
     assert failed is not None

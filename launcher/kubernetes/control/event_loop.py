@@ -10,51 +10,51 @@ from atb.documents.manifest import Progress
 from atb.errors import NetworkError
 from atb.storage import Store
 from launcher.kubernetes.api.client import Cluster
-from launcher.kubernetes.api.informer import Change, Listed, Mirror, Silent
-from launcher.kubernetes.control.object_cache import Known
-from launcher.kubernetes.control.poller import Signals
-from launcher.kubernetes.control.request_pool import Workers
-from launcher.kubernetes.objects.job_status import JobFacts, PodFacts, read_job, read_pod
+from launcher.kubernetes.api.informer import Change, Informer, Listed, Unreachable
+from launcher.kubernetes.control.object_cache import ObjectCache
+from launcher.kubernetes.control.poller import Poller
+from launcher.kubernetes.control.request_pool import RequestPool
+from launcher.kubernetes.objects.job_status import JobStatus, PodStatus, read_job, read_pod
 from launcher.kubernetes.objects.jobs import run_selector
 
 TICK = 0.25
-"""Seconds that ``take_in`` waits for something to happen."""
+"""Seconds that ``drain`` waits for something to happen."""
 SILENCE = 900.0
-"""Seconds the API server may be silent before the launcher leaves; the Jobs go on."""
+"""Seconds the API server may be unreachable before the launcher leaves; the Jobs go on."""
 
 
-class Feed:
-    """Keeps ``known`` in step. All its calls come from ``take_in``, in the thread that calls it."""
+class EventLoop:
+    """Keeps ``known`` in step. All its calls come from ``drain``, in the thread that calls it."""
 
     def __init__(
         self,
         cluster: Cluster,
         store: Store,
         run: str,
-        known: Known,
-        workers: Workers,
+        known: ObjectCache,
+        workers: RequestPool,
         *,
         on_progress: Callable[[dict[str, Progress]], None],
         on_queue: Callable[[dict[str, str]], None],
     ) -> None:
         self.note = ""
         """What the launcher itself last waited for."""
-        self.silent = False
+        self.unreachable = False
         """Whether the API server does not answer just now."""
         self._cluster, self._run, self._known, self._workers = cluster, run, known, workers
         self._listed: set[str] = set()
         self._silent_since = 0.0
         post, selector = workers.poster, run_selector(run)
-        self._mirrors: list[Mirror[Any]] = [
-            Mirror(cluster, "jobs", selector, read_job, post(self._on_job)),
-            Mirror(cluster, "pods", selector, read_pod, post(self._on_pod)),
+        self._mirrors: list[Informer[Any]] = [
+            Informer(cluster, "jobs", selector, read_job, post(self._on_job)),
+            Informer(cluster, "pods", selector, read_pod, post(self._on_pod)),
         ]
-        self.signals = Signals(
+        self.signals = Poller(
             cluster,
             store,
             run,
             on_progress=post(on_progress),
-            on_trouble=post(known.apply_trouble),
+            on_warnings=post(known.apply_warnings),
             on_queue=post(on_queue),
         )
 
@@ -78,30 +78,30 @@ class Feed:
         """Whether all Jobs and Pods that there are have been heard of."""
         return self._listed == {"jobs", "pods"}
 
-    def take_in(self) -> None:
+    def drain(self) -> None:
         """Let what has been told happen. Raises what ended a watch, and NetworkError after a long silence."""
         self._workers.drain(TICK)
         for mirror in self._mirrors:
             if mirror.failed is not None:
                 raise mirror.failed
-        if self.silent and self._cluster.now() - self._silent_since > SILENCE:
+        if self.unreachable and self._cluster.now() - self._silent_since > SILENCE:
             raise NetworkError(
-                f"the API server {self._cluster.host} has been silent for {SILENCE / 60:.0f} minutes; the Jobs go on "
+                f"the API server {self._cluster.host} has not answered for {SILENCE / 60:.0f} minutes; the Jobs go on "
                 f"without this launcher, come back with: atb-launch attach {self._run}"
             )
 
-    def _on_job(self, change: Change[JobFacts]) -> None:
-        if isinstance(change, Silent):
-            if not self.silent:
-                self.silent, self._silent_since = True, self._cluster.now()
+    def _on_job(self, change: Change[JobStatus]) -> None:
+        if isinstance(change, Unreachable):
+            if not self.unreachable:
+                self.unreachable, self._silent_since = True, self._cluster.now()
             self.note = f"the API server does not answer: {change.error}"
             return
-        self.silent = False
+        self.unreachable = False
         if isinstance(change, Listed):
             self._listed.add("jobs")
         self._known.apply_job(change)
 
-    def _on_pod(self, change: Change[PodFacts]) -> None:
+    def _on_pod(self, change: Change[PodStatus]) -> None:
         if isinstance(change, Listed):
             self._listed.add("pods")
         self._known.apply_pod(change)

@@ -13,7 +13,7 @@ from launcher.kubernetes.control.diagnose import (
     diagnose_unscheduled,
     diagnose_waiting,
 )
-from launcher.kubernetes.objects.job_status import JobFacts, PodFacts
+from launcher.kubernetes.objects.job_status import JobStatus, PodStatus
 from launcher.kubernetes.options import ClusterOptions
 
 PERMANENT_GRACE = 120.0
@@ -54,7 +54,7 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class WarningEvent:
     """The latest warning event about an object."""
 
     reason: str
@@ -63,15 +63,15 @@ class Trouble:
 
 
 def observe(
-    jobs: Sequence[JobFacts],
-    pods: Sequence[PodFacts],
+    jobs: Sequence[JobStatus],
+    pods: Sequence[PodStatus],
     options: ClusterOptions,
     now: float,
     *,
     committed: bool = False,
     created: bool = False,
     planned: float = 0.0,
-    warnings: Mapping[str, Trouble] | None = None,
+    warnings: Mapping[str, WarningEvent] | None = None,
     queue_reason: str = "",
 ) -> Observation:
     """A job's state from its Jobs in the order of their tries and all their Pods.
@@ -97,11 +97,11 @@ def observe(
 
 
 def _observe_job(
-    job: JobFacts,
-    pods: list[PodFacts],
+    job: JobStatus,
+    pods: list[PodStatus],
     options: ClusterOptions,
     now: float,
-    warnings: Mapping[str, Trouble],
+    warnings: Mapping[str, WarningEvent],
     queue_reason: str,
 ) -> Observation:
     last = pods[-1] if pods else None
@@ -140,7 +140,7 @@ def _observe_job(
 
 
 def _observe_pods(
-    job: JobFacts, pods: list[PodFacts], options: ClusterOptions, now: float, warnings: Mapping[str, Trouble]
+    job: JobStatus, pods: list[PodStatus], options: ClusterOptions, now: float, warnings: Mapping[str, WarningEvent]
 ) -> Observation:
     if not pods:
         since = job.started or job.created
@@ -178,7 +178,7 @@ def _observe_pods(
 
 
 def _observe_pending(
-    pod: PodFacts, options: ClusterOptions, now: float, warnings: Mapping[str, Trouble]
+    pod: PodStatus, options: ClusterOptions, now: float, warnings: Mapping[str, WarningEvent]
 ) -> Observation:
     if pod.scheduled is None and not pod.node:
         if pod.unscheduled is None:
@@ -204,13 +204,13 @@ def _observe_pending(
     return Observation("pending", waits.category, waits.reason, pod.node, pod.name, clock=clock)
 
 
-def _diagnose_create(warning: Trouble) -> Finding:
+def _diagnose_create(warning: WarningEvent) -> Finding:
     if "quota" in warning.message:
         return Finding("quota", warning.message)
     return Finding("refused" if warning.reason == "FailedCreate" else "unschedulable", warning.message)
 
 
-def _still_settling(job: JobFacts, pods: list[PodFacts], now: float) -> bool:
+def _still_settling(job: JobStatus, pods: list[PodStatus], now: float) -> bool:
     assert job.failed is not None
     end = pods[-1].ended if pods and pods[-1].ended else job.failed.since
     if now > end + SETTLE or job.failed.reason == "DeadlineExceeded":
@@ -224,7 +224,7 @@ def _still_settling(job: JobFacts, pods: list[PodFacts], now: float) -> bool:
     )
 
 
-def _ending_clock(pod: PodFacts | None, job: JobFacts, options: ClusterOptions) -> Clock:
+def _ending_clock(pod: PodStatus | None, job: JobStatus, options: ClusterOptions) -> Clock:
     assert job.failing is not None
     since = max(job.failing.since, pod.deleted if pod else 0.0)
     return Clock(since, options.termination_grace_seconds + LOST_GRACE)

@@ -12,7 +12,7 @@ from atb.storage import Store
 from launcher.kubernetes.api.client import Cluster
 from launcher.kubernetes.api.requests import ApiError
 from launcher.kubernetes.api.responses import parse_time
-from launcher.kubernetes.control.observe import Trouble
+from launcher.kubernetes.control.observe import WarningEvent
 from launcher.kubernetes.objects.kueue import queue_reasons, queue_version
 from launcher.records.progress import ProgressReader
 
@@ -21,7 +21,7 @@ WARNINGS_SECONDS = 30.0
 QUEUE_SECONDS = 20.0
 
 
-class Signals:
+class Poller:
     """Looks regularly, and hands what it finds to the three callables. What can't be had is asked for again later."""
 
     def __init__(
@@ -31,16 +31,16 @@ class Signals:
         run: str,
         *,
         on_progress: Callable[[dict[str, Progress]], None],
-        on_trouble: Callable[[dict[str, Trouble]], None],
+        on_warnings: Callable[[dict[str, WarningEvent]], None],
         on_queue: Callable[[dict[str, str]], None],
     ) -> None:
-        self.want_trouble = False
+        self.want_warnings = False
         """Whether some Job has waited long enough for its warnings to be worth a request."""
         self.want_queue = False
         """Whether some Job waits in a queue."""
         self._cluster = cluster
         self._reader = ProgressReader(store, run)
-        self._on_progress, self._on_trouble, self._on_queue = on_progress, on_trouble, on_queue
+        self._on_progress, self._on_trouble, self._on_queue = on_progress, on_warnings, on_queue
         self._queue_version: str | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="signals", daemon=True)
@@ -57,7 +57,7 @@ class Signals:
         due = {"progress": 0.0, "trouble": 0.0, "queue": 0.0}
         looks: dict[str, tuple[float, Callable[[], bool], Callable[[], None]]] = {
             "progress": (PROGRESS_SECONDS, lambda: True, self._look_at_progress),
-            "trouble": (WARNINGS_SECONDS, lambda: self.want_trouble, self._look_at_trouble),
+            "trouble": (WARNINGS_SECONDS, lambda: self.want_warnings, self._look_at_trouble),
             "queue": (QUEUE_SECONDS, lambda: self.want_queue, self._look_at_queue),
         }
         while not self._stopping.wait(0.2):
@@ -74,7 +74,7 @@ class Signals:
             self._on_progress(moved)
 
     def _look_at_trouble(self) -> None:
-        self._on_trouble(read_trouble(self._cluster))
+        self._on_trouble(read_warnings(self._cluster))
 
     def _look_at_queue(self) -> None:
         self._queue_version = self._queue_version or queue_version(self._cluster)
@@ -82,7 +82,7 @@ class Signals:
             self._on_queue(queue_reasons(self._cluster, self._queue_version))
 
 
-def read_trouble(cluster: Cluster, name: str = "") -> dict[str, Trouble]:
+def read_warnings(cluster: Cluster, name: str = "") -> dict[str, WarningEvent]:
     """The latest warning about each object of the namespace, or about one of them, by its name.
 
     Empty where events may not be listed. Core events, because EventsV1 fails on a null eventTime. Raises ApiError.
@@ -94,7 +94,7 @@ def read_trouble(cluster: Cluster, name: str = "") -> dict[str, Trouble]:
         if error.status == 403:
             return {}
         raise
-    found: dict[str, Trouble] = {}
+    found: dict[str, WarningEvent] = {}
     for event in events.values():
         about = event["involvedObject"].get("name", "")
         series = event.get("series") or {}
@@ -102,5 +102,5 @@ def read_trouble(cluster: Cluster, name: str = "") -> dict[str, Trouble]:
         at = parse_time(when or event["metadata"]["creationTimestamp"])
         if about not in found or at >= found[about].at:
             message = " ".join((event.get("message") or "").split())
-            found[about] = Trouble(event.get("reason") or "", message, at)
+            found[about] = WarningEvent(event.get("reason") or "", message, at)
     return found

@@ -16,7 +16,7 @@ GATHER_SECONDS = 0.02
 """How long what comes together is gathered."""
 
 
-class Workers:
+class RequestPool:
     """A pool of threads and an inbox. Whatever is posted is called by ``drain``, in the thread that calls it."""
 
     def __init__(self, count: int) -> None:

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 from launcher.kubernetes.api.quantity import format_memory, parse_quantity
 from launcher.kubernetes.control.diagnose import CATEGORIES, INFRASTRUCTURE
-from launcher.kubernetes.objects.job_status import JobFacts
-from launcher.kubernetes.objects.jobs import Try
+from launcher.kubernetes.objects.job_status import JobStatus
+from launcher.kubernetes.objects.jobs import JobAttempt
 from launcher.kubernetes.options import ClusterOptions
 
 GROWTH = 3, 2
@@ -18,7 +18,9 @@ SHORTEST = 60
 """Seconds of the deadline that must be left for another try to make sense."""
 
 
-def first_try(options: ClusterOptions, now: float, *, remembered: str = "", after: JobFacts | None = None) -> Try:
+def first_attempt(
+    options: ClusterOptions, now: float, *, remembered: str = "", after: JobStatus | None = None
+) -> JobAttempt:
     """A fresh first try with fresh budgets; ``after`` the latest Job there is, so that its name is free.
 
     ``remembered`` is the memory that an earlier run came to need.
@@ -28,7 +30,7 @@ def first_try(options: ClusterOptions, now: float, *, remembered: str = "", afte
         wanted = min(parse_quantity(remembered), parse_quantity(options.max_memory))
         if wanted > parse_quantity(memory):
             memory = format_memory(wanted)
-    return Try(
+    return JobAttempt(
         memory=memory,
         deadline_seconds=options.deadline_seconds,
         first_created=datetime.fromtimestamp(now, UTC),
@@ -37,12 +39,12 @@ def first_try(options: ClusterOptions, now: float, *, remembered: str = "", afte
     )
 
 
-def next_try(job: JobFacts, category: str, node: str, options: ClusterOptions, now: float) -> Try | None:
+def next_attempt(job: JobStatus, category: str, node: str, options: ClusterOptions, now: float) -> JobAttempt | None:
     """The try that follows a failed Job, from nothing but that Job; None where its budget is spent or nothing helps."""
     left = int(job.first_created + options.deadline_seconds - now)
     if category not in CATEGORIES or left < SHORTEST:
         return None
-    following = Try(
+    following = JobAttempt(
         memory=job.memory,
         deadline_seconds=left,
         first_created=datetime.fromtimestamp(job.first_created, UTC),

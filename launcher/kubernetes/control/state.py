@@ -11,11 +11,11 @@ from atb.documents.manifest import Plan, Progress, Result
 from atb.storage import Store
 from launcher.kubernetes.api.client import Cluster
 from launcher.kubernetes.api.informer import Listed
-from launcher.kubernetes.control.object_cache import Known
+from launcher.kubernetes.control.object_cache import ObjectCache
 from launcher.kubernetes.control.observe import Observation, observe
 from launcher.kubernetes.control.rows import build_rows
 from launcher.kubernetes.objects.ensure import find_owner, notes_of
-from launcher.kubernetes.objects.job_status import JobFacts, read_job, read_pod
+from launcher.kubernetes.objects.job_status import JobStatus, read_job, read_pod
 from launcher.kubernetes.objects.jobs import run_selector
 from launcher.kubernetes.options import ClusterOptions
 from launcher.records.progress import ProgressReader, read_result
@@ -26,12 +26,12 @@ WARNED_AFTER = 20.0
 """Seconds a Job waits for no known reason before its warnings are looked at."""
 
 
-class Sight:
+class RunState:
     """One run as it was last seen. Not for sharing between threads."""
 
     def __init__(self, cluster: Cluster, store: Store, plan: Plan, options: ClusterOptions) -> None:
         self.planned = {job.job: job for job in plan.to_run}
-        self.known = Known(self.planned)
+        self.known = ObjectCache(self.planned)
         self.observations: dict[str, Observation] = {}
         self.progress: dict[str, Progress] = {}
         self.results: dict[str, Result | None] = {}
@@ -50,7 +50,7 @@ class Sight:
         """The run as a table shows it, skipped jobs included."""
         return build_rows(self._plan, self.observations, self.progress, self.results)
 
-    def tries(self, job: str) -> list[JobFacts]:
+    def tries(self, job: str) -> list[JobStatus]:
         """The Jobs of a job's tries that are in the cluster, in order."""
         return self.known.tries(job)
 
@@ -82,7 +82,7 @@ class Sight:
             committed=self.results.get(job) is not None,
             created=job in self.known.created and not restarting,
             planned=self.began,
-            warnings=self.known.trouble,
+            warnings=self.known.warnings,
             queue_reason=self.queue_reasons.get(jobs[-1].uid, "") if jobs else "",
         )
         if found.final and found.category == "vanished" and self.cancelled:

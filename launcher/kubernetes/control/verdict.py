@@ -8,11 +8,11 @@ from atb.contract import keys
 from atb.documents.manifest import Verdict
 from atb.storage import Store
 from launcher.kubernetes.control.observe import Observation
-from launcher.kubernetes.objects.job_status import JobFacts
+from launcher.kubernetes.objects.job_status import JobStatus
 from launcher.records.job_record import latest_attempt
 
 
-def write_verdict(store: Store, run: str, job: str, found: Observation, latest: JobFacts | None, now: float) -> None:
+def write_verdict(store: Store, run: str, job: str, found: Observation, latest: JobStatus | None, now: float) -> None:
     """Leave in the store why a job has no result, for the manifest and for whoever asks later. Raises StoreError."""
     # the store counts attempts over resumes, and a verdict is void once a later one has begun
     prefix = keys.attempts_prefix(run, job)

@@ -12,7 +12,7 @@ from launcher.kubernetes.api import requests
 from launcher.kubernetes.api.client import Cluster
 from launcher.kubernetes.api.requests import ApiError
 from launcher.kubernetes.api.responses import format_time
-from launcher.kubernetes.objects.job_status import JobFacts, read_job
+from launcher.kubernetes.objects.job_status import JobStatus, read_job
 from launcher.kubernetes.objects.jobs import Target, build_owner, owner_name
 
 GOING_SECONDS = 300.0
@@ -79,7 +79,7 @@ def sweep_owners(cluster: Cluster) -> None:
             delete_object(cluster, "configmaps", name, version=version)  # not one that is resumed at this moment
 
 
-def create_job(cluster: Cluster, body: dict[str, Any]) -> JobFacts:
+def create_job(cluster: Cluster, body: dict[str, Any]) -> JobStatus:
     """The Job, created or found with the same spec. Raises SpecError where one of that name has another spec."""
     wanted = body["metadata"]["annotations"][labels.SPEC_ANNOTATION]
 
@@ -95,7 +95,7 @@ def create_job(cluster: Cluster, body: dict[str, Any]) -> JobFacts:
     return read_job(_create(cluster, "jobs", body, accept))
 
 
-def give_up_job(cluster: Cluster, job: JobFacts, category: str, reason: str) -> None:
+def give_up_job(cluster: Cluster, job: JobStatus, category: str, reason: str) -> None:
     """End a live Job and note why on it, in one request: the Job controller stops its Pods, the Job stays to be read.
 
     Its deadline is moved to one second, which is over. Raises ApiError, but not where the Job is already gone.

@@ -22,7 +22,7 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
-class JobFacts:
+class JobStatus:
     """One Job. Times are seconds since 1970, 0 where there is none."""
 
     name: str
@@ -59,7 +59,7 @@ class JobFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class PodFacts:
+class PodStatus:
     """One Pod and its container."""
 
     name: str
@@ -84,7 +84,7 @@ class PodFacts:
     ended: float
 
 
-def read_job(item: dict[str, Any]) -> JobFacts:
+def read_job(item: dict[str, Any]) -> JobStatus:
     """The facts of a Job as the API has it."""
     meta, spec, status = item["metadata"], item["spec"], item.get("status", {})
     notes = meta.get("annotations") or {}
@@ -98,7 +98,7 @@ def read_job(item: dict[str, Any]) -> JobFacts:
         ),
         {},
     )
-    return JobFacts(
+    return JobStatus(
         name=meta["name"],
         uid=meta["uid"],
         job=notes.get(labels.JOB_ANNOTATION, ""),
@@ -122,7 +122,7 @@ def read_job(item: dict[str, Any]) -> JobFacts:
     )
 
 
-def read_pod(item: dict[str, Any]) -> PodFacts:
+def read_pod(item: dict[str, Any]) -> PodStatus:
     """The facts of a Pod as the API has it. Only the trainer's container counts, whatever else was injected."""
     meta, spec, status = item["metadata"], item["spec"], item.get("status", {})
     marks = meta.get("labels") or {}
@@ -132,7 +132,7 @@ def read_pod(item: dict[str, Any]) -> PodFacts:
     waiting, running, ended = (state.get(key) or {} for key in ("waiting", "running", "terminated"))
     if not waiting and not running and not ended:
         waiting = _waiting_init(status)
-    return PodFacts(
+    return PodStatus(
         name=meta["name"],
         job_name=marks.get(JOB_NAME_LABEL, ""),
         job=(meta.get("annotations") or {}).get(labels.JOB_ANNOTATION, ""),
@@ -156,7 +156,7 @@ def read_pod(item: dict[str, Any]) -> PodFacts:
     )
 
 
-def keep_pull_error(old: PodFacts | None, new: PodFacts) -> PodFacts:
+def keep_pull_error(old: PodStatus | None, new: PodStatus) -> PodStatus:
     """The new facts, with the last pull error's text where the kubelet now only says that it backs off."""
     if old is None or new.waiting != "ImagePullBackOff" or old.waiting not in ("ErrImagePull", "ImagePullBackOff"):
         return new

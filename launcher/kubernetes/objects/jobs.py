@@ -31,7 +31,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Try:
+class JobAttempt:
     """One Job of a job. The first has ordinal 0; each later one differs in its name and in what had to change."""
 
     memory: str
@@ -75,7 +75,7 @@ def build_owner(target: Target) -> dict[str, Any]:
     }
 
 
-def build_job(planned: PlannedJob, target: Target, options: ClusterOptions, attempt: Try) -> dict[str, Any]:
+def build_job(planned: PlannedJob, target: Target, options: ClusterOptions, attempt: JobAttempt) -> dict[str, Any]:
     """One Job. The same arguments give the same object; nothing is read from anywhere else."""
     spec = planned.spec
     marks = {
@@ -162,7 +162,7 @@ def _stay_put() -> dict[str, str]:
     return {"karpenter.sh/do-not-disrupt": "true", "cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
 
 
-def _pod_spec(planned: PlannedJob, target: Target, options: ClusterOptions, attempt: Try) -> dict[str, Any]:
+def _pod_spec(planned: PlannedJob, target: Target, options: ClusterOptions, attempt: JobAttempt) -> dict[str, Any]:
     security: dict[str, Any] = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
     if options.run_as_user is not None:
         security |= {"runAsUser": options.run_as_user, "runAsGroup": options.run_as_user}
@@ -190,7 +190,7 @@ def _pod_spec(planned: PlannedJob, target: Target, options: ClusterOptions, atte
     return pod | {key: value for key, value in named.items() if value}
 
 
-def _container(planned: PlannedJob, target: Target, options: ClusterOptions, attempt: Try) -> dict[str, Any]:
+def _container(planned: PlannedJob, target: Target, options: ClusterOptions, attempt: JobAttempt) -> dict[str, Any]:
     plain = {**options.env, IMAGE_VARIABLE: options.image, "HOME": SCRATCH, "TMPDIR": SCRATCH}
     if target.endpoint_url:
         plain["AWS_ENDPOINT_URL_S3"] = target.endpoint_url

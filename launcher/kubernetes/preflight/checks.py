@@ -14,7 +14,7 @@ from atb.storage.probe import probe_store
 from launcher.kubernetes.api import requests
 from launcher.kubernetes.api.client import Cluster
 from launcher.kubernetes.api.requests import ApiError, Call
-from launcher.kubernetes.control.retry import first_try
+from launcher.kubernetes.control.retry import first_attempt
 from launcher.kubernetes.objects.jobs import Target, build_job
 from launcher.kubernetes.objects.kueue import get_queue, queue_version
 from launcher.kubernetes.options import ClusterOptions
@@ -222,7 +222,7 @@ def check_admission(
     """Whether the server would take the first Job: schema, admission and webhooks, without creating it."""
     target = Target(plan.run, store.url, store.endpoint_url)
     for planned in jobs:
-        body = build_job(planned, target, options, first_try(options, cluster.now()))
+        body = build_job(planned, target, options, first_attempt(options, cluster.now()))
         try:
             cluster.send(requests.create("jobs", cluster.namespace, body, dry_run=True))
         except ApiError as error:

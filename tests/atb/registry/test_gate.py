@@ -7,7 +7,7 @@ import pytest
 
 from atb.documents.champion import Champion
 from atb.documents.manifest import Result, Rule
-from atb.registry.gate import Bounds, describe, failures, judge_candidate, passes
+from atb.registry.gate import Bounds, check_candidate, describe, failures, passes
 from tests.atb.registry.candidates import GOOD, NOISE, NOW, make_result, measured
 from trainer.evaluate.baselines import fit_linear, forecast_linear
 from trainer.evaluate.evaluation import JudgedRows, judge_forecast
@@ -37,66 +37,66 @@ def failed(rules: tuple[Rule, ...]) -> list[str]:
 
 
 def test_a_first_model_with_skill_shown_passes() -> None:
-    rules = judge_candidate(make_result(), None)
+    rules = check_candidate(make_result(), None)
     assert passes(rules)
     assert [rule.name for rule in rules] == ["skill-shown", "spread", "parity", "drawdown"]
 
 
 def test_a_first_model_without_skill_fails_unless_it_is_accepted_by_name() -> None:
-    assert failed(judge_candidate(make_result(metrics=NOISE), None)) == ["skill-shown"]
-    assert passes(judge_candidate(make_result(metrics=NOISE), None, accept_first=True))
+    assert failed(check_candidate(make_result(metrics=NOISE), None)) == ["skill-shown"]
+    assert passes(check_candidate(make_result(metrics=NOISE), None, accept_first=True))
 
 
 @pytest.mark.parametrize("accept_first", [True, False])
 def test_a_constant_model_never_passes(accept_first: bool) -> None:
-    assert "spread" in failed(judge_candidate(make_result(spread=0.0), None, accept_first=accept_first))
+    assert "spread" in failed(check_candidate(make_result(spread=0.0), None, accept_first=accept_first))
 
 
 @pytest.mark.parametrize(("ratio", "fails"), [(1.049, []), (1.051, ["rmse-over-champion"]), (0.5, [])])
 def test_five_percent_of_rmse_is_the_tolerance(ratio: float, fails: list[str]) -> None:
     result = make_result(champion=measured("models/e0", rmse=1.0 / ratio))
-    assert failed(judge_candidate(result, CHAMPION)) == fails
+    assert failed(check_candidate(result, CHAMPION)) == fails
 
 
 @pytest.mark.parametrize(("skill", "fails"), [(0.016, []), (0.014, ["skill-kept"]), (-0.001, ["skill-kept"])])
 def test_half_of_the_champion_s_skill_must_be_kept_within_the_tolerance(skill: float, fails: list[str]) -> None:
     champion = measured("models/e0", GOOD | {"rmse": 1.02, "skill": skill}, skill=0.03, skill_low=0.001)
-    assert failed(judge_candidate(make_result(champion=champion), CHAMPION)) == fails
+    assert failed(check_candidate(make_result(champion=champion), CHAMPION)) == fails
 
 
 def test_a_champion_without_skill_sets_no_bar_and_can_not_be_followed_by_noise() -> None:
     champion = measured("models/e0", NOISE, rmse=2.0, skill=-0.01, skill_low=-0.02)
-    assert failed(judge_candidate(make_result(metrics=NOISE, champion=champion), CHAMPION)) == ["skill-shown"]
-    assert failed(judge_candidate(make_result(metrics=NOISE, champion=champion), CHAMPION, accept_first=True)) == [
+    assert failed(check_candidate(make_result(metrics=NOISE, champion=champion), CHAMPION)) == ["skill-shown"]
+    assert failed(check_candidate(make_result(metrics=NOISE, champion=champion), CHAMPION, accept_first=True)) == [
         "skill-shown"
     ]
-    assert passes(judge_candidate(make_result(champion=champion), CHAMPION))
+    assert passes(check_candidate(make_result(champion=champion), CHAMPION))
 
 
 @pytest.mark.parametrize(
     "champion", [None, measured("models/another"), measured("models/e0") | {"problem": "it has no model from bars"}]
 )
 def test_a_champion_that_the_job_did_not_measure_fails_the_candidate(champion: dict[str, Any] | None) -> None:
-    assert "champion-measured" in failed(judge_candidate(make_result(champion=champion), CHAMPION))
+    assert "champion-measured" in failed(check_candidate(make_result(champion=champion), CHAMPION))
 
 
 def test_parity_and_drawdown_have_their_rules() -> None:
-    assert failed(judge_candidate(make_result(parity_error=2e-5), None)) == ["parity"]
-    assert failed(judge_candidate(make_result(parity_error=None), None)) == ["parity"]
-    assert failed(judge_candidate(make_result(drawdown=0.3), None)) == ["drawdown"]
-    assert passes(judge_candidate(make_result(drawdown=0.3, hold_drawdown=0.4), None))
-    assert failed(judge_candidate(make_result(), None, bounds=Bounds(drawdown=0.05, least_spread=0.5))) == ["spread"]
+    assert failed(check_candidate(make_result(parity_error=2e-5), None)) == ["parity"]
+    assert failed(check_candidate(make_result(parity_error=None), None)) == ["parity"]
+    assert failed(check_candidate(make_result(drawdown=0.3), None)) == ["drawdown"]
+    assert passes(check_candidate(make_result(drawdown=0.3, hold_drawdown=0.4), None))
+    assert failed(check_candidate(make_result(), None, bounds=Bounds(drawdown=0.05, least_spread=0.5))) == ["spread"]
 
 
 def test_a_result_without_the_numbers_fails_rather_than_passes() -> None:
     bare = make_result().model_copy(update={"metrics": {}, "evaluation": {}, "backtest": {}, "export": {}})
-    rules = judge_candidate(bare, None)
+    rules = check_candidate(bare, None)
     assert failed(rules) == ["skill-shown", "spread", "parity", "drawdown"]
     assert not passes(())
 
 
 def test_a_failure_is_told_in_one_line() -> None:
-    rules = judge_candidate(make_result(metrics=NOISE), None)
+    rules = check_candidate(make_result(metrics=NOISE), None)
     assert failures(rules).startswith("skill-shown -0.02 (bound 0): no champion")
     assert failures(rules).endswith("must be above 0, here of 400 rows")
     assert describe(Rule(name="parity", value=None, bound=None, passed=False)) == "parity"
@@ -119,9 +119,9 @@ def test_a_learner_on_random_walks_never_passes() -> None:
         rng = np.random.default_rng(seed)
         steps = rng.standard_t(3, size=2_000) if seed % 2 else rng.normal(size=2_000)
         close = np.exp(np.cumsum(steps * 0.01))
-        assert "skill-shown" in failed(judge_candidate(linear_candidate(close), None)), seed
+        assert "skill-shown" in failed(check_candidate(linear_candidate(close), None)), seed
 
 
 def test_a_learner_on_a_sine_passes() -> None:
     close = 100 * np.exp(0.2 * np.sin(2 * np.pi * np.arange(2_000) / 48))
-    assert passes(judge_candidate(linear_candidate(close), None))
+    assert passes(check_candidate(linear_candidate(close), None))

@@ -10,24 +10,24 @@ import pytest
 from atb.documents.manifest import Result
 from atb.errors import PreconditionFailed, SpecError, StoreError
 from atb.registry.champions import (
-    Seat,
-    find_seat,
+    ModelKey,
+    find_model_key,
     list_champions,
     read_champion,
     read_history,
     require_champion,
     verify_files,
 )
-from atb.registry.promote import Outcome, consider, read_result, roll_back
+from atb.registry.promote import Outcome, evaluate_candidate, read_result, roll_back
 from atb.storage import MemoryStore, Store
 from tests.atb.registry.candidates import GOOD, NOISE, NOW, commit, measured
 from tests.atb.registry.doubles import CarelessStore, Death, MortalStore
 
-SEAT = Seat("BTCUSDT", "1h", "fast")
+SEAT = ModelKey("BTCUSDT", "1h", "fast")
 
 
 def promote(store: Store, result: Result, minute: int = 0, **options: Any) -> Outcome:
-    return consider(store, result, by="me@here", why="", now=NOW + timedelta(minutes=minute), **options)
+    return evaluate_candidate(store, result, by="me@here", why="", now=NOW + timedelta(minutes=minute), **options)
 
 
 def follow(store: Store, run: str, minute: int, **options: Any) -> Outcome:
@@ -265,9 +265,9 @@ def test_a_seat_is_found_by_as_few_words_as_tell_it_apart() -> None:
         ("BTCUSDT", "quality"),
         ("ETHUSDT", "fast"),
     ]
-    assert find_seat(store, "ETHUSDT", None, None) == Seat("ETHUSDT", "1h", "fast")
-    assert find_seat(store, "BTCUSDT", None, "quality").preset == "quality"
+    assert find_model_key(store, "ETHUSDT", None, None) == ModelKey("ETHUSDT", "1h", "fast")
+    assert find_model_key(store, "BTCUSDT", None, "quality").preset == "quality"
     with pytest.raises(SpecError, match=r"2 models .*--preset"):
-        find_seat(store, "BTCUSDT", None, None)
+        find_model_key(store, "BTCUSDT", None, None)
     with pytest.raises(SpecError, match="BTCUSDT 4h has no champion"):
-        find_seat(store, "BTCUSDT", "4h", None)
+        find_model_key(store, "BTCUSDT", "4h", None)

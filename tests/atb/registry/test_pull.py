@@ -8,18 +8,18 @@ import pytest
 from atb.documents.champion import Champion
 from atb.documents.manifest import FileEntry
 from atb.errors import NotFound, SpecError, StoreError
-from atb.registry.champions import Seat, require_champion
-from atb.registry.promote import consider
+from atb.registry.champions import ModelKey, require_champion
+from atb.registry.promote import evaluate_candidate
 from atb.registry.pull import bundle_file, pull
 from atb.storage import MemoryStore, Store
 from tests.atb.registry.candidates import commit, measured
 
-SEAT = Seat("BTCUSDT", "1h", "fast")
+SEAT = ModelKey("BTCUSDT", "1h", "fast")
 
 
 def serve(store: Store, run: str = "r1") -> Champion:
     champion = measured(require_champion(store, SEAT).entry) if run != "r1" else None
-    consider(store, commit(store, run, champion=champion), by="me", why="")
+    evaluate_candidate(store, commit(store, run, champion=champion), by="me", why="")
     return require_champion(store, SEAT)
 
 

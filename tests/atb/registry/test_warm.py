@@ -9,13 +9,13 @@ from atb.contract.presets import PRESETS
 from atb.contract.spec import resolve_spec
 from atb.documents.manifest import FileEntry, Result
 from atb.errors import SpecError, StoreError
-from atb.registry.champions import Seat
-from atb.registry.promote import consider
+from atb.registry.champions import ModelKey
+from atb.registry.promote import evaluate_candidate
 from atb.registry.warm import pin_warm_start, read_warm_start, unseen_from
 from atb.storage import MemoryStore, Store
 from tests.atb.registry.candidates import commit
 
-SEAT = Seat("BTCUSDT", "1h", "fast")
+SEAT = ModelKey("BTCUSDT", "1h", "fast")
 NET = b"a net"
 
 
@@ -31,7 +31,7 @@ def commit_with_net(store: Store) -> Result:
 
 def test_a_champion_and_a_run_are_pinned_to_one_file_and_its_hash() -> None:
     store = MemoryStore()
-    consider(store, commit_with_net(store), by="me", why="")
+    evaluate_candidate(store, commit_with_net(store), by="me", why="")
     pinned = pin_warm_start(store, "champion", SEAT)
     assert pinned == pin_warm_start(store, "r1", SEAT) == pin_warm_start(store, pinned, SEAT)
     assert read_warm_start(store, pinned) == NET

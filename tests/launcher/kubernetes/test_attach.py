@@ -16,7 +16,7 @@ from atb.documents.manifest import Plan, PlannedJob
 from atb.storage import MemoryStore
 from launcher.kubernetes.api.client import Cluster, open_cluster
 from launcher.kubernetes.api.requests import Call
-from launcher.kubernetes.control.controller import Fleet
+from launcher.kubernetes.control.controller import RunController
 from launcher.kubernetes.options import ClusterOptions
 from tests.apiserver.kubelet import Outcome
 from tests.launcher.world import World, commit, make_options, make_plan
@@ -102,7 +102,7 @@ def launch(world: World, plan: Plan, options: ClusterOptions, life: Life, mode: 
     cluster = MortalCluster(made._connect, made.namespace, retry_seconds=5.0)
     cluster.life = life
     try:
-        return Fleet(cluster, MortalStore(world.store, life), plan, options).run(mode)  # type: ignore[arg-type]
+        return RunController(cluster, MortalStore(world.store, life), plan, options).run(mode)  # type: ignore[arg-type]
     finally:
         cluster.close()
         made.close()

@@ -64,7 +64,7 @@ def test_a_warm_start_is_pinned_for_each_symbol_by_itself() -> None:
         {"warm_start": "champion", "timeframe": "4h"},
         backend="local",
         now=datetime(2026, 1, 31, tzinfo=UTC),
-        pin=lambda text, seat: f"{text}/{seat.symbol}/{seat.timeframe}@{'0' * 64}",
+        pin=lambda text, model_key: f"{text}/{model_key.symbol}/{model_key.timeframe}@{'0' * 64}",
     )
     assert [job.spec.warm_start.split("@")[0] for job in plan.jobs] == ["champion/AUSDT/4h", "champion/BUSDT/4h"]
 

@@ -11,7 +11,7 @@ from atb.contract.exits import EXITS
 from atb.documents.manifest import ExitReport, ManifestJob, Plan, Verdict
 from atb.storage import MemoryStore, Store
 from launcher.plan.build import build_plan, commit_plan
-from launcher.records.job_record import Outcome, Traces, judge
+from launcher.records.job_record import JobRecord, Outcome, outcome_of
 from launcher.records.manifest import collect, list_runs, read_manifest
 from launcher.report.table import build_table, format_seconds, plan_lines, print_manifest
 from tests.atb.registry.candidates import commit
@@ -52,21 +52,21 @@ def leave(store: Store, job: str, *, attempt: int = 1, **documents: Any) -> None
 @pytest.mark.parametrize(
     ("traces", "outcome"),
     [
-        (Traces(), Outcome("pending")),
-        (Traces(attempts=1), Outcome("running")),
-        (Traces(attempts=1, report=report(10)), Outcome("failed", "bad-data", "code 10")),
-        (Traces(attempts=1, report=report(143)), Outcome("interrupted", "stopped", "code 143")),
-        (Traces(attempts=1, verdict=verdict(1)), Outcome("failed", "oom", "no memory")),
-        (Traces(attempts=2, verdict=verdict(1)), Outcome("running")),
-        (Traces(attempts=0, verdict=verdict(0, "interrupted")), Outcome("interrupted", "oom", "no memory")),
+        (JobRecord(), Outcome("pending")),
+        (JobRecord(attempts=1), Outcome("running")),
+        (JobRecord(attempts=1, report=report(10)), Outcome("failed", "bad-data", "code 10")),
+        (JobRecord(attempts=1, report=report(143)), Outcome("interrupted", "stopped", "code 143")),
+        (JobRecord(attempts=1, verdict=verdict(1)), Outcome("failed", "oom", "no memory")),
+        (JobRecord(attempts=2, verdict=verdict(1)), Outcome("running")),
+        (JobRecord(attempts=0, verdict=verdict(0, "interrupted")), Outcome("interrupted", "oom", "no memory")),
     ],
 )
-def test_what_became_of_a_job_follows_from_what_it_left(traces: Traces, outcome: Outcome) -> None:
-    assert judge(traces) == outcome
+def test_what_became_of_a_job_follows_from_what_it_left(traces: JobRecord, outcome: Outcome) -> None:
+    assert outcome_of(traces) == outcome
 
 
 def test_an_exit_code_of_zero_without_a_result_is_a_failure() -> None:
-    assert judge(Traces(attempts=1, report=report(0))).category == "no-result"
+    assert outcome_of(JobRecord(attempts=1, report=report(0))).category == "no-result"
 
 
 def test_collecting_twice_gives_the_same_bytes_and_the_first_is_not_read(store: Store) -> None:

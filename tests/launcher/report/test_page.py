@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 import pytest
 
 from atb.documents.manifest import Manifest, ManifestJob, Result
-from atb.registry.gate import judge_candidate
+from atb.registry.gate import check_candidate
 from atb.storage import MemoryStore, Store
 from launcher.report.charts import line_chart, skill_bar
 from launcher.report.page import render_report, write_report
@@ -21,7 +21,7 @@ def manifest_of(results: list[Result], *others: ManifestJob) -> Manifest:
             state="done",
             metrics=result.metrics,
             baselines=result.baselines,
-            gate=judge_candidate(result, None),
+            gate=check_candidate(result, None),
             epochs=result.fit.epochs,
             seconds=12.5,
             result=f"runs/{result.run}/jobs/{result.job}/result.json",

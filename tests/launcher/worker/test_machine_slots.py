@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from launcher.worker.machine_slots import share_machine, usable_cards
+from launcher.worker.machine_slots import share_slots, usable_gpus
 
 
 @pytest.mark.parametrize(
-    ("jobs", "asked", "cores", "cards", "words"),
+    ("jobs", "asked", "cores", "gpus", "words"),
     [
         (100, None, 8, (), "8 at a time with 1 thread each"),
         (2, None, 8, (), "2 at a time with 4 threads each"),
@@ -22,27 +22,27 @@ from launcher.worker.machine_slots import share_machine, usable_cards
     ],
 )
 def test_cores_and_cards_are_shared_out(
-    jobs: int, asked: int | None, cores: int, cards: tuple[str, ...], words: str
+    jobs: int, asked: int | None, cores: int, gpus: tuple[str, ...], words: str
 ) -> None:
-    assert share_machine(jobs, asked, cores=cores, cards=cards).words == words
+    assert share_slots(jobs, asked, cores=cores, gpus=gpus).words == words
 
 
 def test_trainings_spread_over_the_cards() -> None:
-    share = share_machine(100, cores=64, cards=("2", "5"))
+    share = share_slots(100, cores=64, gpus=("2", "5"))
     busy: Counter[str] = Counter()
     for _ in range(share.parallel):
-        busy[share.card_of(share.environment(busy))] += 1
+        busy[share.gpu_of(share.environment(busy))] += 1
     assert busy == {"2": 4, "5": 4}
 
 
 def test_without_cards_nothing_is_hidden() -> None:
-    assert share_machine(4, cores=2).environment({}) == {}
+    assert share_slots(4, cores=2).environment({}) == {}
 
 
 def test_cards_are_the_devices_of_the_machine_or_those_that_are_named(tmp_path: Path) -> None:
     for name in ("nvidia0", "nvidia10", "nvidia2", "nvidiactl", "nvidia-uvm"):
         (tmp_path / name).touch()
-    assert usable_cards({}, tmp_path) == ("0", "2", "10")
-    assert usable_cards({"CUDA_VISIBLE_DEVICES": "1,MIG-abc"}, tmp_path) == ("1", "MIG-abc")
-    assert usable_cards({"CUDA_VISIBLE_DEVICES": ""}, tmp_path) == ()
-    assert usable_cards({"CUDA_VISIBLE_DEVICES": "-1"}, tmp_path) == ()
+    assert usable_gpus({}, tmp_path) == ("0", "2", "10")
+    assert usable_gpus({"CUDA_VISIBLE_DEVICES": "1,MIG-abc"}, tmp_path) == ("1", "MIG-abc")
+    assert usable_gpus({"CUDA_VISIBLE_DEVICES": ""}, tmp_path) == ()
+    assert usable_gpus({"CUDA_VISIBLE_DEVICES": "-1"}, tmp_path) == ()

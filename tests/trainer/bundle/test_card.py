@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from atb.registry.gate import judge_candidate
+from atb.registry.gate import check_candidate
 from tests.atb.registry.candidates import GOOD, NOISE, make_result
 from trainer.bundle.card import write_card
 
@@ -27,7 +27,7 @@ def test_made_up_bars_are_told_at_the_top() -> None:
 
 def test_the_gate_is_on_the_card() -> None:
     result = make_result(metrics=NOISE)
-    card = write_card(result.model_copy(update={"gate": judge_candidate(result, None)}))
+    card = write_card(result.model_copy(update={"gate": check_candidate(result, None)}))
     assert "## Gate: not passed" in card
     assert "- ✗ skill-shown -0.02 (bound 0)" in card
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from atb.contract import keys
 from atb.contract import timeframe as tf
 from atb.documents.manifest import FileEntry
-from atb.registry.promote import consider
+from atb.registry.promote import evaluate_candidate
 from atb.storage import DirectoryStore
 from tests.atb.registry.candidates import make_result
 from tests.trainer.export.test_export import export
@@ -34,7 +34,7 @@ def served(tmp_path: Path) -> tuple[DirectoryStore, Path]:
         files.append(FileEntry(path=path.name, key=key, size=len(data), sha256=hashlib.sha256(data).hexdigest()))
     result = make_result(files=tuple(files))
     store.put(keys.result("r1", "BTCUSDT-fast"), result.to_bytes())
-    consider(store, result, by="me", why="")
+    evaluate_candidate(store, result, by="me", why="")
     return store, folder
 
 

@@ -9,7 +9,7 @@ import tf2onnx
 from trainer.export.graph import Graph
 from trainer.export.net import read_weights, write_net
 from trainer.forecast import open_session
-from trainer.networks.architecture import PLANS
+from trainer.networks.architecture import ARCHITECTURES
 from trainer.networks.build import build_network
 
 
@@ -21,7 +21,7 @@ def test_tf2onnx_gives_the_same_numbers_with_a_loop_where_ours_has_a_gru() -> No
 
     graph = Graph()
     features = graph.input("features", np.float32, ["batch", 60, 9])
-    graph.output("scaled", write_net(graph, features, PLANS["fast"], read_weights(model)), ["batch", 1])
+    graph.output("scaled", write_net(graph, features, ARCHITECTURES["fast"], read_weights(model)), ["batch", 1])
     ours = graph.finish("net", {})
 
     windows = np.random.default_rng(0).normal(size=(32, 60, 9)).astype(np.float32)

@@ -16,7 +16,7 @@ from atb.errors import DeviceFull, Diverged, Stopped
 from trainer.fit.augment import make_augment
 from trainer.fit.checkpoint import Checkpoint, pack_checkpoint, unpack_checkpoint
 from trainer.fit.device import Device, prepare_device
-from trainer.fit.execution import CUDNN, KERAS, XLA, choose_path
+from trainer.fit.execution import CUDNN, KERAS, XLA, choose_execution
 from trainer.fit.loop import Fitted, Hooks, fit
 from trainer.fit.steps import Table, compile_prediction, compile_training, predict_rows
 from trainer.networks.build import build_network
@@ -143,10 +143,10 @@ def test_every_path_takes_the_same_steps(preset: str) -> None:
 
 def test_the_path_follows_device_and_length() -> None:
     gpu = Device("gpu", 1, 1)
-    assert choose_path(CPU, steps=100_000, mixed_precision=False) is XLA
-    assert choose_path(CPU, steps=100, mixed_precision=False) is KERAS
-    assert choose_path(CPU, steps=100_000, mixed_precision=True) is KERAS
-    assert choose_path(gpu, steps=100_000, mixed_precision=True) is CUDNN
+    assert choose_execution(CPU, steps=100_000, mixed_precision=False) is XLA
+    assert choose_execution(CPU, steps=100, mixed_precision=False) is KERAS
+    assert choose_execution(CPU, steps=100_000, mixed_precision=True) is KERAS
+    assert choose_execution(gpu, steps=100_000, mixed_precision=True) is CUDNN
 
 
 def test_augmentation_follows_from_seed_and_step() -> None:

@@ -36,7 +36,7 @@ def test_it_ends_and_slows_down_where_keras_does(seed: int, patience: int) -> No
     for epoch, loss in enumerate(losses, 1):
         watch.see(epoch, loss)
         rates.append(watch.rate)
-        if watch.spent:
+        if watch.exhausted:
             break
     epochs, expected = _keras(losses, patience, 2e-3)
     assert len(rates) == epochs

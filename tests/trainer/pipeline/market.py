@@ -13,11 +13,11 @@ from atb.documents.manifest import Result
 from atb.storage import Store
 from trainer.bars.frame import COLUMNS, Floats
 from trainer.fit.device import prepare_device
-from trainer.pipeline.job import Surroundings, run_job
+from trainer.pipeline.job import RunContext, run_job
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ROWS = 900
-DEVICE = Surroundings(prepare_device("cpu", threads=1))
+DEVICE = RunContext(prepare_device("cpu", threads=1))
 
 
 def sine_close(level: float = 100.0) -> Floats:

@@ -10,7 +10,7 @@ import pytest
 
 from atb.documents.manifest import Result
 from atb.errors import SpecError
-from atb.registry.champions import Seat, require_champion
+from atb.registry.champions import ModelKey, require_champion
 from atb.registry.gate import passes
 from atb.registry.warm import pin_warm_start
 from atb.storage import MemoryStore, Store
@@ -18,7 +18,7 @@ from tests.atb.registry.test_promote import promote
 from tests.trainer.pipeline.market import ROWS, START, sine_close, tiny_spec, train, walk_close, write_bars
 from trainer.pipeline.champion import compare_again
 
-SEAT = Seat("WAVE", "1h", "fast")
+SEAT = ModelKey("WAVE", "1h", "fast")
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from tests.trainer.pipeline.market import train
 from trainer.features.scaling import Scaler, TargetScaler
 from trainer.features.windows import gather_windows
 from trainer.networks.build import load_network
-from trainer.pipeline.learn import load_material, split_material
+from trainer.pipeline.learn import load_training_data, split_training_data
 from trainer.pipeline.stages import STAGES, StageClock
 
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
@@ -95,8 +95,8 @@ def test_the_stored_onnx_model_answers_as_the_stored_keras_model(
     store, result = jobs[case]
     model, scaler, target = stored_keras(store, result, tmp_path)
     spec = result.spec
-    material = load_material(spec, store, StageClock())
-    split = split_material(spec, material)
+    material = load_training_data(spec, store, StageClock())
+    split = split_training_data(spec, material)
     ends = np.concatenate([split.train, split.test])[-300:]
     windows = gather_windows(material.flat, ends, spec.sequence_length)
     keras = np.asarray(model(scaler.transform(windows), training=False))[:, 0]

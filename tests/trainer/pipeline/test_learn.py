@@ -13,7 +13,7 @@ from atb.storage import MemoryStore
 from tests.trainer.pipeline.market import DEVICE, ROWS, START, tiny_spec, walk_close
 from trainer.bars.frame import Bars
 from trainer.features.windows import gather_windows
-from trainer.pipeline.learn import Learned, Material, learn, load_material, split_material
+from trainer.pipeline.learn import FittedModel, TrainingData, learn, load_training_data, split_training_data
 from trainer.pipeline.stages import StageClock
 
 
@@ -38,9 +38,9 @@ def make_bars(close: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Bars:
     return Bars("WALK", "1h", time, np.column_stack([opened, high, low, close, np.full(len(close), 9.0)]))
 
 
-def learnt(spec: Spec, bars: Bars) -> tuple[Material, Learned]:
-    material = load_material(spec, MemoryStore(), StageClock(), GivenSource(bars))
-    split = split_material(spec, material)
+def learnt(spec: Spec, bars: Bars) -> tuple[TrainingData, FittedModel]:
+    material = load_training_data(spec, MemoryStore(), StageClock(), GivenSource(bars))
+    split = split_training_data(spec, material)
     return material, learn(spec, material, split, DEVICE.device, StageClock())
 
 

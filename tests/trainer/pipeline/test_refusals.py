@@ -22,7 +22,7 @@ from atb.storage import DirectoryStore, MemoryStore, Store
 from tests.processes import PATIENCE, ROOT, Atb, job_arguments
 from tests.trainer.pipeline.market import sine_close, tiny_spec, train, write_bars
 from trainer.pipeline import job
-from trainer.pipeline.learn import Learned, learn
+from trainer.pipeline.learn import FittedModel, learn
 
 RESULT = keys.result("r1", "WAVE-fast")
 COURTESIES = ("progress/WAVE-fast.json", "/log.txt", "/exit.json")
@@ -78,9 +78,9 @@ def test_the_marker_is_written_after_all_that_it_names(written: list[str]) -> No
 def test_whichever_write_of_its_work_is_refused_there_is_no_result(
     spec: Spec, written: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found: list[Learned] = []
+    found: list[FittedModel] = []
 
-    def learn_once(*arguments: Any) -> Learned:
+    def learn_once(*arguments: Any) -> FittedModel:
         found[:] = found or [learn(*arguments)]  # the same each time, and the longest of all
         return found[0]
 

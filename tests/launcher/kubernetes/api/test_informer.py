@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from launcher.kubernetes.api.client import Cluster
-from launcher.kubernetes.api.informer import Alive, Change, Changed, Gone, Listed, Silent, follow
+from launcher.kubernetes.api.informer import Change, Changed, Deleted, Heartbeat, Listed, Unreachable, follow
 from launcher.kubernetes.api.requests import ApiError
 from tests.apiserver.http import ApiServer
 
@@ -43,9 +43,9 @@ class Seen:
         match change:
             case Listed(objects):
                 self.names = dict(objects)
-            case Changed(name, facts):
-                self.names[name] = facts
-            case Gone(name):
+            case Changed(name, status):
+                self.names[name] = status
+            case Deleted(name):
                 self.names.pop(name, None)
 
     def wait_for(self, condition: Callable[[], bool], seconds: float = 10.0) -> bool:
@@ -119,7 +119,7 @@ def test_an_error_event_with_410_in_an_open_watch_means_a_new_list(server: ApiSe
 def test_a_server_that_restarts_loses_nothing(server: ApiServer, seen: Seen) -> None:
     server.stop()
     put(server, "a")
-    assert seen.wait_for(lambda: any(isinstance(change, Silent) for change in seen.changes))
+    assert seen.wait_for(lambda: any(isinstance(change, Unreachable) for change in seen.changes))
     server.start()
     assert seen.wait_for(lambda: "a" in seen.names)
 
@@ -129,12 +129,12 @@ def test_a_server_that_answers_badly_is_told_and_asked_again(server: ApiServer, 
     server.drop_connections()
     put(server, "a")
     assert seen.wait_for(lambda: "a" in seen.names)
-    assert any(isinstance(change, Silent) for change in seen.changes)
+    assert any(isinstance(change, Unreachable) for change in seen.changes)
 
 
 def test_a_quiet_server_is_told_from_a_silent_one(server: ApiServer, seen: Seen) -> None:
     server.bookmark_seconds = 0.05
-    assert seen.wait_for(lambda: isinstance(seen.changes[-1], Alive))
+    assert seen.wait_for(lambda: isinstance(seen.changes[-1], Heartbeat))
 
 
 def test_what_we_may_not_watch_is_an_error_at_once(server: ApiServer, cluster: Cluster) -> None:

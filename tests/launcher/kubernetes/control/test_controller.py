@@ -14,7 +14,7 @@ from atb.contract import keys, labels
 from atb.documents.manifest import PlannedJob, Verdict
 from atb.storage import MemoryStore
 from launcher.kubernetes.api import requests
-from launcher.kubernetes.api.informer import Alive, Changed, Gone, Listed, follow
+from launcher.kubernetes.api.informer import Changed, Deleted, Heartbeat, Listed, follow
 from launcher.kubernetes.api.requests import ApiError, Call
 from launcher.kubernetes.api.responses import format_time
 from launcher.kubernetes.logs import find_pods, follow_log, read_log
@@ -27,8 +27,8 @@ from launcher.kubernetes.objects.ensure import (
     mark_owner,
     sweep_owners,
 )
-from launcher.kubernetes.objects.job_status import PodFacts, read_job
-from launcher.kubernetes.objects.jobs import Target, Try, build_job, job_name, owner_name, run_selector
+from launcher.kubernetes.objects.job_status import PodStatus, read_job
+from launcher.kubernetes.objects.jobs import JobAttempt, Target, build_job, job_name, owner_name, run_selector
 from launcher.kubernetes.preflight.checks import check_all
 from tests.launcher.world import World, commit, make_options, make_plan, make_try, running
 
@@ -47,7 +47,7 @@ def until(condition: Callable[[], Any], seconds: float = 150.0) -> Any:
     raise AssertionError("it did not happen")
 
 
-def pods_of(world: World, run: str = "run-1") -> list[PodFacts]:
+def pods_of(world: World, run: str = "run-1") -> list[PodStatus]:
     return find_pods(world.cluster, run_selector(run))
 
 
@@ -55,7 +55,7 @@ def jobs_of(world: World, run: str = "run-1") -> dict[str, Any]:
     return world.cluster.list("jobs", read_job, selector=run_selector(run))[0]
 
 
-def started(world: World, but: str = "") -> PodFacts | None:
+def started(world: World, but: str = "") -> PodStatus | None:
     return next((pod for pod in pods_of(world) if pod.phase == "Running" and not pod.deleted and pod.name != but), None)
 
 
@@ -85,7 +85,7 @@ def test_a_pod_that_ends_well_without_a_result_is_a_failure(world: World) -> Non
 def test_a_killed_container_is_tried_again_with_half_as_much_more_memory(world: World) -> None:
     seen: list[str] = []
 
-    def script(planned: PlannedJob, attempt: Try) -> str:
+    def script(planned: PlannedJob, attempt: JobAttempt) -> str:
         seen.append(attempt.memory)
         return "exit 137" if attempt.ordinal == 0 else "exit 10"
 
@@ -231,7 +231,7 @@ def test_a_watch_tells_what_is_made_changed_and_removed(world: World) -> None:
 
     def watch() -> None:
         changes = follow(world.cluster, "configmaps", "atb-test=1", lambda item: item["data"]["v"], stopping)
-        told.extend(change for change in changes if not isinstance(change, Alive))
+        told.extend(change for change in changes if not isinstance(change, Heartbeat))
 
     threading.Thread(target=watch, daemon=True).start()
     until(lambda: told)
@@ -244,7 +244,7 @@ def test_a_watch_tells_what_is_made_changed_and_removed(world: World) -> None:
     delete_object(world.cluster, "configmaps", "seen")
     until(lambda: len(told) == 4)
     stopping.set()
-    assert told[1:] == [Changed("seen", "1"), Changed("seen", "2"), Gone("seen")]
+    assert told[1:] == [Changed("seen", "1"), Changed("seen", "2"), Deleted("seen")]
 
 
 def test_a_preflight_finds_nothing_in_the_way_of_a_job_that_can_run(world: World) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from atb.contract.exits import EXITS
 from launcher.kubernetes.control.diagnose import CATEGORIES
-from launcher.kubernetes.control.observe import Observation, Trouble, observe
-from launcher.kubernetes.objects.job_status import Condition, JobFacts, PodFacts, keep_pull_error, read_job, read_pod
+from launcher.kubernetes.control.observe import Observation, WarningEvent, observe
+from launcher.kubernetes.objects.job_status import Condition, JobStatus, PodStatus, keep_pull_error, read_job, read_pod
 from launcher.kubernetes.objects.jobs import Target, build_job
 from tests.launcher.world import make_options, make_plan, make_try
 
@@ -18,13 +18,13 @@ NOW = 1_800_000_000.0
 OPTIONS = make_options(schedule_seconds=600, start_seconds=300)
 
 
-def job(**changes: Any) -> JobFacts:
+def job(**changes: Any) -> JobStatus:
     body = build_job(make_plan("BTCUSDT").jobs[0], Target("run-1", "s3://b"), OPTIONS, make_try())
     body["metadata"] |= {"uid": "u-1", "creationTimestamp": "2026-11-01T12:00:00Z"}
     return replace(read_job(body), **{"created": NOW - 100, "started": NOW - 100, **changes})
 
 
-def pod(**changes: Any) -> PodFacts:
+def pod(**changes: Any) -> PodStatus:
     body = {
         "metadata": {"name": "pod-1", "creationTimestamp": "2026-11-01T12:00:00Z"},
         "spec": {},
@@ -34,11 +34,11 @@ def pod(**changes: Any) -> PodFacts:
     return replace(facts, **changes)
 
 
-def on_node(**changes: Any) -> PodFacts:
+def on_node(**changes: Any) -> PodStatus:
     return pod(node="node-a", scheduled=Condition("", "", NOW - 80), **changes)
 
 
-def ended(code: int, **changes: Any) -> PodFacts:
+def ended(code: int, **changes: Any) -> PodStatus:
     fields = {
         "phase": "Failed",
         "exit_code": code,
@@ -49,7 +49,7 @@ def ended(code: int, **changes: Any) -> PodFacts:
     return on_node(**{**fields, **changes})
 
 
-def look(job_facts: JobFacts, *pods: PodFacts, now: float = NOW, **more: Any) -> Observation:
+def look(job_facts: JobStatus, *pods: PodStatus, now: float = NOW, **more: Any) -> Observation:
     return observe([job_facts], pods, OPTIONS, now, **more)
 
 
@@ -174,14 +174,14 @@ def test_a_back_off_keeps_the_pull_errors_own_words() -> None:
 
 
 def test_a_job_without_a_pod_is_explained_by_its_events() -> None:
-    said = Trouble("FailedCreate", 'pods "x" is forbidden: exceeded quota: gpus', NOW - 5)
+    said = WarningEvent("FailedCreate", 'pods "x" is forbidden: exceeded quota: gpus', NOW - 5)
     assert look(job(), warnings={job().name: said}).category == "quota"
-    said = Trouble("FailedCreate", 'pods "x" is forbidden: violates PodSecurity "restricted"', NOW - 5)
+    said = WarningEvent("FailedCreate", 'pods "x" is forbidden: violates PodSecurity "restricted"', NOW - 5)
     assert look(job(), warnings={job().name: said}).category == "refused"
 
 
 def test_a_volume_that_can_not_be_mounted_is_a_configuration_to_correct() -> None:
-    said = Trouble("FailedMount", 'MountVolume.SetUp failed: configmap "x" not found', NOW - 5)
+    said = WarningEvent("FailedMount", 'MountVolume.SetUp failed: configmap "x" not found', NOW - 5)
     assert look(job(), on_node(waiting="ContainerCreating"), warnings={"pod-1": said}).category == "config"
 
 

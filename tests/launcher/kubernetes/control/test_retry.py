@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from launcher.kubernetes.control.diagnose import CATEGORIES, INFRASTRUCTURE, run_exit_code
-from launcher.kubernetes.control.retry import bad_nodes, first_try, next_try
-from launcher.kubernetes.objects.job_status import JobFacts, read_job
+from launcher.kubernetes.control.retry import bad_nodes, first_attempt, next_attempt
+from launcher.kubernetes.objects.job_status import JobStatus, read_job
 from launcher.kubernetes.objects.jobs import Target, build_job
 from tests.launcher.world import NOW, make_options, make_plan, make_try
 
@@ -17,14 +17,14 @@ OPTIONS = make_options(memory="8Gi", max_memory="32Gi", oom_retries=2, infrastru
 BEGAN = NOW.timestamp()
 
 
-def job(**changes: Any) -> JobFacts:
+def job(**changes: Any) -> JobStatus:
     body = build_job(make_plan("BTCUSDT").jobs[0], Target("r", "s3://b"), OPTIONS, make_try())
     body["metadata"] |= {"uid": "u", "creationTimestamp": "2026-11-01T12:00:00Z"}
     return replace(read_job(body), **changes)
 
 
 def test_out_of_memory_gets_half_as_much_more_and_what_is_left_of_the_deadline() -> None:
-    following = next_try(job(), "oom", "node-a", OPTIONS, BEGAN + 1000)
+    following = next_attempt(job(), "oom", "node-a", OPTIONS, BEGAN + 1000)
     assert following is not None
     assert (following.memory, following.ordinal, following.oom, following.infrastructure) == ("12Gi", 1, 1, 0)
     assert following.deadline_seconds == OPTIONS.deadline_seconds - 1000
@@ -32,35 +32,35 @@ def test_out_of_memory_gets_half_as_much_more_and_what_is_left_of_the_deadline()
 
 
 def test_out_of_memory_ends_with_its_own_budget_or_at_the_limit() -> None:
-    assert next_try(job(oom=2), "oom", "", OPTIONS, BEGAN) is None
-    assert next_try(job(memory="32Gi"), "oom", "", OPTIONS, BEGAN) is None
-    assert next_try(job(infrastructure=9), "oom", "", OPTIONS, BEGAN) is not None
+    assert next_attempt(job(oom=2), "oom", "", OPTIONS, BEGAN) is None
+    assert next_attempt(job(memory="32Gi"), "oom", "", OPTIONS, BEGAN) is None
+    assert next_attempt(job(infrastructure=9), "oom", "", OPTIONS, BEGAN) is not None
 
 
 @pytest.mark.parametrize("category", sorted(INFRASTRUCTURE))
 def test_what_a_node_failed_is_tried_elsewhere_within_its_own_budget(category: str) -> None:
-    following = next_try(job(), category, "node-a", OPTIONS, BEGAN)
+    following = next_attempt(job(), category, "node-a", OPTIONS, BEGAN)
     assert following is not None
     assert (following.avoid, following.infrastructure, following.memory) == (("node-a",), 1, "8Gi")
-    assert next_try(job(infrastructure=1), category, "node-a", OPTIONS, BEGAN) is None
+    assert next_attempt(job(infrastructure=1), category, "node-a", OPTIONS, BEGAN) is None
 
 
 @pytest.mark.parametrize(
     "category", ["bad-spec", "bad-data", "diverged", "export-failed", "bug", "image", "gpu", "deadline"]
 )
 def test_what_would_end_the_same_way_is_never_tried_again(category: str) -> None:
-    assert next_try(job(), category, "node-a", OPTIONS, BEGAN) is None
+    assert next_attempt(job(), category, "node-a", OPTIONS, BEGAN) is None
 
 
 def test_nothing_is_tried_when_the_deadline_is_over() -> None:
-    assert next_try(job(), "oom", "", OPTIONS, BEGAN + OPTIONS.deadline_seconds) is None
+    assert next_attempt(job(), "oom", "", OPTIONS, BEGAN + OPTIONS.deadline_seconds) is None
 
 
 def test_a_first_try_begins_with_what_an_earlier_run_needed_up_to_the_limit() -> None:
-    assert first_try(OPTIONS, BEGAN).memory == "8Gi"
-    assert first_try(OPTIONS, BEGAN, remembered="12Gi").memory == "12Gi"
-    assert first_try(OPTIONS, BEGAN, remembered="4Gi").memory == "8Gi"
-    assert first_try(OPTIONS, BEGAN, remembered="64Gi").memory == "32Gi"
+    assert first_attempt(OPTIONS, BEGAN).memory == "8Gi"
+    assert first_attempt(OPTIONS, BEGAN, remembered="12Gi").memory == "12Gi"
+    assert first_attempt(OPTIONS, BEGAN, remembered="4Gi").memory == "8Gi"
+    assert first_attempt(OPTIONS, BEGAN, remembered="64Gi").memory == "32Gi"
 
 
 def test_two_symbols_speak_against_a_node_and_one_does_not() -> None:
