@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS: dict[str, tuple[set[str], ...]] = {
     "": ({"atb"}, {"trainer", "launcher"}),
     "atb": (
-        {"errors", "redaction"},
+        {"clock", "errors", "redaction"},
         {"schema"},
         {"contract"},
         {"documents"},
