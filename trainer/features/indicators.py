@@ -14,16 +14,12 @@ from trainer.extras import hidden
 with hidden("pandas"):
     import talib
 
-_BLOCK = 16_384
-"""Rows summed at a time: what fits a core's cache."""
-
 
 def sma(x: Floats, window: int) -> Floats:
     """The mean of the last ``window`` values, each window summed afresh; from row ``window - 1``."""
     out = np.full(len(x), np.nan)
-    for begin in range(0, len(x) - window + 1, _BLOCK):
-        sums = _trailing_sums(x[begin : begin + _BLOCK + window - 1], window)
-        out[begin + window - 1 : begin + window - 1 + len(sums)] = sums / window
+    if len(x) >= window:
+        out[window - 1 :] = np.lib.stride_tricks.sliding_window_view(x, window).mean(axis=-1)
     return out
 
 
@@ -54,17 +50,3 @@ def atr(high: Floats, low: Floats, close: Floats, period: int = 14) -> Floats:
     """Wilder's average of the range that includes the close before; from row ``period``."""
     average: Floats = talib.ATR(high, low, close, period)
     return average
-
-
-def _trailing_sums(x: Floats, window: int) -> Floats:
-    """Sums of every ``window`` values in a row: sums of 1, 2, 4 … values, put together as the window's bits say."""
-    total = np.zeros(len(x) - window + 1)
-    power, size, done = x, 1, 0
-    while True:
-        if window & size:
-            total += power[done : done + len(total)]
-            done += size
-        if 2 * size > window:
-            return total
-        power = power[size:] + power[:-size]
-        size *= 2

@@ -16,7 +16,7 @@ from trainer.networks.backend import keras
 
 
 @dataclass(frozen=True)
-class MachineSlots:
+class BatchPart:
     """Which part of a batch this replica has: rows ``number × size …`` of ``batch``."""
 
     number: Any
@@ -24,7 +24,7 @@ class MachineSlots:
     batch: int
 
 
-def run_forward(model: keras.Model, x: Any, *, own_kernels: bool, share: MachineSlots | None = None) -> Any:
+def run_forward(model: keras.Model, x: Any, *, own_kernels: bool, share: BatchPart | None = None) -> Any:
     """The net's forecast in training, scaled ``[batch, 1]``, for scaled windows ``[batch, steps, features]``.
 
     With ``own_kernels`` shapes must be known. With a ``share`` of a batch, dropout draws for the whole and takes its
@@ -66,7 +66,7 @@ def _convolve(layer: keras.layers.Conv1D, x: Any) -> Any:
     return tf.reshape(tf.matmul(columns, kernel) + tf.convert_to_tensor(layer.bias), [batch, steps, layer.filters])
 
 
-def _drop(layer: keras.layers.Dropout, x: Any, share: MachineSlots | None) -> Any:
+def _drop(layer: keras.layers.Dropout, x: Any, share: BatchPart | None) -> Any:
     seed = tf.cast(layer.seed_generator.next(), tf.int32)
     shape = tf.shape(x) if share is None else tf.concat([[share.batch], tf.shape(x)[1:]], 0)
     bits = tf.random.stateless_uniform(shape, seed, minval=None, maxval=None, dtype=tf.uint32, alg="philox")

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from trainer.features.windows import gather_windows
 from trainer.fit.execution import Execution
-from trainer.fit.forward import MachineSlots, run_forward
+from trainer.fit.forward import BatchPart, run_forward
 from trainer.networks.backend import keras
 from trainer.networks.reference import Predict, Windows
 
@@ -51,7 +51,7 @@ def compile_training(
         if augment is not None:
             windows = augment(windows, optimizer.iterations)
         if size < batch:
-            share = MachineSlots(tf.distribute.get_replica_context().replica_id_in_sync_group, size, batch)
+            share = BatchPart(tf.distribute.get_replica_context().replica_id_in_sync_group, size, batch)
             part = slice(share.number * size, (share.number + 1) * size)
             windows = tf.ensure_shape(windows[part], [size, *windows.shape[1:]])
             wanted = tf.ensure_shape(wanted[part], [size])
