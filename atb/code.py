@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 import atb
-from atb.documents.manifest import CodeIdentity
+from atb.documents.result import CodeIdentity
 
 IMAGE_VARIABLE = "ATB_IMAGE"
 """Set in a Pod by the launcher to the image it asked for."""

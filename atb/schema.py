@@ -20,6 +20,12 @@ def readable_json(value: Any) -> bytes:
     return (json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode()
 
 
+class Part(BaseModel):
+    """A frozen part of a document."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
 class Document(BaseModel):
     """A frozen document with a schema version. Unknown fields are tolerated, an unknown major version is not."""
 

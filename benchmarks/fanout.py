@@ -28,7 +28,7 @@ import urllib3
 
 from atb.contract import keys
 from atb.contract.spec import Spec
-from atb.documents.manifest import Plan, PlannedJob
+from atb.documents.plan import Plan, PlannedJob
 from atb.storage import DirectoryStore
 from launcher.kubernetes.api import requests
 from launcher.kubernetes.api.client import open_cluster

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from atb.contract import keys
 from atb.contract.spec import resolve_spec
-from atb.documents.manifest import Result
+from atb.documents.result import Result
 from atb.storage import DirectoryStore
 from benchmarks.train import machine
 

@@ -23,7 +23,7 @@ from typing import Any
 
 from atb.contract import keys
 from atb.contract.presets import PRESET_NAMES, PRESETS
-from atb.documents.manifest import Result
+from atb.documents.result import Result
 from atb.storage import DirectoryStore
 
 STAGES = ("data loading", "features", "dataset", "training", "evaluation", "saving")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from atb.documents.manifest import Part
-from atb.schema import Document
+from atb.schema import Document, Part
 
 
 class IndexedMonth(Part):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import ClassVar, Literal
 
-from atb.documents.manifest import FileEntry, Rule
+from atb.documents.result import FileEntry, Rule
 from atb.schema import Document
 
 Action = Literal["promote", "decline", "rollback"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import ClassVar
 
-from atb.documents.manifest import Part, StageTime
-from atb.schema import Document
+from atb.documents.result import StageTime
+from atb.schema import Document, Part
 
 
 class Trained(Part):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from atb.contract import keys
 from atb.documents.champion import Champion, HistoryEntry
-from atb.documents.manifest import FileEntry
+from atb.documents.result import FileEntry
 from atb.errors import NotFound, SpecError, StoreError
 from atb.storage import Store
 

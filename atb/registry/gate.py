@@ -18,7 +18,7 @@ from typing import Any
 
 from atb.contract.bundle import MODEL, MODEL_FROM_BARS
 from atb.documents.champion import Champion
-from atb.documents.manifest import Result, Rule
+from atb.documents.result import Result, Rule
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 from atb.contract import keys
 from atb.documents.champion import Action, Champion, HistoryEntry
-from atb.documents.manifest import Result, Rule
+from atb.documents.result import Result, Rule
 from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError
 from atb.registry.champions import ModelKey, read_champion, verify_files
 from atb.registry.gate import DEFAULT_BOUNDS, Bounds, check_candidate, failures, passes

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from atb.contract.bundle import CARD
 from atb.documents.champion import Champion
-from atb.documents.manifest import FileEntry
+from atb.documents.result import FileEntry
 from atb.errors import SpecError
 from atb.registry.champions import verify
 from atb.storage import Store

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from atb.contract import keys
 from atb.contract.bundle import MODEL_KERAS
-from atb.documents.manifest import FileEntry
+from atb.documents.result import FileEntry
 from atb.errors import SpecError
 from atb.registry.champions import ModelKey, require_champion, verify
 from atb.registry.promote import read_result

@@ -13,7 +13,7 @@ from launcher.cli.flags import access_options, read_access
 from launcher.cli.stores import with_store
 
 if TYPE_CHECKING:
-    from atb.documents.manifest import Plan, PlannedJob
+    from atb.documents.plan import Plan, PlannedJob
     from atb.storage import Store
     from launcher.kubernetes.api.client import Cluster
     from launcher.kubernetes.options import ClusterOptions

@@ -16,7 +16,8 @@ from rich.console import Console
 from atb.code import code_digest
 from atb.contract import keys
 from atb.contract.runs import new_run, validate_run
-from atb.documents.manifest import Manifest, Plan
+from atb.documents.manifest import Manifest
+from atb.documents.plan import Plan
 from atb.errors import AtbError, SpecError
 from atb.redaction import looks_like_secret
 from atb.registry.warm import pin_warm_start

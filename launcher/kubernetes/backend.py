@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from atb.documents.manifest import Plan
+from atb.documents.plan import Plan
 from atb.errors import SpecError
 from atb.schema import first_problem
 from atb.storage import Store

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from atb.contract import labels
-from atb.documents.manifest import Plan, PlannedJob
+from atb.documents.plan import Plan, PlannedJob
 from atb.errors import AtbError
 from atb.storage import Store
 from launcher.kubernetes.api.client import Cluster

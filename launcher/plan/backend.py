@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from atb.documents.manifest import Plan
+from atb.documents.plan import Plan
 from atb.errors import SpecError
 from atb.storage import Store
 from launcher.plan.build import BackendName

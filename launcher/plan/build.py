@@ -13,7 +13,8 @@ from atb.contract import keys
 from atb.contract.features import split_features
 from atb.contract.runs import validate_run
 from atb.contract.spec import OPTION_NAMES, resolve_spec, suggest
-from atb.documents.manifest import Plan, PlannedJob, Result, ResultPointer
+from atb.documents.plan import Plan, PlannedJob
+from atb.documents.result import Result, ResultPointer
 from atb.errors import NotFound, PreconditionFailed, SpecError
 from atb.registry.champions import ModelKey
 from atb.storage import Store

@@ -8,7 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from atb.contract import exits, keys
-from atb.documents.manifest import ExitReport, Result, State, Verdict
+from atb.documents.attempt import ExitReport, Verdict
+from atb.documents.manifest import State
+from atb.documents.result import Result
 from atb.errors import NotFound, SpecError
 from atb.storage import Store
 

@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from atb.contract import bundle, keys
-from atb.documents.manifest import Manifest, ManifestJob, Plan, PlannedJob, Result
+from atb.documents.manifest import Manifest, ManifestJob
+from atb.documents.plan import Plan, PlannedJob
+from atb.documents.result import Result
 from atb.errors import NotFound
 from atb.storage import Store
 from launcher.records.job_record import JobRecord, outcome_of, read_all_records

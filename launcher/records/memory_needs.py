@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from atb.contract import keys
-from atb.documents.manifest import MemoryNeed, PlannedJob
+from atb.documents.attempt import MemoryNeed
+from atb.documents.plan import PlannedJob
 from atb.errors import NotFound, SpecError
 from atb.storage import Store
 

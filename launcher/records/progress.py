@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from atb.contract import keys
-from atb.documents.manifest import Progress, Result
+from atb.documents.attempt import Progress
+from atb.documents.result import Result
 from atb.errors import NotFound, SpecError
 from atb.storage import Store
 

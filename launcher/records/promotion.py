@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from atb.documents.manifest import Result
+from atb.documents.result import Result
 from atb.errors import StoreError
 from atb.registry.champions import read_history
 from atb.registry.promote import evaluate_candidate, list_results, model_key_of, whoami

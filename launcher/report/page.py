@@ -8,7 +8,8 @@ from html import escape
 from typing import Any
 
 from atb.contract import bundle, keys
-from atb.documents.manifest import Manifest, ManifestJob, Result
+from atb.documents.manifest import Manifest, ManifestJob
+from atb.documents.result import Result
 from atb.errors import AtbError, NotFound
 from atb.registry.gate import describe, passes
 from atb.storage import Store

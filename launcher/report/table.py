@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from atb.documents.manifest import Manifest, ManifestJob, Plan
+from atb.documents.manifest import Manifest, ManifestJob
+from atb.documents.plan import Plan
 from launcher.report.live_table import STYLES
 
 _NUMBERS = 68

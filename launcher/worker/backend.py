@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from atb.documents.manifest import Plan
+from atb.documents.plan import Plan
 from atb.errors import Unavailable
 from atb.storage import Store
 from launcher.plan.backend import Mode, Show

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from atb.contract import exits, keys
-from atb.documents.manifest import Plan, PlannedJob, Progress, Verdict
+from atb.documents.attempt import Progress, Verdict
+from atb.documents.plan import Plan, PlannedJob
 from atb.errors import AtbError, PreconditionFailed, StoreError
 from atb.redaction import redact
 from atb.storage import Store

@@ -11,7 +11,7 @@ from types import FrameType
 
 from atb.contract import exits, keys
 from atb.contract.spec import Spec
-from atb.documents.manifest import Claim, ExitReport, Progress
+from atb.documents.attempt import Claim, ExitReport, Progress
 from atb.storage import Store, open_store
 from tests.atb.registry.candidates import make_result
 from trainer.forkserver import serve

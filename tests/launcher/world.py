@@ -16,16 +16,8 @@ from typing import Any
 
 from atb.contract import keys
 from atb.contract.spec import resolve_spec
-from atb.documents.manifest import (
-    BarsSummary,
-    CodeIdentity,
-    FeatureSummary,
-    FitSummary,
-    Plan,
-    PlannedJob,
-    Result,
-    SplitSummary,
-)
+from atb.documents.plan import Plan, PlannedJob
+from atb.documents.result import BarsSummary, CodeIdentity, FeatureSummary, FitSummary, Result, SplitSummary
 from atb.storage import MemoryStore, Store
 from launcher.kubernetes.api.client import Cluster, open_cluster
 from launcher.kubernetes.control.controller import RunController

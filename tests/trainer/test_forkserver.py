@@ -11,7 +11,7 @@ import pytest
 
 from atb.contract import keys
 from atb.contract.spec import resolve_spec
-from atb.documents.manifest import Claim, ExitReport
+from atb.documents.attempt import Claim, ExitReport
 from atb.storage import DirectoryStore
 from launcher.worker.forkserver_client import Ended, ForkServerClient, Started
 

@@ -17,7 +17,7 @@ import yaml
 
 from atb.contract.keys import job_id
 from atb.contract.spec import resolve_spec
-from atb.documents.manifest import PlannedJob
+from atb.documents.plan import PlannedJob
 from launcher.kubernetes.objects.jobs import JobAttempt, Target, build_job
 from launcher.kubernetes.options import ClusterOptions
 from tools.unpack import find_tool

@@ -11,7 +11,7 @@ import numpy as np
 from atb.contract import timeframe as tf
 from atb.contract.features import split_features
 from atb.contract.spec import Spec
-from atb.documents.manifest import BarsSummary
+from atb.documents.result import BarsSummary
 from atb.errors import DataError, DataNotReady
 from atb.storage import Store
 from trainer.bars.cache.months import SETTLED_MS

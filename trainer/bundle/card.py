@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from atb.contract import bundle
 from atb.contract.features import split_features
-from atb.documents.manifest import Result
+from atb.documents.result import Result
 from atb.registry.gate import describe, passes
 
 _METRICS = (

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from matplotlib.figure import Figure
 
 from atb.documents.comparison import Comparison, Trained
-from atb.documents.manifest import TOTAL_STAGE
+from atb.documents.result import TOTAL_STAGE
 from trainer.bundle.charts import MODEL, OTHER, QUIET
 
 REFERENCE = "legacy"

@@ -14,7 +14,7 @@ from trainer.cli.tables import print_table
 
 if TYPE_CHECKING:
     from atb.documents.champion import Champion
-    from atb.documents.manifest import Result, Rule
+    from atb.documents.result import Result, Rule
     from atb.registry.champions import ModelKey
     from atb.storage import Store
 

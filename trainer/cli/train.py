@@ -15,7 +15,7 @@ from atb.errors import AtbError, Stopped
 from trainer.cli.stores import with_store
 
 if TYPE_CHECKING:
-    from atb.documents.manifest import Result
+    from atb.documents.result import Result
     from atb.storage import Store
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from atb.contract import keys
 from atb.contract.exits import BY_CODE
 from atb.contract.labels import NODE_VARIABLE, POD_VARIABLE
-from atb.documents.manifest import Claim, ExitReport, Progress
+from atb.documents.attempt import Claim, ExitReport, Progress
 from atb.errors import NotFound, PreconditionFailed, StoreError
 from atb.storage import Store
 from trainer.fit.checkpoint import Checkpoint, pack_checkpoint, unpack_checkpoint

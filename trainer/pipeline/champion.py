@@ -9,7 +9,7 @@ import numpy as np
 from atb.contract import timeframe as tf
 from atb.contract.spec import Spec
 from atb.documents.champion import Champion
-from atb.documents.manifest import Result
+from atb.documents.result import Result
 from atb.errors import AtbError, SpecError
 from atb.storage import Store
 from trainer.bars.frame import Bars, Floats, segment_starts

@@ -11,7 +11,7 @@ from typing import Any
 from atb.code import code_identity
 from atb.contract import keys
 from atb.contract.spec import Spec
-from atb.documents.manifest import FeatureSummary, FileEntry, FitSummary, Result, ResultPointer, SplitSummary
+from atb.documents.result import FeatureSummary, FileEntry, FitSummary, Result, ResultPointer, SplitSummary
 from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError
 from atb.registry.gate import passes
 from atb.storage import Store

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from atb.documents.comparison import Comparison, Trained
-from atb.documents.manifest import Result
+from atb.documents.result import Result
 from atb.errors import SpecError
 from atb.storage import Store
 from trainer.bars.frame import Bars, Times, segment_starts

@@ -16,7 +16,7 @@ import numpy as np
 from atb.code import code_identity
 from atb.contract import bundle, keys
 from atb.contract.spec import Spec
-from atb.documents.manifest import Result
+from atb.documents.result import Result
 from atb.errors import AtbError, Stopped, Unavailable
 from atb.registry.champions import ModelKey, read_champion
 from atb.registry.gate import check_candidate

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from atb.contract import bundle
 from atb.contract import timeframe as tf
 from atb.documents.champion import Champion
-from atb.documents.manifest import FileEntry, Result
+from atb.documents.result import FileEntry, Result
 from atb.registry.pull import bundle_file, read_file
 from atb.storage import Store
 from trainer.bars.frame import Bars, Floats, Times, segment_starts

@@ -7,7 +7,7 @@ from datetime import datetime
 from atb.contract import timeframe as tf
 from atb.contract.spec import Spec
 from atb.documents.champion import Champion
-from atb.documents.manifest import Result
+from atb.documents.result import Result
 from atb.errors import DataNotReady
 from atb.registry.pull import bundle_file, read_file
 from atb.storage import Store

@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 
-from atb.documents.manifest import TOTAL_STAGE, StageTime
+from atb.documents.result import TOTAL_STAGE, StageTime
 
 STAGES = ("data loading", "features", "dataset", "training", "evaluation", "saving")
 

@@ -13,7 +13,8 @@ from dataclasses import replace
 from typing import Any
 
 from atb.contract import keys, labels
-from atb.documents.manifest import Plan, Result
+from atb.documents.plan import Plan
+from atb.documents.result import Result
 from atb.storage import Store
 from launcher.kubernetes.api.client import Cluster
 from launcher.kubernetes.api.quantity import parse_quantity

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from atb.documents.manifest import PlannedJob
+from atb.documents.plan import PlannedJob
 from atb.errors import SpecError
 from launcher.kubernetes.api.client import Cluster
 from launcher.kubernetes.api.rate_limit import RateLimit

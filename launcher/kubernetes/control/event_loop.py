@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-from atb.documents.manifest import Progress
+from atb.documents.attempt import Progress
 from atb.errors import NetworkError
 from atb.storage import Store
 from launcher.kubernetes.api.client import Cluster

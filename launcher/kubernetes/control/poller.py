@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from atb.documents.manifest import Progress
+from atb.documents.attempt import Progress
 from atb.errors import AtbError
 from atb.storage import Store
 from launcher.kubernetes.api.client import Cluster

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from atb.documents.manifest import Plan, PlannedJob, Progress, Result
+from atb.documents.attempt import Progress
+from atb.documents.plan import Plan, PlannedJob
+from atb.documents.result import Result
 from launcher.kubernetes.control.observe import Observation
 from launcher.report.live_table import Row
 

@@ -7,7 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from atb.contract import labels
-from atb.documents.manifest import Plan, Progress, Result
+from atb.documents.attempt import Progress
+from atb.documents.plan import Plan
+from atb.documents.result import Result
 from atb.storage import Store
 from launcher.kubernetes.api.client import Cluster
 from launcher.kubernetes.api.informer import Listed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from atb.contract import keys
-from atb.documents.manifest import Verdict
+from atb.documents.attempt import Verdict
 from atb.storage import Store
 from launcher.kubernetes.control.observe import Observation
 from launcher.kubernetes.objects.job_status import JobStatus

@@ -10,7 +10,7 @@ from typing import Any
 from atb.code import IMAGE_VARIABLE
 from atb.contract import labels
 from atb.contract.exits import PERMANENT_CODES
-from atb.documents.manifest import PlannedJob
+from atb.documents.plan import PlannedJob
 from launcher.kubernetes.options import ClusterOptions
 
 CONTAINER = "trainer"

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from atb.documents.manifest import Plan, PlannedJob
+from atb.documents.plan import Plan, PlannedJob
 from atb.errors import AtbError, SpecError
 from atb.storage import Store
 from atb.storage.probe import probe_store

@@ -8,7 +8,7 @@ from typing import Any
 
 from atb.contract import keys
 from atb.contract.spec import resolve_spec
-from atb.documents.manifest import (
+from atb.documents.result import (
     BarsSummary,
     CodeIdentity,
     FeatureSummary,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from atb.documents.champion import Champion
-from atb.documents.manifest import Result, Rule
+from atb.documents.result import Result, Rule
 from atb.registry.gate import Bounds, check_candidate, describe, failures, passes
 from tests.atb.registry.candidates import GOOD, NOISE, NOW, make_result, measured
 from trainer.evaluate.baselines import fit_linear, forecast_linear

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from atb.documents.manifest import Result
+from atb.documents.result import Result
 from atb.errors import PreconditionFailed, SpecError, StoreError
 from atb.registry.champions import (
     ModelKey,

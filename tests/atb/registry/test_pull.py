@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from atb.documents.champion import Champion
-from atb.documents.manifest import FileEntry
+from atb.documents.result import FileEntry
 from atb.errors import NotFound, SpecError, StoreError
 from atb.registry.champions import ModelKey, require_champion
 from atb.registry.promote import evaluate_candidate

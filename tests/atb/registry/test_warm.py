@@ -7,7 +7,7 @@ import pytest
 
 from atb.contract.presets import PRESETS
 from atb.contract.spec import resolve_spec
-from atb.documents.manifest import FileEntry, Result
+from atb.documents.result import FileEntry, Result
 from atb.errors import SpecError, StoreError
 from atb.registry.champions import ModelKey
 from atb.registry.promote import evaluate_candidate

@@ -13,7 +13,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from atb.contract import keys, labels
-from atb.documents.manifest import Plan
+from atb.documents.plan import Plan
 from atb.storage import Store, open_store
 from launcher.cli import atb_launch
 from launcher.plan.build import read_plan

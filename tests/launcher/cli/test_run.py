@@ -18,7 +18,9 @@ import pytest
 from atb.contract import keys
 from atb.contract.exits import run_and_exit
 from atb.contract.presets import PRESET_NAMES
-from atb.documents.manifest import Manifest, Plan, Result
+from atb.documents.manifest import Manifest
+from atb.documents.plan import Plan
+from atb.documents.result import Result
 from atb.storage import open_store
 from launcher.cli import atb_launch
 

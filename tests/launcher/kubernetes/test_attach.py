@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from atb.contract import keys, labels
-from atb.documents.manifest import Plan, PlannedJob
+from atb.documents.plan import Plan, PlannedJob
 from atb.storage import MemoryStore
 from launcher.kubernetes.api.client import Cluster, open_cluster
 from launcher.kubernetes.api.requests import Call

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from atb.contract.runs import validate_run
-from atb.documents.manifest import Plan
+from atb.documents.plan import Plan
 from atb.errors import SpecError
 from atb.storage import open_store
 from launcher.kubernetes.api.client import Cluster

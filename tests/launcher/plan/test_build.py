@@ -8,7 +8,8 @@ import pytest
 
 from atb.contract import keys
 from atb.contract.runs import validate_run
-from atb.documents.manifest import Plan, ResultPointer
+from atb.documents.plan import Plan
+from atb.documents.result import ResultPointer
 from atb.errors import SpecError
 from atb.storage import MemoryStore, Store
 from atb.storage.fingerprints import SAMPLE, file_origin

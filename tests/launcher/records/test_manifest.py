@@ -8,7 +8,9 @@ from rich.console import Console
 
 from atb.contract import keys
 from atb.contract.exits import EXITS
-from atb.documents.manifest import ExitReport, ManifestJob, Plan, Verdict
+from atb.documents.attempt import ExitReport, Verdict
+from atb.documents.manifest import ManifestJob
+from atb.documents.plan import Plan
 from atb.storage import MemoryStore, Store
 from launcher.plan.build import build_plan, commit_plan
 from launcher.records.job_record import JobRecord, Outcome, outcome_of

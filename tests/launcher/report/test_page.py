@@ -4,7 +4,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from atb.documents.manifest import Manifest, ManifestJob, Result
+from atb.documents.manifest import Manifest, ManifestJob
+from atb.documents.result import Result
 from atb.registry.gate import check_candidate
 from atb.storage import MemoryStore, Store
 from launcher.report.charts import line_chart, skill_bar

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from atb.contract import keys
-from atb.documents.manifest import ManifestJob, Plan, Verdict
+from atb.documents.attempt import Verdict
+from atb.documents.manifest import ManifestJob
+from atb.documents.plan import Plan
 from atb.errors import Unavailable
 from atb.storage import DirectoryStore
 from launcher.plan.backend import Mode
@@ -172,7 +174,7 @@ def test_trainings_do_not_outlive_a_killed_server(place: DirectoryStore, tmp_pat
         do(place, "SLOW", show=Watcher(kill))
     import psutil
 
-    from atb.documents.manifest import Claim
+    from atb.documents.attempt import Claim
 
     pid = Claim.from_bytes(pids.read_bytes(), "claim").process
     if psutil.pid_exists(pid):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from atb.documents.comparison import Comparison, Trained
-from atb.documents.manifest import TOTAL_STAGE, StageTime
+from atb.documents.result import TOTAL_STAGE, StageTime
 from tests.atb.registry.candidates import NOW
 from trainer.bundle.comparison import draw_comparison, quality_share, quality_table, stage_table, symbol_table
 

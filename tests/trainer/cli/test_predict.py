@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from atb.contract import keys
 from atb.contract import timeframe as tf
-from atb.documents.manifest import FileEntry
+from atb.documents.result import FileEntry
 from atb.registry.promote import evaluate_candidate
 from atb.storage import DirectoryStore
 from tests.atb.registry.candidates import make_result

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from atb.contract.spec import Spec, resolve_spec
-from atb.documents.manifest import Result
+from atb.documents.result import Result
 from atb.storage import Store
 from trainer.bars.frame import COLUMNS, Floats
 from trainer.fit.device import prepare_device

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from atb.contract import keys
-from atb.documents.manifest import ExitReport, Progress
+from atb.documents.attempt import ExitReport, Progress
 from atb.errors import StoreError
 from atb.storage import MemoryStore, Store
 from trainer.fit.checkpoint import Checkpoint

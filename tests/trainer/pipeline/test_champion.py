@@ -10,7 +10,7 @@ import pytest
 
 from atb.contract import timeframe as tf
 from atb.documents.champion import Champion
-from atb.documents.manifest import FileEntry
+from atb.documents.result import FileEntry
 from atb.storage import MemoryStore
 from tests.atb.registry.candidates import NOW, make_result
 from tests.trainer.export.test_export import export

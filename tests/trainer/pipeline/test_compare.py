@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from atb.documents.comparison import Comparison
-from atb.documents.manifest import Result
+from atb.documents.result import Result
 from atb.errors import SpecError
 from atb.storage import MemoryStore, Store
 from tests.trainer.pipeline.market import sine_close, tiny_spec, train, write_bars

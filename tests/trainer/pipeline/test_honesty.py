@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from atb.documents.manifest import Result
+from atb.documents.result import Result
 from atb.errors import SpecError
 from atb.registry.champions import ModelKey, require_champion
 from atb.registry.gate import passes

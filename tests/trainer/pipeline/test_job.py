@@ -15,7 +15,8 @@ import pytest
 from atb.contract import bundle, keys
 from atb.contract.presets import PRESET_NAMES
 from atb.contract.spec import Spec, resolve_spec
-from atb.documents.manifest import TOTAL_STAGE, Claim, ExitReport, Progress, Result, ResultPointer
+from atb.documents.attempt import Claim, ExitReport, Progress
+from atb.documents.result import TOTAL_STAGE, Result, ResultPointer
 from atb.errors import SpecError
 from atb.registry.pull import bundle_file, read_file
 from atb.storage import DirectoryStore, Store, open_store

@@ -12,7 +12,7 @@ import pytest
 
 from atb.contract import timeframe as tf
 from atb.documents.champion import Champion
-from atb.documents.manifest import FileEntry
+from atb.documents.result import FileEntry
 from atb.errors import DataError, DataNotReady, StoreError
 from atb.storage import MemoryStore
 from tests.atb.registry.candidates import NOW, make_result

@@ -16,7 +16,7 @@ import pytest
 
 from atb.contract import keys
 from atb.contract.spec import Spec
-from atb.documents.manifest import Result
+from atb.documents.result import Result
 from atb.errors import NotFound, StoreError
 from atb.storage import DirectoryStore, MemoryStore, Store
 from tests.processes import PATIENCE, ROOT, Atb, job_arguments

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from atb.contract import keys
-from atb.documents.manifest import Claim, ExitReport, Result
+from atb.documents.attempt import Claim, ExitReport
+from atb.documents.result import Result
 from atb.errors import NotFound
 from atb.storage import DirectoryStore
 from tests.processes import PATIENCE, Atb, Done, begin, job_arguments, read_until

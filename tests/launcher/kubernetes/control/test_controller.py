@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from atb.contract import keys, labels
-from atb.documents.manifest import PlannedJob, Verdict
+from atb.documents.attempt import Verdict
+from atb.documents.plan import PlannedJob
 from atb.storage import MemoryStore
 from launcher.kubernetes.api import requests
 from launcher.kubernetes.api.informer import Changed, Deleted, Heartbeat, Listed, follow

@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 import pytest
 
 from atb.contract import keys, labels
-from atb.documents.manifest import MemoryNeed, Plan, Progress
+from atb.documents.attempt import MemoryNeed, Progress
+from atb.documents.plan import Plan
 from atb.errors import NetworkError
 from launcher.kubernetes.api.client import Cluster
 from launcher.kubernetes.control.observe import Observation

@@ -1,0 +1,80 @@
+"""What the attempts of a job leave beside its result: claim, progress, exit report, and what a launcher saw."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar, Literal
+
+from atb.schema import Document
+
+
+class Claim(Document):
+    """Written first by an attempt, if-absent: which process or Pod it is."""
+
+    kind: ClassVar[str] = "claim"
+
+    attempt: int
+    host: str
+    process: int
+    pod: str | None = None
+    node: str | None = None
+    started: datetime
+
+
+class Progress(Document):
+    """How far a job is; overwritten as it goes. ``eta_seconds`` assumes that all epochs run."""
+
+    kind: ClassVar[str] = "progress"
+
+    attempt: int
+    stage: str
+    epoch: int = 0
+    epochs: int = 0
+    loss: float | None = None
+    validation_loss: float | None = None
+    eta_seconds: float | None = None
+    node: str | None = None
+    updated: datetime
+
+
+class ExitReport(Document):
+    """Written by an attempt as it ends in any way it can still speak of."""
+
+    kind: ClassVar[str] = "exit-report"
+
+    attempt: int
+    code: int
+    category: str
+    message: str
+    stage: str
+    epochs: int = 0
+    peak_memory_bytes: int = 0
+    node: str | None = None
+    started: datetime
+    finished: datetime
+
+
+class Verdict(Document):
+    """What a launcher saw end a job that has no result; void once a result or a later attempt is there."""
+
+    kind: ClassVar[str] = "verdict"
+
+    job: str
+    state: Literal["failed", "interrupted"]
+    category: str
+    reason: str
+    node: str | None = None
+    attempts: int = 0
+    memory_limit: str | None = None
+    recorded: datetime
+
+
+class MemoryNeed(Document):
+    """What a job needed after an attempt ran out of memory: where the next run's first attempt begins."""
+
+    kind: ClassVar[str] = "memory-need"
+
+    memory: str
+    peak_memory_bytes: int
+    run: str
+    updated: datetime

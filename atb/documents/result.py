@@ -1,0 +1,136 @@
+"""The result of a job, which commits its model, and where a result of the same spec is found."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, ClassVar, Literal
+
+from atb.contract.spec import Spec
+from atb.schema import Document, Part
+
+
+class FileEntry(Part):
+    """One file of a bundle, as it was when the result was committed. ``path`` is relative to the bundle."""
+
+    path: str
+    key: str
+    size: int
+    sha256: str
+
+
+class CodeIdentity(Part):
+    """What code made a model: version, digest of the trainer's sources, image if any, versions of the libraries."""
+
+    version: str
+    digest: str
+    image: str | None = None
+    packages: dict[str, str] = {}
+
+
+class BarsSummary(Part):
+    """Which bars were read: their digest, how many, from where to where, and what the checks at the door counted."""
+
+    digest: str
+    rows: int
+    first: datetime
+    last: datetime
+    segments: int
+    synthetic: bool = False
+    report: dict[str, Any] = {}
+
+
+class FeatureSummary(Part):
+    """Which features the net saw."""
+
+    name: str
+    hash: str
+    columns: tuple[str, ...]
+    cached: bool = False
+
+
+class SplitSummary(Part):
+    """How many windows each part has; ``purged`` windows lie between two parts. The test rows begin at ``test_from``:
+    what was learnt is from bars before it."""
+
+    train: int
+    validation: int
+    test: int
+    purged: int
+    test_from: datetime | None = None
+
+
+class FitSummary(Part):
+    """How the fit went. Losses are mean squared errors of the scaled target; epochs count from 1."""
+
+    device: str
+    path: str
+    parameters: int
+    epochs: int
+    best_epoch: int
+    best_validation_loss: float
+    stopped_by: Literal["patience", "epochs"]
+    steps_per_second: float
+    resumed_from_attempt: int | None = None
+
+
+TOTAL_STAGE = "total"
+"""The last row of the stage table: from the start of the process to its end, so at least the sum of the others."""
+
+
+class StageTime(Part):
+    """One row of the published stage table."""
+
+    name: str
+    seconds: float
+
+
+class Rule(Part):
+    """One rule of the gate: what was measured, against what bound, and the verdict."""
+
+    name: str
+    value: float | None
+    bound: float | None
+    passed: bool
+    note: str = ""
+
+
+class Result(Document):
+    """The commit marker of a job, written last. Metrics are in price on the purged test rows."""
+
+    kind: ClassVar[str] = "result"
+
+    run: str
+    job: str
+    attempt: int
+    spec: Spec
+    spec_digest: str
+    code: CodeIdentity
+    bars: BarsSummary
+    features: FeatureSummary
+    split: SplitSummary
+    fit: FitSummary
+    metrics: dict[str, float]
+    baselines: dict[str, dict[str, float]]
+    evaluation: dict[str, Any] = {}
+    backtest: dict[str, Any] = {}
+    export: dict[str, Any] = {}
+    gate: tuple[Rule, ...] = ()
+    stages: tuple[StageTime, ...]
+    peak_memory_bytes: int
+    started: datetime
+    finished: datetime
+    files: tuple[FileEntry, ...]
+
+
+class ResultPointer(Document):
+    """Where a committed result of a spec is, with what must be equal for it to be used again."""
+
+    kind: ClassVar[str] = "result-pointer"
+
+    run: str
+    job: str
+    code_digest: str
+    image: str | None
+    bars_digest: str
+    sources: dict[str, str] = {}
+    """The bars' own fingerprints at the source: name to digest, so that a launcher can compare without reading bars."""
