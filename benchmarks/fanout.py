@@ -31,7 +31,7 @@ from atb.contract.spec import Spec
 from atb.documents.plan import Plan, PlannedJob
 from atb.storage import DirectoryStore
 from launcher.kubernetes.api import requests
-from launcher.kubernetes.api.client import open_cluster
+from launcher.kubernetes.api.connect import open_cluster
 from launcher.kubernetes.control.controller import RunController
 from launcher.kubernetes.control.retry import first_attempt
 from launcher.kubernetes.objects.jobs import Target, build_job, run_selector

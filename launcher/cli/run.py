@@ -24,7 +24,7 @@ from atb.registry.warm import pin_warm_start
 from atb.storage import Store, open_store
 from launcher.cli.flags import CLUSTER_FLAGS, read_access, read_cluster_options
 from launcher.cli.stores import DEFAULT_STORE
-from launcher.kubernetes.api.client import open_cluster
+from launcher.kubernetes.api.connect import open_cluster
 from launcher.kubernetes.backend import KubernetesBackend
 from launcher.kubernetes.control.diagnose import run_exit_code
 from launcher.kubernetes.schedule import find_due, run_name

@@ -32,7 +32,7 @@ class Access:
 
     def open(self, options: ClusterOptions) -> Cluster:
         """The cluster, in the namespace named here or by the options. Raises SpecError."""
-        from launcher.kubernetes.api.client import open_cluster
+        from launcher.kubernetes.api.connect import open_cluster
 
         return open_cluster(self.kubeconfig, self.context, self.namespace or options.namespace)
 

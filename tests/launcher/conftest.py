@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from launcher.kubernetes.api import requests
-from launcher.kubernetes.api.client import Cluster, open_cluster
+from launcher.kubernetes.api.client import Cluster
+from launcher.kubernetes.api.connect import open_cluster
 from launcher.kubernetes.api.requests import Call
 from tests.apiserver.controller import JobController
 from tests.apiserver.http import ApiServer

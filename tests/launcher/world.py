@@ -19,7 +19,8 @@ from atb.contract.spec import resolve_spec
 from atb.documents.plan import Plan, PlannedJob
 from atb.documents.result import BarsSummary, CodeIdentity, FeatureSummary, FitSummary, Result, SplitSummary
 from atb.storage import MemoryStore, Store
-from launcher.kubernetes.api.client import Cluster, open_cluster
+from launcher.kubernetes.api.client import Cluster
+from launcher.kubernetes.api.connect import open_cluster
 from launcher.kubernetes.control.controller import RunController
 from launcher.kubernetes.objects.jobs import JobAttempt, Target, build_job
 from launcher.kubernetes.options import ClusterOptions
@@ -117,7 +118,21 @@ class World:
         return RunController(self.cluster, self.store, plan, options or make_options(), **parts)
 
 
+@dataclass(frozen=True)
+class LabClock:
+    """This machine's clock, as far ahead as the fake server says; ``sleep`` as the test wants it."""
+
+    server: ApiServer | None = None
+    sleep: Callable[[float], None] = time.sleep
+
+    def now(self) -> float:
+        return time.time() + (self.server.advanced if self.server else 0.0)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
 def connect(server: ApiServer, folder: Path, sleep: Callable[[float], None] = time.sleep) -> Cluster:
     """The real client, on the fake server's namespace ``lab``. The two share the server's skewed clock."""
     kubeconfig = str(server.kubeconfig(folder, "lab"))
-    return open_cluster(kubeconfig, sleep=sleep, clock=lambda: time.time() + server.advanced, retry_seconds=5.0)
+    return open_cluster(kubeconfig, clock=LabClock(server, sleep), retry_seconds=5.0)

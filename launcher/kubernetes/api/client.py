@@ -1,50 +1,44 @@
-"""The one module that imports ``kubernetes``: it sends calls, retries what may pass, and reads raw JSON and bytes."""
+"""Sends calls to the API server, retries what may pass, and reads raw JSON and bytes."""
 
 from __future__ import annotations
 
 import json
-import os
 import random
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from atb.errors import SpecError
+from atb.clock import SYSTEM_CLOCK, Clock
 from launcher.kubernetes.api import requests
 from launcher.kubernetes.api.requests import ApiError, Call
 from launcher.kubernetes.api.responses import brief, error_from, parse_date, split_lines, watch_error
-
-if TYPE_CHECKING:
-    from kubernetes.client import ApiClient
 
 _Facts = TypeVar("_Facts")
 
 RETRY_SECONDS = 120.0
 """How long one call is tried again before its failure is told."""
 _JITTER = random.Random()  # our own: waiting must not move what somebody seeded
-_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-_CONNECT_SECONDS = 5.0
 _LONGEST_WAIT = 30.0
 _AUTHORIZATION_SECONDS = 10.0
 """How long a client's credentials are used before it is asked for them again; 401 makes a new client at once."""
 
 
-def open_cluster(
-    kubeconfig: str | None = None,
-    context: str | None = None,
-    namespace: str | None = None,
-    *,
-    sleep: Callable[[float], None] = time.sleep,
-    clock: Callable[[], float] = time.time,
-    retry_seconds: float = RETRY_SECONDS,
-) -> Cluster:
-    """The cluster of a kubeconfig, or of the Pod this runs in. Raises SpecError where there is neither."""
-    where = namespace or _namespace_of(kubeconfig, context) or "default"
-    return Cluster(partial(_connect, kubeconfig, context), where, sleep=sleep, clock=clock, retry_seconds=retry_seconds)
+class Connection(Protocol):
+    """A way to an API server, with the credentials of one login."""
+
+    @property
+    def host(self) -> str:
+        """The API server's address."""
+
+    def credentials(self) -> dict[str, str]:
+        """The headers that say who we are."""
+
+    def request(self, method: str, url: str, *, body: bytes | None, headers: dict[str, str], read: float) -> Any:
+        """An open response as urllib3 has it. ``read`` bounds the silence between two bytes, in seconds."""
+
+    def close(self) -> None:
+        """Close what is open and not in use."""
 
 
 class Cluster:
@@ -56,11 +50,10 @@ class Cluster:
 
     def __init__(
         self,
-        connect: Callable[[], ApiClient],
+        connect: Callable[[], Connection],
         namespace: str,
         *,
-        sleep: Callable[[float], None] = time.sleep,
-        clock: Callable[[], float] = time.time,
+        clock: Clock = SYSTEM_CLOCK,
         retry_seconds: float = RETRY_SECONDS,
     ) -> None:
         self.namespace = namespace
@@ -68,19 +61,18 @@ class Cluster:
         self.requests = 0
         self.watches = 0
         self._connect = connect
-        self._sleep = sleep
-        self._clock = clock
+        self.clock = clock
         self._retry_seconds = retry_seconds
         self._lock = threading.Lock()
         self._client = connect()
-        self._authorization: tuple[float, ApiClient | None, dict[str, str]] = (0.0, None, {})
+        self._authorization: tuple[float, Connection | None, dict[str, str]] = (0.0, None, {})
         self._skew = 0.0
         self._date = ""
 
     @property
     def host(self) -> str:
         """The API server's address."""
-        return str(self._client.configuration.host)
+        return self._client.host
 
     def close(self) -> None:
         """Close the connections that are not in use."""
@@ -88,11 +80,7 @@ class Cluster:
 
     def now(self) -> float:
         """Seconds since 1970 by the API server's clock, as far as its answers tell."""
-        return self._clock() + self._skew
-
-    def pause(self, seconds: float) -> None:
-        """Wait; tests give a cluster that does not."""
-        self._sleep(seconds)
+        return self.clock.now() + self._skew
 
     def send(self, call: Call) -> Any:
         """The parsed answer. Tries again on 429, 5xx and a broken connection, POST included: names are deterministic.
@@ -170,7 +158,7 @@ class Cluster:
             raise ApiError(f"{self.host} broke off {call.path}: {brief(error)}") from None
 
     def _retrying(self, call: Call, attempt: Callable[[], bytes]) -> bytes:
-        give_up = time.monotonic() + self._retry_seconds
+        give_up = self.clock.monotonic() + self._retry_seconds
         delay = 0.25
         while True:
             try:
@@ -179,11 +167,11 @@ class Cluster:
                 wait = error.retry_after if error.retry_after is not None else delay * _JITTER.uniform(0.75, 1.25)
                 # a merge patch names no version: 409 means that its object was written to again and again meanwhile
                 passing = error.transient or (error.status == 409 and call.method == "PATCH")
-                if not passing or time.monotonic() + wait > give_up:
+                if not passing or self.clock.monotonic() + wait > give_up:
                     raise
                 busy = "is busy" if error.status in (409, 429) else "does not answer well"
                 self.on_wait(f"the API server {busy} ({error.status or 'no answer'}); trying again in {wait:.1f} s")
-            self._sleep(min(wait, _LONGEST_WAIT))
+            self.clock.sleep(min(wait, _LONGEST_WAIT))
             delay = min(delay * 2, _LONGEST_WAIT)
 
     def _read(self, call: Call) -> bytes:
@@ -209,7 +197,7 @@ class Cluster:
                 self._client = self._connect()
         return self._open_with(self._client, call)
 
-    def _open_with(self, client: ApiClient, call: Call) -> Any:
+    def _open_with(self, client: Connection, call: Call) -> Any:
         import urllib3
 
         headers = {"Accept": call.accept, "User-Agent": "atb-launch", **self._credentials(client)}
@@ -219,15 +207,7 @@ class Cluster:
         with self._lock:
             self.requests += 1
         try:
-            response = client.rest_client.pool_manager.request(
-                call.method,
-                f"{client.configuration.host}{call.url}",
-                body=body,
-                headers=headers,
-                timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=call.timeout),
-                preload_content=False,
-                retries=False,
-            )
+            response = client.request(call.method, call.url, body=body, headers=headers, read=call.timeout)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise ApiError(f"the API server {self.host} does not answer: {brief(error)}") from None
         self._learn_clock(response.headers.get("Date"))
@@ -240,13 +220,12 @@ class Cluster:
         finally:
             response.release_conn()
 
-    def _credentials(self, client: ApiClient) -> dict[str, str]:
+    def _credentials(self, client: Connection) -> dict[str, str]:
         """The client's headers; asking it costs as much as half a request, so an answer is kept for a moment."""
         asked, whose, kept = self._authorization
-        if whose is not client or time.monotonic() > asked + _AUTHORIZATION_SECONDS:
-            kept = {}
-            client.update_params_for_auth(kept, [], ["BearerToken"], "", "GET", None)
-            self._authorization = (time.monotonic(), client, kept)
+        if whose is not client or self.clock.monotonic() > asked + _AUTHORIZATION_SECONDS:
+            kept = client.credentials()
+            self._authorization = (self.clock.monotonic(), client, kept)
         return kept
 
     def _learn_clock(self, date: str | None) -> None:
@@ -254,49 +233,6 @@ class Cluster:
             return
         self._date = date
         if (at := parse_date(date)) is not None:
-            skew = at - self._clock()
+            skew = at - self.clock.now()
             # the header has whole seconds; less than two is no skew
             self._skew = skew if abs(skew) > 2 else 0.0
-
-
-def _connect(kubeconfig: str | None, context: str | None) -> ApiClient:
-    import urllib3
-    import yaml
-    from kubernetes import client, config
-
-    configuration = client.Configuration()
-    configuration.retries = False
-    configuration.connection_pool_maxsize = 64
-    if kubeconfig is None and context is None and _in_a_pod():
-        config.load_incluster_config(client_configuration=configuration)
-    else:
-        try:
-            config.load_kube_config(kubeconfig, context, client_configuration=configuration, persist_config=False)
-        except (config.ConfigException, OSError, yaml.YAMLError, TypeError) as error:  # TypeError: no mapping at all
-            raise SpecError(
-                f"no way into a cluster: {brief(error)}; name one with --kubeconfig FILE or KUBECONFIG"
-            ) from None
-    if not configuration.verify_ssl:  # whoever wrote so into the kubeconfig knows it, and needs no warning a request
-        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-    return client.ApiClient(configuration)
-
-
-def _namespace_of(kubeconfig: str | None, context: str | None) -> str | None:
-    import yaml
-    from kubernetes import config
-
-    if kubeconfig is None and context is None and _in_a_pod():
-        return (_ACCOUNT / "namespace").read_text().strip()
-    try:
-        contexts, current = config.list_kube_config_contexts(kubeconfig)
-    except (config.ConfigException, OSError, yaml.YAMLError, TypeError):
-        if context is None:
-            return None  # what is wrong is said when it is connected
-        _connect(kubeconfig, context)  # and here, where it is more than that no context is the current one
-        raise SpecError(f"the kubeconfig does not tell the namespace of context {context}; add --namespace") from None
-    return {entry["name"]: entry["context"].get("namespace") for entry in contexts}.get(context or current["name"])
-
-
-def _in_a_pod() -> bool:
-    inside = os.environ.get("KUBERNETES_SERVICE_HOST") and not os.environ.get("KUBECONFIG")
-    return bool(inside) and (_ACCOUNT / "token").exists()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import random
-import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from atb.threads import SYSTEM_THREADS, Flag, Threads
 from launcher.kubernetes.api.client import Cluster
 from launcher.kubernetes.api.requests import ApiError
 
@@ -64,7 +63,7 @@ def follow(
     resource: str,
     selector: str,
     read: Callable[[dict[str, Any]], _Facts],
-    stopping: threading.Event,
+    stopping: Flag,
     *,
     shortest: float = SHORTEST_WATCH,
 ) -> Iterator[Change[_Facts]]:
@@ -80,7 +79,7 @@ def follow(
             if not version:
                 objects, version = cluster.list(resource, read, selector=selector)
                 yield Listed(objects)
-            opened = time.monotonic()
+            opened = cluster.clock.monotonic()
             for kind, item in cluster.watch(resource, version, selector=selector):
                 failures = 0
                 version = item["metadata"]["resourceVersion"]
@@ -93,7 +92,7 @@ def follow(
                 if stopping.is_set():
                     return
             yield Heartbeat()
-            stopping.wait(max(0.0, shortest - (time.monotonic() - opened)))
+            stopping.wait(max(0.0, shortest - (cluster.clock.monotonic() - opened)))
         except ApiError as error:
             if error.status in (401, 403, 404, 405, 422):
                 raise
@@ -115,16 +114,17 @@ class Informer(Generic[_Facts]):
         selector: str,
         read: Callable[[dict[str, Any]], _Facts],
         tell: Callable[[Change[_Facts]], None],
+        threads: Threads = SYSTEM_THREADS,
     ) -> None:
         self.failed: Exception | None = None
-        self._stopping = threading.Event()
+        self._stopping = threads.flag()
         self._arguments = (cluster, resource, selector, read)
         self._tell = tell
-        self._thread = threading.Thread(target=self._run, name=f"watch-{resource}", daemon=True)
+        self._threads = threads
 
     def start(self) -> None:
         """Begin with a list."""
-        self._thread.start()
+        self._threads.start(self._run, f"watch-{self._arguments[1]}")
 
     def stop(self) -> None:
         """Ask it to end; a watch in progress ends with the process."""

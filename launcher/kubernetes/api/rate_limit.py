@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable
+
+from atb.clock import SYSTEM_CLOCK, Clock
 
 
 class RateLimit:
@@ -13,20 +13,19 @@ class RateLimit:
     def __init__(
         self,
         rate: float,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._interval = 1 / rate
         self._slack = max(0.1, self._interval)
-        self._clock, self._sleep = clock, sleep
+        self._clock = clock
         self._lock = threading.Lock()
-        self._next = clock() - self._slack
+        self._next = clock.monotonic() - self._slack
 
     def wait(self) -> None:
         """Return when it is this caller's turn."""
         with self._lock:
-            now = self._clock()
+            now = self._clock.monotonic()
             self._next = max(self._next, now - self._slack) + self._interval
             wait = self._next - now
         if wait > 0:
-            self._sleep(wait)
+            self._clock.sleep(wait)

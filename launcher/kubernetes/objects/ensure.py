@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -126,7 +125,7 @@ def _create(
     cluster: Cluster, resource: str, body: dict[str, Any], accept: Callable[[dict[str, Any]], None]
 ) -> dict[str, Any]:
     name = body["metadata"]["name"]
-    give_up = time.monotonic() + GOING_SECONDS
+    give_up = cluster.clock.monotonic() + GOING_SECONDS
     while True:
         try:
             made: dict[str, Any] = cluster.send(requests.create(resource, cluster.namespace, body))
@@ -145,6 +144,6 @@ def _create(
                 accept(found)
                 return found
             cluster.on_wait(f"waiting for the old {name} to go")
-        if time.monotonic() > give_up:
+        if cluster.clock.monotonic() > give_up:
             raise conflict
-        cluster.pause(0.5)
+        cluster.clock.sleep(0.5)

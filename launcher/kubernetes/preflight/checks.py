@@ -89,7 +89,7 @@ def reach(cluster: Cluster) -> None:
                 return
             if wait is None:
                 raise ApiError(f"{error}; correct the kubeconfig, or add --backend local") from None
-            cluster.pause(wait)
+            cluster.clock.sleep(wait)
         else:
             return
 

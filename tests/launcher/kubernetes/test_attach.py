@@ -14,7 +14,8 @@ import pytest
 from atb.contract import keys, labels
 from atb.documents.plan import Plan, PlannedJob
 from atb.storage import MemoryStore
-from launcher.kubernetes.api.client import Cluster, open_cluster
+from launcher.kubernetes.api.client import Cluster
+from launcher.kubernetes.api.connect import open_cluster
 from launcher.kubernetes.api.requests import Call
 from launcher.kubernetes.control.controller import RunController
 from launcher.kubernetes.options import ClusterOptions

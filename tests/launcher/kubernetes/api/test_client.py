@@ -10,7 +10,8 @@ import pytest
 from atb.contract import labels
 from atb.errors import SpecError
 from launcher.kubernetes.api import requests
-from launcher.kubernetes.api.client import Cluster, open_cluster
+from launcher.kubernetes.api.client import Cluster
+from launcher.kubernetes.api.connect import open_cluster
 from launcher.kubernetes.api.requests import ApiError
 from launcher.kubernetes.api.responses import split_lines
 from launcher.kubernetes.objects.ensure import create_job, create_owner, delete_object, give_up_job

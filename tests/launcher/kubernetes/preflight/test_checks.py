@@ -10,13 +10,14 @@ from kubernetes.client import ApiClient, Configuration
 from atb.errors import SpecError
 from atb.storage import MemoryStore
 from launcher.kubernetes.api.client import Cluster
+from launcher.kubernetes.api.connect import KubernetesConnection
 from launcher.kubernetes.api.requests import ApiError
 from launcher.kubernetes.options import ClusterOptions
 from launcher.kubernetes.preflight.checks import Check, check_all, reach, validate_preflight
 from launcher.kubernetes.preflight.node_fit import check_nodes, check_quotas, matches, tolerates
 from tests.apiserver.http import ApiServer
 from tests.apiserver.kubelet import add_node
-from tests.launcher.world import make_options, make_plan
+from tests.launcher.world import LabClock, make_options, make_plan
 
 PIN = "registry.example/atb@sha256:" + "0" * 64
 TAINT = {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}
@@ -218,7 +219,7 @@ def test_a_server_that_is_not_there_is_told_soon_with_the_way_out() -> None:
     waited: list[float] = []
     nowhere = Configuration(host="http://127.0.0.1:9")
     nowhere.retries = False
-    cluster = Cluster(lambda: ApiClient(nowhere), "lab", sleep=waited.append)
+    cluster = Cluster(lambda: KubernetesConnection(ApiClient(nowhere)), "lab", clock=LabClock(sleep=waited.append))
     with pytest.raises(ApiError, match=r"127\.0\.0\.1.*; correct the kubeconfig, or add --backend local"):
         reach(cluster)
     assert waited == [1.0, 2.0]

@@ -1,0 +1,60 @@
+"""Threads as a value: what works in several at once takes them, so that a simulation can bring its own."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol
+
+
+class Inbox(Protocol):
+    """A queue that any thread may put something into."""
+
+    def put(self, item: Any, /) -> None:
+        """Add something at the end."""
+
+    def get(self, *, timeout: float | None = None) -> Any:
+        """The first thing in it, waited for at most so many seconds. Raises queue.Empty."""
+
+
+class Flag(Protocol):
+    """Something that becomes true once."""
+
+    def set(self) -> None:
+        """Make it true."""
+
+    def is_set(self) -> bool:
+        """Whether it is."""
+
+    def wait(self, timeout: float) -> bool:
+        """Wait for it at most so many seconds; whether it is true."""
+
+
+class Threads(Protocol):
+    """Begins threads, and makes what they speak through."""
+
+    def start(self, work: Callable[[], None], name: str) -> None:
+        """Have ``work`` done in a thread that the process does not wait for."""
+
+    def inbox(self) -> Inbox:
+        """A new queue."""
+
+    def flag(self) -> Flag:
+        """A new flag that is false."""
+
+
+class SystemThreads:
+    """Real ones."""
+
+    def start(self, work: Callable[[], None], name: str) -> None:
+        threading.Thread(target=work, name=name, daemon=True).start()
+
+    def inbox(self) -> Inbox:
+        return queue.SimpleQueue()
+
+    def flag(self) -> Flag:
+        return threading.Event()
+
+
+SYSTEM_THREADS = SystemThreads()
