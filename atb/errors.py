@@ -16,7 +16,7 @@ Any exception outside this tree is a bug and leaves with code 70.
     │   └── StoreError                … the object store
     │       ├── NotFound              no object at that key
     │       └── PreconditionFailed    someone else was first
-    └── Stopped                143    told to stop; the next attempt goes on
+    └── Stopped                143    stopped by a signal; the next attempt resumes
 """
 
 from __future__ import annotations
@@ -93,6 +93,6 @@ class PreconditionFailed(StoreError):
 
 
 class Stopped(AtbError):
-    """Told to stop; the next attempt goes on from the checkpoint."""
+    """Stopped by a signal; the next attempt resumes from the checkpoint."""
 
     exit_code = 143

@@ -150,7 +150,7 @@ def _listen_for_stop() -> Callable[[], bool]:
         again, early = stop.is_set(), not asked.is_set()
         stop.set()
         if again and number == signal.SIGINT:
-            raise Stopped("told to stop twice; the next attempt goes on from the last checkpoint")
+            raise Stopped("told to stop twice; the next attempt resumes from the last checkpoint")
         if early and not again:
             raise Stopped("told to stop before training; the next attempt begins it")
 

@@ -111,82 +111,123 @@ def fit(
     Diverged for a loss that is not a number, DeviceFull where a step doesn't fit into the device's memory, Stopped
     after saving a checkpoint when ``hooks.should_stop`` says so.
     """
-    hooks = hooks or Hooks()
     batch = min(spec.batch_size, len(train))
     if batch % device.count:
         raise SpecError(f"a batch of {batch} can't be shared out evenly to {device.count} GPUs; set --batch-size")
     steps = len(train) // batch
-    path = choose_execution(device, steps=steps * spec.epochs, mixed_precision=spec.mixed_precision)
+    execution = choose_execution(device, steps=steps * spec.epochs, mixed_precision=spec.mixed_precision)
     optimizer: Any = keras.optimizers.Adam(spec.learning_rate)
     if spec.mixed_precision:
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    run_steps = compile_training(model, optimizer, table, batch, path, augment)
+    run_steps = compile_training(model, optimizer, table, batch, execution, augment)
     predict = compile_prediction(model)
-    wanted = table.target[validation].astype(np.float64)
+    target = table.target[validation].astype(np.float64)
 
-    watch, at, best = Patience(spec.patience, spec.learning_rate), _Position(), _copy(model.variables)
-    saved = hooks.resume()
-    if saved is not None:
-        watch, at, best = Patience.from_dict(saved.state["patience"]), _read_position(saved.state), saved.best
-        _assign(model.variables, saved.variables)
-        _assign(optimizer.variables, saved.optimizer)
-
-    def save() -> None:
-        state = {"patience": watch.to_dict(), "position": _write_position(at)}
-        hooks.save(Checkpoint(hooks.identity, state, _copy(model.variables), _copy(optimizer.variables), best))
-
-    speed, last_saved = _Speed(), time.monotonic()
-    while at.epoch <= spec.epochs and not watch.exhausted:
+    fitting = _Fitting(
+        model, optimizer, run_steps, spec, device, hooks or Hooks(), Patience(spec.patience, spec.learning_rate)
+    )
+    fitting.restore()
+    while not fitting.done:
         epoch_began = time.monotonic()
-        optimizer.learning_rate = watch.rate
-        order = np.random.default_rng((spec.seed, at.epoch)).permutation(train.astype(np.int32))
-        ends = order[: steps * batch].reshape(steps, batch)
-        while at.step < steps:
-            count = min(hooks.chunk, steps - at.step)
-            try:
-                with speed.measure(count):
-                    at.loss += run_steps(ends, at.step, count)
-            except tf.errors.ResourceExhaustedError:
-                raise DeviceFull(
-                    f"{spec.symbol} {spec.preset}: a step of {batch} windows does not fit into the memory of the "
-                    f"{device.name}; lower --batch-size"
-                ) from None
-            if speed.calls == 1:
-                trim_malloc()  # what compiling took and will not need again
-            at.step += count
-            if not math.isfinite(at.loss):
-                raise Diverged(
-                    f"{spec.symbol} {spec.preset}: the loss is not a number in epoch {at.epoch}, step {at.step} of "
-                    f"{steps}; lower --learning-rate {watch.rate:g}, or look at the bars: atb data check {spec.symbol}"
-                )
-            if hooks.should_stop():
-                save()
-                raise Stopped(f"{spec.symbol} {spec.preset}: stopped in epoch {at.epoch}; the next attempt goes on")
-            if time.monotonic() - last_saved > hooks.save_every:
-                save()
-                last_saved = time.monotonic()
-        said = predict_rows(predict, table.features, validation, spec.sequence_length)
-        validation_loss = float(np.mean(np.square(said.astype(np.float64) - wanted)))
-        if not math.isfinite(validation_loss):
-            raise Diverged(f"{spec.symbol} {spec.preset}: the validation loss is not a number in epoch {at.epoch}")
-        seconds = time.monotonic() - epoch_began
-        epoch = Epoch(at.epoch, at.loss / steps, validation_loss, watch.rate, seconds)
-        if watch.see(at.epoch, validation_loss):
-            best = _copy(model.variables)
-        at = _Position(at.epoch + 1, history=[*at.history, epoch])
-        hooks.on_epoch(epoch)
-    _assign(model.variables, best)
+        order = np.random.default_rng((spec.seed, fitting.at.epoch)).permutation(train.astype(np.int32))
+        loss = fitting.train_epoch(order[: steps * batch].reshape(steps, batch))
+        forecast = predict_rows(predict, table.features, validation, spec.sequence_length)
+        validation_loss = float(np.mean(np.square(forecast.astype(np.float64) - target)))
+        fitting.end_epoch(loss, validation_loss, time.monotonic() - epoch_began)
+    _assign(model.variables, fitting.best)
     trim_malloc()
     return Fitted(
         model=model,
         predict=predict,
-        history=tuple(at.history),
-        best_epoch=watch.best_epoch,
-        best_validation_loss=watch.best,
-        stopped_by="patience" if watch.exhausted else "epochs",
-        path=path.name,
-        steps_per_second=speed.steps_per_second,
+        history=tuple(fitting.at.history),
+        best_epoch=fitting.watch.best_epoch,
+        best_validation_loss=fitting.watch.best,
+        stopped_by="patience" if fitting.watch.exhausted else "epochs",
+        path=execution.name,
+        steps_per_second=fitting.speed.steps_per_second,
     )
+
+
+class _Fitting:
+    """Everything that changes while a net is fitted, and how it is saved and restored."""
+
+    def __init__(
+        self,
+        model: keras.Model,
+        optimizer: Any,
+        run_steps: Callable[[npt.NDArray[np.int32], int, int], float],
+        spec: Spec,
+        device: Device,
+        hooks: Hooks,
+        watch: Patience,
+    ) -> None:
+        self.watch, self.at, self.best, self.speed = watch, _Position(), _copy(model.variables), _Speed()
+        self._model, self._optimizer, self._run_steps = model, optimizer, run_steps
+        self._spec, self._device, self._hooks = spec, device, hooks
+        self._name = f"{spec.symbol} {spec.preset}"
+        self._last_saved = time.monotonic()
+
+    @property
+    def done(self) -> bool:
+        """Whether the last epoch has run or patience has ended."""
+        return self.at.epoch > self._spec.epochs or self.watch.exhausted
+
+    def restore(self) -> None:
+        """Resume where a checkpoint was saved, if there is one."""
+        saved = self._hooks.resume()
+        if saved is None:
+            return
+        self.watch, self.at = Patience.from_dict(saved.state["patience"]), _read_position(saved.state)
+        self.best = saved.best
+        _assign(self._model.variables, saved.variables)
+        _assign(self._optimizer.variables, saved.optimizer)
+
+    def save(self) -> None:
+        """Save a checkpoint."""
+        state = {"patience": self.watch.to_dict(), "position": _write_position(self.at)}
+        variables, optimizer = _copy(self._model.variables), _copy(self._optimizer.variables)
+        self._hooks.save(Checkpoint(self._hooks.identity, state, variables, optimizer, self.best))
+        self._last_saved = time.monotonic()
+
+    def train_epoch(self, ends: npt.NDArray[np.int32]) -> float:
+        """Take the epoch's steps, ``ends [steps, batch]``; the mean loss of a step. Raises what ``fit`` raises."""
+        self._optimizer.learning_rate = self.watch.rate
+        steps, at = len(ends), self.at
+        while at.step < steps:
+            count = min(self._hooks.chunk, steps - at.step)
+            try:
+                with self.speed.measure(count):
+                    at.loss += self._run_steps(ends, at.step, count)
+            except tf.errors.ResourceExhaustedError:
+                raise DeviceFull(
+                    f"{self._name}: a step of {ends.shape[1]} windows does not fit into the memory of the "
+                    f"{self._device.name}; lower --batch-size"
+                ) from None
+            if self.speed.calls == 1:
+                trim_malloc()  # what compiling took and will not need again
+            at.step += count
+            if not math.isfinite(at.loss):
+                raise Diverged(
+                    f"{self._name}: the loss is not a number in epoch {at.epoch}, step {at.step} of {steps}; lower "
+                    f"--learning-rate {self.watch.rate:g}, or look at the bars: atb data check {self._spec.symbol}"
+                )
+            if self._hooks.should_stop():
+                self.save()
+                raise Stopped(f"{self._name}: stopped in epoch {at.epoch}; the next attempt resumes it")
+            if time.monotonic() - self._last_saved > self._hooks.save_every:
+                self.save()
+        return at.loss / steps
+
+    def end_epoch(self, loss: float, validation_loss: float, seconds: float) -> None:
+        """Keep the weights if they are the best so far, and move on. Raises Diverged."""
+        number = self.at.epoch
+        if not math.isfinite(validation_loss):
+            raise Diverged(f"{self._name}: the validation loss is not a number in epoch {number}")
+        epoch = Epoch(number, loss, validation_loss, self.watch.rate, seconds)
+        if self.watch.update(number, validation_loss):
+            self.best = _copy(self._model.variables)
+        self.at = _Position(number + 1, history=[*self.at.history, epoch])
+        self._hooks.on_epoch(epoch)
 
 
 def _copy(variables: list[Any]) -> Arrays:

@@ -33,8 +33,8 @@ class Patience:
         """Whether the fit should end."""
         return self.waited >= self.patience
 
-    def see(self, epoch: int, loss: float) -> bool:
-        """Take in an epoch's validation loss; says whether it is the best so far."""
+    def update(self, epoch: int, loss: float) -> bool:
+        """Count an epoch's validation loss; returns whether it is the best so far."""
         if loss < self.plateau_best - RATE_MIN_DELTA:
             self.plateau_best, self.plateau_waited = loss, 0
         else:

@@ -34,7 +34,7 @@ def test_it_ends_and_slows_down_where_keras_does(seed: int, patience: int) -> No
     losses = (1 / np.arange(1, 60) + 0.02 * rng.normal(size=59)).tolist()
     watch, rates = Patience(patience, 2e-3), []
     for epoch, loss in enumerate(losses, 1):
-        watch.see(epoch, loss)
+        watch.update(epoch, loss)
         rates.append(watch.rate)
         if watch.exhausted:
             break
@@ -46,12 +46,12 @@ def test_it_ends_and_slows_down_where_keras_does(seed: int, patience: int) -> No
 def test_a_rate_never_falls_below_the_floor() -> None:
     watch = Patience(9, 1.5e-6)
     for epoch in range(1, 50):
-        watch.see(epoch, 1.0)
+        watch.update(epoch, 1.0)
     assert watch.rate == 1e-6
 
 
 def test_it_survives_a_checkpoint() -> None:
     watch = Patience(10, 1e-3)
     assert Patience.from_dict(watch.to_dict()) == watch
-    watch.see(1, 0.5)
+    watch.update(1, 0.5)
     assert Patience.from_dict(watch.to_dict()) == watch

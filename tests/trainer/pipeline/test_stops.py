@@ -113,7 +113,7 @@ def test_every_line_of_a_json_log_is_one_event(story: Story) -> None:
         assert "\n" not in event["message"]
     last = story.stopped_events[-1]
     assert last["level"] == "error"
-    assert "the next attempt goes on" in last["message"]
+    assert "the next attempt resumes" in last["message"]
     epochs = [event["message"].split()[1] for event in logged(story.finished) if event["message"].startswith("epoch ")]
     assert epochs == [f"{number}/{EPOCHS}" for number in range(EPOCHS + 1 - len(epochs), EPOCHS + 1)]
 
