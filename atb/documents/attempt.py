@@ -9,13 +9,16 @@ from atb.schema import Document
 
 
 class Claim(Document):
-    """Written first by an attempt, if-absent: which process or Pod it is."""
+    """Written first by an attempt, if-absent: which process or Pod it is. The same bytes are written again every few
+    seconds, so that the object's time says whether the process lives."""
 
     kind: ClassVar[str] = "claim"
 
     attempt: int
     host: str
     process: int
+    machine: str | None = None
+    """What processes that see one another's numbers share: ``atb.machine``."""
     pod: str | None = None
     node: str | None = None
     started: datetime

@@ -95,6 +95,7 @@ def model(symbol: str, preset: str, store: Store, skip_onnx: bool, **options: An
 
 @train.command()
 @click.argument("spec")
+@click.option("--attempt", type=click.IntRange(1), help="The attempt to be, and no other.  [default: the next one]")
 @with_store
 @_with_surroundings
 def job(spec: str, store: Store, **around: Any) -> None:
@@ -103,7 +104,15 @@ def job(spec: str, store: Store, **around: Any) -> None:
 
 
 def _train(
-    spec: Spec, store: Store, *, run: str | None, accelerator: Any, gpus: int, threads: int, log_format: Any
+    spec: Spec,
+    store: Store,
+    *,
+    run: str | None,
+    accelerator: Any,
+    gpus: int,
+    threads: int,
+    log_format: Any,
+    attempt: int | None = None,
 ) -> None:
     import os
     import sys
@@ -125,7 +134,7 @@ def _train(
 
         tune_malloc()
         device = prepare_device(accelerator, gpus, threads)
-        result = run_job(spec, store, run, RunContext(device, should_stop, tail))
+        result = run_job(spec, store, run, RunContext(device, should_stop, tail, attempt=attempt))
     except Exception as error:
         if log_format == "text":
             raise  # to be told as one plain line

@@ -13,6 +13,7 @@ from atb.contract.exits import BY_CODE
 from atb.contract.labels import NODE_VARIABLE, POD_VARIABLE
 from atb.documents.attempt import Claim, ExitReport, Progress
 from atb.errors import NotFound, PreconditionFailed, StoreError
+from atb.machine import machine_id
 from atb.storage import Store
 from trainer.fit.checkpoint import Checkpoint, pack_checkpoint, unpack_checkpoint
 from trainer.fit.loop import Epoch
@@ -26,13 +27,16 @@ _PROGRESS_EVERY = 2.0
 
 
 class Attempt:
-    """Claimed once; numbers count from 1. Two attempts of one job never share a number."""
+    """Claimed once; numbers count from 1. Two attempts of one job never share a number.
 
-    def __init__(self, store: Store, run: str, job: str) -> None:
+    ``number`` claims that one and no other. Raises StoreError, and PreconditionFailed where somebody else has it.
+    """
+
+    def __init__(self, store: Store, run: str, job: str, number: int | None = None) -> None:
         self._store, self._run, self.job = store, run, job
         self.started = datetime.now(UTC)
         self.node = os.environ.get(NODE_VARIABLE) or None
-        self.number = self._claim()
+        self.number, self._claimed = self._claim(number)
         self.epochs = 0
         self._last_progress = -_PROGRESS_EVERY
 
@@ -120,22 +124,38 @@ class Attempt:
         except StoreError:
             pass
 
-    def _claim(self) -> int:
-        prefix = keys.attempts_prefix(self._run, self.job)
-        taken = (entry.key[len(prefix) :].split("/")[0] for entry in self._store.list(prefix))
-        number = 1 + max((int(part) for part in taken if part.isdigit()), default=0)
+    def renew(self) -> None:
+        """Write the claim again, whose time says that this attempt lives. A store that can't take it stops nothing."""
+        try:
+            self._store.put(self.key(CLAIM), self._claimed)
+        except StoreError:
+            pass
+
+    def _claim(self, asked: int | None) -> tuple[int, bytes]:
+        number = asked or self._following()
         while True:
             claim = Claim(
                 attempt=number,
                 host=socket.gethostname(),
                 process=os.getpid(),
+                machine=machine_id() or None,
                 pod=os.environ.get(POD_VARIABLE) or None,
                 node=self.node,
                 started=self.started,
-            )
+            ).to_bytes()
+            key = keys.attempt(self._run, self.job, number, CLAIM)
             try:
-                self._store.put_if_absent(keys.attempt(self._run, self.job, number, CLAIM), claim.to_bytes())
+                self._store.put_if_absent(key, claim)
             except PreconditionFailed:
+                if self._store.get(key) == claim:
+                    return number, claim  # ours: the first answer was lost, and the write was sent again
+                if asked:
+                    raise PreconditionFailed(f"attempt {number} of {self.job} in run {self._run} is taken") from None
                 number += 1
             else:
-                return number
+                return number, claim
+
+    def _following(self) -> int:
+        prefix = keys.attempts_prefix(self._run, self.job)
+        taken = (entry.key[len(prefix) :].split("/")[0] for entry in self._store.list(prefix))
+        return 1 + max((int(part) for part in taken if part.isdigit()), default=0)

@@ -38,6 +38,7 @@ from trainer.networks.reference import reference_predict
 from trainer.pipeline.attempt import Attempt
 from trainer.pipeline.champion import measure_champion, trading_rules
 from trainer.pipeline.commit import commit_result, describe_result, read_committed, upload_bundle
+from trainer.pipeline.heartbeat import heartbeat
 from trainer.pipeline.learn import (
     FittedModel,
     TrainingData,
@@ -57,12 +58,15 @@ _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @dataclass(frozen=True, eq=False)
 class RunContext:
-    """What a job meets beside its spec: where it runs, who may stop it, where its log goes, a source for tests."""
+    """What a job meets beside its spec: where it runs, who may stop it, where its log goes, a source for tests.
+
+    ``attempt``: the number to claim, where a worker has chosen one."""
 
     device: Device
     should_stop: Callable[[], bool] = lambda: False
     log_tail: LogTail | None = None
     source: Source | None = None
+    attempt: int | None = None
 
 
 def run_job(spec: Spec, store: Store, run: str, around: RunContext) -> Result:
@@ -74,10 +78,11 @@ def run_job(spec: Spec, store: Store, run: str, around: RunContext) -> Result:
     if committed is not None:
         log.info("nothing to do: attempt %d has committed %s", committed.attempt, keys.result(run, committed.job))
         return committed
-    attempt, clock = Attempt(store, run, keys.job_id(spec.symbol, spec.preset)), StageClock()
+    attempt, clock = Attempt(store, run, keys.job_id(spec.symbol, spec.preset), around.attempt), StageClock()
     code, message = 70, ""
     try:
-        result = _work(spec, store, run, around, attempt, clock)
+        with heartbeat(attempt.renew):
+            result = _work(spec, store, run, around, attempt, clock)
         code, message = 0, "done"
         return result
     except AtbError as error:

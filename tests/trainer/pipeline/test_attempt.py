@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import threading
+import time
+
 import numpy as np
+import pytest
 
 from atb.contract import keys
-from atb.documents.attempt import ExitReport, Progress
-from atb.errors import StoreError
+from atb.documents.attempt import Claim, ExitReport, Progress
+from atb.errors import PreconditionFailed, StoreError
+from atb.machine import is_gone
 from atb.storage import MemoryStore, Store
 from trainer.fit.checkpoint import Checkpoint
 from trainer.fit.loop import Epoch
-from trainer.pipeline.attempt import EXIT, LOG, Attempt
+from trainer.pipeline.attempt import CLAIM, EXIT, LOG, Attempt
+from trainer.pipeline.heartbeat import heartbeat
 
 JOB = "BTCUSDT-fast"
 
@@ -64,4 +71,44 @@ def test_a_store_that_takes_no_news_stops_nothing() -> None:
     attempt = Attempt(RudeStore(), "r1", JOB)
     attempt.say_stage("training", 3)
     attempt.say_epoch(Epoch(1, 0.5, 0.6, 1e-3, 2.0), 3)
+    attempt.renew()
     attempt.end(0, "done", "saving", b"")
+
+
+class ForgetfulStore(MemoryStore):
+    """Writes the first object and loses the answer: sent again, the write finds what is there."""
+
+    def put_if_absent(self, key: str, data: bytes) -> str:
+        if key not in self._objects:
+            super().put_if_absent(key, data)
+        raise PreconditionFailed(f"{key} is already there in {self.url}")
+
+
+def test_a_claim_whose_answer_was_lost_is_its_own() -> None:
+    assert Attempt(ForgetfulStore(), "r1", JOB).number == 1
+
+
+def test_a_number_asked_for_is_claimed_or_refused(store: Store) -> None:
+    assert Attempt(store, "r1", JOB, 3).number == 3
+    with pytest.raises(PreconditionFailed, match="attempt 3 of BTCUSDT-fast in run r1 is taken"):
+        Attempt(store, "r1", JOB, 3)
+
+
+def test_a_renewed_claim_is_the_same_and_its_time_moves(store: Store) -> None:
+    attempt = Attempt(store, "r1", JOB)
+    before = next(iter(store.list(attempt.key("claim.json"))))
+    claimed = Claim.from_bytes(store.get(before.key), CLAIM)
+    assert (claimed.process, is_gone(claimed.machine, claimed.process)) == (os.getpid(), False)
+    beats = threading.Event()
+    time.sleep(1.1)  # a store's listing may count whole seconds
+
+    def beat() -> None:
+        attempt.renew()
+        beats.set()
+
+    with heartbeat(beat, 0.01):
+        assert beats.wait(5.0)
+    after = next(iter(store.list(attempt.key("claim.json"))))
+    assert after.modified > before.modified
+    assert Claim.from_bytes(store.get(before.key), CLAIM) == claimed
+    assert not any(thread.name == "heartbeat" for thread in threading.enumerate())
