@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS: dict[str, tuple[set[str], ...]] = {
     "": ({"atb"}, {"trainer", "launcher"}),
     "atb": (
-        {"clock", "errors", "redaction", "threads"},
+        {"clock", "errors", "machine", "redaction", "threads"},
         {"schema"},
         {"contract"},
         {"documents"},
