@@ -12,9 +12,12 @@ import numpy.typing as npt
 from atb.contract import timeframe as tf
 from atb.errors import DataError
 from trainer.bars.frame import CLOSE, HIGH, LOW, OPEN, VOLUME, Bars, segment_starts
+from trainer.bars.grid import MOST_OFF_GRID, explain_shift, explain_timeframe, find_shift, find_spacing
 
 MIN_COMPLETE = 0.99
 """Below this share of the expected bars a series is not used."""
+MOST_CONFLICTING = 0.01
+"""Above this share of rows whose time stands there again with other values, it is not known which rows are meant."""
 JUMP = 0.5
 """A close that differs from the one before by more than this share is counted."""
 
@@ -22,16 +25,18 @@ _INFINITE = 1e30
 """What no market has, and float32 can still hold."""
 _FINDINGS = (
     "unsorted", "off_grid", "unclosed", "non_finite", "non_positive", "inconsistent", "duplicate",
-    "zero_volume", "jumps",
+    "conflicting", "zero_volume", "jumps",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class BarsReport:
-    """What was found. Rows counted from ``off_grid`` to ``duplicate`` were left out, the others kept, in order.
+    """What was found. Rows counted from ``off_grid`` to ``conflicting`` were left out, the others kept, in order.
 
-    ``expected``: bars between the window's start, or the first bar where that is later, and the cut. ``listed_ms``:
-    that first bar, where it is later.
+    ``expected``: bars between the window's start, or the listing where that is later, and the cut. ``listed_ms``: the
+    first bar, where the window begins before it and there is none before the window. ``first_ms``: the first bar.
+    ``conflicting``: rows whose time stands there again with other values; which of them is meant can't be known.
+    ``spacing_ms``: the most common distance between rows. ``shift_ms``: how far after the grid nearly all rows lie.
     """
 
     symbol: str
@@ -46,6 +51,9 @@ class BarsReport:
     longest_gap: int
     listed_ms: int | None
     last_ms: int | None
+    first_ms: int | None = None
+    spacing_ms: int | None = None
+    shift_ms: int | None = None
     unsorted: int = 0
     off_grid: int = 0
     unclosed: int = 0
@@ -53,6 +61,7 @@ class BarsReport:
     non_positive: int = 0
     inconsistent: int = 0
     duplicate: int = 0
+    conflicting: int = 0
     zero_volume: int = 0
     jumps: int = 0
 
@@ -76,6 +85,10 @@ class BarsReport:
         ]
         if self.gaps:
             found.insert(0, self.describe_gaps())
+        if self.first_ms is not None and self.first_ms > self.start_ms:
+            why = "in a gap" if self.listed_ms is None else "before the first bar"
+            begins, first = (f"{tf.from_epoch_ms(at):%Y-%m-%dT%H:%MZ}" for at in (self.start_ms, self.first_ms))
+            found.insert(0, f"the window begins at {begins} {why}, the bars at {first}")
         return (
             f"{self.symbol} {self.timeframe}: {self.kept:,} of {self.expected:,} bars ({self.complete:.2%}); "
             f"{', '.join(found) or 'nothing wrong'}"
@@ -85,9 +98,11 @@ class BarsReport:
 def check_bars(raw: Bars, start_ms: int, as_of_ms: int) -> tuple[Bars, BarsReport]:
     """Rows of ``[start_ms, as_of_ms)`` that are sorted, unique, on the grid, closed, finite, positive and consistent.
 
-    Of rows with one open time the last is kept. A row that fails is left out, so a gap is where it was.
+    Of equal rows with one open time one is kept, of differing ones none. A row that fails is left out, so a gap is
+    where it was. Rows before ``start_ms`` only tell a gap at the start from a listing.
     """
     counts: dict[str, int] = {}
+    began = bool((raw.time < start_ms).any())
     bars = raw.take((raw.time >= start_ms) & (raw.time < as_of_ms))
     received = len(bars)
 
@@ -95,6 +110,7 @@ def check_bars(raw: Bars, start_ms: int, as_of_ms: int) -> tuple[Bars, BarsRepor
     if counts["unsorted"]:
         bars = bars.take(np.argsort(bars.time, kind="stable"))
     step, offset = bars.step_ms, tf.grid_offset_ms(bars.timeframe)
+    spacing, shift = find_spacing(bars.time), find_shift(bars.time, bars.timeframe)
     bars = _leave_out(bars, (bars.time - offset) % step != 0, "off_grid", counts)
     bars = _leave_out(bars, bars.time + step > as_of_ms, "unclosed", counts)
     bars = _leave_out(bars, ~(np.abs(bars.values) < _INFINITE).all(axis=1), "non_finite", counts)
@@ -103,14 +119,15 @@ def check_bars(raw: Bars, start_ms: int, as_of_ms: int) -> tuple[Bars, BarsRepor
     top, bottom = bars.values[:, HIGH], bars.values[:, LOW]
     body = bars.values[:, [OPEN, CLOSE]]
     bars = _leave_out(bars, (top < body.max(axis=1)) | (bottom > body.min(axis=1)), "inconsistent", counts)
+    bars = _leave_out(bars, _conflicting(bars), "conflicting", counts)
     repeated = np.zeros(len(bars), np.bool_)
-    repeated[:-1] = np.diff(bars.time) == 0
+    repeated[1:] = np.diff(bars.time) == 0
     bars = _leave_out(bars, repeated, "duplicate", counts)
 
     counts["zero_volume"] = int(np.count_nonzero(bars.values[:, VOLUME] == 0))
     counts["jumps"] = int(np.count_nonzero(np.abs(np.diff(bars.close)) > JUMP * bars.close[:-1]))
     steps = np.diff(bars.time) // step
-    first = max(start_ms, int(bars.time[0])) if len(bars) else start_ms
+    first = max(start_ms, int(bars.time[0])) if len(bars) and not began else start_ms
     expected = max(0, (as_of_ms - first) // step)
     report = BarsReport(
         symbol=bars.symbol,
@@ -123,30 +140,57 @@ def check_bars(raw: Bars, start_ms: int, as_of_ms: int) -> tuple[Bars, BarsRepor
         missing=expected - len(bars),
         gaps=max(0, len(segment_starts(bars)) - 1),
         longest_gap=int(steps.max(initial=1)) - 1,
-        listed_ms=int(bars.time[0]) if len(bars) and bars.time[0] > start_ms else None,
+        listed_ms=first if first > start_ms else None,
         last_ms=int(bars.time[-1]) if len(bars) else None,
+        first_ms=int(bars.time[0]) if len(bars) else None,
+        spacing_ms=spacing,
+        shift_ms=shift,
         **counts,
     )
     return bars, report
 
 
 def validate_bars(report: BarsReport, min_rows: int) -> None:
-    """Raise DataError unless there are ``min_rows`` bars and 99 % of those expected."""
+    """Raise DataError unless these are bars of the timeframe, ``min_rows`` of them and 99 % of those expected."""
     name = f"{report.symbol} {report.timeframe}"
+    _validate_times(report, name)
     if report.kept < min_rows:
         raise DataError(
             f"{name}: {report.kept:,} bars of the {min_rows:,} that this preset needs; "
             f"widen the window with --days, or choose a smaller preset"
         )
     if report.complete < MIN_COMPLETE:
-        end_ms = (report.last_ms or 0) + tf.to_ms(report.timeframe)
-        if end_ms < report.as_of_ms - report.longest_gap * tf.to_ms(report.timeframe):
+        step = tf.to_ms(report.timeframe)
+        end_ms = (report.last_ms or 0) + step
+        if end_ms < report.as_of_ms - report.longest_gap * step:
             remedy = f"they end at {tf.from_epoch_ms(end_ms):%Y-%m-%dT%H:%MZ}: choose an --as-of that is not later"
+        elif report.first_ms is not None and report.first_ms - report.start_ms > report.longest_gap * step:
+            begin = tf.from_epoch_ms(report.first_ms)
+            remedy = f"the window begins in a gap that ends at {begin:%Y-%m-%dT%H:%MZ}: choose that as --start"
         else:
             remedy = f"{report.describe_gaps()}: leave them out with --start or --as-of"
         raise DataError(
             f"{name}: {report.kept:,} of {report.expected:,} bars ({report.complete:.1%}) and {MIN_COMPLETE:.0%} are "
             f"needed; {remedy}; look with: atb data check {report.symbol}"
+        )
+
+
+def _validate_times(report: BarsReport, name: str) -> None:
+    """Raise DataError for rows that are of another timeframe, off the grid, or of more than one market."""
+    step, spacing, received = tf.to_ms(report.timeframe), report.spacing_ms or 0, report.received
+    if 0 < spacing < step:
+        raise DataError(f"{name}: {explain_timeframe(spacing, report.timeframe)}")
+    if report.off_grid > MOST_OFF_GRID * received:
+        many = f"{report.off_grid:,} of {received:,} rows are off the grid"
+        if report.shift_ms:
+            raise DataError(f"{name}: {many}: {explain_shift(report.shift_ms, report.timeframe)}")
+        raise DataError(f"{name}: {many}, each by another length: these are not whole {report.timeframe} bars in UTC")
+    if spacing > step:
+        raise DataError(f"{name}: {explain_timeframe(spacing, report.timeframe)}")
+    if report.conflicting > MOST_CONFLICTING * received:
+        raise DataError(
+            f"{name}: {report.conflicting:,} of {received:,} rows have a time that is there again with other values, "
+            "as where two markets or timeframes are in one file; give a file with the rows of one market alone"
         )
 
 
@@ -171,6 +215,21 @@ def fill_gaps(bars: Bars) -> tuple[Bars, int]:
         extra={name: column[source] for name, column in bars.extra.items()},
     )
     return filled, int(np.count_nonzero(added))
+
+
+def _conflicting(bars: Bars) -> npt.NDArray[np.bool_]:
+    """Which rows have a time that another row has with other values. Times ascend."""
+    begins = np.concatenate([[True], np.diff(bars.time) != 0])[: len(bars)]
+    group = np.cumsum(begins) - 1
+    first = np.flatnonzero(begins)[group]
+    differs: npt.NDArray[np.bool_] = (bars.values != bars.values[first]).any(axis=1)
+    for column in bars.extra.values():
+        other = column[first]
+        differs |= (column != other) & ~(np.isnan(column) & np.isnan(other))
+    spoiled = np.zeros(int(begins.sum()), np.bool_)
+    spoiled[group[differs]] = True
+    found: npt.NDArray[np.bool_] = spoiled[group]
+    return found
 
 
 def _leave_out(bars: Bars, bad: npt.NDArray[np.bool_] | np.bool_, name: str, counts: dict[str, int]) -> Bars:

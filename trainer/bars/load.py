@@ -46,7 +46,8 @@ def load_bars(spec: Spec, store: Store, warmup: int, min_rows: int, source: Sour
     if as_of > now and not source.synthetic:
         raise DataNotReady(f"{spec.symbol}: --as-of {spec.as_of:%Y-%m-%dT%H:%MZ} has not come yet")
     raw = source.fetch(spec.symbol, spec.timeframe, spec.market, reach, as_of)
-    bars, _ = check_bars(keep_named(raw, split_features(spec.features)[1]), reach, as_of)
+    raw = keep_named(raw, split_features(spec.features)[1])
+    bars, _ = check_bars(raw, reach, as_of)
     _, report = check_bars(raw, start, as_of)
     if source.live and now - as_of < SETTLED_MS:
         _validate_last(report)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from atb.contract import timeframe as tf
 from atb.errors import DataError
 from atb.storage import MemoryStore
 from tests.trainer.bars.builders import HOUR, T0, bars_at
@@ -79,11 +80,23 @@ def test_a_bar_that_closes_after_the_cut_is_left_out() -> None:
     assert (len(bars), report.unclosed, report.expected) == (8, 1, 8)
 
 
-def test_of_two_bars_with_one_time_the_last_whole_one_is_kept() -> None:
-    raw = bars_at([0, 1, 1, 1], [100, 5, 6, 7])
-    bars, report = check(with_value(raw, 3, CLOSE, np.nan), 2)
-    assert bars.close.tolist() == [100, 6]
-    assert (report.duplicate, report.non_finite) == (1, 1)
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2]])
+def test_of_rows_with_one_time_and_other_values_none_is_kept_whatever_their_order(order: list[int]) -> None:
+    raw = bars_at([0, 1, 1, 1, 2], [100, 5, 6, 5, 7])
+    bars, report = check(raw.take(np.array([*order, 4])), 3)
+    assert bars.close.tolist() == [100, 7]
+    assert (report.conflicting, report.duplicate, report.missing) == (3, 0, 1)
+
+
+def test_of_rows_with_one_time_that_are_not_whole_the_whole_one_is_kept() -> None:
+    bars, report = check(with_value(bars_at([0, 1, 1], [100, 5, 6]), 2, CLOSE, np.nan), 2)
+    assert bars.close.tolist() == [100, 5]
+    assert (report.conflicting, report.duplicate, report.non_finite) == (0, 0, 1)
+
+
+def test_rows_that_differ_in_an_extra_column_alone_are_not_the_same() -> None:
+    raw = dataclasses.replace(bars_at([0, 1, 1, 2], [1, 2, 2, 3]), extra={"rate": np.array([1.0, 2, 3, np.nan])})
+    assert check(raw, 3)[1].conflicting == 2
 
 
 def test_no_rows_at_all_are_reported_as_none() -> None:
@@ -103,8 +116,85 @@ def test_whatever_comes_in_what_comes_out_is_sorted_unique_closed_and_finite(
     assert np.isfinite(bars.values).all()
     assert (bars.values[:, :VOLUME] > 0).all()
     assert report.kept + report.missing == report.expected
-    left_out = ("off_grid", "unclosed", "non_finite", "non_positive", "inconsistent", "duplicate")
+    left_out = ("off_grid", "unclosed", "non_finite", "non_positive", "inconsistent", "duplicate", "conflicting")
     assert report.received - sum(getattr(report, name) for name in left_out) == report.kept
+
+
+def hours_apart(distance: float, count: int = 300, shift: float = 0.0) -> Bars:
+    """Hourly bars by name, that lie so many hours apart."""
+    return bars_at([shift + distance * row for row in range(count)])
+
+
+@pytest.mark.parametrize(
+    ("raw", "problem"),
+    [
+        (hours_apart(1 / 12), "the rows are 5m bars, not 1h; make 1h bars of them first"),
+        (hours_apart(1 / 60), "the rows are 1m bars, not 1h"),
+        (hours_apart(0.5), "the rows are 30m bars, not 1h"),
+        (hours_apart(1 / 3600, shift=0.5), "the rows are 1s bars, not 1h"),
+        (hours_apart(1 / 60).take(np.flatnonzero(np.arange(300) % 7 != 3)), "the rows are 1m bars, not 1h"),
+        (hours_apart(4), "the rows are 4h bars, not 1h; take --timeframe 4h"),
+        (hours_apart(24), "the rows are 1d bars, not 1h"),
+        (hours_apart(1, shift=1 - 1 / 3_600_000), "300 of 300 rows are off the grid: they lie 1ms before .* closing"),
+        (hours_apart(1, shift=1 - 1 / 3600), "they lie 1s before the 1h grid, as closing times do"),
+        (hours_apart(1, shift=0.5), "they lie 30m after the 1h grid, as times of another zone"),
+        (hours_apart(1, shift=0.25), "they lie 15m after the 1h grid"),
+        (join_bars([hours_apart(1), hours_apart(1, 4, shift=7.5)]), "4 of 304 rows are off the grid"),
+    ],
+)  # fmt: skip
+def test_rows_of_another_timeframe_or_grid_are_refused_with_what_they_are(raw: Bars, problem: str) -> None:
+    _, report = check_bars(raw, T0, T0 + 8000 * HOUR)
+    with pytest.raises(DataError, match=f"^XUSDT 1h: .*{problem}") as caught:
+        validate_bars(report, 1)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("timeframe", "shift", "problem"),
+    [
+        ("1d", 16, "16h after the 1d grid: these days begin at 16:00 UTC, and days here begin at 00:00 UTC"),
+        ("1d", 5.5, "these days begin at 05:30 UTC"),
+        ("1d", 24 - 1 / 3_600_000, "they lie 1ms before the 1d grid, as closing times do"),
+        ("1w", 6 * 24, "6d after the 1w grid: .* weeks here begin at Monday 00:00 UTC"),
+        ("4h", 1, "they lie 1h after the 4h grid, as times of another zone"),
+    ],
+)
+def test_another_boundary_of_the_bars_is_told_by_how_much(timeframe: str, shift: float, problem: str) -> None:
+    step = tf.to_ms(timeframe)
+    begin = ms("2024-01-01") + round(shift * HOUR)
+    made = bars_at(list(range(100)))
+    raw = dataclasses.replace(made, timeframe=timeframe, time=begin + np.arange(100) * step)
+    _, report = check_bars(raw, ms("2024-01-01"), ms("2026-01-01"))
+    with pytest.raises(DataError, match=f"100 of 100 rows are off the grid: .*{problem}"):
+        validate_bars(report, 1)
+
+
+def test_two_markets_in_one_file_are_refused_in_any_order_and_a_single_slip_is_a_gap() -> None:
+    one = bars_at(list(range(300)))
+    other = doubled(one)
+    for raw in (join_bars([one, other]), join_bars([other.rows(100, 110), one]), join_bars([one, other.rows(0, 4)])):
+        _, report = check(raw, 300)
+        with pytest.raises(DataError, match="have a time that is there again with other values, as where two markets"):
+            validate_bars(report, 1)
+    _, report = check(join_bars([one, other.rows(7, 8)]), 300)
+    validate_bars(report, 1)
+    assert (report.kept, report.conflicting) == (299, 2)
+
+
+def test_a_few_rows_off_the_grid_are_an_exchanges_slip() -> None:
+    _, report = check(join_bars([bars_at(list(range(300))), bars_at([7.5, 100.25])]), 300)
+    validate_bars(report, 300)
+    assert report.off_grid == 2
+
+
+def test_a_window_that_begins_in_a_gap_or_before_the_listing_is_told_on_the_summary_line() -> None:
+    late = bars_at(list(range(3, 10)))
+    assert "the window begins at 2023-11-14T23:00Z before the first bar, the bars at 2023-11-15T02:00Z" in (
+        check(late)[1].summary()
+    )
+    _, report = check(join_bars([bars_at([-5]), late]))
+    assert "the window begins at 2023-11-14T23:00Z in a gap, the bars at 2023-11-15T02:00Z" in report.summary()
+    assert (report.missing, report.listed_ms, report.complete) == (3, None, 0.7)
 
 
 def test_too_few_bars_are_refused_with_the_numbers_and_the_remedy() -> None:

@@ -1,0 +1,74 @@
+"""What the times of raw rows say about them: the timeframe they are of, and how they lie on the grid asked for."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from atb.contract import timeframe as tf
+from trainer.bars.frame import Times
+
+MOST_OFF_GRID = 0.01
+"""A larger share of rows off the grid is no exchange's slip: these are other rows than were asked for."""
+
+_SECOND_MS, _MINUTE_MS, _HOUR_MS, _DAY_MS = 1_000, 60_000, 3_600_000, 86_400_000
+_UNITS = (("w", 7 * _DAY_MS), ("d", _DAY_MS), ("h", _HOUR_MS), ("m", _MINUTE_MS), ("s", _SECOND_MS), ("ms", 1))
+
+
+def find_spacing(time: Times) -> int | None:
+    """The most common distance in milliseconds between neighbours of ascending times; None for fewer than two."""
+    steps = np.diff(time)
+    steps = steps[steps > 0]
+    if not len(steps):
+        return None
+    distances, counts = np.unique(steps, return_counts=True)
+    return int(distances[np.argmax(counts)])
+
+
+def find_shift(time: Times, timeframe: str) -> int | None:
+    """By how many milliseconds nearly all rows lie after a point of the grid; None where they differ."""
+    if not len(time):
+        return None
+    shifts, counts = np.unique((time - tf.grid_offset_ms(timeframe)) % tf.to_ms(timeframe), return_counts=True)
+    most = int(np.argmax(counts))
+    return int(shifts[most]) if counts[most] >= (1 - MOST_OFF_GRID) * len(time) else None
+
+
+def describe_length(length_ms: int) -> str:
+    """A length as a timeframe is written: ``5m``, ``1h``; one of several units in its largest whole one."""
+    for unit, unit_ms in _UNITS:
+        if length_ms % unit_ms == 0:
+            return f"{length_ms // unit_ms}{unit}"
+    raise AssertionError
+
+
+def explain_timeframe(spacing_ms: int, timeframe: str) -> str:
+    """The end of a refusal of rows that lie ``spacing_ms`` apart."""
+    rows = describe_length(spacing_ms)
+    if spacing_ms < tf.to_ms(timeframe):
+        return (
+            f"the rows are {rows} bars, not {timeframe}; make {timeframe} bars of them first (the first open, the "
+            f"highest high, the lowest low, the last close, the sum of volumes), or take --timeframe {rows}"
+        )
+    return f"the rows are {rows} bars, not {timeframe}; take --timeframe {rows}, or give {timeframe} bars"
+
+
+def explain_shift(shift_ms: int, timeframe: str) -> str:
+    """The end of a refusal of rows that all lie off the grid by ``shift_ms``: by how much, and what that usually is."""
+    step = tf.to_ms(timeframe)
+    before = step - shift_ms
+    if before <= _SECOND_MS or (before == _MINUTE_MS and step > 2 * _MINUTE_MS):
+        return (
+            f"they lie {describe_length(before)} before the {timeframe} grid, as closing times do: bars are named by "
+            "the time they open; subtract the bar's length, or name the column that has the opening times timestamp"
+        )
+    if timeframe.endswith(("d", "w")):
+        at = f"{shift_ms % _DAY_MS // _HOUR_MS:02}:{shift_ms % _HOUR_MS // _MINUTE_MS:02} UTC"
+        bars, begin = ("weeks", "Monday 00:00 UTC") if timeframe.endswith("w") else ("days", "00:00 UTC")
+        return (
+            f"they lie {describe_length(shift_ms)} after the {timeframe} grid: these {bars} begin at {at}, and {bars} "
+            f"here begin at {begin}; make them of hourly bars, or of a source whose {bars} begin so"
+        )
+    return (
+        f"they lie {describe_length(shift_ms)} after the {timeframe} grid, as times of another zone or another "
+        "beginning do; give times in UTC, or bars that begin on the grid"
+    )
