@@ -7,7 +7,7 @@ DEMO := atb-launch --symbols BTCUSDT,ETHUSDT --preset fast --backend local --sou
 
 .PHONY: help demo demo-picture test suite test-cluster lint types clean
 
-help: ## what there is to make
+help: ## list all targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 demo: .venv/demo.stamp ## train two symbols on made-up bars, on this machine
@@ -19,18 +19,18 @@ demo-picture: .venv/demo.stamp ## docs/demo.svg: the demo again, as a picture of
 test: lint ## everything it needs, then types and the whole suite side by side
 	$(MAKE) --no-print-directory --jobs 2 types suite
 
-suite: .venv/test.stamp tools
+suite: .venv/test.stamp tools ## the tests alone, on WORKERS processes
 	$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --quiet
 
 test-cluster: .venv/test.stamp tools ## fan-outs and the chart on the cluster of ATB_TEST_KUBECONFIG, with the image of ATB_TEST_IMAGE, which has a sh
 	test -n "$$ATB_TEST_KUBECONFIG"
 	$(PYTHON) -m pytest -m cluster --quiet tests/launcher tests/chart
 
-lint: .venv/test.stamp
+lint: .venv/test.stamp ## ruff: rules and format
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 
-types: .venv/test.stamp
+types: .venv/test.stamp ## mypy, strict
 	$(PYTHON) -m mypy
 
 clean: ## remove what make has put here, and nothing of yours
