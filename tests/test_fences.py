@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import importlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
         {"contract"},
         {"documents"},
         {"code", "storage"},
-        {"registry"},
+        {"registry", "options"},
     ),
     "trainer": (
         {"extras", "log", "process_memory"},
@@ -43,10 +44,12 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
     "launcher.kubernetes": (
         {"api"},
         {"options"},
-        {"objects"},
-        {"control"},
+        {"read_options", "objects"},
+        {"control", "cleanup"},
         {"preflight", "logs", "schedule"},
-        {"why", "backend"},
+        {"why"},
+        {"print_logs"},
+        {"backend"},
     ),
 }
 """The parts of each package, from the ground up: a part may import only those of earlier lines."""
@@ -133,6 +136,31 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 
     for module in graph:
         visit(module, ())
+
+
+def test_the_launcher_has_at_most_seven_rooms_each_entered_through_what_it_exports() -> None:
+    rooms = set().union(*FLOORS["launcher"])
+    assert len(rooms) <= 7
+    wrong = []
+    for top in OURS:
+        for path, line, name in sources(top):
+            own, room = part_of(module_of(ROOT / path), "launcher"), part_of(name, "launcher")
+            if room in rooms and own != room:
+                exported = {f"launcher.{room}.{each}" for each in importlib.import_module(f"launcher.{room}").__all__}
+                if name not in exported:
+                    wrong.append(f"{path}:{line} imports {name}, which launcher/{room}/__init__.py does not export")
+    assert wrong == []
+
+
+def test_no_isinstance_of_a_backend() -> None:
+    asked = [
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "launcher").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "isinstance"
+        if "Backend" in ast.dump(node.args[1])
+    ]
+    assert asked == []
 
 
 def test_only_what_builds_fits_and_exports_nets_imports_tensorflow() -> None:

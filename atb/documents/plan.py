@@ -30,7 +30,7 @@ class Plan(Document):
 
     run: str
     created: datetime
-    backend: Literal["local", "kubernetes"]
+    backend: str
     options: dict[str, Any] = {}
     jobs: Annotated[tuple[PlannedJob, ...], Field(min_length=1)]
 

@@ -9,10 +9,10 @@ import click
 import atb
 from atb.contract.exits import run_and_exit
 from atb.contract.presets import DEFAULT_PRESET, PRESET_NAMES
-from launcher.cli.cluster import attach, cancel, clean
-from launcher.cli.flags import access_options, job_options
+from atb.options.stores import endpoint_option, store_option
+from launcher.cli.control import attach, cancel, clean
+from launcher.cli.flags import access_options, given_flags, job_options
 from launcher.cli.runs import collect, list_, logs, report, status, why
-from launcher.cli.stores import endpoint_option, store_option
 
 _BEFORE_A_COMMAND = {"store_url", "endpoint_url"}
 """Options that may stand before a subcommand's name."""
@@ -48,10 +48,10 @@ _BEFORE_A_COMMAND = {"store_url", "endpoint_url"}
 @endpoint_option
 @click.option(
     "--backend",
-    type=click.Choice(["auto", "local", "kubernetes"]),
+    metavar="NAME",
     default="auto",
     show_default=True,
-    help="auto is kubernetes where a kubeconfig or a Pod's account is there, else local.",
+    help="kubernetes, local or a plug-in's. auto is kubernetes where a kubeconfig or a Pod's account is, else local.",
 )
 @click.option("--run", metavar="NAME", help="The run's name.  [default: from the time]")
 @click.option("--schedule", metavar="NAME", help="In a CronJob's Pod: the run and its --as-of are those that were due.")
@@ -94,11 +94,12 @@ def atb_launch(context: click.Context, /, **options: Any) -> None:
             flag = next(parameter.opts[0] for parameter in context.command.params if parameter.name == misplaced[0])
             raise click.UsageError(f"{flag} does not go with the command {context.invoked_subcommand}")
         return
+    from launcher.cli.options import split_options
     from launcher.cli.run import launch, resume
 
-    if options["resume"] is not None:
-        context.exit(resume(options, given))
-    context.exit(launch(options))
+    chosen, training = split_options(options, given)
+    flags = given_flags(options)
+    context.exit(resume(chosen, flags, given) if chosen.resume else launch(chosen, training, flags))
 
 
 for command in (status, list_, attach, logs, why, cancel, clean, collect, report):

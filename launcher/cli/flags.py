@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import click
-
-from atb.errors import SpecError
-
-if TYPE_CHECKING:
-    from launcher.kubernetes.backend import Access
-    from launcher.kubernetes.options import ClusterOptions
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -43,7 +36,6 @@ _MANY: dict[str, tuple[str, str, str]] = {
     "image_pull_secrets": ("--image-pull-secret", "NAME", "A Secret with registry credentials."),
     "labels": ("--label", "KEY=VALUE", "A label for the Jobs and Pods."),
 }
-_PAIRS = ("node_selector", "env", "labels")
 
 
 def access_options(command: _Command) -> _Command:
@@ -54,7 +46,7 @@ def access_options(command: _Command) -> _Command:
 
 
 def job_options(command: _Command) -> _Command:
-    """Add the flags that say what Jobs look like, for ``read_cluster_options``."""
+    """Add the flags that say what Jobs look like, for ``given_flags``."""
     decorators = [
         click.option(
             "--cluster-options",
@@ -94,71 +86,6 @@ CLUSTER_FLAGS = (
 """The names that these flags come under."""
 
 
-def read_access(given: Mapping[str, Any]) -> Access:
-    """The way into a cluster from the flags."""
-    from launcher.kubernetes.backend import Access
-
-    return Access(given.get("kubeconfig"), given.get("context"), given.get("namespace"))
-
-
-def read_cluster_options(given: Mapping[str, Any], base: Mapping[str, Any] | None = None) -> ClusterOptions:
-    """The options of the file, then of the flags, over ``base``. Raises SpecError."""
-    from launcher.kubernetes.backend import parse_options
-
-    fields: dict[str, Any] = dict(base or {})
-    if (path := given.get("cluster_options")) is not None:
-        fields |= _read_file(path)
-    fields |= {name: given[name] for name in (*_PLAIN, "require_gpu") if given.get(name) is not None}
-    for name, (flag, _, _) in _MANY.items():
-        values: Sequence[str] = given.get(name) or ()
-        if not values:
-            continue
-        if name in _PAIRS:
-            fields[name] = {**fields.get(name, {}), **dict(_pair(value, flag) for value in values)}
-        elif name == "tolerations":
-            fields[name] = [*fields.get(name, ()), *(_toleration(value) for value in values)]
-        else:
-            fields[name] = [*fields.get(name, ()), *values]
-    if given.get("deadline"):
-        fields["deadline_seconds"] = _seconds(given["deadline"])
-    if given.get("namespace"):
-        fields["namespace"] = given["namespace"]
-    return parse_options(fields, "the cluster's options")
-
-
-def _read_file(path: str) -> dict[str, Any]:
-    import yaml
-
-    try:
-        found = yaml.safe_load(Path(path).expanduser().read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SpecError(f"--cluster-options {path}: can't read the file: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SpecError(f"--cluster-options {path} is no YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(found, dict):
-        raise SpecError(f"--cluster-options {path} is no YAML mapping, like image: NAME")
-    return found
-
-
-def _pair(text: str, flag: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise SpecError(f"{flag} {name!r} is not NAME=VALUE")
-    return name, value
-
-
-def _toleration(text: str) -> dict[str, str]:
-    rest, _, effect = text.partition(":")
-    key, equals, value = rest.partition("=")
-    how = {"operator": "Equal", "value": value} if equals else {"operator": "Exists"}
-    return {"key": key, **how, **({"effect": effect} if effect else {})}
-
-
-def _seconds(text: str) -> int:
-    number, unit = text[:-1], text[-1:]
-    if text.isdigit():
-        number, unit = text, "s"
-    scale = {"s": 1, "m": 60, "h": 3600, "d": 86_400}.get(unit)
-    if scale is None or not number.isdigit():
-        raise SpecError(f"--deadline {text!r} is not a number and one of s, m, h, d; write 90m or 24h")
-    return int(number) * scale
+def given_flags(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the cluster's flags that were given."""
+    return {name: options[name] for name in CLUSTER_FLAGS if options.get(name) not in (None, ())}

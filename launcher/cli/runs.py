@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from launcher.cli.flags import access_options
-from launcher.cli.stores import with_store
+from atb.options.stores import with_store
+from launcher.cli.flags import access_options, given_flags
 
 if TYPE_CHECKING:
+    from atb.documents.plan import Plan
     from atb.storage import Store
+    from launcher.plan.backend import Backend
+
+_T = TypeVar("_T")
 
 
 @click.command()
@@ -22,19 +27,33 @@ def status(store: Store, run: str, output: str, **access: Any) -> None:
     """Say how far a RUN is, as the store and its cluster have it now."""
     from rich.console import Console
 
-    from launcher.cli.cluster import show_cluster
     from launcher.plan.build import read_plan
     from launcher.records.manifest import read_manifest
+    from launcher.report.live_table import build_table, summary_line
     from launcher.report.table import print_manifest
 
-    plan = read_plan(store, run)
+    plan, console = read_plan(store, run), Console()
     manifest = read_manifest(store, plan)
     if output == "json":
         click.echo(manifest.to_bytes(), nl=False)
         return
-    if plan.backend == "kubernetes" and not manifest.complete:
-        show_cluster(store, plan, access)
-    print_manifest(Console(), manifest, store.url)
+    rows = () if manifest.complete else _ask_backend(plan, access, lambda backend: backend.rows(plan, store))
+    if rows:
+        console.print(build_table(rows, width=console.width))
+        click.echo(f"{run}  {summary_line(rows)}")
+    print_manifest(console, manifest, store.url)
+
+
+def _ask_backend(plan: Plan, access: Mapping[str, Any], question: Callable[[Backend], Sequence[_T]]) -> Sequence[_T]:
+    """What the run's backend answers; nothing, and one line about it, where it can't be asked."""
+    from atb.errors import AtbError
+    from launcher.plan.backends import open_run
+
+    try:
+        return question(open_run(plan, given_flags(access)))
+    except AtbError as error:
+        click.echo(f"as the store has it; {plan.backend} could not be asked: {error}", err=True)
+        return ()
 
 
 @click.command("list")
@@ -60,34 +79,12 @@ def list_(store: Store) -> None:
 @with_store
 def logs(store: Store, run: str, job: str | None, follow: bool, tail: int | None, **access: Any) -> None:
     """Print the log of the latest attempt of a JOB, like BTCUSDT-fast or BTCUSDT; without one, of all."""
+    from launcher.plan.backends import open_run
     from launcher.plan.build import read_plan
 
     plan = read_plan(store, run)
-    if plan.backend == "kubernetes":
-        from launcher.cli.cluster import print_logs
-
-        print_logs(store, plan, job, access, follow=follow, tail=tail)
-        return
-    if follow or tail or job is None:
-        raise click.UsageError("a run on a machine has the log of one JOB, once its attempt has ended")
-    _print_stored_log(store, run, job)
-
-
-def _print_stored_log(store: Store, run: str, job: str) -> None:
-    from atb.contract import keys
-    from atb.errors import NotFound, SpecError
-    from launcher.plan.build import find_job, read_plan
-    from launcher.records.job_record import read_record
-
-    planned = find_job(read_plan(store, run), job)
-    attempts = read_record(store, run, planned.job).attempts
-    if not attempts:
-        raise SpecError(f"{job} of run {run} has not begun; see: atb-launch status {run}")
-    try:
-        text = store.get(keys.attempt(run, planned.job, attempts, "log.txt"))
-    except NotFound:
-        raise SpecError(f"attempt {attempts} of {job} has left no log yet; it is written as an attempt ends") from None
-    click.echo(text.decode("utf-8", "replace"), nl=False)
+    backend = open_run(plan, given_flags(access))
+    backend.print_logs(plan, store, job, click.echo, follow=follow, tail=tail)
 
 
 @click.command()
@@ -106,11 +103,10 @@ def why(store: Store, run: str, job: str, **access: Any) -> None:
     if planned.action == "skip":
         click.echo(f"{planned.job}: skipped: {planned.reason}")
         return
-    if plan.backend == "kubernetes":
-        from launcher.cli.cluster import explain
-
-        if explain(store, plan, planned, access):
-            return
+    if lines := _ask_backend(plan, access, lambda backend: backend.explain(plan, store, planned)):
+        for line in lines:
+            click.echo(line)
+        return
     traces = read_record(store, run, planned.job)
     outcome = outcome_of(traces)
     click.echo(f"{planned.job}: {outcome.state}{f' ({outcome.category})' if outcome.category else ''}")

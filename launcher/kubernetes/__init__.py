@@ -1,1 +1,3 @@
 """Jobs done by a Kubernetes cluster."""
+
+__all__ = ["schedule"]

@@ -2,45 +2,63 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
-from atb.documents.plan import Plan
+from atb.documents.plan import Plan, PlannedJob
 from atb.errors import SpecError
-from atb.schema import first_problem
 from atb.storage import Store
+from launcher.kubernetes.control.diagnose import CATEGORIES
 from launcher.kubernetes.options import ClusterOptions
-from launcher.plan.build import BackendName
+from launcher.kubernetes.read_options import read_options
+from launcher.plan.backend import Setup
+from launcher.plan.build import find_job
 from launcher.plan.signals import catch_stop
 
 if TYPE_CHECKING:
     from launcher.kubernetes.api.client import Cluster
-    from launcher.kubernetes.preflight.checks import Check
-    from launcher.plan.backend import Mode, Show
+    from launcher.plan.backend import Check, Mode, Say, Show
+    from launcher.report.live_table import Row
+
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 
-@dataclass(frozen=True)
-class Access:
-    """The way into a cluster; what is None is found as kubectl finds it."""
+def detect(environment: Mapping[str, str], account: Path = ACCOUNT) -> str | None:
+    """Where a cluster is configured. Raises SpecError where KUBECONFIG names files that are not there: a broken
+    configuration is no reason to train on this machine."""
+    if named := environment.get("KUBECONFIG"):
+        files = [Path(part).expanduser() for part in named.split(os.pathsep) if part]
+        if found := next((path for path in files if path.is_file()), None):
+            return f"KUBECONFIG names {found}"
+        raise SpecError(f"KUBECONFIG is {named} and no such file is there; correct it, or add --backend local")
+    home = Path(environment.get("HOME", "~")).expanduser() / ".kube" / "config"
+    if home.is_file():
+        return f"there is {home}"
+    if "KUBERNETES_SERVICE_HOST" in environment and account.is_file():
+        return "this is a Pod with an account"
+    return None
 
-    kubeconfig: str | None = None
-    context: str | None = None
-    namespace: str | None = None
 
-    def open(self, options: ClusterOptions) -> Cluster:
-        """The cluster, in the namespace named here or by the options. Raises SpecError."""
-        from launcher.kubernetes.api.connect import open_cluster
+def open_backend(setup: Setup) -> KubernetesBackend:
+    """The cluster that the flags name, with the options of the run it is opened for. Raises SpecError."""
+    from launcher.kubernetes.api.connect import open_cluster
 
-        return open_cluster(self.kubeconfig, self.context, self.namespace or options.namespace)
+    if setup.launch.max_parallel is not None:
+        raise SpecError("--max-parallel is for this machine: a cluster runs as many Jobs as have room")
+    earlier = (setup.plan.options.get("cluster") or {}) if setup.plan else {}
+    where = f"the options of run {setup.plan.run}" if setup.plan else "the cluster's options"
+    options, flags = read_options(setup.flags, earlier, where), setup.flags
+    cluster = open_cluster(flags.get("kubeconfig"), flags.get("context"), options.namespace)
+    return KubernetesBackend(cluster, options)
 
 
 class KubernetesBackend:
     """One Job of a cluster for each job of the plan."""
 
-    name: BackendName = "kubernetes"
+    name = "kubernetes"
+    outlives_launcher = True
 
     def __init__(self, cluster: Cluster, options: ClusterOptions) -> None:
         self._cluster, self._options = cluster, options.model_copy(update={"namespace": cluster.namespace})
@@ -53,60 +71,79 @@ class KubernetesBackend:
     def options(self) -> Mapping[str, Any]:
         return {"cluster": self._options.model_dump(mode="json", exclude_defaults=True)}
 
+    @property
+    def exit_codes(self) -> Mapping[str, int]:
+        return {name: category.exit_code for name, category in CATEGORIES.items()}
+
     def describe(self, jobs: int) -> str:
         gpus = self._options.gpus
         device = f"{gpus} × {self._options.gpu_resource}" if gpus else "the CPU"
         return f"in namespace {self._cluster.namespace} of {self._cluster.host}, each on {device}"
 
     def check(self, plan: Plan, store: Store) -> Sequence[Check]:
-        """What can be known before anything is created."""
         from launcher.kubernetes.preflight.checks import check_all
 
         return check_all(self._cluster, store, plan, self._options)
 
-    def render(self, plan: Plan, store: Store) -> Iterator[dict[str, Any]]:
-        """The objects that a run creates. The Jobs' reference to their owner needs its uid and comes at creation."""
+    def render(self, plan: Plan, store: Store, *, server: bool) -> Iterator[str]:
+        """The Jobs' reference to their owner needs its uid and comes at creation. The server checks each object
+        strictly and creates none. Raises ApiError."""
+        from launcher.kubernetes.api import requests
+        from launcher.kubernetes.objects.render import render_yaml
+
+        for body in self._build(plan, store):
+            if server:
+                resource = "jobs" if body["kind"] == "Job" else "configmaps"
+                body = self._cluster.send(requests.create(resource, self._cluster.namespace, body, dry_run=True))
+            yield render_yaml([body])
+
+    def _build(self, plan: Plan, store: Store) -> Iterator[dict[str, Any]]:
         from launcher.kubernetes.control.retry import first_attempt
         from launcher.kubernetes.objects.jobs import Target, build_job, build_owner
         from launcher.records.memory_needs import read_memory_needs
 
         target = Target(plan.run, store.url, store.endpoint_url)
-        jobs = plan.to_run
-        needs = read_memory_needs(store, jobs)
+        needs = read_memory_needs(store, plan.to_run)
         yield build_owner(target)
-        for planned in jobs:
+        for planned in plan.to_run:
             attempt = first_attempt(self._options, self._cluster.now(), remembered=needs.get(planned.job, ""))
             yield build_job(planned, target, self._options, attempt)
-
-    def dry_run(self, plan: Plan, store: Store) -> Iterator[dict[str, Any]]:
-        """The objects as the server would store them; it checks each strictly and creates none. Raises ApiError."""
-        from launcher.kubernetes.api import requests
-
-        for body in self.render(plan, store):
-            resource = "jobs" if body["kind"] == "Job" else "configmaps"
-            yield self._cluster.send(requests.create(resource, self._cluster.namespace, body, dry_run=True))
 
     def run(self, plan: Plan, store: Store, show: Show, *, mode: Mode, wait: bool = True) -> int | None:
         from launcher.kubernetes.control.controller import RunController
 
         with catch_stop() as stopped_by:
-            fleet = RunController(self._cluster, store, plan, self._options, show=show)
-            fleet.run(mode, wait=wait, stopped=lambda: stopped_by() is not None)
+            controller = RunController(self._cluster, store, plan, self._options, show=show)
+            controller.run(mode, wait=wait, stopped=lambda: stopped_by() is not None)
             return stopped_by()
 
+    def rows(self, plan: Plan, store: Store) -> Sequence[Row]:
+        from launcher.kubernetes.control.state import RunState
 
-def read_options(plan: Plan) -> ClusterOptions:
-    """The options that a run was launched with. Raises SpecError where it is not one of a cluster."""
-    if plan.backend != "kubernetes":
-        raise SpecError(f"run {plan.run} was done on a machine, not on a cluster; see: atb-launch status {plan.run}")
-    return parse_options(plan.options.get("cluster") or {}, f"the plan of run {plan.run}")
+        return RunState(self._cluster, store, plan, self._options).look()
 
+    def explain(self, plan: Plan, store: Store, planned: PlannedJob) -> Sequence[str]:
+        from launcher.kubernetes.control.state import RunState
+        from launcher.kubernetes.why import explain_job
 
-def parse_options(fields: Mapping[str, Any], where: str) -> ClusterOptions:
-    """Cluster options from plain data. Raises SpecError that names ``where`` and the first problem."""
-    if not fields.get("image"):
-        raise SpecError("no image to train in: give --image NAME@sha256:… or the image in --cluster-options FILE")
-    try:
-        return ClusterOptions(**fields)
-    except ValidationError as error:
-        raise SpecError(f"{where}: {first_problem(error)}") from None
+        state = RunState(self._cluster, store, plan, self._options)
+        state.look()
+        return list(explain_job(self._cluster, store, state, plan, planned))
+
+    def print_logs(
+        self, plan: Plan, store: Store, job: str | None, say: Say, *, follow: bool, tail: int | None
+    ) -> None:
+        from launcher.kubernetes.print_logs import print_logs
+
+        jobs = [find_job(plan, job)] if job else plan.to_run
+        print_logs(self._cluster, store, plan.run, jobs, say, named=job is None, follow=follow, tail=tail)
+
+    def cancel(self, plan: Plan, confirm: Say) -> str:
+        from launcher.kubernetes.cleanup import cancel_run
+
+        return cancel_run(self._cluster, plan.run, confirm)
+
+    def clean(self, plan: Plan, *, force: bool) -> str:
+        from launcher.kubernetes.cleanup import clean_run
+
+        return clean_run(self._cluster, plan.run, force=force)

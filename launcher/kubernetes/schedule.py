@@ -32,6 +32,17 @@ class Due:
     source: str
 
 
+def read_due(environment: Mapping[str, str]) -> Due:
+    """When the Job of this Pod was due. Raises SpecError outside a schedule's Pod, ApiError."""
+    from launcher.kubernetes.api.connect import open_cluster
+
+    cluster = open_cluster()
+    try:
+        return find_due(cluster, environment)
+    finally:
+        cluster.close()
+
+
 def find_due(cluster: Cluster, environment: Mapping[str, str]) -> Due:
     """When the Job of this Pod was due. Raises SpecError outside a schedule's Pod, ApiError."""
     name = environment.get(JOB_VARIABLE)

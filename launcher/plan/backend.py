@@ -1,32 +1,65 @@
-"""Where a run's jobs are done: the seam between the command and a machine or a cluster."""
+"""Where a run's jobs are done: the seam between the command and a machine or a cluster.
+
+A backend is a folder with a module that has ``detect`` and ``open_backend``, named in ``launcher.plan.backends`` or by
+an entry point of the group ``atb.backends``. Nothing outside that folder knows which backends there are.
+"""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from atb.documents.plan import Plan
+from atb.documents.plan import Plan, PlannedJob
 from atb.errors import SpecError
 from atb.storage import Store
-from launcher.plan.build import BackendName
+from launcher.plan.options import LaunchOptions
 from launcher.report.live_table import Row
 
 Show = Callable[[Sequence[Row], str], None]
 """Called with one row a job and a note, as things change."""
+Say = Callable[[str], None]
+"""Called with one line for the user."""
 Mode = Literal["create", "attach", "resume"]
-"""create: start what the plan says. resume: start what has no committed result. attach: follow, on a cluster."""
+"""create: start what the plan says. resume: start what has no committed result. attach: follow what others started."""
+Level = Literal["ok", "note", "warning", "error"]
 
-ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the preflight. An error stops the launch; a warning is asked about on a terminal."""
+
+    level: Level
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a backend is opened with. ``flags`` are those given for backends; ``plan`` is the run it is opened for,
+    None before a new one."""
+
+    launch: LaunchOptions = field(default_factory=LaunchOptions)
+    flags: Mapping[str, Any] = field(default_factory=dict)
+    plan: Plan | None = None
+
+
+class BackendModule(Protocol):
+    """What a backend's module has."""
+
+    def detect(self, environment: Mapping[str, str]) -> str | None:
+        """Why ``--backend auto`` means this backend here; None where it does not. Raises SpecError."""
+
+    def open_backend(self, setup: Setup) -> Backend:
+        """The backend. Raises SpecError where an option is not for it, Unavailable where it can't be reached."""
 
 
 class Backend(Protocol):
     """Does what a plan says. What became of each job is read from the store afterwards."""
 
     @property
-    def name(self) -> BackendName:
-        """How it is called in a plan."""
+    def name(self) -> str:
+        """How it is called in a plan and by ``--backend``."""
 
     @property
     def image(self) -> str | None:
@@ -36,28 +69,54 @@ class Backend(Protocol):
     def options(self) -> Mapping[str, Any]:
         """What the plan keeps of it, without secrets."""
 
+    @property
+    def outlives_launcher(self) -> bool:
+        """Whether jobs go on when the launcher ends, and can be followed later."""
+
+    @property
+    def exit_codes(self) -> Mapping[str, int]:
+        """The launcher's exit code for a job that failed, by its category."""
+
     def describe(self, jobs: int) -> str:
-        """Where and how so many jobs are done, for the first line."""
+        """Where and how this number of jobs is done, for the first line."""
+
+    def check(self, plan: Plan, store: Store) -> Sequence[Check]:
+        """What can be known before anything is started."""
+
+    def render(self, plan: Plan, store: Store, *, server: bool) -> Iterator[str] | None:
+        """The objects it would create, as YAML documents; None where it creates none. ``server``: as its API server
+        would store them."""
 
     def run(self, plan: Plan, store: Store, show: Show, *, mode: Mode, wait: bool) -> int | None:
         """Do the jobs; returns the signal that stopped it before they were done, if one did."""
 
+    def rows(self, plan: Plan, store: Store) -> Sequence[Row]:
+        """What it knows now and the store does not, one row a job; none where the store knows all."""
 
-def choose_backend(asked: str, environment: Mapping[str, str] = os.environ, account: Path = ACCOUNT) -> tuple[str, str]:
-    """The backend's name and why it is that one. ``auto`` is Kubernetes wherever a cluster is configured.
+    def explain(self, plan: Plan, store: Store, planned: PlannedJob) -> Sequence[str]:
+        """What it knows of a job and the store does not, as lines."""
 
-    Raises SpecError where KUBECONFIG names files that are not there: a broken configuration is no reason to train here.
-    """
-    if asked != "auto":
-        return asked, "as asked"
-    if named := environment.get("KUBECONFIG"):
-        files = [Path(part).expanduser() for part in named.split(os.pathsep) if part]
-        if found := next((path for path in files if path.is_file()), None):
-            return "kubernetes", f"KUBECONFIG names {found}"
-        raise SpecError(f"KUBECONFIG is {named} and no such file is there; correct it, or add --backend local")
-    home = Path(environment.get("HOME", "~")).expanduser() / ".kube" / "config"
-    if home.is_file():
-        return "kubernetes", f"there is {home}"
-    if "KUBERNETES_SERVICE_HOST" in environment and account.is_file():
-        return "kubernetes", "this is a Pod with an account"
-    return "local", "no cluster is configured"
+    def print_logs(
+        self, plan: Plan, store: Store, job: str | None, say: Say, *, follow: bool, tail: int | None
+    ) -> None:
+        """The log of the latest attempt of a job, or of all. Raises SpecError for what it can't do."""
+
+    def cancel(self, plan: Plan, confirm: Say) -> str:
+        """Stop what is left of a run; ``confirm`` raises where the user says no. Returns what was done."""
+
+    def clean(self, plan: Plan, *, force: bool) -> str:
+        """Remove a run's objects; returns what was done. Raises SpecError where jobs are live and not ``force``."""
+
+
+def validate_checks(found: Sequence[Check]) -> None:
+    """Raises SpecError that says the first thing in the way and how many more there are."""
+    errors = [check for check in found if check.level == "error"]
+    if errors:
+        more = f" (and {len(errors) - 1} more above)" if len(errors) > 1 else ""
+        raise SpecError(f"nothing was created: {errors[0].name}: {errors[0].text}{more}")
+
+
+def run_exit_code(categories: Sequence[str], exit_codes: Mapping[str, int]) -> int:
+    """The exit code of a run that did not come to its end: the one its failures share, else 1; 0 without any."""
+    codes = {exit_codes.get(name, 1) for name in categories}
+    return 0 if not codes else codes.pop() if len(codes) == 1 else 1

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from atb.contract import keys
 from atb.contract.features import split_features
 from atb.contract.runs import validate_run
-from atb.contract.spec import OPTION_NAMES, resolve_spec, suggest
+from atb.contract.spec import resolve_spec
 from atb.documents.plan import Plan, PlannedJob
 from atb.documents.result import Result, ResultPointer
 from atb.errors import NotFound, PreconditionFailed, SpecError
 from atb.registry.champions import ModelKey
 from atb.storage import Store
 from atb.storage.fingerprints import changed_origin
-
-BackendName = Literal["local", "kubernetes"]
 
 _READERS = 16
 """Threads that ask the store for earlier results."""
@@ -47,29 +45,13 @@ def read_names(text: str, what: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(found), tuple(name for name, count in found.items() if count > 1)
 
 
-def read_settings(pairs: Iterable[str]) -> dict[str, str]:
-    """The options in ``NAME=VALUE`` pairs; a name's dashes may be written for its underscores. Raises SpecError."""
-    found: dict[str, str] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        name = name.strip().replace("-", "_")
-        if not equals or not name:
-            raise SpecError(f"--set {pair!r} is not NAME=VALUE, like --set epochs=5")
-        if name not in OPTION_NAMES:
-            raise SpecError(f"--set {name}: this option is unknown{suggest(name)}")
-        if found.get(name, value) != value:
-            raise SpecError(f"--set {name} is given twice: {found[name]} and {value}")
-        found[name] = value.strip()
-    return found
-
-
 def build_plan(
     run: str,
     symbols: Sequence[str],
     presets: Sequence[str],
     options: Mapping[str, Any],
     *,
-    backend: BackendName,
+    backend: str,
     now: datetime,
     launcher_options: Mapping[str, Any] | None = None,
     pin: Callable[[str, ModelKey], str] = lambda text, model_key: text,

@@ -4,27 +4,52 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from atb.documents.plan import Plan
-from atb.errors import Unavailable
+from atb.contract import keys
+from atb.contract.exits import EXITS
+from atb.documents.plan import Plan, PlannedJob
+from atb.errors import NotFound, SpecError, Unavailable
 from atb.storage import Store
-from launcher.plan.backend import Mode, Show
-from launcher.plan.build import BackendName, jobs_left
+from launcher.plan.backend import Check, Mode, Say, Setup, Show
+from launcher.plan.build import find_job, jobs_left
 from launcher.plan.signals import catch_stop
+from launcher.records.job_record import read_record
+from launcher.report.live_table import Row
 from launcher.worker.forkserver_client import SERVER, ForkServerClient
 from launcher.worker.machine_slots import MachineSlots, share_slots, usable_gpus
 from launcher.worker.runner import PAUSES, LocalRunner
 
 
+def detect(environment: Mapping[str, str]) -> str | None:
+    """This machine is always there."""
+    return "no cluster is configured"
+
+
+def open_backend(setup: Setup) -> LocalBackend:
+    """This machine. Raises SpecError for what only a cluster can do."""
+    if not setup.launch.wait:
+        raise SpecError(
+            "--no-wait is for the kubernetes backend: trainings on this machine live as long as the launcher"
+        )
+    if setup.flags and setup.plan is None:
+        name = next(iter(setup.flags)).replace("_", "-")
+        raise SpecError(f"--{name} is for the kubernetes backend; add --backend kubernetes")
+    if setup.launch.dry_run == "server":
+        raise SpecError("--dry-run=server asks an API server; on this machine write --dry-run")
+    return LocalBackend(setup.launch.max_parallel)
+
+
 class LocalBackend:
     """This machine. ``parallel`` trainings at a time share its cores and its gpus."""
 
-    name: BackendName = "local"
+    name = "local"
     image: str | None = None
+    outlives_launcher = False
+    exit_codes: Mapping[str, int] = {entry.category: entry.code for entry in EXITS}
 
     def __init__(
         self, parallel: int | None = None, *, server: Sequence[str] = SERVER, pauses: Sequence[float] = PAUSES
@@ -38,7 +63,15 @@ class LocalBackend:
     def describe(self, jobs: int) -> str:
         return f"on this machine, {self._share(jobs).words}"
 
+    def check(self, plan: Plan, store: Store) -> Sequence[Check]:
+        return ()
+
+    def render(self, plan: Plan, store: Store, *, server: bool) -> Iterator[str] | None:
+        return None
+
     def run(self, plan: Plan, store: Store, show: Show, *, mode: Mode, wait: bool = True) -> int | None:
+        if mode == "attach":
+            raise _not_away(plan)
         waiting = jobs_left(plan, store) if mode == "resume" else plan.to_run
         if not waiting:
             return None
@@ -57,8 +90,42 @@ class LocalBackend:
         finally:
             shutil.rmtree(logs, ignore_errors=True)
 
+    def rows(self, plan: Plan, store: Store) -> Sequence[Row]:
+        return ()
+
+    def explain(self, plan: Plan, store: Store, planned: PlannedJob) -> Sequence[str]:
+        return ()
+
+    def print_logs(
+        self, plan: Plan, store: Store, job: str | None, say: Say, *, follow: bool, tail: int | None
+    ) -> None:
+        if job is None or follow:
+            raise SpecError("a run on a machine has the log of one JOB, once its attempt has ended; no --follow")
+        planned = find_job(plan, job)
+        attempts = read_record(store, plan.run, planned.job).attempts
+        if not attempts:
+            raise SpecError(f"{job} of run {plan.run} has not begun; see: atb-launch status {plan.run}")
+        try:
+            text = store.get(keys.attempt(plan.run, planned.job, attempts, "log.txt")).decode("utf-8", "replace")
+        except NotFound:
+            raise SpecError(
+                f"attempt {attempts} of {job} has no log yet; it is written when the attempt ends"
+            ) from None
+        for line in text.splitlines()[-(tail or 0) :]:
+            say(line)
+
+    def cancel(self, plan: Plan, confirm: Say) -> str:
+        raise _not_away(plan)
+
+    def clean(self, plan: Plan, *, force: bool) -> str:
+        raise _not_away(plan)
+
     def _share(self, jobs: int) -> MachineSlots:
         return share_slots(jobs, self._parallel, gpus=usable_gpus() if _has_gpu_build() else ())
+
+
+def _not_away(plan: Plan) -> SpecError:
+    return SpecError(f"run {plan.run} was done on a machine, not on a cluster; see: atb-launch status {plan.run}")
 
 
 def _has_gpu_build() -> bool:

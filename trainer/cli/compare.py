@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trainer.cli.stores import with_store
+from atb.options.stores import with_store
 from trainer.cli.tables import print_table
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def compare(
     """
     from atb.contract import keys
     from atb.contract.runs import validate_run
+    from atb.contract.settings import read_settings
     from atb.contract.spec import resolve_spec
     from atb.registry.promote import read_result
     from trainer.bundle.comparison import draw_comparison, quality_table, stage_table, symbol_table
@@ -59,7 +60,7 @@ def compare(
     now = datetime.now(UTC)
     name = validate_run(run) if run else f"compare-{now:%Y%m%d-%H%M%S}"
     options: dict[str, Any] = {key: value for key, value in window.items() if value is not None}
-    options |= dict(_parse_setting(text) for text in settings)
+    options |= read_settings(settings)
     if "start" not in options:
         options.setdefault("days", _DAYS)
     if "end" not in options:
@@ -92,12 +93,3 @@ def _train(store: Store, spec: Spec, run: str) -> None:
     if code:
         click.echo(f"{spec.symbol} {spec.preset} ended with {code}; nothing is compared", err=True)
         raise click.exceptions.Exit(code)
-
-
-def _parse_setting(text: str) -> tuple[str, str]:
-    from atb.errors import SpecError
-
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise SpecError(f"--set {text!r} is not NAME=VALUE")
-    return name.strip().replace("-", "_"), value.strip()

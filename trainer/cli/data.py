@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trainer.cli.stores import with_store
+from atb.options.stores import with_store
 
 if TYPE_CHECKING:
     from atb.contract.spec import Spec

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trainer.cli.stores import with_store
+from atb.options.stores import with_store
 from trainer.cli.tables import print_table
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trainer.cli.stores import with_store
+from atb.options.stores import with_store
 
 if TYPE_CHECKING:
     from atb.storage import Store

@@ -12,7 +12,7 @@ import click
 from atb.contract.presets import DEFAULT_PRESET, MODEL_TYPES, PRESET_NAMES
 from atb.contract.spec import Spec
 from atb.errors import AtbError, Stopped
-from trainer.cli.stores import with_store
+from atb.options.stores import with_store
 
 if TYPE_CHECKING:
     from atb.documents.result import Result

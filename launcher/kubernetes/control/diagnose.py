@@ -224,9 +224,3 @@ def _disruption(condition: Condition, where: str) -> Finding:
     if condition.reason == "TerminationByKubelet":
         return Finding("preempted", condition.message or f"the kubelet stopped it{where}")
     return Finding("preempted", condition.message or f"interrupted{where} ({condition.reason})")
-
-
-def run_exit_code(categories: list[str]) -> int:
-    """The exit code of a run that did not come to its end: the one its failures share, else 1; 0 without any."""
-    codes = {CATEGORIES[name].exit_code if name in CATEGORIES else 1 for name in categories}
-    return 0 if not codes else codes.pop() if len(codes) == 1 else 1

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from atb.documents.plan import Plan, PlannedJob
-from atb.errors import AtbError, SpecError
+from atb.errors import AtbError
 from atb.storage import Store
 from atb.storage.probe import probe_store
 from launcher.kubernetes.api import requests
@@ -19,18 +18,7 @@ from launcher.kubernetes.objects.jobs import Target, build_job
 from launcher.kubernetes.objects.kueue import get_queue, queue_version
 from launcher.kubernetes.options import ClusterOptions
 from launcher.kubernetes.preflight.node_fit import check_nodes, check_quotas
-
-Level = Literal["ok", "note", "warning", "error"]
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One line of the screen. An error stops the launch; a warning is asked about on a terminal."""
-
-    level: Level
-    name: str
-    text: str
-
+from launcher.plan.backend import Check
 
 # verb, group, resource, subresource, whether the launcher can't do without
 RIGHTS: tuple[tuple[str, str, str, str, bool], ...] = (
@@ -92,14 +80,6 @@ def reach(cluster: Cluster) -> None:
             cluster.clock.sleep(wait)
         else:
             return
-
-
-def validate_preflight(found: Sequence[Check]) -> None:
-    """Raises SpecError that says the first thing in the way and how many more there are."""
-    errors = [check for check in found if check.level == "error"]
-    if errors:
-        more = f" (and {len(errors) - 1} more above)" if len(errors) > 1 else ""
-        raise SpecError(f"nothing was created: {errors[0].name}: {errors[0].text}{more}")
 
 
 def check_server(cluster: Cluster) -> Iterator[Check]:

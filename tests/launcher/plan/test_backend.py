@@ -1,38 +1,23 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from atb.errors import SpecError
-from launcher.plan.backend import choose_backend
+from launcher.plan.backend import run_exit_code
+from launcher.plan.backends import BUILT_IN, find_backend
+from launcher.worker.backend import LocalBackend
 
 
-def test_without_a_configuration_it_is_this_machine(tmp_path: Path) -> None:
-    assert choose_backend("auto", {"HOME": str(tmp_path)}, tmp_path / "token") == ("local", "no cluster is configured")
+def test_a_run_ends_with_the_code_that_its_failures_share() -> None:
+    codes = {"bad-data": 10, "oom": 71}
+    assert run_exit_code([], codes) == 0
+    assert run_exit_code(["bad-data", "bad-data"], codes) == 10
+    assert run_exit_code(["bad-data", "oom"], codes) == 1
+    assert run_exit_code([""], codes) == 1
+    assert run_exit_code(["bad-data"], LocalBackend().exit_codes) == 10
 
 
-def test_a_kubeconfig_at_home_is_a_cluster(tmp_path: Path) -> None:
-    (tmp_path / ".kube").mkdir()
-    (tmp_path / ".kube" / "config").write_text("kind: Config")
-    assert choose_backend("auto", {"HOME": str(tmp_path)}, tmp_path / "token")[0] == "kubernetes"
-
-
-def test_kubeconfig_may_name_several_files_and_one_must_be_there(tmp_path: Path) -> None:
-    config = tmp_path / "config"
-    environment = {"HOME": str(tmp_path), "KUBECONFIG": f"{tmp_path}/nothing:{config}"}
-    with pytest.raises(SpecError, match="no such file is there; correct it, or add --backend local"):
-        choose_backend("auto", environment, tmp_path / "token")
-    config.write_text("kind: Config")
-    assert choose_backend("auto", environment, tmp_path / "token") == ("kubernetes", f"KUBECONFIG names {config}")
-
-
-def test_a_pod_is_a_cluster_only_with_an_account(tmp_path: Path) -> None:
-    environment = {"HOME": str(tmp_path), "KUBERNETES_SERVICE_HOST": "10.0.0.1"}
-    assert choose_backend("auto", environment, tmp_path / "token")[0] == "local"
-    (tmp_path / "token").write_text("t")
-    assert choose_backend("auto", environment, tmp_path / "token")[0] == "kubernetes"
-
-
-def test_what_is_asked_for_is_taken(tmp_path: Path) -> None:
-    assert choose_backend("local", {"KUBECONFIG": "/nowhere"}, tmp_path)[0] == "local"
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_each_backend_is_found_by_the_name_it_has(name: str) -> None:
+    module = find_backend(name)
+    assert callable(module.detect)
+    assert callable(module.open_backend)

@@ -19,7 +19,6 @@ from launcher.plan.build import (
     find_job,
     read_names,
     read_plan,
-    read_settings,
     skip_unchanged,
 )
 from tests.atb.registry.candidates import make_result
@@ -88,26 +87,6 @@ def test_names_that_can_not_be_read_are_one_line(tmp_path: Path, text: str, word
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(SpecError, match=words):
         read_names(text.replace("{binary}", str(tmp_path / "binary")), "--symbols")
-
-
-@pytest.mark.parametrize(
-    ("pair", "words"),
-    [
-        ("nonsense=1", r"nonsense: this option is unknown; known are .*epochs"),
-        ("epoch=1", r"did you mean epochs\?"),
-        ("epochs", r"is not NAME=VALUE"),
-        ("symbol=BTC", "unknown"),
-    ],
-)
-def test_a_setting_nobody_reads_is_an_error(pair: str, words: str) -> None:
-    with pytest.raises(SpecError, match=words):
-        read_settings([pair])
-
-
-def test_a_setting_given_twice_must_say_the_same() -> None:
-    assert read_settings(["epochs=5", "epochs=5", "batch-size=8"]) == {"epochs": "5", "batch_size": "8"}
-    with pytest.raises(SpecError, match="twice: 5 and 6"):
-        read_settings(["epochs=5", "epochs=6"])
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from launcher.kubernetes.control.diagnose import CATEGORIES, INFRASTRUCTURE, run_exit_code
+from launcher.kubernetes.control.diagnose import CATEGORIES, INFRASTRUCTURE
 from launcher.kubernetes.control.retry import bad_nodes, first_attempt, next_attempt
 from launcher.kubernetes.objects.job_status import JobStatus, read_job
 from launcher.kubernetes.objects.jobs import Target, build_job
@@ -76,10 +76,3 @@ def test_every_category_says_what_it_means_what_helps_and_how_it_ends() -> None:
         assert category.meaning
         assert category.remedy
         assert 0 < category.exit_code < 256
-
-
-def test_a_run_ends_with_the_code_that_its_failures_share() -> None:
-    assert run_exit_code([]) == 0
-    assert run_exit_code(["bad-data", "bad-data"]) == 10
-    assert run_exit_code(["bad-data", "oom"]) == 1
-    assert run_exit_code([""]) == 1

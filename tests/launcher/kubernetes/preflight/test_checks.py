@@ -13,8 +13,9 @@ from launcher.kubernetes.api.client import Cluster
 from launcher.kubernetes.api.connect import KubernetesConnection
 from launcher.kubernetes.api.requests import ApiError
 from launcher.kubernetes.options import ClusterOptions
-from launcher.kubernetes.preflight.checks import Check, check_all, reach, validate_preflight
+from launcher.kubernetes.preflight.checks import check_all, reach
 from launcher.kubernetes.preflight.node_fit import check_nodes, check_quotas, matches, tolerates
+from launcher.plan.backend import Check, validate_checks
 from tests.apiserver.http import ApiServer
 from tests.apiserver.kubelet import add_node
 from tests.launcher.world import LabClock, make_options, make_plan
@@ -114,7 +115,7 @@ def test_an_image_by_tag_is_noted(cluster: Cluster) -> None:
 
 def test_the_first_error_is_told_and_the_others_counted() -> None:
     with pytest.raises(SpecError, match=r"nothing was created: a: first \(and 1 more above\)"):
-        validate_preflight([Check("error", "a", "first"), Check("note", "b", "x"), Check("error", "c", "second")])
+        validate_checks([Check("error", "a", "first"), Check("note", "b", "x"), Check("error", "c", "second")])
 
 
 def node(gpus: int = 1, *, taints: list[Any] | None = None, labels: dict[str, str] | None = None, **spec: Any) -> Any:

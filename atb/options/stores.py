@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 DEFAULT_STORE = "./store"
+"""A directory beside where the command is run."""
 
 store_option = click.option(
     "--store",

@@ -1,0 +1,41 @@
+"""Stopping a run on its cluster, and removing what it has there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from atb.contract import labels
+from atb.errors import SpecError
+from launcher.kubernetes.api.client import Cluster
+from launcher.kubernetes.objects.ensure import delete_object, find_owner, mark_owner
+from launcher.kubernetes.objects.job_status import read_job
+from launcher.kubernetes.objects.jobs import owner_name, run_selector
+
+
+def cancel_run(cluster: Cluster, run: str, confirm: Callable[[str], None]) -> str:
+    """Stop the live Jobs of a run. Raises SpecError where the cluster does not have it, ApiError."""
+    if find_owner(cluster, run) is None:
+        raise _not_here(run, cluster)
+    # marked first: a launcher that is creating or following takes what vanishes for cancelled, and makes no more
+    live = [facts for facts in cluster.list("jobs", read_job, selector=run_selector(run))[0].values() if facts.live]
+    if live:
+        confirm(f"stop {len(live)} Jobs of run {run}?")
+    mark_owner(cluster, run, {labels.CANCELLED_ANNOTATION: datetime.now(UTC).isoformat(timespec="seconds")})
+    stopped = sum(delete_object(cluster, "jobs", facts.name) for facts in live)
+    return f"cancelled run {run}: {stopped} Jobs stopped; resume later with: atb-launch --resume {run}"
+
+
+def clean_run(cluster: Cluster, run: str, *, force: bool) -> str:
+    """Remove the run's objects. Raises SpecError where Jobs are live and not ``force``, ApiError."""
+    jobs, _ = cluster.list("jobs", read_job, selector=run_selector(run))
+    live = sum(facts.live for facts in jobs.values())
+    if live and not force:
+        raise SpecError(f"{live} Jobs of run {run} are live; stop them with: atb-launch cancel {run}, or add --force")
+    if not delete_object(cluster, "configmaps", owner_name(run)):
+        raise _not_here(run, cluster)
+    return f"removed run {run} from {cluster.namespace}: {len(jobs)} Jobs go with it"
+
+
+def _not_here(run: str, cluster: Cluster) -> SpecError:
+    return SpecError(f"run {run} is not in namespace {cluster.namespace} of {cluster.host}; name its --namespace")

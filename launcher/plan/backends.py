@@ -1,0 +1,51 @@
+"""Which backends there are: ours, and those of installed packages that have an entry point in ``atb.backends``."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Mapping
+from importlib import metadata
+from typing import Any, cast
+
+from atb.documents.plan import Plan
+from atb.errors import SpecError
+from launcher.plan.backend import Backend, BackendModule, Setup
+
+GROUP = "atb.backends"
+AUTO = "auto"
+BUILT_IN = {"kubernetes": "launcher.kubernetes.backend", "local": "launcher.worker.backend"}
+"""Name → module, imported when it is asked for. ``auto`` is the first of these that finds what it needs here."""
+
+
+def backend_names() -> tuple[str, ...]:
+    """Every backend that ``--backend`` can name."""
+    return (*BUILT_IN, *sorted({entry.name for entry in metadata.entry_points(group=GROUP)} - set(BUILT_IN)))
+
+
+def find_backend(name: str) -> BackendModule:
+    """The module of a backend. Raises SpecError for a name that none has."""
+    if name in BUILT_IN:
+        return cast(BackendModule, importlib.import_module(BUILT_IN[name]))
+    for entry in metadata.entry_points(group=GROUP, name=name):
+        try:
+            return cast(BackendModule, entry.load())
+        except (ImportError, AttributeError) as error:
+            raise SpecError(f"backend {name} can't be loaded from {entry.value}: {error}") from None
+    raise SpecError(f"backend {name!r} is unknown; choose one of {', '.join((AUTO, *backend_names()))}")
+
+
+def choose_backend(asked: str, environment: Mapping[str, str] = os.environ) -> tuple[str, str]:
+    """The backend's name and why it is that one. Raises SpecError where a configuration is broken: that is no reason
+    to train elsewhere."""
+    if asked != AUTO:
+        return asked, "as asked"
+    for name in BUILT_IN:
+        if reason := find_backend(name).detect(environment):
+            return name, reason
+    raise SpecError("no backend can be used here; name one with --backend")
+
+
+def open_run(plan: Plan, flags: Mapping[str, Any]) -> Backend:
+    """The backend that a run was launched on. Raises SpecError, Unavailable."""
+    return find_backend(plan.backend).open_backend(Setup(flags=flags, plan=plan))
