@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from atb.errors import SpecError
 
@@ -23,7 +23,17 @@ def readable_json(value: Any) -> bytes:
 class Part(BaseModel):
     """A frozen part of a document."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", allow_inf_nan=False, validate_by_name=True, validate_by_alias=True
+    )
+
+
+class SparsePart(Part):
+    """A part whose unset fields are left out of the document."""
+
+    @model_serializer(mode="wrap")
+    def _leave_out_unset(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in serialize(self).items() if value not in (None, {})}
 
 
 class Document(BaseModel):
@@ -38,7 +48,7 @@ class Document(BaseModel):
 
     def to_bytes(self) -> bytes:
         """The document as readable JSON."""
-        return readable_json(self.model_dump(mode="json"))
+        return readable_json(self.model_dump(mode="json", by_alias=True))
 
     @classmethod
     def from_bytes(cls, data: bytes | str, where: str) -> Self:

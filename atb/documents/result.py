@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any, ClassVar, Literal
 
 from atb.contract.spec import Spec
+from atb.documents.evaluation import BacktestSummary, Evaluation
+from atb.documents.export import ExportSummary
 from atb.schema import Document, Part
 
 
@@ -111,9 +113,9 @@ class Result(Document):
     fit: FitSummary
     metrics: dict[str, float]
     baselines: dict[str, dict[str, float]]
-    evaluation: dict[str, Any] = {}
-    backtest: dict[str, Any] = {}
-    export: dict[str, Any] = {}
+    evaluation: Evaluation = Evaluation()
+    backtest: BacktestSummary = BacktestSummary()
+    export: ExportSummary = ExportSummary()
     gate: tuple[Rule, ...] = ()
     stages: tuple[StageTime, ...]
     peak_memory_bytes: int

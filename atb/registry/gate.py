@@ -12,12 +12,13 @@ noise reaches once in about 700 trainings.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from atb.contract.bundle import MODEL, MODEL_FROM_BARS
+from atb.contract.bundle import MODEL_FROM_BARS
 from atb.documents.champion import Champion
+from atb.documents.evaluation import ChampionComparison, NotCompared
+from atb.documents.export import ExportSummary
 from atb.documents.result import Result, Rule
 
 
@@ -63,40 +64,41 @@ def describe(rule: Rule) -> str:
 
 
 def _judge(result: Result, champion: Champion | None, accept_first: bool, bounds: Bounds) -> Iterator[Rule]:
-    beside = result.evaluation.get("champion") or {}
-    own, other = beside.get("candidate") or {}, beside.get("champion") or {}
+    beside = result.evaluation.champion
+    own, other = (beside.candidate, beside.champion) if isinstance(beside, ChampionComparison) else ({}, {})
     if champion is not None:
         yield _champion_measured(champion, beside)
-    if champion is not None and _number(other, "skill_low", -1.0) > 0:
+    if champion is not None and other.get("skill_low", -1.0) > 0:
         yield _at_most(
             "rmse-over-champion",
             _ratio(own.get("rmse"), other.get("rmse")),
             1 + bounds.tolerance,
             "RMSE as a share of the champion's on the same rows",
         )
-        least = bounds.kept_skill * float(other["skill"])
+        least = bounds.kept_skill * other["skill"]
         yield _at_least("skill-kept", own.get("skill"), least, f"{bounds.kept_skill:.0%} of the champion's")
     else:
         yield _skill_shown(result, champion, accept_first)
-    yield _at_least("spread", result.evaluation.get("spread"), bounds.least_spread, "of forecast over actual returns")
+    yield _at_least("spread", result.evaluation.spread, bounds.least_spread, "of forecast over actual returns")
     yield _parity(result.export)
-    trading, holding = result.backtest.get("model") or {}, result.backtest.get("hold") or {}
     yield _at_most(
         "drawdown",
-        trading.get("drawdown"),
-        max(bounds.drawdown, _number(holding, "drawdown", 0.0)),
+        result.backtest.model.get("drawdown"),
+        max(bounds.drawdown, result.backtest.hold.get("drawdown", 0.0)),
         "of trading on the forecast",
     )
 
 
-def _champion_measured(champion: Champion, beside: Mapping[str, Any]) -> Rule:
-    right = beside.get("entry") == champion.entry
-    problem = beside.get("problem") if right else "this job did not measure it; train again"
+def _champion_measured(champion: Champion, beside: ChampionComparison | NotCompared | None) -> Rule:
+    if beside is None or beside.entry != champion.entry:
+        problem = "this job did not measure it; train again"
+    else:
+        problem = beside.problem if isinstance(beside, NotCompared) else ""
     return Rule(
         name="champion-measured",
         value=None,
         bound=None,
-        passed=right and problem is None,
+        passed=not problem,
         note=f"the champion is {champion.run} {champion.job}" + (f": {problem}" if problem else ""),
     )
 
@@ -115,13 +117,14 @@ def _skill_shown(result: Result, champion: Champion | None, accept_first: bool) 
     )
 
 
-def _parity(export: Mapping[str, Any]) -> Rule:
+def _parity(export: ExportSummary) -> Rule:
     """Of both ONNX models: the one from bars is what serves."""
-    found = [export.get(name, {}).get("parity") for name in (MODEL, MODEL_FROM_BARS)]
-    if None in found:
+    plain = export.model.parity if export.model else None
+    from_bars = export.from_bars.parity if export.from_bars else None
+    if plain is None or from_bars is None:
         return Rule(name="parity", value=None, bound=None, passed=False, note=f"no verified {MODEL_FROM_BARS}")
-    worst = max(found, key=lambda parity: float(parity["scaled"]))
-    return _at_most("parity", float(worst["scaled"]), float(worst["bound"]), "of ONNX and the net, scaled output")
+    worst = max((plain, from_bars), key=lambda parity: parity.scaled)
+    return _at_most("parity", worst.scaled, worst.bound, "of ONNX and the net, scaled output")
 
 
 def _at_most(name: str, value: float | None, bound: float, note: str) -> Rule:
@@ -130,11 +133,6 @@ def _at_most(name: str, value: float | None, bound: float, note: str) -> Rule:
 
 def _at_least(name: str, value: float | None, bound: float, note: str) -> Rule:
     return Rule(name=name, value=value, bound=bound, passed=value is not None and value >= bound, note=note)
-
-
-def _number(values: Mapping[str, Any], name: str, default: float) -> float:
-    value = values.get(name)
-    return default if value is None else float(value)
 
 
 def _ratio(own: float | None, other: float | None) -> float | None:

@@ -118,15 +118,14 @@ def _number_cell(value: float | None, form: str, unit: str = "") -> str:
 def _details(job: ManifestJob, result: Result, history: Mapping[str, list[float]]) -> Iterator[str]:
     yield f'<details id="{escape(job.job)}"><summary>{escape(job.job)}</summary><div class="columns">'
     yield _numbers({"model": result.metrics, **result.baselines}, _METRICS)
-    yield _numbers({name: result.backtest.get(name, {}) for name in ("model", "hold")}, _TRADING)
+    yield _numbers({"model": result.backtest.model, "hold": result.backtest.hold}, _TRADING)
     if result.gate:
         verdicts = "".join(
             f'<li class="{"passed" if rule.passed else "not-passed"}">{escape(describe(rule))}</li>'
             for rule in result.gate
         )
         yield f"<ul>{verdicts}</ul>"
-    curves = result.backtest.get("curves") or {}
-    yield line_chart("equity", {"model": curves.get("model", []), "hold": curves.get("hold", [])})
+    yield line_chart("equity", {name: result.backtest.curves.get(name, ()) for name in ("model", "hold")})
     yield line_chart("loss", {"validation": history.get("val_loss", []), "train": history.get("loss", [])})
     fit = result.fit
     yield (

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from atb.contract import bundle
 from atb.contract.features import split_features
+from atb.documents.evaluation import NotCompared
 from atb.documents.result import Result
 from atb.registry.gate import describe, passes
 
@@ -81,16 +82,16 @@ def _quality(result: Result) -> Iterator[str]:
     if low is not None and high is not None:
         yield f"Directional accuracy lies between {low:.1%} and {high:.1%} at 95 %; one half is a coin."
         yield ""
-    regimes = result.evaluation.get("regimes") or {}
+    regimes = result.evaluation.regimes
     if regimes:
         yield "By the volatility before each row:"
         yield ""
         yield from _table(("", *regimes), (("rows", "Rows", "{:.0f}"), *_METRICS[:3], _METRICS[4]), [*regimes.values()])
         yield ""
-    folds = result.evaluation.get("folds") or {}
-    if folds:
-        yield f"Over {folds['count']} walk-forward folds: " + ", ".join(
-            f"{name.replace('_', ' ')} {folds['mean'][name]:+.4f} ± {folds['spread'][name]:.4f}"
+    folds = result.evaluation.folds
+    if folds is not None:
+        yield f"Over {folds.count} walk-forward folds: " + ", ".join(
+            f"{name.replace('_', ' ')} {folds.mean[name]:+.4f} ± {folds.spread[name]:.4f}"
             for name in ("skill", "directional_accuracy")
         )
         yield ""
@@ -100,20 +101,19 @@ def _quality(result: Result) -> Iterator[str]:
 
 
 def _backtest(result: Result) -> Iterator[str]:
+    backtest = result.backtest
     columns = {
-        label: result.backtest[name]
-        for name, label in (("model", "model"), ("hold", "buy and hold"))
-        if name in result.backtest
+        label: values for label, values in (("model", backtest.model), ("buy and hold", backtest.hold)) if values
     }
     if not columns:
         return
-    rules = result.backtest.get("rules", {})
+    rules = backtest.rules
     yield "## Trading on the same rows"
     yield ""
-    if rules:
+    if rules is not None:
         yield (
-            f"{'Long or short' if rules['short'] else 'Long or out'} when the forecast passes "
-            f"{rules['threshold_bps']:g} bps; each trade costs {rules['fee_bps'] + rules['slippage_bps']:g} bps."
+            f"{'Long or short' if rules.short else 'Long or out'} when the forecast passes "
+            f"{rules.threshold_bps:g} bps; each trade costs {rules.fee_bps + rules.slippage_bps:g} bps."
         )
         yield ""
     yield from _table(("", *columns), _TRADING, list(columns.values()))
@@ -123,20 +123,20 @@ def _backtest(result: Result) -> Iterator[str]:
 
 
 def _beside_champion(result: Result) -> Iterator[str]:
-    beside = result.evaluation.get("champion")
-    if not beside:
+    beside = result.evaluation.champion
+    if beside is None:
         return
-    yield f"## Beside the champion, run `{beside['run']}`"
+    yield f"## Beside the champion, run `{beside.run}`"
     yield ""
-    if problem := beside.get("problem"):
-        yield f"Not compared: {problem}."
+    if isinstance(beside, NotCompared):
+        yield f"Not compared: {beside.problem}."
     else:
-        yield f"On the {beside['rows']:,} test rows that both can forecast and neither had seen:"
+        yield f"On the {beside.rows:,} test rows that both can forecast and neither had seen:"
         yield ""
         names = ("candidate", "champion")
-        yield from _table(("", *names), _METRICS, [beside[name] for name in names])
+        yield from _table(("", *names), _METRICS, [beside.candidate, beside.champion])
         yield ""
-        yield from _table(("", *names), _TRADING, [beside[f"{name}_trading"] for name in names])
+        yield from _table(("", *names), _TRADING, [beside.candidate_trading, beside.champion_trading])
     yield ""
 
 
@@ -172,7 +172,7 @@ def _data(result: Result) -> Iterator[str]:
 
 def _use(result: Result) -> Iterator[str]:
     extras = split_features(result.spec.features)[1]
-    rows = result.export.get(bundle.MODEL_FROM_BARS, {}).get("rows")
+    rows = result.export.from_bars.rows if result.export.from_bars else None
     yield "## Load it"
     yield ""
     yield "```python"
@@ -200,18 +200,20 @@ def _use(result: Result) -> Iterator[str]:
 
 
 def _files(result: Result) -> Iterator[str]:
-    found = {name: value for name, value in result.export.items() if isinstance(value, dict)}
+    found = list(result.export.files())
     if not found:
         return
     yield "| file | latency, ms (batch 1, one thread) | |"
     yield "|---|---:|---|"
-    for name, export in found.items():
-        latency = f"{export['latency_ms']:.3f}" if "latency_ms" in export else "–"
-        note = f"left out: {export['skipped']}" if "skipped" in export else ""
-        if not note and "parity" in export:
-            note = f"within {export['parity']['scaled']:.1g} of the net on {export['parity'].get('windows', 0)} windows"
-        elif not note and "error_share" in export:
-            note = f"error {export['error_share']:.2%} of the forecasts' spread"
+    for name, file in found:
+        latency = "–" if file.latency_ms is None else f"{file.latency_ms:.3f}"
+        note = ""
+        if file.skipped is not None:
+            note = f"left out: {file.skipped}"
+        elif file.parity is not None:
+            note = f"within {file.parity.scaled:.1g} of the net on {file.parity.windows} windows"
+        elif file.error_share is not None:
+            note = f"error {file.error_share:.2%} of the forecasts' spread"
         yield f"| `{name}` | {latency} | {note} |"
     yield ""
 

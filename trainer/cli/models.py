@@ -14,6 +14,7 @@ from trainer.cli.tables import print_table
 
 if TYPE_CHECKING:
     from atb.documents.champion import Champion
+    from atb.documents.evaluation import ForecastComparison
     from atb.documents.result import Result, Rule
     from atb.registry.champions import ModelKey
     from atb.storage import Store
@@ -90,7 +91,7 @@ def compare(store: Store, one: str, other: str, timeframe: str | None, preset: s
     first, second = (_result_of(store, name, timeframe, preset) for name in (one, other))
     later = max(first, second, key=lambda result: result.spec.as_of)
     found = compare_models(store, later, open_result(store, first), open_result(store, second))
-    click.echo(f"{found['rows']:,} rows of {later.spec.symbol} up to {later.spec.as_of:%Y-%m-%d %H:%M} UTC")
+    click.echo(f"{found.rows:,} rows of {later.spec.symbol} up to {later.spec.as_of:%Y-%m-%d %H:%M} UTC")
     _print_comparison(found, f"{first.run}/{first.job}", f"{second.run}/{second.job}")
 
 
@@ -112,11 +113,12 @@ def promote(store: Store, run: str, symbol: str, preset: str | None, why: str, a
 
     result = _find_result(store, run, symbol, preset)
     found = read_champion(store, model_key_of(result))
-    if found is not None and (result.evaluation.get("champion") or {}).get("entry") != found[0].entry:
+    met = result.evaluation.champion
+    if found is not None and (met is None or met.entry != found[0].entry):
         from trainer.pipeline.champion import compare_again
 
         click.echo(f"asking the champion, {found[0].run}, on this model's test rows", err=True)
-        evaluation = {**result.evaluation, "champion": compare_again(store, result, found[0])}
+        evaluation = result.evaluation.model_copy(update={"champion": compare_again(store, result, found[0])})
         result = result.model_copy(update={"evaluation": evaluation})
     outcome = evaluate_candidate(store, result, by=whoami(), why=why, accept_first=accept_first, force=force)
     _print_rules(outcome.rules)
@@ -258,9 +260,9 @@ def _list_row(champion: Champion) -> tuple[str, ...]:
     )
 
 
-def _print_comparison(found: dict[str, Any], one: str, other: str) -> None:
+def _print_comparison(found: ForecastComparison, one: str, other: str) -> None:
     rows = [
-        (name.replace("_", " "), _number(found["candidate"], name, form), _number(found["champion"], name, form))
+        (name.replace("_", " "), _number(found.candidate, name, form), _number(found.champion, name, form))
         for name, form in (
             ("skill", "+.4f"),
             ("skill_low", "+.4f"),
@@ -272,8 +274,8 @@ def _print_comparison(found: dict[str, Any], one: str, other: str) -> None:
     rows += [
         (
             f"trading: {name}",
-            _number(found["candidate_trading"], name, form),
-            _number(found["champion_trading"], name, form),
+            _number(found.candidate_trading, name, form),
+            _number(found.champion_trading, name, form),
         )
         for name, form in (("return", "+.2%"), ("sharpe", "+.2f"), ("drawdown", ".1%"), ("trades", ".0f"))
     ]

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from atb.documents.evaluation import TradingTerms
 from trainer.evaluate.metrics import Floats
 
 Rows = NDArray[np.int64]
@@ -51,15 +52,13 @@ class TradingRules:
         """The simple return that a forecast must exceed."""
         return (self.cost_bps if self.threshold_bps is None else self.threshold_bps) / 10_000
 
-    def to_dict(self) -> dict[str, float | bool]:
+    @property
+    def terms(self) -> TradingTerms:
         """For the result, with the threshold as it was applied."""
         threshold = self.cost_bps if self.threshold_bps is None else self.threshold_bps
-        return {
-            "fee_bps": self.fee_bps,
-            "slippage_bps": self.slippage_bps,
-            "threshold_bps": threshold,
-            "short": self.short,
-        }
+        return TradingTerms(
+            fee_bps=self.fee_bps, slippage_bps=self.slippage_bps, threshold_bps=threshold, short=self.short
+        )
 
 
 DEFAULT_RULES = TradingRules()

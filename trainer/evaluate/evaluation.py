@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from atb.documents.evaluation import BacktestSummary, Evaluation, ForecastComparison
 from trainer.evaluate.backtest import DEFAULT_RULES, Backtest, Rows, TradingRules, curve, hold, run_backtest, summarise
 from trainer.evaluate.baselines import baseline_metrics
 from trainer.evaluate.metrics import Floats, price_metrics
@@ -45,8 +45,8 @@ class Judgement:
 
     metrics: dict[str, float]
     baselines: dict[str, dict[str, float]]
-    evaluation: dict[str, Any]
-    backtest: dict[str, Any]
+    evaluation: Evaluation
+    backtest: BacktestSummary
     model_trading: Backtest
     hold_trading: Backtest
 
@@ -60,31 +60,37 @@ def judge_forecast(
 ) -> Judgement:
     """Judge the forecast prices ``predicted``, float64[len(rows.ends)]. Raises Diverged where one is not a price."""
     metrics = dict(price_metrics(rows.actual, predicted, rows.last, rows.horizon))
-    evaluation: dict[str, Any] = {
-        "rows": len(rows.ends),
-        "spread": spread(rows, predicted),
-        "regimes": dict(regime_metrics(rows, predicted)),
-    }
+    evaluation = Evaluation(
+        rows=len(rows.ends), spread=spread(rows, predicted), regimes=dict(regime_metrics(rows, predicted))
+    )
     model, held = trade(rows, predicted, rules), hold(rows.close, rows.ends, rows.horizon, rules)
-    backtest: dict[str, Any] = {
-        "rules": rules.to_dict(),
-        "model": dict(summarise(model, rows.bar_ms)),
-        "hold": dict(summarise(held, rows.bar_ms)),
-        "curves": {"model": curve(model), "hold": curve(held)},
-    }
+    backtest = BacktestSummary(
+        rules=rules.terms,
+        model=dict(summarise(model, rows.bar_ms)),
+        hold=dict(summarise(held, rows.bar_ms)),
+        curves={"model": tuple(curve(model)), "hold": tuple(curve(held))},
+    )
     baselines = baseline_metrics(rows.close, train_ends, rows.ends, rows.horizon, sequence_length)
     return Judgement(metrics, baselines, evaluation, backtest, model, held)
 
 
 def compare_forecasts(
     rows: JudgedRows, candidate: Floats, champion: Floats, rules: TradingRules = DEFAULT_RULES
-) -> dict[str, Any]:
-    """Metrics and trading of both on the same rows."""
-    found: dict[str, Any] = {"rows": len(rows.ends)}
-    for name, predicted in (("candidate", candidate), ("champion", champion)):
-        found[name] = dict(price_metrics(rows.actual, predicted, rows.last, rows.horizon))
-        found[f"{name}_trading"] = dict(summarise(trade(rows, predicted, rules), rows.bar_ms))
-    return found
+) -> ForecastComparison:
+    """Metrics and trading of both on the same rows. Raises Diverged where a forecast is not a price."""
+
+    def measure(predicted: Floats) -> tuple[dict[str, float], dict[str, float]]:
+        metrics = dict(price_metrics(rows.actual, predicted, rows.last, rows.horizon))
+        return metrics, dict(summarise(trade(rows, predicted, rules), rows.bar_ms))
+
+    (own, own_trading), (other, other_trading) = measure(candidate), measure(champion)
+    return ForecastComparison(
+        rows=len(rows.ends),
+        candidate=own,
+        candidate_trading=own_trading,
+        champion=other,
+        champion_trading=other_trading,
+    )
 
 
 def trade(rows: JudgedRows, predicted: Floats, rules: TradingRules) -> Backtest:

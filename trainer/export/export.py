@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 
 from atb.contract import bundle
+from atb.documents.export import ExportedFile, ExportSummary
 from atb.errors import ExportError
 from atb.schema import readable_json
 from trainer.bars.frame import Bars, Times
@@ -27,16 +28,16 @@ from trainer.forecast import open_session
 
 @dataclass(frozen=True)
 class _Tried:
-    """A model that was built and asked. ``summary`` goes to the result; ``skipped`` in it says why it is not kept."""
+    """A model that was built and asked. ``file`` goes to the result; ``skipped`` in it says why it is not kept."""
 
     model: onnx.ModelProto
     outputs: parity.Outputs
-    summary: dict[str, Any]
+    file: ExportedFile
 
 
 def export_model(
     trained: Trained, predict: Predict, *, flat: Features, bars: Bars, ends: Times, directory: Path
-) -> dict[str, Any]:
+) -> ExportSummary:
     """Write the ONNX files with scaler.json and feature_schema.json to ``directory``; returns Result.export.
 
     ``predict`` is the trained net in float32: scaled windows ``[n, L, F]`` → scaled returns ``[n]``. ``flat`` holds
@@ -49,27 +50,27 @@ def export_model(
     reference = parity.ask_reference(trained, predict, gather_windows(flat, chosen, steps), bars, chosen)
     plain = _try_features(trained, reference)
     models = {bundle.MODEL: plain.model}
-    summary: dict[str, Any] = {
-        "opset": OPSET,
-        "ir_version": IR_VERSION,
-        "onnx": onnx.__version__,
-        bundle.MODEL: plain.summary,
-        bundle.MODEL_FROM_BARS: {"skipped": f"no window has the {trained.bar_rows} bars before its end without a gap"},
-    }
+    from_bars = ExportedFile(skipped=f"no window has the {trained.bar_rows} bars before its end without a gap")
     with_history = parity.choose_ends(parity.windows_with_history(trained, bars, ends))
     if len(with_history):
-        from_bars = _try_bars(trained, predict, flat, bars, with_history, reference)
-        models[bundle.MODEL_FROM_BARS], summary[bundle.MODEL_FROM_BARS] = from_bars.model, from_bars.summary
+        tried = _try_bars(trained, predict, flat, bars, with_history, reference)
+        models[bundle.MODEL_FROM_BARS], from_bars = tried.model, tried.file
     small = _try_int8(plain, reference)
-    summary[bundle.MODEL_INT8] = small.summary
-    if "skipped" not in small.summary:
+    if small.file.skipped is None:
         models[bundle.MODEL_INT8] = small.model
     directory.mkdir(parents=True, exist_ok=True)
     for name, model in models.items():
         _write(directory / name, model.SerializeToString(deterministic=True))
     _write(directory / bundle.SCALER, readable_json(describe_scaling(trained)))
     _write(directory / bundle.FEATURE_SCHEMA, readable_json(describe_features(trained, models)))
-    return summary
+    return ExportSummary(
+        opset=OPSET,
+        ir_version=IR_VERSION,
+        onnx=onnx.__version__,
+        model=plain.file,
+        from_bars=from_bars,
+        int8=small.file,
+    )
 
 
 def _try_features(trained: Trained, reference: Reference) -> _Tried:
@@ -77,7 +78,7 @@ def _try_features(trained: Trained, reference: Reference) -> _Tried:
     session = open_session(model.SerializeToString())
     outputs = parity.run_features(session, reference)
     found = parity.validate_parity(bundle.MODEL, trained, outputs, reference)
-    return _Tried(model, outputs, {"latency_ms": measure_latency(session), "parity": found.to_dict()})
+    return _Tried(model, outputs, ExportedFile(latency_ms=measure_latency(session), parity=found))
 
 
 def _try_bars(
@@ -98,11 +99,11 @@ def _try_bars(
     return _Tried(
         model,
         outputs,
-        {
-            "rows": trained.bar_rows,
-            "latency_ms": measure_latency(session),
-            "parity": {**found.to_dict(), "whole_history": forgotten},
-        },
+        ExportedFile(
+            rows=trained.bar_rows,
+            latency_ms=measure_latency(session),
+            parity=found.model_copy(update={"whole_history": forgotten}),
+        ),
     )
 
 
@@ -111,12 +112,14 @@ def _try_int8(plain: _Tried, reference: Reference) -> _Tried:
     session = open_session(model.SerializeToString())
     outputs = parity.run_features(session, reference)
     share = quantise.error_share(plain.outputs[bundle.SCALED], outputs[bundle.SCALED])
-    summary: dict[str, Any] = {"latency_ms": measure_latency(session), "error_share": share, "bound": quantise.BOUND}
+    skipped = None
     if share is None:
-        summary["skipped"] = "the forecasts are constant, so that no error is small beside their spread"
+        skipped = "the forecasts are constant, so that no error is small beside their spread"
     elif not share <= quantise.BOUND:
-        summary["skipped"] = f"its error is {share:.1%} of the forecasts' spread, the bound is {quantise.BOUND:.0%}"
-    return _Tried(model, outputs, summary)
+        skipped = f"its error is {share:.1%} of the forecasts' spread, the bound is {quantise.BOUND:.0%}"
+    known = share if share is not None and math.isfinite(share) else None
+    file = ExportedFile(latency_ms=measure_latency(session), error_share=known, bound=quantise.BOUND, skipped=skipped)
+    return _Tried(model, outputs, file)
 
 
 def _write(path: Path, data: bytes) -> None:

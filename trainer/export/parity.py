@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 import onnxruntime
 
 from atb.contract.bundle import FEATURES, LAST_CLOSE, OUTPUTS, PRICE, RETURN, SCALED
+from atb.documents.export import Parity
 from atb.errors import ExportError
 from trainer.bars.frame import Bars, Times, segment_starts
 from trainer.export.models import Trained
@@ -27,20 +28,6 @@ _RETURN_BOUND, _PRICE_BOUND = 1e-6, 1e-6
 Predict = Callable[[Features], npt.NDArray[np.float32]]
 """The trained net: scaled windows ``[n, L, F]`` → scaled returns ``[n]``."""
 Outputs = Mapping[str, npt.NDArray[np.float32]]
-
-
-@dataclass(frozen=True)
-class Parity:
-    """The largest differences over the windows compared; that of ``price`` is relative."""
-
-    windows: int
-    scaled: float
-    log_return: float
-    price: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """For the result."""
-        return {**asdict(self), "bound": BOUND, "enough_windows": self.windows >= WANTED}
 
 
 @dataclass(frozen=True)
@@ -82,11 +69,14 @@ def validate_parity(file: str, trained: Trained, outputs: Outputs, reference: Re
     # Return and price are held against the model's own scaled output, so that each bound tells of one thing.
     log_return = trained.target.inverse_transform(got[SCALED])
     price = trained.target.price(got[SCALED], reference.last_close)
+    windows = len(reference.scaled)
     parity = Parity(
-        windows=len(reference.scaled),
+        windows=windows,
         scaled=_largest(got[SCALED] - reference.scaled),
         log_return=_largest(got[RETURN] - log_return),
         price=_largest(got[PRICE] / price - 1),
+        bound=BOUND,
+        enough_windows=windows >= WANTED,
     )
     return_bound = _RETURN_BOUND * (trained.target.scale + abs(trained.target.mean)) * max(1.0, _largest(got[SCALED]))
     for what, value, bound in (

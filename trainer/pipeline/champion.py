@@ -9,6 +9,7 @@ import numpy as np
 from atb.contract import timeframe as tf
 from atb.contract.spec import Spec
 from atb.documents.champion import Champion
+from atb.documents.evaluation import ChampionComparison, ForecastComparison, NotCompared
 from atb.documents.result import Result
 from atb.errors import AtbError, SpecError
 from atb.storage import Store
@@ -28,33 +29,33 @@ def trading_rules(spec: Spec) -> TradingRules:
 
 def measure_champion(
     store: Store, champion: Champion, bars: Bars, rows: JudgedRows, predicted: Floats, rules: TradingRules
-) -> dict[str, Any]:
-    """What goes into ``Result.evaluation["champion"]``: both models' metrics and trading on the rows both can answer.
+) -> ChampionComparison | NotCompared:
+    """Both models' metrics and trading on the rows both can answer.
 
     ``bars``: all rows that ``rows`` counts in; ``predicted``: the candidate's prices, float64[len(rows.ends)]. Where
-    there is no fair comparison the answer holds a ``problem`` in words, which fails the gate: a champion that can't
-    be asked must not fail a training.
+    there is no fair comparison the answer says why, which fails the gate: a champion that can't be asked must not
+    fail a training.
     """
-    who = _identity(champion)
     try:
         served = open_champion(store, champion)
         shared = _shared(served, bars, rows)
     except AtbError as problem:
-        return who | {"problem": str(problem)}
+        return NotCompared(**_identity(champion), problem=str(problem))
     both = JudgedRows(rows.close, rows.ends[shared], rows.horizon, rows.bar_ms)
-    return who | compare_forecasts(both, predicted[shared], ask(served, bars, both.ends), rules)
+    found = compare_forecasts(both, predicted[shared], ask(served, bars, both.ends), rules)
+    return ChampionComparison(**_identity(champion), **dict(found))
 
 
-def compare_again(store: Store, result: Result, champion: Champion) -> dict[str, Any]:
+def compare_again(store: Store, result: Result, champion: Champion) -> ChampionComparison | NotCompared:
     """The same for a committed candidate whose job met another champion or none: its bars are read once more."""
-    who = _identity(champion)
     try:
-        return who | compare_models(store, result, open_result(store, result), open_champion(store, champion))
+        found = compare_models(store, result, open_result(store, result), open_champion(store, champion))
     except AtbError as problem:
-        return who | {"problem": str(problem)}
+        return NotCompared(**_identity(champion), problem=str(problem))
+    return ChampionComparison(**_identity(champion), **dict(found))
 
 
-def compare_models(store: Store, result: Result, one: LoadedModel, other: LoadedModel) -> dict[str, Any]:
+def compare_models(store: Store, result: Result, one: LoadedModel, other: LoadedModel) -> ForecastComparison:
     """Two models on the bars of ``result``, from where both are new to them: ``one`` as candidate, ``other`` as
     champion. Raises SpecError where no fair comparison is possible, DataError where the bars are not the same."""
     spec = result.spec
@@ -90,5 +91,5 @@ def _ends_from(bars: Bars, first_ms: int, horizon: int) -> Rows:
     return chosen
 
 
-def _identity(champion: Champion) -> dict[str, Any]:
+def _identity(champion: Champion) -> dict[str, str]:
     return {"entry": champion.entry, "run": champion.run, "job": champion.job}

@@ -6,11 +6,12 @@ import hashlib
 import logging
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from atb.code import code_identity
 from atb.contract import keys
 from atb.contract.spec import Spec
+from atb.documents.evaluation import Evaluation
+from atb.documents.export import ExportSummary
 from atb.documents.result import FeatureSummary, FileEntry, FitSummary, Result, ResultPointer, SplitSummary
 from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError
 from atb.registry.gate import passes
@@ -48,7 +49,8 @@ def describe_result(
     material: TrainingData,
     learned: FittedModel,
     judgement: Judgement,
-    export: dict[str, Any],
+    evaluation: Evaluation,
+    export: ExportSummary,
     resumed_from: int | None,
 ) -> Result:
     """What a job has found, still without its gate, stages and files."""
@@ -87,7 +89,7 @@ def describe_result(
         ),
         metrics=judgement.metrics,
         baselines=judgement.baselines,
-        evaluation=judgement.evaluation,
+        evaluation=evaluation,
         backtest=judgement.backtest,
         export=export,
         stages=(),

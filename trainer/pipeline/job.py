@@ -9,13 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from atb.code import code_identity
 from atb.contract import bundle, keys
 from atb.contract.spec import Spec
+from atb.documents.evaluation import Folds
+from atb.documents.export import ExportSummary
 from atb.documents.result import Result
 from atb.errors import AtbError, Stopped, Unavailable
 from atb.registry.champions import ModelKey, read_champion
@@ -139,12 +140,14 @@ def _work(spec: Spec, store: Store, run: str, around: RunContext, attempt: Attem
         rows = JudgedRows(material.bars.close, split.test, spec.horizon, material.bars.step_ms)
         predicted = learned.forecast(rows.close, split.test)
         judgement = judge_forecast(rows, predicted, split.train, spec.sequence_length, trading_rules(spec))
+        evaluation = judgement.evaluation
         champion = read_champion(store, ModelKey(spec.symbol, spec.timeframe, spec.preset))
         if champion is not None:
             beside = measure_champion(store, champion[0], material.bars, rows, predicted, trading_rules(spec))
-            judgement.evaluation["champion"] = beside
+            evaluation = evaluation.model_copy(update={"champion": beside})
     if spec.folds:
-        judgement.evaluation["folds"] = _walk_forward(spec, material, around, clock)
+        folds = _walk_forward(spec, material, around, clock)
+        evaluation = evaluation.model_copy(update={"folds": folds})
 
     attempt.say_stage("saving", spec.epochs)
     with tempfile.TemporaryDirectory(prefix="atb-bundle-") as name:
@@ -155,11 +158,14 @@ def _work(spec: Spec, store: Store, run: str, around: RunContext, attempt: Attem
             (folder / bundle.HISTORY).write_bytes(readable_json(history))
             title = f"{spec.symbol} {spec.timeframe} {spec.preset}"
             draw_plots(folder / bundle.PLOTS, title, history, rows, material.bars.time, predicted, judgement)
-        result = describe_result(spec, run, attempt, around.device, material, learned, judgement, export, resumed_from)
+        result = describe_result(
+            spec, run, attempt, around.device, material, learned, judgement, evaluation, export, resumed_from
+        )
         gate = check_candidate(result, champion[0] if champion else None)
         result = result.model_copy(update={"gate": gate, "stages": clock.table()})
         with clock.stage("saving"):
-            measured = {"model": result.metrics, "baselines": result.baselines, "backtest": result.backtest}
+            backtest = result.backtest.model_dump()
+            measured = {"model": result.metrics, "baselines": result.baselines, "backtest": backtest}
             (folder / bundle.METRICS).write_bytes(readable_json(measured))
             (folder / bundle.CARD).write_text(write_card(result), encoding="utf-8")
             files = upload_bundle(folder, store, run, result.job, attempt.number)
@@ -169,7 +175,7 @@ def _work(spec: Spec, store: Store, run: str, around: RunContext, attempt: Attem
     return commit_result(store, result, material.bars.origins)
 
 
-def _walk_forward(spec: Spec, material: TrainingData, around: RunContext, clock: StageClock) -> dict[str, Any]:
+def _walk_forward(spec: Spec, material: TrainingData, around: RunContext, clock: StageClock) -> Folds:
     """Train anew on an ever longer past; each fold has scalers of its own."""
     found = []
     first_row = material.loaded.first_row
@@ -183,7 +189,7 @@ def _walk_forward(spec: Spec, material: TrainingData, around: RunContext, clock:
     return summarise_folds(found)
 
 
-def _export(spec: Spec, material: TrainingData, learned: FittedModel, device: Device, folder: Path) -> dict[str, Any]:
+def _export(spec: Spec, material: TrainingData, learned: FittedModel, device: Device, folder: Path) -> ExportSummary:
     """Write the model's files; returns what was verified of them, for the result."""
     split, model = learned.split, learned.fitted.model
     model.save(folder / bundle.MODEL_KERAS)
@@ -191,7 +197,7 @@ def _export(spec: Spec, material: TrainingData, learned: FittedModel, device: De
     if not spec.onnx:
         (folder / bundle.SCALER).write_bytes(readable_json(describe_scaling(trained)))
         (folder / bundle.FEATURE_SCHEMA).write_bytes(readable_json(describe_features(trained, {})))
-        return {"skipped": "asked for with --skip-onnx"}
+        return ExportSummary(skipped="asked for with --skip-onnx")
     ends = np.concatenate([split.train, split.validation, split.test])
     exact = device.kind == "cpu" and device.count == 1 and not spec.mixed_precision
     predict = learned.fitted.predict if exact else reference_predict(model, spec.model_type)

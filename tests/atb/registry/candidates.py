@@ -8,6 +8,8 @@ from typing import Any
 
 from atb.contract import keys
 from atb.contract.spec import resolve_spec
+from atb.documents.evaluation import BacktestSummary, ChampionComparison, Evaluation, NotCompared
+from atb.documents.export import ExportedFile, ExportSummary, Parity
 from atb.documents.result import (
     BarsSummary,
     CodeIdentity,
@@ -32,18 +34,13 @@ def make_result(
     *,
     metrics: dict[str, float] = GOOD,
     spread: float = 0.3,
-    champion: dict[str, Any] | None = None,
+    champion: ChampionComparison | NotCompared | None = None,
     drawdown: float = 0.1,
     hold_drawdown: float = 0.1,
     parity_error: float | None = 1e-7,
     files: tuple[FileEntry, ...] = (),
 ) -> Result:
     spec = resolve_spec(symbol, preset, {"as_of": NOW})
-    evaluation: dict[str, Any] = {"spread": spread}
-    if champion is not None:
-        evaluation["champion"] = champion
-    parity = {"parity": {"scaled": parity_error, "bound": 1e-5}}
-    export = {"model.onnx": parity, "model_from_bars.onnx": parity if parity_error is not None else {"skipped": "why"}}
     return Result(
         run=run,
         job=keys.job_id(symbol, preset),
@@ -66,15 +63,27 @@ def make_result(
         ),
         metrics=metrics,
         baselines={"persistence": NOISE | {"skill": 0.0}, "linear": NOISE},
-        evaluation=evaluation,
-        backtest={"model": {"drawdown": drawdown}, "hold": {"drawdown": hold_drawdown}},
-        export=export,
+        evaluation=Evaluation(spread=spread, champion=champion),
+        backtest=BacktestSummary(model={"drawdown": drawdown}, hold={"drawdown": hold_drawdown}),
+        export=make_export(parity_error),
         stages=(StageTime(name="fit", seconds=12.5),),
         peak_memory_bytes=10**9,
         started=NOW,
         finished=NOW,
         files=files,
     )
+
+
+def make_export(parity_error: float | None) -> ExportSummary:
+    """What was exported with this parity, or without a model from bars."""
+    if parity_error is None:
+        return ExportSummary(model=_verified(1e-7), from_bars=ExportedFile(skipped="why"))
+    return ExportSummary(model=_verified(parity_error), from_bars=_verified(parity_error))
+
+
+def _verified(error: float) -> ExportedFile:
+    parity = Parity(windows=256, scaled=error, log_return=0.0, price=0.0, bound=1e-5, enough_windows=True)
+    return ExportedFile(latency_ms=0.1, parity=parity)
 
 
 def commit(store: Store, run: str = "r1", symbol: str = "BTCUSDT", preset: str = "fast", **options: Any) -> Result:
@@ -90,6 +99,8 @@ def commit(store: Store, run: str = "r1", symbol: str = "BTCUSDT", preset: str =
     return result
 
 
-def measured(entry: str, candidate: dict[str, float] = GOOD, **champion: float) -> dict[str, Any]:
+def measured(entry: str, candidate: dict[str, float] = GOOD, **champion: float) -> ChampionComparison:
     """What a job writes about the champion it was compared with."""
-    return {"entry": entry, "rows": 400, "candidate": candidate, "champion": {**GOOD, **champion}}
+    return ChampionComparison(
+        entry=entry, run="r0", job="BTCUSDT-fast", rows=400, candidate=candidate, champion={**GOOD, **champion}
+    )

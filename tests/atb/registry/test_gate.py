@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 
 from atb.documents.champion import Champion
+from atb.documents.evaluation import BacktestSummary, ChampionComparison, Evaluation, NotCompared
+from atb.documents.export import ExportSummary
 from atb.documents.result import Result, Rule
 from atb.registry.gate import Bounds, check_candidate, describe, failures, passes
 from tests.atb.registry.candidates import GOOD, NOISE, NOW, make_result, measured
@@ -73,10 +73,13 @@ def test_a_champion_without_skill_sets_no_bar_and_can_not_be_followed_by_noise()
     assert passes(check_candidate(make_result(champion=champion), CHAMPION))
 
 
-@pytest.mark.parametrize(
-    "champion", [None, measured("models/another"), measured("models/e0") | {"problem": "it has no model from bars"}]
-)
-def test_a_champion_that_the_job_did_not_measure_fails_the_candidate(champion: dict[str, Any] | None) -> None:
+NOT_COMPARED = NotCompared(entry="models/e0", run="r0", job="BTCUSDT-fast", problem="it has no model from bars")
+
+
+@pytest.mark.parametrize("champion", [None, measured("models/another"), NOT_COMPARED])
+def test_a_champion_that_the_job_did_not_measure_fails_the_candidate(
+    champion: ChampionComparison | NotCompared | None,
+) -> None:
     assert "champion-measured" in failed(check_candidate(make_result(champion=champion), CHAMPION))
 
 
@@ -89,7 +92,8 @@ def test_parity_and_drawdown_have_their_rules() -> None:
 
 
 def test_a_result_without_the_numbers_fails_rather_than_passes() -> None:
-    bare = make_result().model_copy(update={"metrics": {}, "evaluation": {}, "backtest": {}, "export": {}})
+    nothing = {"metrics": {}, "evaluation": Evaluation(), "backtest": BacktestSummary(), "export": ExportSummary()}
+    bare = make_result().model_copy(update=nothing)
     rules = check_candidate(bare, None)
     assert failed(rules) == ["skill-shown", "spread", "parity", "drawdown"]
     assert not passes(())

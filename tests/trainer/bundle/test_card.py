@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from atb.documents.evaluation import BacktestSummary, Evaluation
+from atb.documents.export import ExportedFile, ExportSummary
 from atb.registry.gate import check_candidate
 from tests.atb.registry.candidates import GOOD, NOISE, make_result
 from trainer.bundle.card import write_card
@@ -33,7 +35,8 @@ def test_the_gate_is_on_the_card() -> None:
 
 
 def test_a_result_with_few_numbers_has_a_card_too() -> None:
-    bare = make_result().model_copy(update={"metrics": {}, "evaluation": {}, "backtest": {}, "baselines": {}})
+    nothing = {"metrics": {}, "evaluation": Evaluation(), "backtest": BacktestSummary(), "baselines": {}}
+    bare = make_result().model_copy(update=nothing)
     assert "## Load it" in write_card(bare)
 
 
@@ -41,15 +44,16 @@ def code_of(card: str) -> str:
     return card.split("```python\n")[1].split("```")[0]
 
 
-def with_features(name: str, columns: tuple[str, ...], export: dict[str, object]) -> str:
+def with_features(name: str, columns: tuple[str, ...], from_bars: ExportedFile) -> str:
     result = make_result()
     features = result.features.model_copy(update={"columns": columns})
     spec = result.spec.model_copy(update={"features": name})
+    export = ExportSummary(from_bars=from_bars)
     return code_of(write_card(result.model_copy(update={"features": features, "spec": spec, "export": export})))
 
 
 def test_loading_takes_five_lines_from_raw_bars() -> None:
-    code = with_features("classic", ("close",), {"model_from_bars.onnx": {"rows": 378}})
+    code = with_features("classic", ("close",), ExportedFile(rows=378))
     assert code.count("\n") <= 5
     assert "float64 [batch, 378, 5]" in code
     assert 'session.run(None, {"bars": bars})' in code
@@ -57,7 +61,7 @@ def test_loading_takes_five_lines_from_raw_bars() -> None:
 
 
 def test_extra_columns_and_the_last_close_are_asked_for_where_the_model_does() -> None:
-    code = with_features("classic,+basis", ("close", "basis"), {"model_from_bars.onnx": {"rows": 378}})
+    code = with_features("classic,+basis", ("close", "basis"), ExportedFile(rows=378))
     assert '{"bars": bars, "extra": extra}' in code
-    code = with_features("relative", ("body",), {"model_from_bars.onnx": {"skipped": "too short"}})
+    code = with_features("relative", ("body",), ExportedFile(skipped="too short"))
     assert '{"features": features, "last_close": last_close}' in code

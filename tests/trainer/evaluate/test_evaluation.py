@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from atb.documents.evaluation import TradingTerms
 from trainer.evaluate.backtest import TradingRules
 from trainer.evaluate.evaluation import JudgedRows, compare_forecasts, judge_forecast, spread, trailing_volatility
 from trainer.evaluate.metrics import Floats
@@ -25,28 +26,33 @@ def walk(rows: int = 900, seed: int = 0, level: float = 1.0) -> Floats:
 def test_a_judgement_holds_finite_numbers_for_model_baselines_regimes_and_trading(level: float) -> None:
     rows = rows_of(walk(level=level))
     found = judge_forecast(rows, rows.last * 1.001, np.arange(60, 500), 60)
-    whole = {"m": found.metrics, "b": found.baselines, "e": found.evaluation, "t": found.backtest}
+    whole = {
+        "m": found.metrics,
+        "b": found.baselines,
+        "e": found.evaluation.model_dump(),
+        "t": found.backtest.model_dump(),
+    }
     json.dumps(whole, allow_nan=False)
     assert set(found.baselines) == {"persistence", "linear"}
     assert set(found.metrics) == set(found.baselines["linear"])
-    assert set(found.backtest) == {"rules", "model", "hold", "curves"}
-    assert found.backtest["rules"] == {"fee_bps": 10, "slippage_bps": 2, "threshold_bps": 12, "short": False}
+    assert found.backtest.rules == TradingTerms(fee_bps=10, slippage_bps=2, threshold_bps=12, short=False)
+    assert set(found.backtest.model) == set(found.backtest.hold)
+    assert set(found.backtest.curves) == {"model", "hold"}
 
 
 def test_two_forecasts_are_compared_on_the_same_rows() -> None:
     rows = rows_of(walk())
     found = compare_forecasts(rows, rows.last * 1.001, rows.actual)
-    json.dumps(found, allow_nan=False)
-    assert found["rows"] == len(rows.ends)
-    assert found["champion"]["skill"] == 1.0 > found["candidate"]["skill"]
-    assert found["champion_trading"]["return"] > found["candidate_trading"]["return"]
+    assert found.rows == len(rows.ends)
+    assert found.champion["skill"] == 1.0 > found.candidate["skill"]
+    assert found.champion_trading["return"] > found.candidate_trading["return"]
 
 
 def test_the_regimes_are_thirds_by_the_volatility_before_the_row() -> None:
     rng = np.random.default_rng(4)
     scale = np.repeat([0.001, 0.01, 0.05], 300)
     rows = rows_of(np.exp(np.cumsum(rng.normal(size=900) * scale)), first=30)
-    regimes = judge_forecast(rows, rows.last, np.arange(30, 500), 16).evaluation["regimes"]
+    regimes = judge_forecast(rows, rows.last, np.arange(30, 500), 16).evaluation.regimes
     assert list(regimes) == ["calm", "usual", "wild"]
     assert sum(regime["rows"] for regime in regimes.values()) == len(rows.ends)
     mape = [regime["mape"] for regime in regimes.values()]
@@ -73,4 +79,4 @@ def test_trading_rules_reach_the_backtest() -> None:
     rows = rows_of(walk())
     long_only = judge_forecast(rows, rows.actual, np.arange(60, 500), 60)
     both = judge_forecast(rows, rows.actual, np.arange(60, 500), 60, TradingRules(short=True))
-    assert both.backtest["model"]["exposure"] > 1.5 * long_only.backtest["model"]["exposure"]
+    assert both.backtest.model["exposure"] > 1.5 * long_only.backtest.model["exposure"]

@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -15,6 +14,7 @@ import pytest
 
 from atb.contract import bundle
 from atb.contract.presets import MODEL_TYPES, ModelType
+from atb.documents.export import ExportedFile, ExportSummary, Parity
 from atb.errors import ExportError
 from atb.storage import MemoryStore
 from tests.trainer.export.trained import Fitted, make_bars, make_fitted
@@ -26,7 +26,7 @@ from trainer.forecast import open_session, run_from_bars
 BOTH_SETS = ("classic", "relative")
 
 
-def export(fitted: Fitted, directory: Path) -> dict[str, Any]:
+def export(fitted: Fitted, directory: Path) -> ExportSummary:
     return export_model(
         fitted.trained,
         fitted.predict,
@@ -35,6 +35,16 @@ def export(fitted: Fitted, directory: Path) -> dict[str, Any]:
         ends=fitted.ends,
         directory=directory,
     )
+
+
+def file_of(summary: ExportSummary, name: str) -> ExportedFile:
+    return dict(summary.files())[name]
+
+
+def parity_of(summary: ExportSummary, name: str) -> Parity:
+    parity = file_of(summary, name).parity
+    assert parity is not None
+    return parity
 
 
 @pytest.mark.parametrize("price", [1e-6, 1e5])
@@ -46,20 +56,20 @@ def test_every_net_and_set_gives_the_same_numbers_from_features_and_from_bars(
     fitted = make_fitted(model_type, features, make_bars(600, price))
     summary = export(fitted, tmp_path)
     for file in (bundle.MODEL, bundle.MODEL_FROM_BARS):
-        found = summary[file]["parity"]
-        assert found["windows"] >= 256
-        assert found["scaled"] < 1e-5
-        assert found["price"] < 1e-6
-        assert summary[file]["latency_ms"] > 0
+        found = parity_of(summary, file)
+        assert found.windows >= 256
+        assert found.scaled < 1e-5
+        assert found.price < 1e-6
+        assert (file_of(summary, file).latency_ms or 0) > 0
         onnx.checker.check_model(onnx.load(tmp_path / file), full_check=True)
-    assert summary[bundle.MODEL_FROM_BARS]["parity"]["whole_history"] < 1e-5
+    assert parity_of(summary, bundle.MODEL_FROM_BARS).whole_history == pytest.approx(0, abs=1e-5)
 
 
 def test_the_result_says_what_the_files_are(tmp_path: Path) -> None:
     summary = export(make_fitted("fast", "classic", make_bars(600, 1.0)), tmp_path)
     model = onnx.load(tmp_path / bundle.MODEL)
-    assert (summary["opset"], summary["ir_version"]) == (model.opset_import[0].version, model.ir_version)
-    json.dumps(summary, allow_nan=False)
+    assert (summary.opset, summary.ir_version) == (model.opset_import[0].version, model.ir_version)
+    json.dumps(summary.model_dump(by_alias=True), allow_nan=False)
     assert not list(tmp_path.glob(".*"))
 
 
@@ -130,9 +140,9 @@ def test_real_bars_are_exported(features: str, shared_bars: Path, tmp_path: Path
     real = raw.rows(len(raw) - 1500, len(raw))
     summary = export(make_fitted("balanced", features, real, sequence_length=90), tmp_path)
     for file in (bundle.MODEL, bundle.MODEL_FROM_BARS):
-        assert summary[file]["parity"]["enough_windows"]
-        assert summary[file]["parity"]["scaled"] < 1e-5
-    assert summary[bundle.MODEL_FROM_BARS]["parity"]["whole_history"] < 1e-5
+        assert parity_of(summary, file).enough_windows
+        assert parity_of(summary, file).scaled < 1e-5
+    assert parity_of(summary, bundle.MODEL_FROM_BARS).whole_history == pytest.approx(0, abs=1e-5)
 
 
 def test_a_net_that_is_not_the_exported_one_is_refused_and_leaves_no_file(tmp_path: Path) -> None:
@@ -159,8 +169,8 @@ def test_a_net_that_gives_no_number_is_refused(tmp_path: Path) -> None:
 def test_few_windows_are_all_compared_and_the_result_says_so(tmp_path: Path) -> None:
     fitted = make_fitted("fast", "classic", make_bars(600, 1.0))
     summary = export(dataclasses.replace(fitted, ends=fitted.ends[-20:]), tmp_path)
-    assert summary[bundle.MODEL]["parity"]["windows"] == 20
-    assert not summary[bundle.MODEL]["parity"]["enough_windows"]
+    assert parity_of(summary, bundle.MODEL).windows == 20
+    assert not parity_of(summary, bundle.MODEL).enough_windows
 
 
 def test_no_window_is_refused(tmp_path: Path) -> None:
@@ -171,7 +181,7 @@ def test_no_window_is_refused(tmp_path: Path) -> None:
 
 def test_bars_without_the_history_leave_the_second_file_out_with_a_reason(tmp_path: Path) -> None:
     summary = export(make_fitted("fast", "classic", make_bars(300, 1.0)), tmp_path)
-    assert "318 bars" in summary[bundle.MODEL_FROM_BARS]["skipped"]
+    assert "318 bars" in (file_of(summary, bundle.MODEL_FROM_BARS).skipped or "")
     assert not (tmp_path / bundle.MODEL_FROM_BARS).exists()
     schema = json.loads((tmp_path / bundle.FEATURE_SCHEMA).read_text())
     assert bundle.MODEL_FROM_BARS not in [entry["file"] for entry in schema["files"]]
@@ -181,7 +191,7 @@ def test_no_stretch_of_bars_crosses_a_gap(tmp_path: Path) -> None:
     whole = make_bars(900, 1.0)
     bars = join_bars([whole.rows(0, 400), whole.rows(450, 900)])
     summary = export(make_fitted("fast", "relative", bars), tmp_path)
-    assert summary[bundle.MODEL_FROM_BARS]["parity"]["windows"] == (400 - 317) + (450 - 317) - 2
+    assert parity_of(summary, bundle.MODEL_FROM_BARS).windows == (400 - 317) + (450 - 317) - 2
 
 
 def test_a_market_that_stood_still_longer_than_the_memory_is_exported_and_the_difference_recorded(
@@ -192,15 +202,15 @@ def test_a_market_that_stood_still_longer_than_the_memory_is_exported_and_the_di
     values[300:700, :4] = values[299, 3]
     values[300:700, 4] = 0
     summary = export(make_fitted("fast", "relative", dataclasses.replace(bars, values=values)), tmp_path)
-    found = summary[bundle.MODEL_FROM_BARS]["parity"]
-    assert found["scaled"] < 1e-5
-    assert found["whole_history"] > 1e-5
+    found = parity_of(summary, bundle.MODEL_FROM_BARS)
+    assert found.scaled < 1e-5
+    assert (found.whole_history or 0) > 1e-5
 
 
 def test_extra_columns_are_a_second_input_of_the_model_from_bars(tmp_path: Path) -> None:
     bars = make_bars(600, 50.0, extra=("funding_rate", "basis"))
     fitted = make_fitted("fast", "relative,+basis,+funding_rate", bars)
-    assert export(fitted, tmp_path)[bundle.MODEL_FROM_BARS]["parity"]["scaled"] < 1e-5
+    assert parity_of(export(fitted, tmp_path), bundle.MODEL_FROM_BARS).scaled < 1e-5
     session = open_session((tmp_path / bundle.MODEL_FROM_BARS).read_bytes())
     assert [value.name for value in session.get_inputs()] == ["bars", "extra"]
     last = bars.rows(600 - fitted.trained.bar_rows, 600)
@@ -211,7 +221,7 @@ def test_extra_columns_are_a_second_input_of_the_model_from_bars(tmp_path: Path)
 
 def test_the_forecast_may_lie_several_bars_ahead(tmp_path: Path) -> None:
     summary = export(make_fitted("adaptive", "relative", make_bars(600, 50.0), horizon=6), tmp_path)
-    assert summary[bundle.MODEL]["parity"]["scaled"] < 1e-5
+    assert parity_of(summary, bundle.MODEL).scaled < 1e-5
 
 
 @pytest.mark.parametrize("features", BOTH_SETS)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,12 +9,13 @@ import pytest
 
 from atb.contract import timeframe as tf
 from atb.documents.champion import Champion
+from atb.documents.evaluation import ChampionComparison, NotCompared
 from atb.documents.result import FileEntry
-from atb.storage import MemoryStore
+from atb.storage import MemoryStore, Store
 from tests.atb.registry.candidates import NOW, make_result
 from tests.trainer.export.test_export import export
 from tests.trainer.export.trained import Fitted, make_bars, make_fitted
-from trainer.bars.frame import join_bars
+from trainer.bars.frame import Bars, join_bars
 from trainer.evaluate.backtest import DEFAULT_RULES
 from trainer.evaluate.evaluation import JudgedRows
 from trainer.evaluate.metrics import Floats
@@ -65,27 +65,39 @@ def judged(fitted: Fitted, first: int = 500) -> tuple[JudgedRows, Floats]:
     return rows, rows.last * 1.0001
 
 
+def compared(store: Store, champion: Champion, bars: Bars, rows: JudgedRows, predicted: Floats) -> ChampionComparison:
+    found = measure_champion(store, champion, bars, rows, predicted, DEFAULT_RULES)
+    assert isinstance(found, ChampionComparison)
+    return found
+
+
+def problem_of(store: Store, champion: Champion, bars: Bars, rows: JudgedRows, predicted: Floats) -> str:
+    found = measure_champion(store, champion, bars, rows, predicted, DEFAULT_RULES)
+    assert isinstance(found, NotCompared)
+    return found.problem
+
+
 def test_the_champion_answers_as_the_net_behind_it_on_the_same_rows(fitted: Fitted, files: dict[str, bytes]) -> None:
     store, champion = serve(files, fitted)
     rows, predicted = judged(fitted)
     found = measure_champion(store, champion, fitted.bars, rows, predicted, DEFAULT_RULES)
-    json.dumps(found, allow_nan=False)
-    assert found["entry"] == "e0"
-    assert found["rows"] == len(rows.ends)
+    assert isinstance(found, ChampionComparison)
+    assert found.entry == "e0"
+    assert found.rows == len(rows.ends)
     windows = np.stack([fitted.flat[end - 23 : end + 1] for end in rows.ends])
     said = fitted.trained.target.inverse_transform(fitted.predict(fitted.trained.scaler.transform(windows)))
     error = np.sqrt(np.mean((rows.last * np.exp(said) - rows.actual) ** 2))
-    assert found["champion"]["rmse"] == pytest.approx(error, rel=1e-5)
-    assert found["candidate"]["rmse"] == pytest.approx(np.sqrt(np.mean((predicted - rows.actual) ** 2)))
+    assert found.champion["rmse"] == pytest.approx(error, rel=1e-5)
+    assert found.candidate["rmse"] == pytest.approx(np.sqrt(np.mean((predicted - rows.actual) ** 2)))
 
 
 def test_rows_that_the_champion_was_trained_on_are_left_out(fitted: Fitted, files: dict[str, bytes]) -> None:
     store, champion = serve(files, fitted)
     rows, predicted = judged(fitted)
     later = champion.model_copy(update={"unseen_from": tf.from_epoch_ms(int(fitted.bars.time[600]))})
-    assert measure_champion(store, later, fitted.bars, rows, predicted, DEFAULT_RULES)["rows"] == 99
+    assert compared(store, later, fitted.bars, rows, predicted).rows == 99
     latest = champion.model_copy(update={"unseen_from": champion.unseen_from + timedelta(days=365)})
-    assert "only 0 test rows" in measure_champion(store, latest, fitted.bars, rows, predicted, DEFAULT_RULES)["problem"]
+    assert "only 0 test rows" in problem_of(store, latest, fitted.bars, rows, predicted)
 
 
 def test_rows_after_a_gap_wait_until_the_champion_has_its_bars(fitted: Fitted, files: dict[str, bytes]) -> None:
@@ -93,28 +105,20 @@ def test_rows_after_a_gap_wait_until_the_champion_has_its_bars(fitted: Fitted, f
     bars = join_bars([fitted.bars.rows(0, 100), fitted.bars.rows(101, 700)])
     needed = fitted.trained.bar_rows
     rows = JudgedRows(bars.close, np.arange(300, len(bars) - 1), 1, bars.step_ms)
-    found = measure_champion(store, champion, bars, rows, rows.last, DEFAULT_RULES)
-    assert found["rows"] == len(bars) - 1 - (100 + needed - 1)
+    assert compared(store, champion, bars, rows, rows.last).rows == len(bars) - 1 - (100 + needed - 1)
 
 
 def test_what_can_not_be_compared_is_said_in_words(fitted: Fitted, files: dict[str, bytes]) -> None:
     store, champion = serve(files, fitted)
     rows, predicted = judged(fitted)
     farther = JudgedRows(rows.close, rows.ends[:-2], 3, rows.bar_ms)
-    found = measure_champion(store, champion, fitted.bars, farther, predicted[:-2], DEFAULT_RULES)
-    assert found["problem"] == "r0 forecasts 1 bars ahead and not 3"
+    assert problem_of(store, champion, fitted.bars, farther, predicted[:-2]) == "r0 forecasts 1 bars ahead and not 3"
     bare = champion.model_copy(update={"files": ()})
-    assert (
-        "has no feature_schema.json"
-        in measure_champion(store, bare, fitted.bars, rows, predicted, DEFAULT_RULES)["problem"]
-    )
+    assert "has no feature_schema.json" in problem_of(store, bare, fitted.bars, rows, predicted)
 
 
 def test_a_damaged_champion_is_a_problem_and_no_failure(fitted: Fitted, files: dict[str, bytes]) -> None:
     store, champion = serve(files, fitted)
     store.put("b/model_from_bars.onnx", b"junk")
     rows, predicted = judged(fitted)
-    assert (
-        "is not what its result says"
-        in measure_champion(store, champion, fitted.bars, rows, predicted, DEFAULT_RULES)["problem"]
-    )
+    assert "is not what its result says" in problem_of(store, champion, fitted.bars, rows, predicted)

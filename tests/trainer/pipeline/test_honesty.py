@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from atb.documents.evaluation import ChampionComparison
 from atb.documents.result import Result
 from atb.errors import SpecError
 from atb.registry.champions import ModelKey, require_champion
@@ -51,27 +52,31 @@ def test_the_candidate_is_measured_beside_the_champion_on_rows_new_to_both(
     waves: tuple[Store, Result, Result],
 ) -> None:
     store, _, second = waves
-    beside = second.evaluation["champion"]
-    assert beside["entry"] == require_champion(store, SEAT).entry
-    assert beside["run"] == "r1"
-    assert 0 < beside["rows"] <= second.split.test
-    assert beside["champion"]["skill"] > 0.5
+    beside = second.evaluation.champion
+    assert isinstance(beside, ChampionComparison)
+    assert beside.entry == require_champion(store, SEAT).entry
+    assert beside.run == "r1"
+    assert 0 < beside.rows <= second.split.test
+    assert beside.champion["skill"] > 0.5
     assert "rmse-over-champion" in [rule.name for rule in second.gate]
 
 
 def test_comparing_again_from_the_store_finds_the_same(waves: tuple[Store, Result, Result]) -> None:
     store, _, second = waves
     again = compare_again(store, second, require_champion(store, SEAT))
-    beside = second.evaluation["champion"]
-    assert again["rows"] == pytest.approx(beside["rows"], abs=second.spec.sequence_length)
-    assert again["champion"]["skill"] == pytest.approx(beside["champion"]["skill"], abs=0.02)
-    assert again["candidate"]["skill"] == pytest.approx(beside["candidate"]["skill"], abs=0.02)
+    beside = second.evaluation.champion
+    assert isinstance(again, ChampionComparison)
+    assert isinstance(beside, ChampionComparison)
+    assert again.rows == pytest.approx(beside.rows, abs=second.spec.sequence_length)
+    assert again.champion["skill"] == pytest.approx(beside.champion["skill"], abs=0.02)
+    assert again.candidate["skill"] == pytest.approx(beside.candidate["skill"], abs=0.02)
 
 
 def test_folds_are_in_the_result(waves: tuple[Store, Result, Result]) -> None:
-    folds = waves[1].evaluation["folds"]
-    assert folds["count"] == len(folds["each"]) == 2
-    assert folds["mean"]["skill"] > 0
+    folds = waves[1].evaluation.folds
+    assert folds is not None
+    assert folds.count == len(folds.each) == 2
+    assert folds.mean["skill"] > 0
 
 
 @pytest.mark.parametrize("symbol", ["WALK", "FLAT"])

@@ -105,7 +105,9 @@ def test_the_stored_onnx_model_answers_as_the_stored_keras_model(
     scaled, price = session.run([bundle.SCALED, bundle.PRICE], {bundle.FEATURES: windows})
     np.testing.assert_allclose(scaled[:, 0], keras, atol=1e-4)
     np.testing.assert_allclose(price[:, 0], target.price(keras, material.bars.close[ends]), rtol=1e-5)
-    assert result.export[bundle.MODEL]["parity"]["windows"] >= 256
+    assert result.export.model is not None
+    assert result.export.model.parity is not None
+    assert result.export.model.parity.windows >= 256
 
 
 @pytest.mark.parametrize("case", CASES, ids="-".join)
