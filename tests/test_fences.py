@@ -27,7 +27,8 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
     "trainer": (
         {"extras", "log", "process_memory"},
         {"bars"},
-        {"features", "networks", "evaluate", "forecast"},
+        {"features", "networks", "forecast"},
+        {"evaluate"},
         {"fit", "export", "bundle"},
         {"pipeline"},
         {"doctor"},

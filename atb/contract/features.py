@@ -1,4 +1,4 @@
-"""How features are named: ``classic``, ``relative``, or one of them and a file's columns: ``classic,+funding_rate``."""
+"""How features are named: one of FEATURE_SETS, and perhaps a file's columns after it: ``classic,+funding_rate``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 
 from atb.errors import SpecError
 
-FEATURE_SETS: tuple[str, ...] = ("classic", "relative")
+FEATURE_SETS: tuple[str, ...] = ("classic", "relative", "volatility")
 
 _COLUMN = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 

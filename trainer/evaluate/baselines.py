@@ -1,31 +1,37 @@
-"""What a forecast is measured against: the last close, and a linear model of the last returns."""
+"""What a net is measured against. Each is fitted on train rows only and asked about the rows that the net is.
+
+For returns: the last close, a linear model of the last returns, and boosted trees on the window's features.
+For volatility: that of the last bars, EWMA, HAR, ridge, and boosted trees.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from trainer.evaluate.metrics import Floats, price_metrics
+from trainer.evaluate.metrics import Floats, price_metrics, rmse
+from trainer.evaluate.ridge import Ridge
+from trainer.evaluate.trees import forecast_trees
+from trainer.features.har import Har
+from trainer.features.volatility import MEMORY, past_volatility, realised_volatility
 
 Rows = NDArray[np.int64]
 
 LAGS = 24
-"""How many past returns the linear model sees, where the window has as many."""
-_PENALTIES = np.geomspace(1e-6, 1e3, 37)
-"""Ridge penalties for each row, on standardised returns, to choose from."""
+"""How many past returns, or ranges, a linear model sees, where the window has as many."""
+DECAYS = (0.7, 0.8, 0.85, 0.9, 0.94, 0.97, 0.99)
+"""What EWMA's weights fall to with each bar back; 0.94 is RiskMetrics'."""
 
 
 @dataclass(frozen=True)
 class LinearModel:
     """``log(close[t+h] / close[t])`` as a linear function of the ``lags`` log-returns that end at ``t``."""
 
-    mean: Floats
-    scale: Floats
-    weights: Floats
-    intercept: float
+    ridge: Ridge
     lags: int
 
 
@@ -35,42 +41,15 @@ def linear_lags(sequence_length: int) -> int:
 
 
 def fit_linear(close: Floats, ends: Rows, horizon: int, sequence_length: int) -> LinearModel:
-    """Fit by ridge on the windows that end at rows ``ends``: train rows only, so that it knows what the net knows.
-
-    The penalty is the one of least generalised cross-validation error (Golub, Heath and Wahba 1979): on noise it
-    shrinks the weights to nearly nothing, so that the baseline does not make a net look good by failing.
-    """
+    """Fit by ridge on the windows that end at rows ``ends``: train rows only, so that it knows what the net knows."""
     lags = linear_lags(sequence_length)
-    returns = _last_returns(close, ends, lags)
     target = np.log(close[ends + horizon] / close[ends])
-    mean = returns.mean(axis=0)
-    spread = returns.std(axis=0)
-    scale = np.where(spread > 0, spread, 1.0)
-    returns -= mean
-    returns /= scale
-    intercept = float(target.mean())
-    weights = _fit_ridge(returns, target - intercept)
-    return LinearModel(mean, scale, weights, intercept, lags)
-
-
-def _fit_ridge(inputs: Floats, target: Floats) -> Floats:
-    rows = len(target)
-    spread, axes = np.linalg.eigh(inputs.T @ inputs)
-    spread = np.maximum(spread, 0.0)
-    along = axes.T @ (inputs.T @ target)
-    penalties = _PENALTIES[:, None] * rows
-    weights = along / (spread + penalties)
-    residual = target @ target - 2 * weights @ along + np.square(weights) @ spread
-    freedom = (spread / (spread + penalties)).sum(axis=1)
-    best = int(np.argmin(np.maximum(residual, 0.0) / np.square(np.maximum(rows - freedom, 1e-9))))
-    fitted: Floats = axes @ weights[best]
-    return fitted
+    return LinearModel(Ridge.fit(_last_returns(close, ends, lags), target), lags)
 
 
 def forecast_linear(model: LinearModel, close: Floats, ends: Rows) -> Floats:
     """The forecast price ``horizon`` bars after each end, float64[len(ends)]."""
-    returns = (_last_returns(close, ends, model.lags) - model.mean) / model.scale
-    forecast: Floats = close[ends] * np.exp(returns @ model.weights + model.intercept)
+    forecast: Floats = close[ends] * np.exp(model.ridge.forecast(_last_returns(close, ends, model.lags)))
     return forecast
 
 
@@ -84,6 +63,65 @@ def baseline_metrics(
         "persistence": dict(price_metrics(actual, last, last, horizon)),
         "linear": dict(price_metrics(actual, linear, last, horizon)),
     }
+
+
+def return_baselines(
+    close: Floats, flat: NDArray[Any], train_ends: Rows, ends: Rows, horizon: int, sequence_length: int
+) -> dict[str, Floats]:
+    """Forecast prices ``horizon`` bars after each of ``ends``, float64[len(ends)], by baseline.
+
+    ``flat``: the raw features ``[n, F]`` of all bars, whose last row in a window the trees see beside the returns.
+    """
+    lags = linear_lags(sequence_length)
+
+    def inputs(rows: Rows) -> NDArray[Any]:
+        return np.hstack([flat[rows], _last_returns(close, rows, lags)])
+
+    target = np.log(close[train_ends + horizon] / close[train_ends])
+    return {
+        "persistence": close[ends],
+        "linear": forecast_linear(fit_linear(close, train_ends, horizon, sequence_length), close, ends),
+        "trees": close[ends] * np.exp(forecast_trees(inputs(train_ends), target, inputs(ends))),
+    }
+
+
+def volatility_baselines(
+    variance: Floats, flat: NDArray[Any], har_inputs: NDArray[Any], train_ends: Rows, ends: Rows, horizon: int
+) -> dict[str, Floats]:
+    """Forecast log volatility per bar over the ``horizon`` bars after each of ``ends``, by baseline.
+
+    ``variance``: float64[n] of each bar. ``flat``: the raw features ``[n, F]`` of all bars; ``har_inputs`` ``[n, k]``
+    those that HAR reads. Every end has MEMORY bars before it, and ``horizon``, without a gap.
+    """
+    target = realised_volatility(variance, train_ends, horizon)
+    logs = 0.5 * np.log(variance)
+
+    def inputs(rows: Rows) -> NDArray[Any]:
+        return np.hstack([flat[rows], sliding_window_view(logs, LAGS)[rows - LAGS + 1]])
+
+    return {
+        "persistence": past_volatility(variance, ends, horizon),
+        "ewma": _ewma(variance, target, train_ends, ends),
+        "har": Har.fit(har_inputs[train_ends], target).forecast(har_inputs[ends]),
+        "ridge": Ridge.fit(inputs(train_ends), target).forecast(inputs(ends)),
+        "trees": forecast_trees(inputs(train_ends), target, inputs(ends)),
+    }
+
+
+def _ewma(variance: Floats, target: Floats, train_ends: Rows, ends: Rows) -> Floats:
+    """The decay and the level are those that fit the train rows best: the log of a mean lies above the mean log."""
+    best: tuple[float, Floats] | None = None
+    for decay in DECAYS:
+        weights = decay ** np.arange(MEMORY - 1, -1, -1)
+        weights /= weights.sum()
+        logs = 0.5 * np.log(sliding_window_view(variance, MEMORY) @ weights)
+        known = logs[train_ends - MEMORY + 1]
+        level = float(np.mean(target - known))
+        error = rmse(target, known + level)
+        if best is None or error < best[0]:
+            best = error, logs[ends - MEMORY + 1] + level
+    assert best is not None
+    return best[1]
 
 
 def _last_returns(close: Floats, ends: Rows, lags: int) -> Floats:

@@ -1,7 +1,8 @@
-"""Metrics of a forecast, in price. Every number is finite, so that it fits in JSON.
+"""Metrics of a forecast. Every number is finite, so that it fits in JSON.
 
-``actual``, ``predicted`` and ``last_close`` are float64[n], n ≥ 1, all positive: the close ``horizon`` bars after
-each window's end, its forecast, and the close at the window's end.
+Of prices: ``actual``, ``predicted`` and ``last_close`` are float64[n], n ≥ 1, all positive: the close ``horizon`` bars
+after each window's end, its forecast, and the close at the window's end. Of volatility: the same in logs, with the
+volatility of the last ``horizon`` bars for the last close.
 """
 
 from __future__ import annotations
@@ -21,13 +22,16 @@ PROOF_Z = 3.0
 PROOF_ROWS = 30
 """Below so many independent rows no skill is shown."""
 _NO_PROOF = -1.0
+_LARGEST_LOG = 50.0
+"""A log volatility beyond it is none: its exponential has no place in a float of 32 bits."""
 
 
 def price_metrics(
     actual: Floats, predicted: Floats, last_close: Floats, horizon: int = 1
 ) -> Iterator[tuple[str, float]]:
     """Yield (name, value): rmse and mae in price, mape and smape in percent, and directional accuracy with its 95 %
-    interval, skill over persistence with the lower bound that noise does not reach.
+    interval and the share of the commoner direction, which a forecast that never changes its mind can have; skill over
+    persistence with the lower bound that noise does not reach.
 
     Targets of a horizon above 1 overlap, so only every ``horizon``-th row counts as independent in the intervals.
     Raises DataError where there is no row, Diverged where a forecast is not a positive finite number.
@@ -43,6 +47,7 @@ def price_metrics(
     yield "directional_accuracy", accuracy
     yield "directional_accuracy_low", low
     yield "directional_accuracy_high", high
+    yield "commoner_direction", commoner_direction(actual, last_close)
     yield "skill", skill(actual, predicted, last_close)
     yield "skill_low", skill_low(actual, predicted, last_close, horizon)
 
@@ -66,6 +71,35 @@ def directional_accuracy(actual: Floats, predicted: Floats, last_close: Floats) 
     return float(hits / moved), moved
 
 
+def commoner_direction(actual: Floats, last_close: Floats) -> float:
+    """The share of the moves that went the way most of them went; one half without moves."""
+    up, down = np.count_nonzero(actual > last_close), np.count_nonzero(actual < last_close)
+    return float(max(up, down) / (up + down)) if up + down else 0.5
+
+
+def volatility_metrics(
+    actual: Floats, predicted: Floats, persistence: Floats, horizon: int = 1, train_mean: float | None = None
+) -> Iterator[tuple[str, float]]:
+    """Yield (name, value) of forecasts of log volatility: rmse and mae in logs, where 0.1 is about 10 %;
+    rmse_volatility in volatility per bar; qlike; r2 over the mean of the train rows; skill over persistence with the
+    lower bound that noise does not reach.
+
+    QLIKE is ``v/f − log(v/f) − 1`` of variance v and its forecast f (Patton 2011): it weighs a forecast that is too
+    low more than one that is too high. Raises DataError where there is no row, Diverged where a forecast is not finite.
+    """
+    validate_logs(actual, predicted)
+    error = predicted - actual
+    yield "rmse", rmse(actual, predicted)
+    yield "mae", float(np.mean(np.abs(error)))
+    yield "rmse_volatility", rmse(np.exp(actual), np.exp(predicted))
+    yield "qlike", float(np.mean(np.exp(-2 * error) + 2 * error - 1))
+    if train_mean is not None:
+        around = float(np.mean(np.square(actual - train_mean)))
+        yield "r2", 1 - float(np.mean(np.square(error))) / around if around > 0 else 0.0
+    yield "skill", skill(actual, predicted, persistence)
+    yield "skill_low", skill_low(actual, predicted, persistence, horizon)
+
+
 def wilson_interval(share: float, count: float, z: float = 1.96) -> tuple[float, float]:
     """Wilson's score interval of a binomial share (Wilson 1927); the whole unit interval where nothing was counted."""
     if count <= 0:
@@ -79,7 +113,8 @@ def wilson_interval(share: float, count: float, z: float = 1.96) -> tuple[float,
 def skill(actual: Floats, predicted: Floats, last_close: Floats) -> float:
     """1 − RMSE / RMSE of persistence: 1 is perfect, 0 is no better than the last close, below 0 is worse.
 
-    Where the price never moved, persistence is perfect: 0 for a forecast that is so too, else −1.
+    ``last_close`` may be any other forecast, to have the skill over that one. Where persistence is perfect, as in a
+    price that never moved: 0 for a forecast that is so too, else −1.
     """
     persistence = rmse(actual, last_close)
     own = rmse(actual, predicted)
@@ -113,6 +148,15 @@ def validate_forecast(actual: Floats, predicted: Floats, last_close: Floats) -> 
     bad = int(np.count_nonzero(~(np.isfinite(predicted) & (predicted > 0))))
     if bad:
         raise Diverged(f"the forecast is not a price on {bad} of {len(predicted)} rows; lower --learning-rate")
+
+
+def validate_logs(actual: Floats, predicted: Floats) -> None:
+    """Raise DataError for no rows or unequal lengths, Diverged for a forecast of log volatility that is no number."""
+    if len(actual) != len(predicted) or not len(actual):
+        raise DataError(f"nothing to judge: {len(actual)} actual and {len(predicted)} forecast volatilities")
+    bad = int(np.count_nonzero(~(np.abs(predicted) < _LARGEST_LOG)))
+    if bad:
+        raise Diverged(f"the forecast is no volatility on {bad} of {len(predicted)} rows; lower --learning-rate")
 
 
 def _long_run_variance(values: Floats, lags: int) -> float:

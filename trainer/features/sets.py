@@ -16,14 +16,13 @@ import numpy.typing as npt
 
 from atb.contract.features import canonical_features, split_features
 from trainer.bars.frame import COLUMNS, Bars, Floats, segment_starts
-from trainer.features import indicators
+from trainer.features import indicators, volatility
 
 Features = npt.NDArray[np.float32]
 
 MEANS = (7, 14, 30)
 PERIOD = 14
-_WARMUP = max(MEANS) - 1
-_MEMORY = PERIOD + math.ceil(math.log(1e-9) / math.log(1 - 1 / PERIOD))
+_WILDER = PERIOD + math.ceil(math.log(1e-9) / math.log(1 - 1 / PERIOD))
 """Wilder's averages forget most slowly: what lies before weighs 13/14 as much with every row."""
 
 
@@ -44,14 +43,18 @@ class FeatureSet:
 
 
 def feature_set(text: str) -> FeatureSet:
-    """The set named ``classic`` or ``relative``, with ``,+COLUMN`` for each extra column. Raises SpecError."""
-    base, extras = split_features(text)
+    """The set named ``classic``, ``relative`` or ``volatility``, with ``,+COLUMN`` for each extra column.
+
+    Raises SpecError.
+    """
+    name, extras = split_features(text)
+    base = _BASES[name]
     return FeatureSet(
         name=canonical_features(text),
-        columns=(*_BASES[base].columns, *extras),
-        warmup=_WARMUP,
-        memory=_MEMORY,
-        has_price_level=base == "classic",
+        columns=(*base.columns, *extras),
+        warmup=base.warmup,
+        memory=base.memory,
+        has_price_level=name == "classic",
         extras=extras,
     )
 
@@ -69,8 +72,9 @@ def compute_features(features: FeatureSet, bars: Bars) -> Features:
         part[:warmup] = np.nan
         if len(part) <= warmup:
             continue
-        extras = (bars.extra[name][start:stop] for name in features.extras)
-        for number, column in enumerate(itertools.chain(base.compute(bars.values[start:stop]), extras)):
+        segment = bars.rows(start, stop)
+        extras = (segment.extra[name] for name in features.extras)
+        for number, column in enumerate(itertools.chain(base.compute(segment), extras)):
             part[warmup:, number] = column[warmup:]
     return out
 
@@ -82,21 +86,25 @@ def feature_hash(features: FeatureSet) -> str:
 
 @dataclass(frozen=True)
 class _Base:
+    """A set without extra columns. ``compute``: its columns of a gap-free stretch, float64 in order."""
+
     columns: tuple[str, ...]
-    compute: Callable[[Floats], Iterator[Floats]]
+    compute: Callable[[Bars], Iterator[Floats]]
+    warmup: int = max(MEANS) - 1
+    memory: int = _WILDER
 
 
-def _classic(values: Floats) -> Iterator[Floats]:
-    yield from values.T
-    close = np.ascontiguousarray(values[:, COLUMNS.index("close")])
+def _classic(bars: Bars) -> Iterator[Floats]:
+    yield from bars.values.T
+    close = np.ascontiguousarray(bars.close)
     for window in MEANS:
         yield indicators.sma(close, window)
     yield indicators.rsi(close, PERIOD)
 
 
-def _relative(values: Floats) -> Iterator[Floats]:
-    opened, high, low, _, volume = values.T
-    close = np.ascontiguousarray(values[:, COLUMNS.index("close")])
+def _relative(bars: Bars) -> Iterator[Floats]:
+    opened, high, low, _, volume = bars.values.T
+    close = np.ascontiguousarray(bars.close)
     yield _after_first(np.log(close[1:] / close[:-1]))
     yield (high - low) / close
     yield (close - opened) / close
@@ -129,6 +137,9 @@ _BASES = {
         ),
         _relative,
     ),
+    "volatility": _Base(
+        volatility.COLUMNS, volatility.volatility_columns, warmup=volatility.WARMUP, memory=volatility.MEMORY
+    ),
 }
 """A share is of the close; volume_change is ``(v - before)/(v + before)``, 0 where both are."""
 
@@ -136,6 +147,6 @@ _BASES = {
 @functools.cache
 def _code_digest() -> str:
     digest = hashlib.sha256(metadata.version("TA-Lib").encode())
-    for path in (Path(__file__), Path(indicators.__file__)):
+    for path in (Path(__file__), Path(indicators.__file__), Path(volatility.__file__)):
         digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atb.errors import DataError, Diverged
-from trainer.evaluate.metrics import Floats, directional_accuracy, price_metrics, skill, skill_low, wilson_interval
+from trainer.evaluate.metrics import (
+    Floats,
+    commoner_direction,
+    directional_accuracy,
+    price_metrics,
+    skill,
+    skill_low,
+    volatility_metrics,
+    wilson_interval,
+)
 
 LAST = np.array([100.0, 110.0, 105.0, 105.0])
 ACTUAL = np.array([110.0, 105.0, 105.0, 100.0])
@@ -109,3 +118,40 @@ def test_no_rows_are_refused() -> None:
 def test_every_metric_fits_in_json(rows: list[tuple[float, float, float]], horizon: int) -> None:
     actual, predicted, last = np.array(rows).T
     json.dumps(measure(actual, predicted, last, horizon), allow_nan=False)
+
+
+def test_the_commoner_direction_is_what_saying_one_thing_gets_right() -> None:
+    last, actual = np.full(5, 10.0), np.array([9.0, 9.0, 9.0, 11.0, 10.0])
+    assert commoner_direction(actual, last) == 0.75
+    assert directional_accuracy(actual, last - 1, last)[0] == 0.75
+    assert measure(actual, last - 1, last)["commoner_direction"] == 0.75
+    assert commoner_direction(last, last) == 0.5
+
+
+def test_metrics_of_volatility_equal_hand_computed_ones() -> None:
+    actual, predicted, before = np.log([[0.01, 0.02, 0.04], [0.02, 0.02, 0.02], [0.01, 0.01, 0.01]])
+    found = dict(volatility_metrics(actual, predicted, before, 1, train_mean=math.log(0.01)))
+    two = math.log(2)
+    assert found["rmse"] == pytest.approx(two * math.sqrt(2 / 3))
+    assert found["mae"] == pytest.approx(two * 2 / 3)
+    assert found["rmse_volatility"] == pytest.approx(math.sqrt((0.01**2 + 0.02**2) / 3))
+    assert found["qlike"] == pytest.approx(((0.25 + 2 * two - 1) + (4 - 2 * two - 1)) / 3)
+    assert found["r2"] == pytest.approx(1 - 2 / 5)
+    assert found["skill"] == pytest.approx(1 - math.sqrt(2 / 5))
+    assert found["skill_low"] == -1  # of three rows
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e3])
+def test_a_forecast_that_is_no_volatility_is_refused(bad: float) -> None:
+    with pytest.raises(Diverged, match="no volatility on 1 of 4 rows"):
+        dict(volatility_metrics(np.zeros(4), np.array([0, bad, 0, 0]), np.zeros(4)))
+
+
+def test_overlapping_volatility_that_is_noise_shows_no_skill() -> None:
+    shown = 0
+    for seed in range(300):
+        noise = np.random.default_rng(seed).normal(size=1_500)
+        means = np.convolve(noise, np.full(12, 1 / 12), "valid")  # neighbours share eleven of twelve bars
+        other = np.convolve(np.random.default_rng(10_000 + seed).normal(size=1_500), np.full(12, 1 / 12), "valid")
+        shown += skill_low(means, np.zeros(len(means)) + 0.05 * other, 0.05 * np.roll(other, 600), 12) > 0
+    assert shown <= 3

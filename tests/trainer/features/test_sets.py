@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -61,10 +63,50 @@ def test_relative_is_computed_as_its_names_say() -> None:
     assert found == pytest.approx(wanted, rel=1e-6)
 
 
+def test_volatility_is_computed_as_its_names_say() -> None:
+    features = feature_set("volatility")
+    row = 400
+    found = dict(zip(features.columns, compute_features(features, BARS)[row].tolist(), strict=True))
+    variance = np.log(BARS.values[:, 1] / BARS.values[:, 2]) ** 2 / (4 * np.log(2))
+    volatility = {window: np.sqrt(variance[row + 1 - window : row + 1].mean()) for window in (1, 4, 24, 168)}
+    volume, usual = BARS.values[row, 4], BARS.values[row - 23 : row + 1, 4].mean()
+    log_return = np.log(BARS.close[row] / BARS.close[row - 1])
+    assert {name: found[name] for name in features.columns[:7]} == pytest.approx(
+        {
+            **{f"log_volatility_{window}": np.log(value) for window, value in volatility.items()},
+            "log_return": log_return,
+            "return_over_volatility": log_return / volatility[24],
+            "volume_share": (volume - usual) / (volume + usual),
+        },
+        rel=1e-6,
+    )
+    opens = datetime.fromtimestamp((BARS.time[row] + 3_600_000) / 1000, UTC)  # the next bar
+    day = 2 * np.pi * opens.hour / 24
+    week = 2 * np.pi * (opens.weekday() * 24 + opens.hour) / 168
+    waves = {
+        f"day_{k}_{name}": wave(k * day) for k in (1, 2, 3, 4) for name, wave in (("sin", np.sin), ("cos", np.cos))
+    }
+    waves |= {"week_sin": np.sin(week), "week_cos": np.cos(week)}
+    assert {name: found[name] for name in features.columns[7:]} == pytest.approx(waves, abs=1e-6)
+
+
+def test_a_bar_without_a_range_counts_as_one_of_a_basis_point() -> None:
+    bars = bars_at(list(range(200)), [5.0] * 200)
+    bars.values[:] = [5.0, 5.0, 5.0, 5.0, 1.0]
+    found = compute_features(feature_set("volatility"), bars)[-1, :7]
+    floor = 1e-4 / np.sqrt(4 * np.log(2))
+    assert found == pytest.approx([*[np.log(floor)] * 4, 0, 0, 0], abs=1e-6)
+    bars.values[199, :4] = 10.0  # a step up after a week of standing still
+    jumped = compute_features(feature_set("volatility"), bars)[-1]
+    assert jumped[4:6] == pytest.approx([np.log(2), 10])
+
+
 @pytest.mark.parametrize("name", FEATURE_SETS)
 def test_features_are_float32_in_rows_and_valid_from_the_warm_up_of_each_segment(name: str) -> None:
     gappy = BARS.take(np.setdiff1d(np.arange(len(BARS)), [200, 201, 220, 600]))
     features = feature_set(name)
+    warmup = 167 if name == "volatility" else 29
+    assert features.warmup == warmup
     found = compute_features(features, gappy)
     assert found.dtype == np.float32
     assert found.shape == (len(gappy), len(features.columns))
@@ -72,7 +114,7 @@ def test_features_are_float32_in_rows_and_valid_from_the_warm_up_of_each_segment
     invalid = np.isnan(found)
     assert (invalid.any(axis=1) == invalid.all(axis=1)).all()
     starts = [0, 200, 218, 597]  # the segment of 18 rows has no valid one
-    expected = [*range(29), *range(200, 218), *range(218, 247), *range(597, 626)]
+    expected = [*range(warmup), *range(200, 218), *range(218, 218 + warmup), *range(597, 597 + warmup)]
     assert segment_starts(gappy).tolist() == starts
     assert np.flatnonzero(invalid.any(axis=1)).tolist() == expected
     assert np.isfinite(found[~invalid.any(axis=1)]).all()
@@ -104,21 +146,23 @@ def test_what_lies_before_the_memory_is_forgotten(name: str) -> None:
 
 
 @pytest.mark.parametrize("price", [1e-8, 1e5])
-def test_relative_is_free_of_the_price_level_and_classic_moves_with_it(price: float) -> None:
-    relative = feature_set("relative")
-    at_one, at_price = compute_features(relative, BARS), compute_features(relative, scaled(BARS, price))
-    assert np.nanmax(np.abs(at_price - at_one)) < 1e-5
-    assert not relative.has_price_level
+def test_relative_and_volatility_are_free_of_the_price_level_and_classic_moves_with_it(price: float) -> None:
+    for name in ("relative", "volatility"):
+        features = feature_set(name)
+        at_one, at_price = compute_features(features, BARS), compute_features(features, scaled(BARS, price))
+        assert np.nanmax(np.abs(at_price - at_one)) < 1e-5
+        assert not features.has_price_level
     classic = feature_set("classic")
     levels = [compute_features(classic, bars)[100:, [0, 3, 5, 7]] for bars in (BARS, scaled(BARS, price))]
     assert np.allclose(levels[1] / levels[0], price)
 
 
 def test_bars_without_volume_or_movement_have_finite_features() -> None:
-    flat = bars_at(list(range(60)), [5.0] * 60)
-    flat.values[:, 4] = 0
+    flat = bars_at(list(range(200)), [5.0] * 200)
+    flat.values[:] = [5.0, 5.0, 5.0, 5.0, 0.0]
     for name in FEATURE_SETS:
-        assert np.isfinite(compute_features(feature_set(name), flat)[29:]).all()
+        features = feature_set(name)
+        assert np.isfinite(compute_features(features, flat)[features.warmup :]).all()
 
 
 def test_columns_of_the_users_own_come_last_and_are_taken_as_they_are() -> None:
@@ -134,7 +178,7 @@ def test_columns_of_the_users_own_come_last_and_are_taken_as_they_are() -> None:
     ("text", "problem"),
     [
         ("clasic", "feature set 'clasic' is unknown; did you mean classic"),
-        ("x", "choose one of classic, relative"),
+        ("x", "choose one of classic, relative, volatility"),
         ("classic,rate", r"'rate' is not \+COLUMN; write classic,\+funding_rate"),
         ("classic,+", "is not"),
         ("classic,+a,+a", "column a is named twice"),
@@ -146,9 +190,9 @@ def test_a_name_that_is_none_is_a_spec_error(text: str, problem: str) -> None:
 
 
 def test_the_hash_tells_sets_apart_and_stays() -> None:
-    names = ["classic", "relative", "classic,+a", "classic,+b", "classic,+a,+b"]
+    names = ["classic", "relative", "volatility", "classic,+a", "classic,+b", "classic,+a,+b"]
     hashes = [feature_hash(feature_set(name)) for name in names]
-    assert len(set(hashes)) == 5
+    assert len(set(hashes)) == 6
     assert all(len(text) == 16 for text in hashes)
     assert hashes[0] == feature_hash(feature_set(" classic"))
 
@@ -158,5 +202,8 @@ def test_real_bars_with_outages_have_features_in_every_segment(shared_bars: Path
     raw = FilesSource(str(shared_bars / "spot"), MemoryStore()).fetch("BTCUSDT", "1h", "spot", start, as_of)
     bars, report = check_bars(raw, start, as_of)
     for name in FEATURE_SETS:
-        found = compute_features(feature_set(name), bars)
-        assert int(np.isnan(found).any(axis=1).sum()) == 29 * (report.gaps + 1)
+        features = feature_set(name)
+        starts = [*segment_starts(bars), len(bars)]
+        undefined = sum(min(features.warmup, stop - start) for start, stop in pairwise(starts))
+        assert int(np.isnan(compute_features(features, bars)).any(axis=1).sum()) == undefined
+        assert len(starts) == report.gaps + 2

@@ -1,0 +1,36 @@
+"""Gradient-boosted trees as a baseline: scikit-learn's histogram boosting."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.evaluate.metrics import Floats
+
+ROUNDS, LEAVES, RATE, LEAF_ROWS = 100, 8, 0.05, 40
+"""Small trees and a slow rate: of some thousand rows of a market a larger model learns the noise."""
+
+
+def forecast_trees(inputs: NDArray[Any], target: Floats, asked: NDArray[Any]) -> Floats:
+    """Fit on ``inputs`` ``[n, k]`` and ``target`` ``[n]``, and forecast for ``asked`` ``[m, k]``, on one thread.
+
+    scikit-learn is loaded here and by nothing else: it takes a second, and only a training needs it.
+    """
+    from sklearn.ensemble import HistGradientBoostingRegressor
+    from threadpoolctl import threadpool_limits
+
+    model = HistGradientBoostingRegressor(
+        max_iter=ROUNDS,
+        max_leaf_nodes=LEAVES,
+        learning_rate=RATE,
+        min_samples_leaf=LEAF_ROWS,
+        early_stopping=False,
+        random_state=0,
+    )
+    level, scale = float(target.mean()), float(target.std()) or 1.0
+    with threadpool_limits(1):
+        model.fit(inputs, (target - level) / scale)
+        found: Floats = np.asarray(model.predict(asked), np.float64) * scale + level
+    return found
