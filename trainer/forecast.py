@@ -120,7 +120,9 @@ def run_from_bars(
     session: onnxruntime.InferenceSession, stretches: list[Bars], extra_columns: list[str]
 ) -> dict[str, npt.NDArray[np.float32]]:
     """Every output by name, ``[n, 1]``, for stretches of exactly the rows that the model takes."""
-    feed = {bundle.BARS: np.stack([stretch.values for stretch in stretches])}
+    feed: dict[str, npt.NDArray[Any]] = {bundle.BARS: np.stack([stretch.values for stretch in stretches])}
+    if bundle.TIME in {value.name for value in session.get_inputs()}:
+        feed[bundle.TIME] = np.stack([stretch.time for stretch in stretches])
     if extra_columns:
         feed[bundle.EXTRA] = np.stack(
             [np.column_stack([stretch.extra[name] for name in extra_columns]) for stretch in stretches]

@@ -171,7 +171,8 @@ def _data(result: Result) -> Iterator[str]:
 
 
 def _use(result: Result) -> Iterator[str]:
-    extras = split_features(result.spec.features)[1]
+    base, extras = split_features(result.spec.features)
+    reads_clock = base == "volatility"
     rows = result.export.from_bars.rows if result.export.from_bars else None
     yield "## Load it"
     yield ""
@@ -179,8 +180,11 @@ def _use(result: Result) -> Iterator[str]:
     yield "import numpy as np, onnxruntime"
     if rows is not None:
         feed = f'"{bundle.BARS}": bars' + (f', "{bundle.EXTRA}": extra' if extras else "")
+        feed += f', "{bundle.TIME}": time' if reads_clock else ""
         yield f'session = onnxruntime.InferenceSession("{bundle.MODEL_FROM_BARS}")'
         yield f"bars = np.load(...)  # float64 [batch, {rows}, 5]: open high low close volume, the last closed bar last"
+        if reads_clock:
+            yield f"time = np.load(...)  # int64 [batch, {rows}]: open times in milliseconds since 1970 UTC"
         if extras:
             yield f"extra = np.load(...)  # float64 [batch, {rows}, {len(extras)}]: {' '.join(extras)}"
     else:

@@ -6,6 +6,7 @@ columns, so that what is served can't drift from what was trained on.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,16 +14,20 @@ import numpy as np
 
 from trainer.bars.frame import CLOSE, COLUMNS, HIGH, LOW, OPEN, VOLUME, Floats
 from trainer.export.graph import Graph
-from trainer.features import indicators
+from trainer.features import indicators, volatility
 from trainer.features.sets import MEANS, PERIOD, FeatureSet
 
 
 @dataclass(frozen=True)
 class _Stretch:
-    """Bars ``[batch, rows, 5]`` in a graph, of which features are wanted for the last ``wanted`` rows."""
+    """Bars ``[batch, rows, 5]`` in a graph, of which features are wanted for the last ``wanted`` rows.
+
+    ``time``: their open times, int64 ``[batch, rows]``, where the features need them.
+    """
 
     graph: Graph
     bars: str
+    time: str | None
     rows: int
     wanted: int
 
@@ -50,13 +55,29 @@ class _Stretch:
         return self.graph.constant(value, np.float64)
 
 
-def write_features(graph: Graph, bars: str, extra: str | None, features: FeatureSet, rows: int, wanted: int) -> str:
+def write_features(
+    graph: Graph,
+    bars: str,
+    extra: str | None,
+    features: FeatureSet,
+    rows: int,
+    wanted: int,
+    time: str | None = None,
+    step_ms: int = 0,
+) -> str:
     """Append the features: float64 bars ``[batch, rows, 5]`` → float32 ``[batch, wanted, F]``.
 
-    ``extra``: float64 ``[batch, rows, E]``, the extra columns of the set in its order, where it has some.
+    ``extra``: float64 ``[batch, rows, E]``, the extra columns of the set in its order, where it has some. ``time``:
+    int64 ``[batch, rows]``, the bars' open times in milliseconds, and ``step_ms`` a bar's length, where it reads the
+    clock.
     """
-    stretch = _Stretch(graph, bars, rows, wanted)
-    columns = _classic(stretch) if features.has_price_level else _relative(stretch)
+    stretch = _Stretch(graph, bars, time, rows, wanted)
+    if features.has_price_level:
+        columns = _classic(stretch)
+    elif features.reads_clock:
+        columns = _volatility(stretch, step_ms)
+    else:
+        columns = _relative(stretch)
     if extra is not None:
         columns.append(graph.slice(extra, rows - wanted, rows, 1))
     return graph.cast(graph.node("Concat", *columns, axis=2), np.float32)
@@ -87,6 +108,44 @@ def _relative(x: _Stretch) -> list[str]:
         share(_atr(x)),
         _divide(x, graph.node("Sub", volume, volume_before), graph.node("Add", volume, volume_before), 0),
     ]
+
+
+def _volatility(x: _Stretch, step_ms: int) -> list[str]:
+    graph, number = x.graph, x.number
+
+    def log_return(first: int, stop: int) -> str:
+        return graph.node("Log", graph.node("Div", x.column(CLOSE, first, stop), x.column(CLOSE, first - 1, stop - 1)))
+
+    ranges = graph.node("Log", graph.node("Div", x.column(HIGH, 0, x.rows), x.column(LOW, 0, x.rows)))
+    floored = graph.node("Max", ranges, number(volatility.RANGE_FLOOR))
+    variance = graph.node("Div", graph.node("Mul", floored, floored), number(4 * math.log(2)))
+    means = {window: _sma(x, variance, window) for window in volatility.WINDOWS}
+    returns = log_return(x.rows - x.wanted, x.rows)
+    bound = volatility.RETURN_BOUND
+    over = graph.node("Div", returns, graph.node("Sqrt", means[24]))
+    volume = x.last(VOLUME)
+    usual = _sma(x, x.column(VOLUME, 0, x.rows), volatility.VOLUME_BARS)
+    return [
+        *(graph.node("Mul", graph.node("Log", means[window]), number(0.5)) for window in volatility.WINDOWS),
+        returns,
+        graph.node("Min", graph.node("Max", over, number(-bound)), number(bound)),
+        _divide(x, graph.node("Sub", volume, usual), graph.node("Add", volume, usual), 0),
+        *_clock(x, step_ms),
+    ]
+
+
+def _clock(x: _Stretch, step_ms: int) -> list[str]:
+    graph = x.graph
+    assert x.time is not None
+    rows = graph.slice(x.time, x.rows - x.wanted, x.rows, 1)
+    opens = graph.node("Unsqueeze", rows, graph.constant([2], np.int64))
+    waves = []
+    for _, period, offset in volatility.WAVES:
+        shifted = graph.node("Add", opens, graph.constant(step_ms - offset, np.int64))
+        since = graph.cast(graph.node("Mod", shifted, graph.constant(period, np.int64)), np.float64)
+        phase = graph.node("Mul", since, x.number(2 * math.pi / period))
+        waves += [graph.node("Sin", phase), graph.node("Cos", phase)]
+    return waves
 
 
 def _sma(x: _Stretch, close: str, window: int) -> str:

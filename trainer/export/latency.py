@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime
 
 _WARM, _TIMED = 20, 200
+_TYPES = {"tensor(double)": np.float64, "tensor(float)": np.float32, "tensor(int64)": np.int64}
 
 
 def measure_latency(session: onnxruntime.InferenceSession) -> float:
@@ -16,7 +17,7 @@ def measure_latency(session: onnxruntime.InferenceSession) -> float:
     feed = {
         value.name: np.ones(
             [size if isinstance(size, int) else 1 for size in value.shape],
-            np.float64 if value.type == "tensor(double)" else np.float32,
+            _TYPES[value.type],
         )
         for value in session.get_inputs()
     }

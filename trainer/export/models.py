@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from atb.contract.bundle import BARS, EXTRA, FEATURES, LAST_CLOSE, PRICE, RETURN, SCALED
+from atb.contract.bundle import BARS, EXTRA, FEATURES, LAST_CLOSE, PRICE, RETURN, SCALED, TIME
 from atb.contract.spec import Spec
+from atb.contract.timeframe import to_ms
 from trainer.bars.frame import CLOSE, COLUMNS
 from trainer.export.graph import Graph
 from trainer.export.indicators import write_features
@@ -56,12 +57,15 @@ def bars_model(trained: Trained) -> onnx.ModelProto:
     """Raw bars float64 ``[batch, bar_rows, 5]`` → SCALED, RETURN, PRICE.
 
     Float64 because the difference of two prices near 1e5 has no digits left in float32. A set with extra columns
-    takes them as EXTRA float64 ``[batch, bar_rows, E]``.
+    takes them as EXTRA float64 ``[batch, bar_rows, E]``, and one that reads the clock the bars' open times as TIME
+    int64 ``[batch, bar_rows]``.
     """
     graph, features, rows = Graph(), trained.features, trained.bar_rows
     bars = graph.input(BARS, np.float64, ["batch", rows, len(COLUMNS)])
     extra = graph.input(EXTRA, np.float64, ["batch", rows, len(features.extras)]) if features.extras else None
-    windows = write_features(graph, bars, extra, features, rows, trained.spec.sequence_length)
+    time = graph.input(TIME, np.int64, ["batch", rows]) if features.reads_clock else None
+    steps, step_ms = trained.spec.sequence_length, to_ms(trained.spec.timeframe)
+    windows = write_features(graph, bars, extra, features, rows, steps, time, step_ms)
     last_row = graph.squeeze(graph.slice(bars, rows - 1, rows, 1), 1)
     _write_forecast(graph, trained, windows, graph.slice(last_row, CLOSE, CLOSE + 1, 1))
     return graph.finish("atb", _metadata(trained))

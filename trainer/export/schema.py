@@ -10,6 +10,7 @@ import onnx
 from atb.contract import bundle
 from trainer.bars.frame import COLUMNS
 from trainer.export.models import Trained
+from trainer.features import volatility
 from trainer.features.sets import MEANS, PERIOD
 
 _PRICE, _SHARE = "price", "share of the close"
@@ -26,6 +27,13 @@ _UNITS = {
     "macd_share": _SHARE,
     "atr_share": _SHARE,
     "volume_change": "-1 … 1",
+    **{
+        f"log_volatility_{window}": f"log of the volatility per bar over {window} bars, from their ranges by Parkinson"
+        for window in volatility.WINDOWS
+    },
+    "return_over_volatility": "log_return over the volatility of 24 bars, -10 … 10",
+    "volume_share": f"(v - mean)/(v + mean) of {volatility.VOLUME_BARS} bars, -1 … 1",
+    **dict.fromkeys(volatility.CLOCK, "when the next bar opens, -1 … 1"),
     **{f"sma_{window}": f"{_PRICE}, mean of {window} closes" for window in MEANS},
     **{f"sma_{window}_distance": f"close over the mean of {window} closes, less 1" for window in MEANS},
 }

@@ -31,7 +31,8 @@ class FeatureSet:
     """Columns in order. Times and prices are those of the bar itself and of bars before it.
 
     ``warmup``: rows of a segment before its first valid one. ``memory``: rows after which the past weighs below 1e-9.
-    ``has_price_level``: whether a column moves with the price itself. ``extras``: the user's own columns, last.
+    ``has_price_level``: whether a column moves with the price itself. ``reads_clock``: whether one tells the time.
+    ``extras``: the user's own columns, last.
     """
 
     name: str
@@ -39,6 +40,7 @@ class FeatureSet:
     warmup: int
     memory: int
     has_price_level: bool
+    reads_clock: bool = False
     extras: tuple[str, ...] = ()
 
 
@@ -55,6 +57,7 @@ def feature_set(text: str) -> FeatureSet:
         warmup=base.warmup,
         memory=base.memory,
         has_price_level=name == "classic",
+        reads_clock=name == "volatility",
         extras=extras,
     )
 

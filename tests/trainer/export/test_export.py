@@ -13,6 +13,7 @@ import onnx
 import pytest
 
 from atb.contract import bundle
+from atb.contract.features import FEATURE_SETS
 from atb.contract.presets import MODEL_TYPES, ModelType
 from atb.documents.export import ExportedFile, ExportSummary, Parity
 from atb.errors import ExportError
@@ -22,8 +23,6 @@ from trainer.bars.frame import join_bars
 from trainer.bars.source import open_source
 from trainer.export import export_model
 from trainer.forecast import open_session, run_from_bars
-
-BOTH_SETS = ("classic", "relative")
 
 
 def export(fitted: Fitted, directory: Path) -> ExportSummary:
@@ -48,7 +47,7 @@ def parity_of(summary: ExportSummary, name: str) -> Parity:
 
 
 @pytest.mark.parametrize("price", [1e-6, 1e5])
-@pytest.mark.parametrize("features", BOTH_SETS)
+@pytest.mark.parametrize("features", FEATURE_SETS)
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
 def test_every_net_and_set_gives_the_same_numbers_from_features_and_from_bars(
     model_type: ModelType, features: str, price: float, tmp_path: Path
@@ -133,7 +132,7 @@ def test_the_house_of_exports_loads_no_tensorflow() -> None:
     assert done.stdout == "[]\n"
 
 
-@pytest.mark.parametrize("features", BOTH_SETS)
+@pytest.mark.parametrize("features", FEATURE_SETS)
 def test_real_bars_are_exported(features: str, shared_bars: Path, tmp_path: Path) -> None:
     source = open_source(f"files:{shared_bars / 'perp'}", MemoryStore())
     raw = source.fetch("BTCUSDT", "1h", "um", 0, 4_000_000_000_000)
@@ -224,7 +223,7 @@ def test_the_forecast_may_lie_several_bars_ahead(tmp_path: Path) -> None:
     assert parity_of(summary, bundle.MODEL).scaled < 1e-5
 
 
-@pytest.mark.parametrize("features", BOTH_SETS)
+@pytest.mark.parametrize("features", FEATURE_SETS)
 def test_the_schema_names_the_inputs_and_outputs_that_the_files_have(features: str, tmp_path: Path) -> None:
     export(make_fitted("fast", features, make_bars(600, 1.0)), tmp_path)
     schema = json.loads((tmp_path / bundle.FEATURE_SCHEMA).read_text())
