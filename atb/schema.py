@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from atb.errors import SpecError
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """How a field of a model can be given, beside its name: in ``Annotated``, with the description in ``Field``.
+
+    ``heading`` is its part of ``--help``; ``metavar`` the kind or unit of its value, such as BARS. ``flag`` is the
+    whole declaration where it is not ``--field-name``; None where no flag can say it.
+    """
+
+    heading: str
+    metavar: str = ""
+    flag: str | None = ""
 
 
 def canonical_json(value: Any) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import hashlib
 import math
 import re
@@ -17,7 +18,7 @@ from atb.contract.features import canonical_features
 from atb.contract.presets import DEFAULT_PRESET, MODEL_TYPES, PRESET_NAMES, PRESETS, ModelType, PresetName
 from atb.contract.sources import split_source
 from atb.errors import SpecError
-from atb.schema import Document, canonical_json, first_problem
+from atb.schema import Document, Option, canonical_json, first_problem
 
 Market = Literal["spot", "um", "cm"]
 OnGap = Literal["segment", "fill", "fail"]
@@ -28,6 +29,7 @@ AUGMENTATIONS = ("jitter", "scale")
 FINE_TUNING = 0.1
 """What a warm start multiplies the preset's learning rate by."""
 _WINDOW_OPTIONS = ("days", "start", "end", "as_of")
+_BARS, _NET, _FIT, _OUTCOME = (functools.partial(Option, heading) for heading in ("Bars", "Net", "Fit", "Outcome"))
 
 
 class Spec(Document):
@@ -43,32 +45,64 @@ class Spec(Document):
 
     kind: ClassVar[str] = "spec"
 
-    symbol: str
-    source: str = "binance"
-    market: Market = "spot"
-    timeframe: str = "1h"
-    start: datetime
-    as_of: datetime
-    preset: PresetName = DEFAULT_PRESET
-    model_type: ModelType
-    epochs: Annotated[int, Field(ge=1, le=100_000)]
-    batch_size: Annotated[int, Field(ge=1, le=65_536)]
-    sequence_length: Annotated[int, Field(ge=16, le=4_096)]
-    patience: Annotated[int, Field(ge=1)]
-    learning_rate: Annotated[float, Field(gt=0, le=1)]
-    features: str = "classic"
-    horizon: Annotated[int, Field(ge=1, le=1_000)] = 1
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 42
-    on_gap: OnGap = "segment"
-    mixed_precision: bool = False
-    onnx: bool = True
-    augment: str = ""
-    warm_start: str = ""
-    folds: Annotated[int, Field(ge=0, le=20)] = 0
-    fee_bps: Annotated[float, Field(ge=0, le=1_000)] = 10.0
-    slippage_bps: Annotated[float, Field(ge=0, le=1_000)] = 2.0
-    threshold_bps: Annotated[float | None, Field(ge=0, le=10_000)] = None
-    short: bool = False
+    symbol: Annotated[str, Field(description="The market, as its source names it, like BTCUSDT.")]
+    source: Annotated[
+        str, Field(description="Where bars come from: binance, ccxt:EXCHANGE, files:PATH or sample."), _BARS("NAME")
+    ] = "binance"
+    market: Annotated[Market, Field(description="Spot, or perpetuals in USDT (um) or coins (cm)."), _BARS()] = "spot"
+    timeframe: Annotated[str, Field(description="A bar's length, like 15m, 1h, 4h or 1d."), _BARS("LENGTH")] = "1h"
+    start: Annotated[datetime, Field(description="Where the bars begin, instead of --days."), _BARS("DATE")]
+    as_of: Annotated[datetime, Field(description="No bar that closes later is read. [default: now]"), _BARS("DATE")]
+    preset: Annotated[
+        PresetName, Field(description=f"A row of the table of presets: {', '.join(PRESET_NAMES)}."), _NET("NAME")
+    ] = DEFAULT_PRESET
+    model_type: Annotated[ModelType, Field(description="Another net with the preset's numbers."), _NET()]
+    epochs: Annotated[int, Field(ge=1, le=100_000, description="Passes over the training windows, at most."), _FIT("N")]
+    batch_size: Annotated[int, Field(ge=1, le=65_536, description="Windows in a training step."), _FIT("N")]
+    sequence_length: Annotated[int, Field(ge=16, le=4_096, description="Bars in a window."), _NET("BARS")]
+    patience: Annotated[
+        int, Field(ge=1, description="Epochs without a better validation loss before the fit stops."), _FIT("N")
+    ]
+    learning_rate: Annotated[float, Field(gt=0, le=1, description="Adam's learning rate."), _FIT("X")]
+    features: Annotated[
+        str, Field(description="classic or relative, and columns of the file: classic,+funding_rate."), _NET("SET")
+    ] = "classic"
+    horizon: Annotated[
+        int, Field(ge=1, le=1_000, description="Bars from a window's last close to the forecast one."), _NET("BARS")
+    ] = 1
+    seed: Annotated[int, Field(ge=0, lt=2**31, description="Decides everything random."), _FIT("N")] = 42
+    on_gap: Annotated[OnGap, Field(description="Missing bars: train around them, fill them, or fail."), _BARS()] = (
+        "segment"
+    )
+    mixed_precision: Annotated[bool, Field(description="Compute in float16 where it is safe; for GPUs."), _FIT()] = (
+        False
+    )
+    onnx: Annotated[
+        bool,
+        Field(description="Export to ONNX. A model without it is never promoted."),
+        Option("Outcome", flag="--onnx/--skip-onnx"),
+    ] = True
+    augment: Annotated[
+        str, Field(description="Change training windows at random: jitter, scale or jitter,scale."), _FIT("NAMES")
+    ] = ""
+    warm_start: Annotated[
+        str, Field(description="Continue from a model: champion, a run's name, or KEY@SHA256."), _FIT("MODEL")
+    ] = ""
+    folds: Annotated[
+        int, Field(ge=0, le=20, description="Walk-forward models trained beside the model."), _OUTCOME("N")
+    ] = 0
+    fee_bps: Annotated[
+        float, Field(ge=0, le=1_000, description="The backtest's fee for a trade, in basis points."), _OUTCOME("BPS")
+    ] = 10.0
+    slippage_bps: Annotated[
+        float, Field(ge=0, le=1_000, description="The backtest's slippage, in basis points."), _OUTCOME("BPS")
+    ] = 2.0
+    threshold_bps: Annotated[
+        float | None,
+        Field(ge=0, le=10_000, description="What a forecast must exceed to be traded. [default: one trade's cost]"),
+        _OUTCOME("BPS"),
+    ] = None
+    short: Annotated[bool, Field(description="The backtest may also sell short."), _OUTCOME()] = False
 
     @field_validator("symbol")
     @classmethod
