@@ -26,18 +26,18 @@ _NO_ACCELERATOR = "look with: atb doctor; for a trial on the CPU launch with --n
 
 EXITS: tuple[Exit, ...] = (
     Exit(0, "done", "done, or nothing to do", True, ""),
-    Exit(2, "bad-spec", "what was asked for makes no sense", True, "correct the option that the message names"),
-    Exit(10, "bad-data", "the bars can't be used", True, "look with: atb data check SYMBOL"),
-    Exit(11, "data-not-ready", "the bars are not there yet", False, "try again later, or choose an earlier --as-of"),
+    Exit(2, "bad-spec", "the request makes no sense", True, "correct the option that the message names"),
+    Exit(10, "bad-data", "the bars cannot be used", True, "look with: atb data check SYMBOL"),
+    Exit(11, "data-not-ready", "the bars are not available yet", False, "try again later, or use an earlier --as-of"),
     Exit(20, "diverged", "the loss is not a number", True, "lower --learning-rate, or another --seed"),
     Exit(21, "no-accelerator", "a GPU was asked for and none was found", True, _NO_ACCELERATOR),
     Exit(
         22, "device-full", "a step does not fit into the GPU's memory", True, "lower --batch-size, or take a larger GPU"
     ),
-    Exit(30, "export-failed", "the exported model is not the trained one", True, "report it with the job's log"),
-    Exit(70, "bug", "a fault of ours", True, "report it with the job's log"),
+    Exit(30, "export-failed", "the exported model differs from the trained one", True, "report it with the job's log"),
+    Exit(70, "bug", "a bug in atb", True, "report it with the job's log"),
     Exit(75, "unavailable", "the store or the network did not answer", False, "look with: atb doctor"),
-    Exit(143, "stopped", "told to stop", False, "go on with: atb-launch --resume RUN"),
+    Exit(143, "stopped", "stopped by a signal", False, "resume with: atb-launch --resume RUN"),
 )
 
 BY_CODE: dict[int, Exit] = {entry.code: entry for entry in EXITS}

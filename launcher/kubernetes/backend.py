@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from atb.documents.plan import Plan, PlannedJob
 from atb.errors import SpecError
 from atb.storage import Store
-from launcher.kubernetes.control.diagnose import CATEGORIES
 from launcher.kubernetes.options import ClusterOptions
 from launcher.kubernetes.read_options import read_options
 from launcher.plan.backend import Setup
 from launcher.plan.build import find_job
 from launcher.plan.signals import catch_stop
+from launcher.records.categories import CATEGORIES
 
 if TYPE_CHECKING:
     from launcher.kubernetes.api.client import Cluster

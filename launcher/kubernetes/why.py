@@ -10,12 +10,13 @@ from atb.errors import AtbError
 from atb.storage import Store
 from launcher.kubernetes.api.client import Cluster
 from launcher.kubernetes.api.responses import format_time
-from launcher.kubernetes.control.diagnose import CATEGORIES, diagnose_ended
+from launcher.kubernetes.control.diagnose import diagnose_ended
 from launcher.kubernetes.control.poller import read_warnings
 from launcher.kubernetes.control.state import RunState
 from launcher.kubernetes.logs import find_pods, read_log, stored_log
 from launcher.kubernetes.objects.job_status import JobStatus, PodStatus
 from launcher.kubernetes.objects.jobs import run_selector
+from launcher.records.categories import CATEGORIES
 
 LAST_LINES = 15
 

@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from launcher.kubernetes.control.diagnose import CATEGORIES, Retry
+from launcher.records.categories import CATEGORIES, Retry
 from tools.chart.values import Schedule, Values
 
 _RETRIES: dict[Retry, str] = {

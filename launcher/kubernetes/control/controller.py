@@ -21,7 +21,6 @@ from launcher.kubernetes.api.quantity import parse_quantity
 from launcher.kubernetes.api.requests import ApiError
 from launcher.kubernetes.api.responses import format_time
 from launcher.kubernetes.control.creator import Build, Creator
-from launcher.kubernetes.control.diagnose import INFRASTRUCTURE
 from launcher.kubernetes.control.event_loop import EventLoop
 from launcher.kubernetes.control.observe import Observation
 from launcher.kubernetes.control.request_pool import RequestPool
@@ -33,6 +32,7 @@ from launcher.kubernetes.objects.job_status import JobStatus
 from launcher.kubernetes.objects.jobs import JobAttempt, Target, build_job
 from launcher.kubernetes.options import ClusterOptions
 from launcher.plan.backend import Mode
+from launcher.records.categories import INFRASTRUCTURE
 from launcher.records.memory_needs import read_memory_needs, remember_memory
 from launcher.records.progress import read_result
 from launcher.report.live_table import Row

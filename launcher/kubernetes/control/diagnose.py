@@ -4,71 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
 
-from atb.contract.exits import BY_CODE, EXITS, last_error
+from atb.contract.exits import BY_CODE, last_error
 from launcher.kubernetes.objects.job_status import Condition, JobStatus, PodStatus
-
-Retry = Literal["never", "memory", "elsewhere", "free", "counted"]
-"""Who tries again: nobody; the launcher with more memory or on another node; the Job for free or up to its limit."""
-
-
-@dataclass(frozen=True)
-class Category:
-    """One kind of trouble. ``exit_code`` is the launcher's when a run ends in it; a remedy may name RUN and SYMBOL."""
-
-    name: str
-    meaning: str
-    remedy: str
-    retry: Retry
-    exit_code: int
-
-
-_WHY = "look with: atb-launch why RUN SYMBOL"
-_CLUSTER = (
-    Category("oom", "out of memory", "give it more: --memory, --max-memory, or a smaller --batch-size", "memory", 71),
-    Category("taint", "no node tolerates it", "add --toleration, or remove the taint", "never", 72),
-    Category("affinity", "no node has the labels asked for", "correct --node-selector or the affinity", "never", 72),
-    Category("gpu", "no node has a free GPU", "wait, ask for fewer --gpus, or add a GPU node", "never", 72),
-    Category("cpu", "no node has the CPUs free", "lower --cpu, or add a node", "never", 72),
-    Category("memory", "no node has the memory free", "lower --memory, or add a node", "never", 72),
-    Category("quota", "the namespace's quota is used up", "look with: kubectl describe quota", "never", 72),
-    Category("queue", "its queue has not admitted it", "look with: kubectl describe localqueue", "never", 72),
-    Category("unschedulable", "no node takes it", _WHY, "never", 72),
-    Category("image", "the image can't be had", "correct --image or --image-pull-secret", "never", 73),
-    Category("image-passing", "the registry does not answer", "wait; look at the registry's limits", "never", 73),
-    Category("config", "a Secret, ConfigMap or volume is missing", "create what the message names", "never", 74),
-    Category("refused", "the API server refuses the Job", "correct what the message names", "never", 74),
-    Category("start", "the container can't be started", _WHY, "never", 74),
-    Category("evicted", "its node pushed it out", "give it more --scratch-size or a calmer node", "counted", 76),
-    Category("preempted", "interrupted by the cluster", "nothing: it goes on from its checkpoint", "free", 76),
-    Category("node-lost", "its node failed or went away", "look with: kubectl get nodes", "elsewhere", 76),
-    Category("deadline", "out of time", "raise --deadline, or go on with: atb-launch --resume RUN", "never", 77),
-    Category("vanished", "its Job was deleted", "go on with: atb-launch --resume RUN", "never", 78),
-    Category("cancelled", "cancelled", "go on with: atb-launch --resume RUN", "never", 143),
-    Category("no-result", "it ended well and left no result", _WHY, "never", 70),
-    Category("failed", "it failed and nothing is left that says why", _WHY, "counted", 1),
-)
-
-_OF_EXITS: dict[str, Retry] = {"no-accelerator": "elsewhere"}
-
-CATEGORIES: dict[str, Category] = {
-    **{
-        entry.category: Category(
-            entry.category,
-            entry.meaning,
-            entry.remedy,
-            _OF_EXITS.get(entry.category, "never" if entry.permanent else "counted"),
-            entry.code,
-        )
-        for entry in EXITS
-        if entry.code
-    },
-    **{category.name: category for category in _CLUSTER},
-}
-
-INFRASTRUCTURE = frozenset(name for name, category in CATEGORIES.items() if category.retry == "elsewhere")
-"""Categories that speak against a node: two symbols that meet one on the same node keep later attempts off it."""
 
 
 @dataclass(frozen=True, slots=True)

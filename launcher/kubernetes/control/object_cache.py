@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from launcher.kubernetes.api.informer import Change, Changed, Deleted, Listed
-from launcher.kubernetes.control.diagnose import INFRASTRUCTURE, diagnose_ended
+from launcher.kubernetes.control.diagnose import diagnose_ended
 from launcher.kubernetes.control.observe import WarningEvent
 from launcher.kubernetes.objects.job_status import JobStatus, PodStatus, keep_pull_error
+from launcher.records.categories import INFRASTRUCTURE
 
 _Facts = TypeVar("_Facts", JobStatus, PodStatus)
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from launcher.kubernetes.api.quantity import format_memory, parse_quantity
-from launcher.kubernetes.control.diagnose import CATEGORIES, INFRASTRUCTURE
 from launcher.kubernetes.objects.job_status import JobStatus
 from launcher.kubernetes.objects.jobs import JobAttempt
 from launcher.kubernetes.options import ClusterOptions
+from launcher.records.categories import CATEGORIES, INFRASTRUCTURE
 
 GROWTH = 3, 2
 """How much memory the next attempt gets after one ran out of it: half as much more."""

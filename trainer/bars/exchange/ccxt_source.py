@@ -84,7 +84,7 @@ def open_exchange(name: str) -> ExchangeMonths:
     try:
         import ccxt
     except ModuleNotFoundError:
-        raise SpecError(f'--source ccxt:{name} needs the library ccxt: pip install ccxt') from None
+        raise SpecError(f"--source ccxt:{name} needs the library ccxt: pip install ccxt") from None
     if name not in ccxt.exchanges:
         near = difflib.get_close_matches(name, ccxt.exchanges, n=1)
         raise SpecError(

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from launcher.kubernetes.control.diagnose import CATEGORIES, INFRASTRUCTURE
 from launcher.kubernetes.control.retry import bad_nodes, first_attempt, next_attempt
 from launcher.kubernetes.objects.job_status import JobStatus, read_job
 from launcher.kubernetes.objects.jobs import Target, build_job
+from launcher.records.categories import CATEGORIES, INFRASTRUCTURE
 from tests.launcher.world import NOW, make_options, make_plan, make_try
 
 OPTIONS = make_options(memory="8Gi", max_memory="32Gi", oom_retries=2, infrastructure_retries=1)
