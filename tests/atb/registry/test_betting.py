@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ from atb.registry.betting import (
 )
 
 
-def bets(forecast: Sequence[float], outcome: Sequence[float], first: int = 0) -> list[Bet]:
+def bets(forecast: Iterable[float], outcome: Iterable[float], first: int = 0) -> list[Bet]:
     return [Bet(first + row, *pair) for row, pair in enumerate(zip(forecast, outcome, strict=True))]
 
 
@@ -108,7 +108,7 @@ def test_a_champion_is_behind_as_its_squared_errors_exceed_the_bar_s() -> None:
     rng = np.random.default_rng(3)
     forecast, noise = 0.2 * rng.normal(size=20_000), rng.normal(size=20_000)
 
-    def mean(outcome: Sequence[float]) -> float:
+    def mean(outcome: Iterable[float]) -> float:
         return float(np.mean([log_behind(*pair) for pair in zip(forecast, outcome, strict=True)]))
 
     assert mean(noise) == pytest.approx(0.02, abs=0.004)
