@@ -118,16 +118,15 @@ class KubernetesBackend:
             return stopped_by()
 
     def rows(self, plan: Plan, store: Store) -> Sequence[Row]:
-        from launcher.kubernetes.control.state import RunState
+        from launcher.kubernetes.control.snapshot import read_state
 
-        return RunState(self._cluster, store, plan, self._options).look()
+        return read_state(self._cluster, store, plan, self._options).rows(self._cluster.now())
 
     def explain(self, plan: Plan, store: Store, planned: PlannedJob) -> Sequence[str]:
-        from launcher.kubernetes.control.state import RunState
+        from launcher.kubernetes.control.snapshot import read_state
         from launcher.kubernetes.why import explain_job
 
-        state = RunState(self._cluster, store, plan, self._options)
-        state.look()
+        state = read_state(self._cluster, store, plan, self._options)
         return list(explain_job(self._cluster, store, state, plan, planned))
 
     def print_logs(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from atb.contract import labels
 from atb.errors import SpecError
 from launcher.kubernetes.api.client import Cluster
+from launcher.kubernetes.api.responses import format_time
 from launcher.kubernetes.objects.ensure import delete_object, find_owner, mark_owner
 from launcher.kubernetes.objects.job_status import read_job
 from launcher.kubernetes.objects.jobs import owner_name, run_selector
@@ -17,12 +17,11 @@ def cancel_run(cluster: Cluster, run: str, confirm: Callable[[str], None]) -> st
     """Stop the live Jobs of a run. Raises SpecError where the cluster does not have it, ApiError."""
     if find_owner(cluster, run) is None:
         raise _not_here(run, cluster)
-    # marked first: a launcher that is creating or following takes what vanishes for cancelled, and makes no more
-    live = [facts for facts in cluster.list("jobs", read_job, selector=run_selector(run))[0].values() if facts.live]
-    if live:
+    if live := _live_jobs(cluster, run):
         confirm(f"stop {len(live)} Jobs of run {run}?")
-    mark_owner(cluster, run, {labels.CANCELLED_ANNOTATION: datetime.now(UTC).isoformat(timespec="seconds")})
-    stopped = sum(delete_object(cluster, "jobs", facts.name) for facts in live)
+    # marked before they are listed to be deleted: a launcher that creates one later sees the mark and deletes it
+    mark_owner(cluster, run, {labels.CANCELLED_ANNOTATION: format_time(cluster.now())})
+    stopped = sum(delete_object(cluster, "jobs", name) for name in _live_jobs(cluster, run))
     return f"cancelled run {run}: {stopped} Jobs stopped; resume later with: atb-launch --resume {run}"
 
 
@@ -35,6 +34,11 @@ def clean_run(cluster: Cluster, run: str, *, force: bool) -> str:
     if not delete_object(cluster, "configmaps", owner_name(run)):
         raise _not_here(run, cluster)
     return f"removed run {run} from {cluster.namespace}: {len(jobs)} Jobs go with it"
+
+
+def _live_jobs(cluster: Cluster, run: str) -> list[str]:
+    jobs, _ = cluster.list("jobs", read_job, selector=run_selector(run))
+    return [job.name for job in jobs.values() if job.live]
 
 
 def _not_here(run: str, cluster: Cluster) -> SpecError:

@@ -11,28 +11,28 @@ from atb.storage import Store
 from launcher.kubernetes.api.client import Cluster
 from launcher.kubernetes.api.responses import format_time
 from launcher.kubernetes.control.diagnose import diagnose_ended
-from launcher.kubernetes.control.poller import read_warnings
 from launcher.kubernetes.control.state import RunState
 from launcher.kubernetes.logs import find_pods, read_log, stored_log
 from launcher.kubernetes.objects.job_status import JobStatus, PodStatus
 from launcher.kubernetes.objects.jobs import run_selector
+from launcher.kubernetes.objects.warnings import read_warnings
 from launcher.records.categories import CATEGORIES
 
 LAST_LINES = 15
 
 
-def explain_job(cluster: Cluster, store: Store, sight: RunState, plan: Plan, planned: PlannedJob) -> Iterator[str]:
-    """Lines about one job. ``sight`` has looked. Raises ApiError, StoreError."""
-    found = sight.observations[planned.job]
+def explain_job(cluster: Cluster, store: Store, state: RunState, plan: Plan, planned: PlannedJob) -> Iterator[str]:
+    """Lines about one job. ``state`` is as of now. Raises ApiError, StoreError."""
+    found = state.observe(planned.job, cluster.now())
     yield f"{planned.job}: {found.state}{f' ({found.category})' if found.category else ''}"
     if found.reason:
         yield f"reason    {found.reason}"
-    for job in sight.tries(planned.job):
+    for job in state.tries(planned.job):
         yield f"job       {_say_job(job)}"
     pods = find_pods(cluster, job_selector(plan.run, planned.job))
     for pod in pods:
         yield f"pod       {_say_pod(pod)}"
-    for name in (found.pod, *(job.name for job in sight.tries(planned.job)[-1:])):
+    for name in (found.pod, *(job.name for job in state.tries(planned.job)[-1:])):
         for trouble in read_warnings(cluster, name).values() if name else ():
             yield f"event     {format_time(trouble.at)} {trouble.reason}: {trouble.message}"
     category = CATEGORIES.get(found.category)

@@ -132,7 +132,7 @@ def test_a_schedule_fired_by_hand_trains_and_promotes_once_however_often_its_lau
         controller.stop()
     assert [answer.returncode for answer in answers] == [0, 0], answers[0].stderr + answers[1].stderr
     assert "fired by hand" in answers[0].stderr
-    assert "going on with it" in answers[1].stderr
+    assert "has begun already and is resumed" in answers[1].stderr
     keys = [entry.key for entry in open_store(s3_url, s3_endpoint).list("")]
     assert sum(key.endswith("/result.json") for key in keys) == 1
     assert sum(key.endswith("/plan.json") for key in keys) == 1

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from atb.threads import SYSTEM_THREADS, Flag, Threads
@@ -23,9 +24,13 @@ SHORTEST_WATCH = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Listed(Generic[_Facts]):
-    """All there is, by name; whatever else was known has vanished."""
+    """All there is, by name; whatever else was known has vanished.
+
+    ``asked``: when the list was begun, by the client's clock that never goes back.
+    """
 
     objects: dict[str, _Facts]
+    asked: float = field(default=math.inf, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +82,9 @@ def follow(
     while not stopping.is_set():
         try:
             if not version:
+                asked = cluster.clock.monotonic()
                 objects, version = cluster.list(resource, read, selector=selector)
-                yield Listed(objects)
+                yield Listed(objects, asked)
             opened = cluster.clock.monotonic()
             for kind, item in cluster.watch(resource, version, selector=selector):
                 failures = 0

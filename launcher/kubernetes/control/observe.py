@@ -14,6 +14,7 @@ from launcher.kubernetes.control.diagnose import (
     diagnose_waiting,
 )
 from launcher.kubernetes.objects.job_status import JobStatus, PodStatus
+from launcher.kubernetes.objects.warnings import WarningEvent
 from launcher.kubernetes.options import ClusterOptions
 
 PERMANENT_GRACE = 120.0
@@ -51,15 +52,6 @@ class Observation:
     attempts: int = 0
     final: bool = False
     clock: Clock | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class WarningEvent:
-    """The latest warning event about an object."""
-
-    reason: str
-    message: str
-    at: float
 
 
 def observe(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import queue
-import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
+
+from atb.clock import SYSTEM_CLOCK, Clock
+from atb.threads import SYSTEM_THREADS, Threads
 
 _T = TypeVar("_T")
 
@@ -19,12 +20,12 @@ GATHER_SECONDS = 0.02
 class RequestPool:
     """A pool of threads and an inbox. Whatever is posted is called by ``drain``, in the thread that calls it."""
 
-    def __init__(self, count: int) -> None:
-        self.busy: set[str] = set()
-        """Names of works that are under way; a name has one at a time."""
-        self.unnamed = 0
-        self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._pool = ThreadPoolExecutor(count, thread_name_prefix="atb")
+    def __init__(self, count: int, clock: Clock = SYSTEM_CLOCK, threads: Threads = SYSTEM_THREADS) -> None:
+        self._count, self._clock, self._threads = count, clock, threads
+        self._inbox = threads.inbox()
+        self._work = threads.inbox()
+        self._started = 0
+        self._under_way = 0
 
     def __enter__(self) -> Self:
         return self
@@ -32,65 +33,57 @@ class RequestPool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._pool.shutdown(wait=kind is None, cancel_futures=True)
+        self._forget_what_is_not_begun()
+        while kind is None and self._under_way > 0:  # leave no request in the middle
+            self._inbox.get()()
+        for _ in range(self._started):
+            self._work.put(None)
 
-    @property
-    def idle(self) -> bool:
-        """Whether nothing is under way."""
-        return not self.busy and self.unnamed == 0
-
-    def post(self, message: Callable[[], None]) -> None:
-        """Have something called by the owner; from any thread."""
-        self._inbox.put(message)
-
-    def poster(self, handle: Callable[[_T], None]) -> Callable[[_T], None]:
-        """A function for other threads that has ``handle`` called by the owner."""
+    def poster(self, handle: Callable[[Any], None]) -> Callable[[Any], None]:
+        """A function for any thread, which has ``handle`` called by the owner."""
         return lambda value: self._inbox.put(partial(handle, value))
 
     def drain(self, seconds: float) -> None:
         """Call what has been posted, waiting for the first at most so long, and then a moment for its companions."""
         try:
             first = self._inbox.get(timeout=seconds)
-            time.sleep(GATHER_SECONDS)  # in a burst each wake-up would take the interpreter from the senders
+            self._clock.sleep(GATHER_SECONDS)  # in a burst each wake-up would take the interpreter from the senders
             first()
             while True:
-                self._inbox.get_nowait()()
+                self._inbox.get(timeout=0)()
         except queue.Empty:
             return
 
-    def submit(
-        self,
-        name: str,
-        work: Callable[[], _T],
-        done: Callable[[_T], None],
-        failed: Callable[[BaseException], None],
-    ) -> None:
-        """Do ``work`` in the pool; ``done`` or ``failed`` is called by the owner. An empty name is not kept as busy."""
-        self._begin(name)
+    def submit(self, work: Callable[[], _T], done: Callable[[_T], None]) -> None:
+        """Do ``work`` in the pool; the owner then calls ``done``, or meets what ``work`` has raised."""
+        self._under_way += 1
+        if self._started < min(self._count, self._under_way):
+            self._started += 1
+            self._threads.start(self._serve, f"atb-{self._started}")
+        self._work.put((work, done))
 
-        def finish(action: Callable[[Any], None], value: Any) -> None:
-            self._end(name)
-            action(value)
-
-        def attempt() -> None:
+    def _serve(self) -> None:
+        while (item := self._work.get()) is not None:
+            work, done = item
             try:
                 value = work()
             except BaseException as error:
-                self._inbox.put(partial(finish, failed, error))
+                self._inbox.put(partial(self._end, _raise, error))
             else:
-                self._inbox.put(partial(finish, done, value))
+                self._inbox.put(partial(self._end, done, value))
 
-        self._pool.submit(attempt)
+    def _end(self, action: Callable[[Any], None], value: Any) -> None:
+        self._under_way -= 1
+        action(value)
 
-    def _begin(self, name: str) -> None:
-        if name:
-            assert name not in self.busy, name
-            self.busy.add(name)
-        else:
-            self.unnamed += 1
+    def _forget_what_is_not_begun(self) -> None:
+        try:
+            while True:
+                self._work.get(timeout=0)
+                self._under_way -= 1
+        except queue.Empty:
+            return
 
-    def _end(self, name: str) -> None:
-        if name:
-            self.busy.discard(name)
-        else:
-            self.unnamed -= 1
+
+def _raise(error: BaseException) -> None:
+    raise error

@@ -1,119 +1,229 @@
-"""What is seen of a run's jobs, in its cluster and its store. Looking creates and changes nothing."""
+"""What is known of a run, all in one object. ``apply`` changes it, ``decide`` reads it, and nobody else keeps any."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
-from atb.contract import labels
 from atb.documents.attempt import Progress
-from atb.documents.plan import Plan
+from atb.documents.plan import Plan, PlannedJob
 from atb.documents.result import Result
-from atb.storage import Store
-from launcher.kubernetes.api.client import Cluster
-from launcher.kubernetes.api.informer import Listed
-from launcher.kubernetes.control.object_cache import ObjectCache
-from launcher.kubernetes.control.observe import Observation, observe
-from launcher.kubernetes.control.rows import build_rows
-from launcher.kubernetes.objects.ensure import find_owner, notes_of
-from launcher.kubernetes.objects.job_status import JobStatus, read_job, read_pod
-from launcher.kubernetes.objects.jobs import run_selector
+from launcher.kubernetes.control.actions import Action
+from launcher.kubernetes.control.observe import Clock, Observation, observe
+from launcher.kubernetes.objects.job_status import JobStatus, PodStatus
+from launcher.kubernetes.objects.jobs import JobAttempt
+from launcher.kubernetes.objects.warnings import WarningEvent
 from launcher.kubernetes.options import ClusterOptions
-from launcher.records.progress import ProgressReader, read_result
+from launcher.plan.backend import Mode
 from launcher.report.live_table import Row
 
-READERS = 16
-WARNED_AFTER = 20.0
-"""Seconds a Job waits for no known reason before its warnings are looked at."""
+
+@dataclass(frozen=True, slots=True)
+class PutOffCreation:
+    """A creation to be tried again at ``at``; it has been put off since ``since``."""
+
+    attempt: JobAttempt
+    category: str
+    reason: str
+    since: float
+    at: float
 
 
 class RunState:
-    """One run as it was last seen. Not for sharing between threads."""
+    """One run as it is known. Not for sharing between threads."""
 
-    def __init__(self, cluster: Cluster, store: Store, plan: Plan, options: ClusterOptions) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        options: ClusterOptions,
+        *,
+        mode: Mode = "attach",
+        wait: bool = True,
+        began: float = 0.0,
+        may_create: bool = False,
+        found_owner: bool = False,
+        cancelled: bool = False,
+        memory: Mapping[str, str] | None = None,
+    ) -> None:
+        self.plan, self.options, self.mode, self.wait = plan, options, mode, wait
         self.planned = {job.job: job for job in plan.to_run}
-        self.known = ObjectCache(self.planned)
-        self.observations: dict[str, Observation] = {}
+        self.began = began
+        self.may_create = may_create
+        """Whether Jobs that are missing are to be created; else they have vanished."""
+        self.found_owner = found_owner
+        """Whether some launcher was here before: what is missing may be done already."""
+        self.cancelled = cancelled
+        """Whether somebody has cancelled the run: what has vanished was stopped on purpose."""
+        self.memory = dict(memory or {})
+        """The memory that an earlier run came to need, by job."""
+        # what the cluster says
+        self.listed: set[str] = set()
+        """Resources of which everything there is has been heard."""
+        self.jobs: dict[str, dict[str, JobStatus]] = {job: {} for job in self.planned}
+        self.pods: dict[str, dict[str, PodStatus]] = {job: {} for job in self.planned}
+        self.warnings: dict[str, WarningEvent] = {}
+        """The latest warning about a Job or Pod, by its name."""
+        self.queue_reasons: dict[str, str] = {}
+        """Why a Job waits in its queue, by its uid."""
+        self.created: set[str] = set() if may_create else set(self.planned)
+        """Jobs of which a Job has been there."""
+        self.lost_on: set[tuple[str, str, str]] = set()
+        """(node, job, category) of each failure that speaks against a node."""
+        self.silent_since: float | None = None
+        """Since when the API server has not answered."""
+        self.note = ""
+        """What the launcher itself last waited for."""
+        # what the store says
         self.progress: dict[str, Progress] = {}
         self.results: dict[str, Result | None] = {}
-        """What was found in the store where it was looked for."""
+        """What was found where it was looked for."""
+        self.looked_after: dict[str, str] = {}
+        """The latest Job, by uid, when a result was looked for: a later one may have committed one since."""
+        # what this launcher has done
+        self.in_flight: dict[str, Action] = {}
+        """What is being done about a job."""
+        self.writing = 0
+        """How many other writes are under way."""
+        self.looking: set[type[Action]] = set()
+        self.looked_at: dict[type[Action], float] = {}
+        self.to_restart: dict[str, JobStatus | None] = {}
+        """Jobs that begin anew unless they have a result, and their last Job of before."""
+        self.put_off: dict[str, PutOffCreation] = {}
+        self.refused: dict[str, str] = {}
+        """Jobs that the server will never take, and why."""
+        self.given_up: set[str] = set()
+        """Jobs of the cluster that were given up, by uid."""
+        self.verdicts: dict[str, Observation] = {}
+        """What was written down of jobs that ended without a result."""
         self.settled: set[str] = set()
-        """Jobs that have come to their end and are not looked at again."""
-        self.queue_reasons: dict[str, str] = {}
-        self.cancelled = False
-        """Whether somebody has cancelled the run: what has vanished was stopped on purpose."""
-        self.began = cluster.now()
-        self._cluster, self._store, self._plan, self._options = cluster, store, plan, options
-        self._looked_after: dict[str, str] = {}
-        """The latest Job, by uid, when its result was looked for: a later one may have committed one since."""
+        """Jobs that have come to their end."""
+        self.marked = not may_create
+        """Whether it is noted on the run's ConfigMap that all is created."""
+        self.job_of: dict[str, str] = {}
+        """The job that a Job or Pod belongs to, by its name."""
+        self.answered: dict[str, float] = {}
+        """When the answer to a Job's creation came, by its name and a clock that never goes back."""
+        self.gone: set[str] = set()
+        """Jobs of the cluster that have been there and were deleted, by uid."""
+        self._seen: dict[str, Observation] = {}
 
-    def rows(self) -> list[Row]:
-        """The run as a table shows it, skipped jobs included."""
-        return build_rows(self._plan, self.observations, self.progress, self.results)
+    # what is asked
+
+    @property
+    def complete(self) -> bool:
+        """Whether all Jobs and Pods that there are have been heard of."""
+        return self.listed >= {"jobs", "pods"}
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way that a launcher stays for."""
+        return not self.in_flight and not self.writing
+
+    def latest(self, job: str) -> JobStatus | None:
+        """The Job of the last try."""
+        return max(self.jobs[job].values(), key=lambda status: status.ordinal, default=None)
+
+    def latest_uid(self, job: str) -> str:
+        """Its uid; empty where there is none."""
+        latest = self.latest(job)
+        return latest.uid if latest else ""
 
     def tries(self, job: str) -> list[JobStatus]:
-        """The Jobs of a job's tries that are in the cluster, in order."""
-        return self.known.tries(job)
+        """The Jobs of all tries that are still there, in order."""
+        return sorted(self.jobs[job].values(), key=lambda status: status.ordinal)
 
-    def look(self) -> list[Row]:
-        """The rows as things are now, all asked for. Raises ApiError, StoreError."""
-        owner = find_owner(self._cluster, self._plan.run)
-        self.cancelled = labels.CANCELLED_ANNOTATION in notes_of(owner)
-        if owner is None or labels.CREATED_ANNOTATION in notes_of(owner):
-            self.known.created.update(self.planned)
-        selector = run_selector(self._plan.run)
-        self.known.apply_job(Listed(self._cluster.list("jobs", read_job, selector=selector)[0]))
-        self.known.apply_pod(Listed(self._cluster.list("pods", read_pod, selector=selector)[0]))
-        ended = [job for job in self.planned if not (latest := self.known.latest(job)) or not latest.live]
-        with ThreadPoolExecutor(READERS) as pool:
-            results = pool.map(lambda job: read_result(self._store, self._plan.run, job), ended)
-            self.results = dict(zip(ended, results, strict=True))
-        self.progress = ProgressReader(self._store, self._plan.run).read_changed()
-        self.observations = {job: self.observe(job, self._cluster.now()) for job in self.planned}
-        return self.rows()
+    def has_looked(self, job: str) -> bool:
+        """Whether the store was asked for the job's result after its latest Job came, or has one."""
+        return self.results.get(job) is not None or self.looked_after.get(job) == self.latest_uid(job)
 
-    def observe(self, job: str, now: float, *, restarting: bool = False) -> Observation:
-        """The state of a job from what is known; ``restarting`` while a Job that is gone is about to be made again."""
-        jobs = self.known.tries(job)
+    def open(self) -> Iterator[str]:
+        """The jobs that have not come to their end."""
+        return (job for job in self.planned if job not in self.settled)
+
+    def observe(self, job: str, now: float) -> Observation:
+        """The state of a job, which is looked at anew when something was heard of it or its time is over."""
+        found = self._seen.get(job)
+        if found is None or (found.clock is not None and found.clock.is_over(now)):
+            found = self._seen[job] = self._observe(job, now)
+        return found
+
+    def shown(self, job: str, now: float) -> Observation:
+        """The same for people: a job is only ending until the store has been asked for its result."""
+        found = self.observe(job, now)
+        if found.final and not self.has_looked(job):
+            return Observation("running", reason="ending", node=found.node, pod=found.pod, attempts=found.attempts)
+        return found
+
+    def rows(self, now: float) -> list[Row]:
+        """The run as a table shows it, skipped jobs included."""
+        return [
+            _row(planned, self.shown(planned.job, now), self.progress.get(planned.job), self.results.get(planned.job))
+            if planned.job in self.planned
+            else Row(planned.job, planned.spec.symbol, planned.spec.preset, "skipped", detail=planned.reason)
+            for planned in self.plan.jobs
+        ]
+
+    def summary(self) -> str:
+        """The note under the table: how many Jobs have been created, and what the launcher itself waits for."""
+        missing = len(self.planned) - len(self.created)
+        if missing and self.may_create:
+            made = f"created {len(self.created)} of {len(self.planned)}"
+            return f"{made} · {self.note}" if self.note else made
+        return self.note if self.silent_since is not None else ""
+
+    def touch(self, job: str) -> None:
+        """Something was heard of a job."""
+        self._seen.pop(job, None)
+
+    def _observe(self, job: str, now: float) -> Observation:
+        if job in self.verdicts:
+            return self.verdicts[job]
+        if job in self.refused:
+            return Observation("failed", "refused", self.refused[job], final=True)
+        if (later := self.put_off.get(job)) is not None:
+            clock = Clock(later.since, self.options.schedule_seconds)
+            if clock.is_over(now):
+                return Observation("failed", later.category, later.reason, final=True)
+            return Observation("pending", later.category, later.reason, clock=clock)
+        jobs = self.tries(job)
         found = observe(
             jobs,
-            list(self.known.pods[job].values()),
-            self._options,
+            list(self.pods[job].values()),
+            self.options,
             now,
             committed=self.results.get(job) is not None,
-            created=job in self.known.created and not restarting,
+            created=job in self.created and job not in self.to_restart,
             planned=self.began,
-            warnings=self.known.warnings,
+            warnings=self.warnings,
             queue_reason=self.queue_reasons.get(jobs[-1].uid, "") if jobs else "",
         )
         if found.final and found.category == "vanished" and self.cancelled:
             return replace(found, category="cancelled", reason="cancelled")
         return found
 
-    def open(self) -> Iterator[Observation]:
-        """What was last seen of the jobs that have not come to their end."""
-        return (found for job, found in self.observations.items() if job not in self.settled)
 
-    def overdue(self, now: float) -> list[str]:
-        """Those of them whose time in their state is over."""
-        seen = self.observations.items()
-        return [job for job, one in seen if job not in self.settled and one.clock and one.clock.is_over(now)]
-
-    def has_unexplained(self, now: float) -> bool:
-        """Whether one of them has waited for a while and nothing says why."""
-        waiting = (one.clock for one in self.open() if one.state == "pending" and not one.category)
-        return any(clock is not None and now > clock.since + WARNED_AFTER for clock in waiting)
-
-    def latest_uid(self, job: str) -> str:
-        """The uid of the Job of the last try; empty where there is none."""
-        latest = self.known.latest(job)
-        return latest.uid if latest else ""
-
-    def keep_result(self, job: str, result: Result | None, after: str) -> None:
-        """Take in what the store said of a job's result when its latest Job was ``after``."""
-        self.results[job], self._looked_after[job] = result, after
-
-    def has_looked(self, job: str) -> bool:
-        """Whether the store was asked for the job's result after its latest Job came, or has one."""
-        return self.results.get(job) is not None or self._looked_after.get(job) == self.latest_uid(job)
+def _row(planned: PlannedJob, found: Observation, progress: Progress | None, result: Result | None) -> Row:
+    spec = planned.spec
+    row = Row(
+        planned.job,
+        spec.symbol,
+        spec.preset,
+        found.state,
+        found.category,
+        found.reason,
+        found.node,
+        attempts=found.attempts,
+    )
+    if result is not None and found.state == "done":
+        loss = result.fit.best_validation_loss
+        return replace(row, epoch=result.fit.epochs, epochs=spec.epochs, validation_loss=loss)
+    if progress is not None:
+        return replace(
+            row,
+            epoch=progress.epoch,
+            epochs=progress.epochs,
+            validation_loss=progress.validation_loss,
+            eta_seconds=progress.eta_seconds,
+            detail=row.detail or (progress.stage if found.state == "running" else ""),
+        )
+    return row

@@ -50,10 +50,14 @@ def notes_of(owner: dict[str, Any] | None) -> dict[str, str]:
     return (owner["metadata"].get("annotations") or {}) if owner else {}
 
 
-def mark_owner(cluster: Cluster, run: str, notes: Mapping[str, str | None]) -> None:
-    """Note something on the run's ConfigMap, or with None take the note away. Raises ApiError."""
+def mark_owner(cluster: Cluster, run: str, notes: Mapping[str, str | None]) -> dict[str, Any]:
+    """Note something on the run's ConfigMap, or with None take the note away; returns it as it is then.
+
+    Raises ApiError.
+    """
     change = {"metadata": {"annotations": dict(notes)}}
-    cluster.send(requests.patch("configmaps", cluster.namespace, owner_name(run), change))
+    owner: dict[str, Any] = cluster.send(requests.patch("configmaps", cluster.namespace, owner_name(run), change))
+    return owner
 
 
 def sweep_owners(cluster: Cluster) -> None:
@@ -94,10 +98,10 @@ def create_job(cluster: Cluster, body: dict[str, Any]) -> JobStatus:
     return read_job(_create(cluster, "jobs", body, accept))
 
 
-def give_up_job(cluster: Cluster, job: JobStatus, category: str, reason: str) -> None:
+def give_up_job(cluster: Cluster, job: JobStatus, category: str, reason: str) -> bool:
     """End a live Job and note why on it, in one request: the Job controller stops its Pods, the Job stays to be read.
 
-    Its deadline is moved to one second, which is over. Raises ApiError, but not where the Job is already gone.
+    Its deadline is moved to one second, which is over. False where the Job is already gone. Raises ApiError.
     """
     change = {
         "metadata": {"annotations": {labels.VERDICT_ANNOTATION: f"{category}: {reason}"[:1000]}},
@@ -108,6 +112,8 @@ def give_up_job(cluster: Cluster, job: JobStatus, category: str, reason: str) ->
     except ApiError as error:
         if error.status != 404:
             raise
+        return False
+    return True
 
 
 def delete_object(cluster: Cluster, resource: str, name: str, *, version: str = "") -> bool:

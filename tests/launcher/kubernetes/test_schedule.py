@@ -96,7 +96,7 @@ def test_the_launcher_plans_the_run_that_was_due_and_goes_on_with_it_when_starte
     commit_plan(plan, open_store(str(tmp_path / "store")))
     again = launch("--set", "epochs=3")
     assert Plan.from_bytes(again.stdout, "stdout") == plan
-    assert "going on with it" in again.stderr
+    assert "has begun already and is resumed" in again.stderr
 
 
 def test_a_schedule_decides_run_and_time_itself(launch: Launch) -> None:

@@ -14,6 +14,7 @@ from atb.documents.attempt import MemoryNeed, Progress
 from atb.documents.plan import Plan
 from atb.errors import NetworkError
 from launcher.kubernetes.api.client import Cluster
+from launcher.kubernetes.control.decide import nodes_to_avoid
 from launcher.kubernetes.control.observe import Observation
 from launcher.kubernetes.objects.ensure import delete_object, mark_owner
 from launcher.kubernetes.objects.jobs import job_name, owner_name
@@ -187,7 +188,7 @@ def test_a_node_that_fails_two_symbols_is_kept_out_of_later_attempts(fake: World
     fleet = fake.fleet(plan, make_options(infrastructure_retries=3))
     found = fleet.run("create")
     assert {one.state for one in found.values()} == {"done"}
-    assert "node-a" in fleet.bad_nodes
+    assert "node-a" in nodes_to_avoid(fleet.state)
     last = [job for job in fake.server.state.items("jobs", "lab") if job["metadata"]["annotations"]["atb/try"] != "0"]
     excluded = [job["spec"]["template"]["spec"].get("affinity", {}) for job in last]
     assert any("requiredDuringSchedulingIgnoredDuringExecution" in each["nodeAffinity"] for each in excluded)

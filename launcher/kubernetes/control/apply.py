@@ -1,0 +1,224 @@
+"""How what is heard and what is done changes the state of a run. Applying a change twice is the same as once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from launcher.kubernetes.api.informer import Change, Changed, Deleted, Listed, Unreachable
+from launcher.kubernetes.control import actions
+from launcher.kubernetes.control.actions import Action
+from launcher.kubernetes.control.diagnose import diagnose_ended
+from launcher.kubernetes.control.state import PutOffCreation, RunState
+from launcher.kubernetes.objects.job_status import JobStatus, PodStatus, keep_pull_error
+from launcher.kubernetes.objects.jobs import JobAttempt
+from launcher.kubernetes.objects.warnings import WarningEvent
+from launcher.records.categories import INFRASTRUCTURE
+
+CREATE_AGAIN = 15.0
+"""Seconds before a creation that a quota or a silent server stopped is tried again."""
+
+_Status = TypeVar("_Status", JobStatus, PodStatus)
+
+
+# what is heard
+
+
+def apply_job(state: RunState, now: float, change: Change[JobStatus]) -> None:
+    """A Job has changed, or the API server has fallen silent."""
+    if isinstance(change, Unreachable):
+        state.silent_since = now if state.silent_since is None else state.silent_since
+        state.note = f"the API server does not answer: {change.error}"
+        return
+    state.silent_since = None
+    _apply(state, "jobs", state.jobs, change)
+
+
+def apply_pod(state: RunState, change: Change[PodStatus]) -> None:
+    """A Pod has changed."""
+    _apply(state, "pods", state.pods, change)
+
+
+def apply_warnings(state: RunState, found: Mapping[str, WarningEvent]) -> None:
+    """Something was warned about."""
+    for name, warning in found.items():
+        if (job := state.job_of.get(name)) is not None and state.warnings.get(name) != warning:
+            state.warnings[name] = warning
+            state.touch(job)
+
+
+def apply_queue_reasons(state: RunState, reasons: Mapping[str, str]) -> None:
+    """The queue says why Jobs wait."""
+    for job in state.planned:
+        if state.queue_reasons.get(uid := state.latest_uid(job)) != reasons.get(uid):
+            state.touch(job)
+    state.queue_reasons = dict(reasons)
+
+
+def apply_note(state: RunState, words: str) -> None:
+    """A request waits, and says why."""
+    state.note = words
+
+
+def apply_cancelled(state: RunState) -> None:
+    """Somebody has cancelled the run: nothing is created any more, and what is missing was stopped."""
+    state.cancelled, state.may_create = True, False
+    state.created.update(state.planned)
+    state.put_off.clear()
+    state.to_restart.clear()
+    for job in state.planned:
+        state.touch(job)
+
+
+def _apply(state: RunState, resource: str, shelf: dict[str, dict[str, _Status]], change: Change[_Status]) -> None:
+    match change:
+        case Listed(objects, asked):
+            for job, known in shelf.items():
+                for name in [name for name in known if name not in objects]:
+                    if state.answered.get(name, asked) <= asked:  # else it was created after the list was asked for
+                        _forget(state, job, known, name)
+            for status in objects.values():
+                _keep(state, shelf, status)
+            _complete(state, resource)
+        case Changed(_, status):
+            _keep(state, shelf, status)
+        case Deleted(name) if name in state.job_of:
+            job = state.job_of[name]
+            _forget(state, job, shelf[job], name)
+
+
+def _complete(state: RunState, resource: str) -> None:
+    """Once all has been heard of, say which jobs begin anew unless the store has a result of them."""
+    if resource in state.listed:
+        return
+    state.listed.add(resource)
+    for job in state.planned if state.complete else ():
+        latest = state.latest(job)
+        missing = latest is None and state.may_create and (state.mode != "create" or state.found_owner)
+        if missing or (state.mode == "resume" and latest is not None and not latest.live):
+            state.to_restart[job] = latest
+            state.touch(job)
+
+
+def _keep(state: RunState, shelf: dict[str, dict[str, _Status]], status: _Status) -> None:
+    known = shelf.get(status.job)
+    if known is None:
+        return  # of this run's name, and not in its plan
+    if isinstance(status, PodStatus):
+        status = keep_pull_error(known.get(status.name), status)
+        if status.phase == "Failed":
+            _blame(state, status.job, status.node, diagnose_ended(status).category)
+    else:
+        state.created.add(status.job)
+        last = state.to_restart.get(status.job)
+        if status.job in state.to_restart and (last is None or status.ordinal > last.ordinal):
+            del state.to_restart[status.job]  # another launcher was faster
+    known[status.name] = status
+    state.job_of[status.name] = status.job
+    state.touch(status.job)
+
+
+def _forget(state: RunState, job: str, known: dict[str, _Status], name: str) -> None:
+    status = known.pop(name, None)
+    if isinstance(status, JobStatus):
+        state.gone.add(status.uid)
+    state.touch(job)
+
+
+def _blame(state: RunState, job: str, node: str, category: str) -> None:
+    if node and category in INFRASTRUCTURE:
+        state.lost_on.add((node, job, category))
+
+
+# what is done
+
+
+def begin(state: RunState, action: Action, now: float) -> None:
+    """An action is being done."""
+    match action:
+        case actions.Create(job=job, after=after):
+            state.in_flight[job] = action
+            state.to_restart.pop(job, None)
+            if after is not None:
+                _blame(state, job, after.node, after.category)
+        case actions.LookForResult(job=job) | actions.Delete(job=job):
+            state.in_flight[job] = action
+        case actions.GiveUp(job=job, status=status):
+            state.in_flight[job] = action
+            state.given_up.add(status.uid)
+        case actions.WriteVerdict(job=job, found=found):
+            state.writing += 1
+            state.settled.add(job)
+            state.verdicts[job] = found
+            state.touch(job)
+            _blame(state, job, found.node, found.category)
+        case actions.RememberMemory():
+            state.writing += 1
+        case actions.MarkCreated():
+            state.writing += 1
+            state.marked = True
+        case actions.Finish(job=job):
+            state.settled.add(job)
+        case actions.ReadProgress() | actions.ReadWarnings() | actions.ReadQueue():
+            state.looking.add(type(action))
+            state.looked_at[type(action)] = now
+
+
+def finish(state: RunState, action: Action, now: float, outcome: Any) -> None:
+    """An action has been done, and this came of it."""
+    match action:
+        case actions.Create(job=job, attempt=attempt):
+            del state.in_flight[job]
+            _finish_creation(state, job, attempt, outcome, now)
+        case actions.LookForResult(job=job, latest=latest):
+            del state.in_flight[job]
+            state.results[job], cancelled = outcome
+            state.looked_after[job] = latest
+            if state.results[job] is not None:
+                state.to_restart.pop(job, None)
+            state.touch(job)
+            if cancelled:
+                apply_cancelled(state)
+        case actions.GiveUp(job=job, status=status) | actions.Delete(job=job, status=status):
+            del state.in_flight[job]
+            if isinstance(outcome, actions.Gone):
+                _forget(state, job, state.jobs[job], status.name)
+        case actions.WriteVerdict() | actions.RememberMemory():
+            state.writing -= 1
+        case actions.MarkCreated():
+            state.writing -= 1
+            if isinstance(outcome, actions.Cancelled):
+                apply_cancelled(state)
+        case actions.ReadProgress() | actions.ReadWarnings() | actions.ReadQueue():
+            state.looking.discard(type(action))
+            _finish_look(state, action, outcome)
+
+
+def _finish_creation(state: RunState, job: str, attempt: JobAttempt, outcome: Any, now: float) -> None:
+    before = state.put_off.pop(job, None)
+    state.touch(job)
+    match outcome:
+        case actions.Created(status, answered, cancelled):
+            if status.uid not in state.gone and status.name not in state.jobs[job]:  # else the watch was faster
+                state.answered[status.name] = answered
+                _keep(state, state.jobs, status)
+            if cancelled:
+                apply_cancelled(state)
+        case actions.PutOff(category, reason):
+            since = before.since if before else now
+            state.put_off[job] = PutOffCreation(attempt, category, reason, since, now + CREATE_AGAIN)
+        case actions.Refused(reason):
+            state.refused[job] = reason
+        case actions.Cancelled():
+            apply_cancelled(state)
+
+
+def _finish_look(state: RunState, look: actions.Look, found: Any) -> None:
+    """``found`` is None where it could not be read: the table is a little behind, and it is read again later."""
+    match look:
+        case actions.ReadProgress() if found:
+            state.progress.update(found)
+        case actions.ReadWarnings() if found:
+            apply_warnings(state, found)
+        case actions.ReadQueue() if found is not None:
+            apply_queue_reasons(state, found)

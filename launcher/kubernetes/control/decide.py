@@ -1,0 +1,192 @@
+"""What is to be done about a run now: every rule, as a pure function of what is known and the time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from launcher.kubernetes.api.quantity import parse_quantity
+from launcher.kubernetes.control.actions import (
+    Action,
+    Create,
+    Delete,
+    Finish,
+    GiveUp,
+    Leave,
+    Look,
+    LookForResult,
+    MarkCreated,
+    ReadProgress,
+    ReadQueue,
+    ReadWarnings,
+    RememberMemory,
+    WriteVerdict,
+)
+from launcher.kubernetes.control.observe import Observation
+from launcher.kubernetes.control.retry import bad_nodes, first_attempt, next_attempt
+from launcher.kubernetes.control.state import RunState
+from launcher.kubernetes.objects.job_status import JobStatus
+from launcher.kubernetes.objects.jobs import JobAttempt
+
+MOST_CREATIONS = 32
+"""Creations under way at a time: more would keep everything else waiting behind them."""
+PROGRESS_SECONDS = 5.0
+WARNINGS_SECONDS = 30.0
+QUEUE_SECONDS = 20.0
+WARNED_AFTER = 20.0
+"""Seconds a Job waits for no known reason before its warnings are read."""
+SILENCE_SECONDS = 900.0
+"""How long the API server may be silent before the launcher leaves; the Jobs go on."""
+
+
+def decide(state: RunState, now: float) -> list[Action]:
+    """What to begin now, beside what is under way. ``now`` is by the API server's clock. Nothing is changed."""
+    if state.silent_since is not None and now > state.silent_since + SILENCE_SECONDS:
+        return [Leave(silent=True)]
+    found = _decide_jobs(state, now) if state.complete else []
+    if not state.marked and len(state.created) == len(state.planned):
+        found.append(MarkCreated(now))
+    if not found and state.complete and state.idle and _is_over(state):
+        return [Leave()]
+    return [*found, *_look_around(state, now)]
+
+
+def nodes_to_avoid(state: RunState, *more: tuple[str, str, str]) -> dict[str, frozenset[str]]:
+    """Nodes that later attempts are kept off, and the symbols that failed there."""
+    lost = state.lost_on.union(more)
+    return dict(bad_nodes((node, state.planned[job].spec.symbol, category) for node, job, category in lost))
+
+
+def giving_up(found: Observation) -> tuple[str, str]:
+    """Category and reason of a job whose time in one state is over."""
+    assert found.clock is not None
+    category = found.category or ("start" if found.node else "unschedulable")
+    if found.state == "running":
+        category = "deadline"
+    elif found.state == "interrupted" and category != "vanished":
+        category = "node-lost"
+    return category, f"given up after {found.clock.seconds / 60:.0f} min: {found.reason or found.state}"
+
+
+def _decide_jobs(state: RunState, now: float) -> list[Action]:
+    found: list[Action] = []
+    room = _room(state)
+    for job in state.open():
+        if job in state.in_flight:
+            continue
+        wanted = list(_decide_job(state, job, now))
+        creations = sum(isinstance(action, Create) for action in wanted)
+        if creations <= max(room, 0):
+            room -= creations
+            found.extend(wanted)
+    return found
+
+
+def _room(state: RunState) -> int:
+    """How many creations may begin now."""
+    return MOST_CREATIONS - sum(isinstance(action, Create) for action in state.in_flight.values())
+
+
+def _is_over(state: RunState) -> bool:
+    if len(state.settled) == len(state.planned):
+        return True
+    made = state.created.union(state.refused).issuperset(state.planned) and not state.to_restart
+    return made and not state.wait
+
+
+def _decide_job(state: RunState, job: str, now: float) -> Iterator[Action]:
+    """The rules of one job about which nothing is under way; the first that applies counts."""
+    latest = state.latest(job)
+    if state.cancelled and latest is not None and latest.live:
+        yield Delete(job, latest)
+        return
+    if job in state.to_restart:
+        if state.has_looked(job):
+            last = state.to_restart[job]
+            yield _create(state, job, _first_attempt(state, job, last, now), fresh=True)
+        else:
+            yield LookForResult(job, state.latest_uid(job))
+        return
+    found = state.observe(job, now)
+    if found.final:
+        yield from _end(state, job, found, latest, now)
+    elif (later := state.put_off.get(job)) is not None:
+        if now >= later.at:
+            yield _create(state, job, later.attempt, again=True)
+    elif latest is None and job not in state.created:
+        yield _create(state, job, _first_attempt(state, job, None, now))
+    elif found.clock is not None and found.clock.is_over(now):
+        yield from _give_up(state, job, found, latest, now)
+
+
+def _end(state: RunState, job: str, found: Observation, latest: JobStatus | None, now: float) -> Iterator[Action]:
+    """A job has come to an end: look for its result, try again where that helps, or write down why not."""
+    if not state.has_looked(job):
+        vanished = latest is None and job in state.created and not state.cancelled
+        yield LookForResult(job, state.latest_uid(job), vanished)
+        return
+    if (result := state.results[job]) is not None:
+        if latest is not None and latest.oom:
+            yield RememberMemory(job, latest.memory, result.peak_memory_bytes, now)
+        yield Finish(job)
+        return
+    following = None
+    if latest is not None and found.state == "failed" and job not in state.refused and not state.cancelled:
+        following = next_attempt(latest, found.category, found.node, state.options, now)
+    if latest is None or following is None:
+        yield WriteVerdict(job, found, latest, now)
+        return
+    if found.category == "oom":
+        yield RememberMemory(job, following.memory, int(parse_quantity(latest.memory)), now)
+    yield _create(state, job, following, after=found, again=True)
+
+
+def _give_up(state: RunState, job: str, found: Observation, latest: JobStatus | None, now: float) -> Iterator[Action]:
+    """A job has been in one state for too long."""
+    category, reason = giving_up(found)
+    if latest is None or latest.deleting:
+        yield from _end(state, job, replace(found, state="failed", category=category, reason=reason), latest, now)
+    elif latest.uid not in state.given_up:
+        yield GiveUp(job, latest, category, reason)
+
+
+def _first_attempt(state: RunState, job: str, last: JobStatus | None, now: float) -> JobAttempt:
+    return first_attempt(state.options, now, remembered=state.memory.get(job, ""), after=last)
+
+
+def _create(
+    state: RunState,
+    job: str,
+    attempt: JobAttempt,
+    *,
+    after: Observation | None = None,
+    again: bool = False,
+    fresh: bool = False,
+) -> Create:
+    blamed = [(after.node, job, after.category)] if after is not None else []
+    avoid = tuple(sorted(nodes_to_avoid(state, *blamed)))
+    return Create(job, replace(attempt, exclude=avoid), after=after, again=again, fresh=fresh)
+
+
+def _look_around(state: RunState, now: float) -> Iterator[Look]:
+    """What no watch tells is read now and then, where somebody waits for it."""
+    if _is_due(state, ReadProgress, PROGRESS_SECONDS, now):
+        yield ReadProgress()
+    if _is_due(state, ReadWarnings, WARNINGS_SECONDS, now) and _has_unexplained(state, now):
+        yield ReadWarnings()
+    queued = (job for job in state.open() if state.observe(job, now).category == "queue")
+    if _is_due(state, ReadQueue, QUEUE_SECONDS, now) and any(queued):
+        yield ReadQueue()
+
+
+def _is_due(state: RunState, look: type[Look], seconds: float, now: float) -> bool:
+    before = state.looked_at.get(look)
+    # a clock that was set back must not keep us from looking
+    return look not in state.looking and (before is None or not before <= now < before + seconds)
+
+
+def _has_unexplained(state: RunState, now: float) -> bool:
+    """Whether some job has waited for a while and nothing says why."""
+    seen = (state.observe(job, now) for job in state.open())
+    waiting = (one.clock for one in seen if one.state == "pending" and not one.category)
+    return any(clock is not None and now > clock.since + WARNED_AFTER for clock in waiting)

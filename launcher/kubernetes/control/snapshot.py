@@ -1,0 +1,45 @@
+"""A run as it is now, all of it asked for at once. Looking creates and changes nothing."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from atb.contract import labels
+from atb.documents.plan import Plan
+from atb.storage import Store
+from launcher.kubernetes.api.client import Cluster
+from launcher.kubernetes.api.informer import Listed
+from launcher.kubernetes.control.apply import apply_job, apply_pod
+from launcher.kubernetes.control.state import RunState
+from launcher.kubernetes.objects.ensure import find_owner, notes_of
+from launcher.kubernetes.objects.job_status import read_job, read_pod
+from launcher.kubernetes.objects.jobs import run_selector
+from launcher.kubernetes.options import ClusterOptions
+from launcher.records.progress import ProgressReader, read_result
+
+READERS = 16
+
+
+def read_state(cluster: Cluster, store: Store, plan: Plan, options: ClusterOptions) -> RunState:
+    """What is known of a run after everybody has been asked. Raises ApiError, StoreError."""
+    owner = find_owner(cluster, plan.run)
+    notes = notes_of(owner)
+    state = RunState(
+        plan,
+        options,
+        began=cluster.now(),
+        may_create=owner is not None and labels.CREATED_ANNOTATION not in notes,
+        cancelled=labels.CANCELLED_ANNOTATION in notes,
+    )
+    selector, now = run_selector(plan.run), cluster.now()
+    apply_job(state, now, Listed(cluster.list("jobs", read_job, selector=selector)[0]))
+    apply_pod(state, Listed(cluster.list("pods", read_pod, selector=selector)[0]))
+    state.to_restart.clear()
+    ended = [job for job in state.planned if not (latest := state.latest(job)) or not latest.live]
+    with ThreadPoolExecutor(READERS) as pool:
+        found = pool.map(lambda job: read_result(store, plan.run, job), ended)
+        for job, result in zip(ended, found, strict=True):
+            state.results[job], state.looked_after[job] = result, state.latest_uid(job)
+            state.touch(job)
+    state.progress = ProgressReader(store, plan.run).read_changed()
+    return state
