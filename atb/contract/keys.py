@@ -132,24 +132,16 @@ def result_index(spec_digest: str) -> str:
     return f"results/{spec_digest}.json"
 
 
-def model_prefix(symbol: str, timeframe: str, preset: str) -> str:
-    """Everything about the champions of one symbol, timeframe and preset."""
-    return f"models/{safe_segment(symbol)}/{timeframe}/{preset}/"
+def model_prefix(symbol: str, timeframe: str, preset: str, target: str = "return", horizon: int = 1) -> str:
+    """Everything about the champions of one symbol, timeframe, preset, target and horizon."""
+    what = "" if (target, horizon) == ("return", 1) else f"{target}-{horizon}/"
+    return f"models/{safe_segment(symbol)}/{timeframe}/{preset}/{what}"
 
 
-def champion(symbol: str, timeframe: str, preset: str) -> str:
-    """The champion's pointer, moved only by compare-and-swap."""
-    return f"{model_prefix(symbol, timeframe, preset)}current.json"
-
-
-def champion_history_prefix(symbol: str, timeframe: str, preset: str) -> str:
-    """Every decision about one symbol, timeframe and preset, in order of time."""
-    return f"{model_prefix(symbol, timeframe, preset)}history/"
-
-
-def champion_history(symbol: str, timeframe: str, preset: str, time: str, run: str) -> str:
-    """One append-only entry: who, what, why, previous. ``time`` sorts as text: 20260131T060000.000000Z."""
-    return f"{champion_history_prefix(symbol, timeframe, preset)}{time}-{run}.json"
+CHAMPION = "current.json"
+"""Within a model's prefix: the champion's pointer, moved only by compare-and-swap."""
+CHAMPION_HISTORY = "history/"
+"""Within a model's prefix: every decision about it, in order of time, as ``history/{time}-{run}.json``."""
 
 
 def champions_prefix(symbol: str | None = None) -> str:

@@ -9,12 +9,12 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from atb.contract import timeframe as tf
-from atb.contract.features import canonical_features
+from atb.contract.features import canonical_features, split_features
 from atb.contract.presets import DEFAULT_PRESET, MODEL_TYPES, PRESET_NAMES, PRESETS, ModelType, PresetName
 from atb.contract.sources import split_source
 from atb.errors import SpecError
@@ -22,6 +22,9 @@ from atb.schema import Document, Option, canonical_json, first_problem
 
 Market = Literal["spot", "um", "cm"]
 OnGap = Literal["segment", "fill", "fail"]
+Target = Literal["return", "volatility"]
+Residual = Literal["none", "har"]
+TARGETS: tuple[Target, ...] = get_args(Target)
 
 _SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9/:._-]{0,62}")
 _PINNED = re.compile(r"[^@]+@[0-9a-f]{64}")
@@ -30,6 +33,9 @@ FINE_TUNING = 0.1
 """What a warm start multiplies the preset's learning rate by."""
 _WINDOW_OPTIONS = ("days", "start", "end", "as_of")
 _BARS, _NET, _FIT, _OUTCOME = (functools.partial(Option, heading) for heading in ("Bars", "Net", "Fit", "Outcome"))
+_MOST_BANDS = 9
+_ADDED = ("target", "residual", "bands")
+"""Fields that specs of earlier versions don't have: a default among them is left out of the digest, which so stays."""
 
 
 class Spec(Document):
@@ -41,6 +47,9 @@ class Spec(Document):
     from, as ``KEY@SHA256``: never "the champion", which may move. ``folds`` are trained beside the model to see how
     its numbers spread over time. Costs of the backtest are basis points of each trade; ``threshold_bps`` is what a
     forecast must exceed to be traded, the cost of one trade where it is None.
+    ``target`` is the log-return to the close ``horizon`` bars on, or the log of the volatility over those bars. A net
+    of volatility learns all of it, or what HAR leaves over where ``residual`` is ``har``. ``bands`` are the levels of
+    price bands that every model has.
     """
 
     kind: ClassVar[str] = "spec"
@@ -65,11 +74,11 @@ class Spec(Document):
     ]
     learning_rate: Annotated[float, Field(gt=0, le=1, description="Adam's learning rate."), _FIT("X")]
     features: Annotated[
-        str, Field(description="classic or relative, and columns of the file: classic,+funding_rate."), _NET("SET")
+        str,
+        Field(description="classic, relative or volatility, and columns of the file: classic,+funding_rate."),
+        _NET("SET"),
     ] = "classic"
-    horizon: Annotated[
-        int, Field(ge=1, le=1_000, description="Bars from a window's last close to the forecast one."), _NET("BARS")
-    ] = 1
+    horizon: Annotated[int, Field(ge=1, le=1_000, description="How many bars ahead."), _NET("BARS")] = 1
     seed: Annotated[int, Field(ge=0, lt=2**31, description="Decides everything random."), _FIT("N")] = 42
     on_gap: Annotated[OnGap, Field(description="Missing bars: train around them, fill them, or fail."), _BARS()] = (
         "segment"
@@ -103,6 +112,13 @@ class Spec(Document):
         _OUTCOME("BPS"),
     ] = None
     short: Annotated[bool, Field(description="The backtest may also sell short."), _OUTCOME()] = False
+    target: Annotated[Target, Field(description="What is forecast: the return, or the volatility."), _NET()] = "return"
+    residual: Annotated[
+        Residual, Field(description="What a net of volatility learns: what HAR leaves over, or all."), _NET()
+    ] = "none"
+    bands: Annotated[
+        str, Field(description="Levels of the price bands. [default: 0.5,0.8,0.95]"), _OUTCOME("LEVELS")
+    ] = "0.5,0.8,0.95"
 
     @field_validator("symbol")
     @classmethod
@@ -137,15 +153,44 @@ class Spec(Document):
             raise ValueError(f"{text!r} names no one file; write KEY@SHA256, or --warm-start champion, or a run")
         return text
 
+    @field_validator("residual")
+    @classmethod
+    def _residual_has_its_inputs(cls, residual: Residual, info: ValidationInfo) -> Residual:
+        if residual == "har" and info.data.get("target") == "return":
+            raise ValueError("HAR forecasts volatility; with har write --target volatility")
+        if residual == "har" and "features" in info.data and split_features(info.data["features"])[0] != "volatility":
+            raise ValueError("HAR reads the features volatility; write --features volatility, or --residual none")
+        return residual
+
+    @field_validator("bands")
+    @classmethod
+    def _bands_are_levels(cls, text: str) -> str:
+        return ",".join(f"{level:g}" for level in band_levels(text))
+
     @property
     def digest(self) -> str:
         """sha256 of the resolved fields: what makes two specs the same."""
-        return hashlib.sha256(canonical_json(self.model_dump(mode="json", exclude={"schema_version"}))).hexdigest()
+        fields = self.model_dump(mode="json", exclude={"schema_version"})
+        for name in _ADDED:
+            if fields[name] == type(self).model_fields[name].default:
+                del fields[name]
+        return hashlib.sha256(canonical_json(fields)).hexdigest()
 
     @property
     def expected_bars(self) -> int:
         """How many bars the window holds when none is missing."""
         return (tf.epoch_ms(self.as_of) - tf.epoch_ms(self.start)) // tf.to_ms(self.timeframe)
+
+
+def band_levels(text: str) -> tuple[float, ...]:
+    """The levels in ``0.5,0.8,0.95``, the narrowest band first. Raises ValueError for anything else."""
+    try:
+        levels = sorted({float(part) for part in text.split(",")})
+    except ValueError:
+        levels = []
+    if not 0 < len(levels) <= _MOST_BANDS or not all(0.01 <= level <= 0.999 for level in levels):
+        raise ValueError(f"{text!r} are not 1 to {_MOST_BANDS} levels between 0.01 and 0.999, like 0.5,0.8,0.95")
+    return tuple(levels)
 
 
 OPTION_NAMES: tuple[str, ...] = tuple(
@@ -167,6 +212,7 @@ def resolve_spec(symbol: str, preset: str, options: Mapping[str, Any], *, now: d
             raise SpecError(f"option {name!r} is unknown{suggest(name)}")
     chosen = PRESETS[preset]
     fields: dict[str, Any] = {
+        **_of_target(options),
         "symbol": symbol,
         "preset": preset,
         "model_type": chosen.model_type,
@@ -184,6 +230,14 @@ def resolve_spec(symbol: str, preset: str, options: Mapping[str, Any], *, now: d
         return Spec(**fields, start=start, as_of=as_of)
     except ValidationError as error:
         raise SpecError(f"{symbol} {preset}: {first_problem(error)}") from None
+
+
+def _of_target(options: Mapping[str, Any]) -> dict[str, str]:
+    """What is meant of the features and the residual where the target is volatility and nothing else is said."""
+    if options.get("target") != "volatility":
+        return {}
+    features = str(options.get("features", "volatility"))
+    return {"features": features, "residual": "har" if split_features(features)[0] == "volatility" else "none"}
 
 
 def _resolve_window(

@@ -12,7 +12,7 @@ Action = Literal["promote", "decline", "rollback"]
 
 
 class Champion(Document):
-    """The model that serves one symbol, timeframe and preset: what ``current.json`` holds.
+    """The model that serves one symbol, timeframe, preset, target and horizon: what ``current.json`` holds.
 
     ``entry`` is the history key of the decision that made it so, which also makes each pointer's content unique.
     ``fallback`` is the history key of what a rollback returns to. Bars from ``unseen_from`` on had no part in its
@@ -25,6 +25,8 @@ class Champion(Document):
     symbol: str
     timeframe: str
     preset: str
+    target: str = "return"
+    horizon: int = 1
     run: str
     job: str
     result: str
@@ -52,6 +54,8 @@ class HistoryEntry(Document):
     symbol: str
     timeframe: str
     preset: str
+    target: str = "return"
+    horizon: int = 1
     run: str
     job: str
     time: datetime

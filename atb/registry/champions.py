@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from atb.contract import keys
+from atb.contract.spec import Spec
 from atb.documents.champion import Champion, HistoryEntry
 from atb.documents.result import FileEntry
 from atb.errors import NotFound, SpecError, StoreError
@@ -15,24 +16,37 @@ from atb.storage import Store
 
 @dataclass(frozen=True)
 class ModelKey:
-    """What a champion is champion of."""
+    """What a champion is champion of. ``horizon``: how many bars ahead it forecasts the ``target``."""
 
     symbol: str
     timeframe: str
     preset: str
+    target: str = "return"
+    horizon: int = 1
+
+    @classmethod
+    def of(cls, spec: Spec | Champion) -> ModelKey:
+        """What the model of a spec is a candidate for, or a champion serves."""
+        return cls(spec.symbol, spec.timeframe, spec.preset, spec.target, spec.horizon)
 
     def __str__(self) -> str:
-        return f"{self.symbol} {self.timeframe} {self.preset}"
+        what = "" if (self.target, self.horizon) == ("return", 1) else f" {self.target} {self.horizon}"
+        return f"{self.symbol} {self.timeframe} {self.preset}{what}"
+
+    @property
+    def prefix(self) -> str:
+        """Where all about it lies."""
+        return keys.model_prefix(self.symbol, self.timeframe, self.preset, self.target, self.horizon)
 
     @property
     def pointer(self) -> str:
         """The key of the pointer."""
-        return keys.champion(self.symbol, self.timeframe, self.preset)
+        return f"{self.prefix}{keys.CHAMPION}"
 
     @property
     def history(self) -> str:
         """The prefix of the history."""
-        return keys.champion_history_prefix(self.symbol, self.timeframe, self.preset)
+        return f"{self.prefix}{keys.CHAMPION_HISTORY}"
 
 
 @dataclass(frozen=True)
@@ -66,41 +80,55 @@ def require_champion(store: Store, model_key: ModelKey) -> Champion:
 def list_champions(store: Store, symbol: str | None = None) -> Iterator[Champion]:
     """Every champion, in the order of the keys."""
     for entry in store.list(keys.champions_prefix(symbol)):
-        if entry.key.endswith("/current.json"):
+        if entry.key.endswith(f"/{keys.CHAMPION}"):
             yield Champion.from_bytes(store.get(entry.key), entry.key)
 
 
 def find_model_key(
-    store: Store, symbol: str, timeframe: str | None, preset: str | None, *, declined: bool = False
+    store: Store,
+    symbol: str,
+    timeframe: str | None = None,
+    preset: str | None = None,
+    target: str | None = None,
+    horizon: int | None = None,
+    *,
+    declined: bool = False,
 ) -> ModelKey:
-    """The one model_key of a symbol that these words fit. ``declined``: also one that has a history and no champion.
+    """The one model key of a symbol that these words fit. ``declined``: also one that has a history and no champion.
 
     Raises SpecError where none or several fit.
     """
-    found_keys = {ModelKey(each.symbol, each.timeframe, each.preset) for each in list_champions(store, symbol)}
+    found_keys = {ModelKey.of(each) for each in list_champions(store, symbol)}
     if declined:
         found_keys |= set(_keys_with_history(store, symbol))
+    wanted = (symbol, timeframe, preset, target, horizon)
     fitting = sorted(
         (
             model_key
             for model_key in found_keys
-            if timeframe in (None, model_key.timeframe) and preset in (None, model_key.preset)
+            if all(word in (None, field) for word, field in zip(wanted, vars(model_key).values(), strict=True))
         ),
         key=str,
     )
     if len(fitting) == 1:
         return fitting[0]
     if not fitting:
-        words = " ".join(word for word in (symbol, timeframe, preset) if word)
+        words = " ".join(str(word) for word in wanted if word)
         raise SpecError(f"{words} has no champion in {store.url}; make one with: atb models promote RUN {symbol}")
-    raise SpecError(f"{symbol} has {len(fitting)} models ({', '.join(map(str, fitting))}); add --preset, --timeframe")
+    names = ("timeframe", "preset", "target", "horizon")
+    differ = [f"--{name}" for name in names if len({getattr(model_key, name) for model_key in fitting}) > 1]
+    raise SpecError(f"{symbol} has {len(fitting)} models ({', '.join(map(str, fitting))}); add {', '.join(differ)}")
 
 
 def _keys_with_history(store: Store, symbol: str) -> Iterator[ModelKey]:
     for entry in store.list(keys.champions_prefix(symbol)):
-        _, _, timeframe, preset, *rest = entry.key.split("/")
-        if rest[0] == "history":
-            yield ModelKey(symbol, timeframe, preset)
+        match entry.key.split("/"):
+            case [_, _, timeframe, preset, "history", _]:
+                yield ModelKey(symbol, timeframe, preset)
+            case [_, _, timeframe, preset, what, "history", _]:
+                target, _, horizon = what.rpartition("-")
+                if target and horizon.isdigit():
+                    yield ModelKey(symbol, timeframe, preset, target, int(horizon))
 
 
 def read_history(

@@ -63,7 +63,7 @@ def list_results(store: Store, run: str, symbol: str | None = None) -> Iterator[
 
 def model_key_of(result: Result) -> ModelKey:
     """What a result is a candidate for."""
-    return ModelKey(result.spec.symbol, result.spec.timeframe, result.spec.preset)
+    return ModelKey.of(result.spec)
 
 
 def evaluate_candidate(
@@ -204,6 +204,4 @@ def _later_than(champion: Champion | None, now: datetime) -> datetime:
 
 
 def _history_key(model_key: ModelKey, time: datetime, run: str) -> str:
-    return keys.champion_history(
-        model_key.symbol, model_key.timeframe, model_key.preset, f"{time:%Y%m%dT%H%M%S.%fZ}", run
-    )
+    return f"{model_key.history}{time:%Y%m%dT%H%M%S.%fZ}-{run}.json"

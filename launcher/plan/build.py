@@ -61,12 +61,14 @@ def build_plan(
     ``pin`` makes a ``warm_start`` like ``champion`` the one file that it stands for, symbol by symbol.
     """
     split_features(str(options.get("features", "classic")))
+    unpinned = {name: value for name, value in options.items() if name != "warm_start"}
     jobs = []
     for symbol in symbols:
         for preset in presets:
-            model_key = ModelKey(symbol, str(options.get("timeframe", "1h")), preset)
-            pinned = {"warm_start": pin(str(options["warm_start"]), model_key)} if "warm_start" in options else {}
-            spec = resolve_spec(symbol, preset, {**options, **pinned}, now=now)
+            spec = resolve_spec(symbol, preset, unpinned, now=now)
+            if "warm_start" in options:
+                pinned = {"warm_start": pin(str(options["warm_start"]), ModelKey.of(spec))}
+                spec = resolve_spec(symbol, preset, {**options, **pinned}, now=now)
             jobs.append(PlannedJob.model_construct(job=keys.job_id(symbol, preset), spec=spec, spec_digest=spec.digest))
     return Plan(run=run, created=now, backend=backend, options=dict(launcher_options or {}), jobs=tuple(jobs))
 

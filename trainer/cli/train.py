@@ -62,8 +62,11 @@ def _with_surroundings(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--sequence-length", help="Bars in a window.")
 @click.option("--patience", help="Epochs without progress before the fit ends.")
 @click.option("--learning-rate", help="Adam's.")
-@click.option("--features", help="classic or relative, and extra columns like classic,+funding_rate.")
-@click.option("--horizon", help="Bars from the window's last close to the forecast one.")
+@click.option("--features", help="classic, relative or volatility, and extra columns like classic,+funding_rate.")
+@click.option("--target", help="What is forecast: return, or volatility.")
+@click.option("--horizon", help="How many bars ahead.")
+@click.option("--residual", help="What a volatility net learns: har, what HAR leaves over, or none, all of it.")
+@click.option("--bands", help="Levels of the price bands, like 0.5,0.8,0.95.")
 @click.option("--seed", help="Decides everything random.")
 @click.option("--on-gap", help="segment, fill or fail.")
 @click.option("--mixed-precision/--no-mixed-precision", default=None, help="float16 inside, for GPUs.")
@@ -87,10 +90,12 @@ def model(symbol: str, preset: str, store: Store, skip_onnx: bool, **options: An
     chosen = {name: value for name, value in options.items() if value is not None}
     if skip_onnx:
         chosen["onnx"] = False
-    if "warm_start" in chosen:
-        model_key = ModelKey(symbol, str(chosen.get("timeframe", "1h")), preset)
-        chosen["warm_start"] = pin_warm_start(store, chosen["warm_start"], model_key)
-    _train(resolve_spec(symbol, preset, chosen), store, **around)
+    start = chosen.pop("warm_start", None)
+    spec = resolve_spec(symbol, preset, chosen)
+    if start is not None:
+        chosen["warm_start"] = pin_warm_start(store, start, ModelKey.of(spec))
+        spec = resolve_spec(symbol, preset, chosen)
+    _train(spec, store, **around)
 
 
 @train.command()
@@ -174,7 +179,8 @@ def _listen_for_stop() -> Callable[[], bool]:
 
 _BLOCK = {
     "bars": ("symbol", "source", "market", "timeframe", "start", "as_of", "on_gap"),
-    "net": ("preset", "model_type", "features", "sequence_length", "horizon", "warm_start"),
+    "goal": ("target", "horizon", "residual", "bands"),
+    "net": ("preset", "model_type", "features", "sequence_length", "warm_start"),
     "fit": ("epochs", "batch_size", "patience", "learning_rate", "seed", "augment", "mixed_precision"),
     "after": ("folds", "fee_bps", "slippage_bps", "threshold_bps", "short", "onnx"),
 }

@@ -141,7 +141,7 @@ def _work(spec: Spec, store: Store, run: str, around: RunContext, attempt: Attem
         predicted = learned.forecast(rows.close, split.test)
         judgement = judge_forecast(rows, predicted, split.train, spec.sequence_length, trading_rules(spec))
         evaluation = judgement.evaluation
-        champion = read_champion(store, ModelKey(spec.symbol, spec.timeframe, spec.preset))
+        champion = read_champion(store, ModelKey.of(spec))
         if champion is not None:
             beside = measure_champion(store, champion[0], material.bars, rows, predicted, trading_rules(spec))
             evaluation = evaluation.model_copy(update={"champion": beside})

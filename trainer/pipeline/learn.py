@@ -69,6 +69,8 @@ class FittedModel:
 
 def load_training_data(spec: Spec, store: Store, clock: StageClock, source: Source | None = None) -> TrainingData:
     """Bars and features of a spec. Raises what ``load_bars`` raises."""
+    if spec.target != "return" or spec.residual != "none" or not spec.bands:
+        raise SpecError(f"{spec.symbol}: only --target return can be trained so far")
     with clock.stage("data loading"):
         features = feature_set(spec.features)
         loaded = load_bars(spec, store, features.memory, rows_needed(spec.sequence_length, spec.horizon), source)

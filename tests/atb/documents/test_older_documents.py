@@ -37,6 +37,8 @@ def holds(new: object, old: object) -> bool:
     """Whether all that ``old`` says is said in ``new``, which may say more."""
     if isinstance(old, dict) and isinstance(new, dict):
         return all(holds(new.get(name), value) for name, value in old.items() if name != "schema_version")
+    if isinstance(old, list) and isinstance(new, list):
+        return len(new) == len(old) and all(map(holds, new, old))
     return new == old
 
 

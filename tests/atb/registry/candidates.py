@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from atb.contract import keys
@@ -39,8 +41,9 @@ def make_result(
     hold_drawdown: float = 0.1,
     parity_error: float | None = 1e-7,
     files: tuple[FileEntry, ...] = (),
+    options: Mapping[str, Any] = MappingProxyType({}),
 ) -> Result:
-    spec = resolve_spec(symbol, preset, {"as_of": NOW})
+    spec = resolve_spec(symbol, preset, {"as_of": NOW, **options})
     return Result(
         run=run,
         job=keys.job_id(symbol, preset),
@@ -86,7 +89,7 @@ def _verified(error: float) -> ExportedFile:
     return ExportedFile(latency_ms=0.1, parity=parity)
 
 
-def commit(store: Store, run: str = "r1", symbol: str = "BTCUSDT", preset: str = "fast", **options: Any) -> Result:
+def commit(store: Store, run: str = "r1", symbol: str = "BTCUSDT", preset: str = "fast", **parts: Any) -> Result:
     """A result whose bundle lies in the store."""
     job = keys.job_id(symbol, preset)
     files = []
@@ -94,7 +97,7 @@ def commit(store: Store, run: str = "r1", symbol: str = "BTCUSDT", preset: str =
         key = keys.bundle(run, job, 1, path)
         store.put(key, data)
         files.append(FileEntry(path=path, key=key, size=len(data), sha256=hashlib.sha256(data).hexdigest()))
-    result = make_result(run, symbol, preset, files=tuple(files), **options)
+    result = make_result(run, symbol, preset, files=tuple(files), **parts)
     store.put(keys.result(run, job), result.to_bytes())
     return result
 

@@ -265,9 +265,41 @@ def test_a_seat_is_found_by_as_few_words_as_tell_it_apart() -> None:
         ("BTCUSDT", "quality"),
         ("ETHUSDT", "fast"),
     ]
-    assert find_model_key(store, "ETHUSDT", None, None) == ModelKey("ETHUSDT", "1h", "fast")
+    assert find_model_key(store, "ETHUSDT") == ModelKey("ETHUSDT", "1h", "fast")
     assert find_model_key(store, "BTCUSDT", None, "quality").preset == "quality"
     with pytest.raises(SpecError, match=r"2 models .*--preset"):
         find_model_key(store, "BTCUSDT", None, None)
     with pytest.raises(SpecError, match="BTCUSDT 4h has no champion"):
         find_model_key(store, "BTCUSDT", "4h", None)
+
+
+def test_a_model_of_another_target_or_horizon_has_a_key_of_its_own() -> None:
+    other, later = ModelKey("BTCUSDT", "1h", "fast", "volatility", 24), ModelKey("BTCUSDT", "1h", "fast", "return", 4)
+    assert SEAT.prefix == "models/BTCUSDT/1h/fast/"
+    assert other.prefix == "models/BTCUSDT/1h/fast/volatility-24/"
+    assert later.prefix == "models/BTCUSDT/1h/fast/return-4/"
+    assert (str(SEAT), str(other)) == ("BTCUSDT 1h fast", "BTCUSDT 1h fast volatility 24")
+
+
+def test_champions_of_several_targets_are_told_apart() -> None:
+    store = MemoryStore()
+    for run, options in (("r1", {}), ("r2", {"target": "volatility"}), ("r3", {"target": "volatility", "horizon": 24})):
+        outcome = evaluate_candidate(store, commit(store, run, options=options), by="me", why="", accept_first=True)
+        assert outcome.action == "promote", outcome.reason
+    assert require_champion(store, SEAT).run == "r1"
+    assert find_model_key(store, "BTCUSDT", target="return") == SEAT
+    found = find_model_key(store, "BTCUSDT", target="volatility", horizon=24)
+    assert (require_champion(store, found).run, require_champion(store, found).horizon) == ("r3", 24)
+    with pytest.raises(SpecError, match=r"has 3 models .*; add --target, --horizon"):
+        find_model_key(store, "BTCUSDT")
+    with pytest.raises(SpecError, match="volatility 5 has no champion"):
+        find_model_key(store, "BTCUSDT", target="volatility", horizon=5)
+
+
+def test_a_declined_model_of_another_target_is_found_by_its_history() -> None:
+    store = MemoryStore()
+    declined = commit(store, options={"target": "volatility"}, metrics=NOISE)
+    assert evaluate_candidate(store, declined, by="me", why="").action == "decline"
+    found = find_model_key(store, "BTCUSDT", declined=True)
+    assert found == ModelKey("BTCUSDT", "1h", "fast", "volatility", 1)
+    assert [decision.effect for decision in read_history(store, found)] == ["declined"]

@@ -43,6 +43,9 @@ OVERRIDES: dict[str, tuple[tuple[str, ...], str]] = {
     "slippage_bps": (("--slippage-bps", "1.5"), "1.5"),
     "threshold_bps": (("--threshold-bps", "9.5"), "9.5"),
     "short": (("--short",), "yes"),
+    "target": (("--target", "volatility"), "volatility"),
+    "residual": (("--residual", "none"), "none"),
+    "bands": (("--bands", ".9, 0.50"), "0.5,0.9"),
 }
 WINDOW = ("--start", "2026-01-01", "--end", "2026-01-31")
 """The other two ways to say the window; they don't go with ``--days`` and ``--as-of``."""
