@@ -1,4 +1,4 @@
-"""Which machine a process runs on, so that another one on it can tell whether it still lives."""
+"""Which machine a process runs on, whether another one on it still lives, and how many CPUs a process may use."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _PROCESSES = Path("/proc/self/ns/pid")
+_CGROUP = Path("/sys/fs/cgroup")
 
 
 def machine_id() -> str:
@@ -31,3 +32,29 @@ def is_gone(machine: str | None, process: int) -> bool:
     except OSError:
         pass  # another user's
     return False
+
+
+def cpu_quota(cgroup: Path = _CGROUP) -> float | None:
+    """The CPUs that the container's limit comes to; None where there is none. A Pod sees its node's cores all the same.
+
+    Read from ``cpu.max`` of cgroup v2 or ``cpu.cfs_quota_us`` of v1.
+    """
+    quota, _, period = _read(cgroup / "cpu.max").partition(" ")
+    if not quota:
+        quota, period = _read(cgroup / "cpu" / "cpu.cfs_quota_us"), _read(cgroup / "cpu" / "cpu.cfs_period_us")
+    if not quota.isdigit() or not period.isdigit() or int(period) == 0:
+        return None
+    return int(quota) / int(period)
+
+
+def usable_cpus(cgroup: Path = _CGROUP) -> int:
+    """The whole CPUs that this process may use: those it may run on, within the container's limit; at least one."""
+    cores, quota = len(os.sched_getaffinity(0)), cpu_quota(cgroup)
+    return max(1, min(cores, int(quota))) if quota is not None else cores
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from atb.code import code_identity
 from atb.errors import AtbError, NoAccelerator, StoreError
+from atb.machine import cpu_quota
 from atb.storage import MemoryStore, Store
 from atb.storage.probe import probe_store
 from trainer.process_memory import gc_frozen
@@ -63,10 +64,9 @@ def check_versions() -> Finding:
 
 def check_machine(cgroup: Path = _CGROUP) -> Finding:
     """Cores and memory, as limited for this container."""
-    cores = len(os.sched_getaffinity(0))
+    cores, quota = len(os.sched_getaffinity(0)), cpu_quota(cgroup)
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    quota, _, period = _read(cgroup / "cpu.max").partition(" ")
-    cpus = f"{int(quota) / int(period):.3g} of {cores} CPUs" if quota.isdigit() else f"{cores} CPUs"
+    cpus = f"{cores} CPUs" if quota is None else f"{quota:.3g} of {cores} CPUs"
     limit = _read(cgroup / "memory.max")
     memory = min(memory, int(limit)) if limit.isdigit() else memory
     return Finding("machine", f"{cpus}, {memory / 2**30:.1f} GiB of memory, user {os.getuid()}, {platform.machine()}")

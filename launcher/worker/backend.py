@@ -76,7 +76,7 @@ class LocalBackend:
         if not waiting:
             return None
         share = self._share(len(waiting))
-        environment = {"OMP_NUM_THREADS": str(share.threads)}
+        environment = {"OMP_NUM_THREADS": "1"}
         logs = Path(tempfile.mkdtemp(prefix=f"atb-{plan.run}-"))
         try:
             with catch_stop() as stopped_by, ForkServerClient(self._server, environment) as forks:

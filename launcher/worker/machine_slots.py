@@ -1,4 +1,7 @@
-"""How one machine is shared out among trainings: cores, and gpus where there are any."""
+"""How one machine is shared out among trainings: cores, and gpus where there are any.
+
+A training on the CPU takes one thread, whatever is free, so that it learns the same wherever it runs.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from atb.machine import usable_cpus
 
 PER_GPU = 4
 """Trainings that share a gpu unless --max-parallel says otherwise; each holds a CUDA context and needs a core."""
@@ -44,15 +49,10 @@ def share_slots(
     jobs: int, asked: int | None = None, *, cores: int | None = None, gpus: tuple[str, ...] = ()
 ) -> MachineSlots:
     """Shares for so many jobs; ``asked`` is how many at a time the user wants, ``cores`` those this process may use."""
-    cores = cores or usable_cores()
+    cores = cores or usable_cpus()
     limit = asked or (min(cores, PER_GPU * len(gpus)) if gpus else cores)
     parallel = max(1, min(limit, jobs))
-    return MachineSlots(parallel, max(1, cores // parallel), gpus)
-
-
-def usable_cores() -> int:
-    """The cores this process may run on."""
-    return len(os.sched_getaffinity(0))
+    return MachineSlots(parallel, max(1, cores // parallel) if gpus else 1, gpus)
 
 
 def usable_gpus(environment: Mapping[str, str] = os.environ, devices: Path = Path("/dev")) -> tuple[str, ...]:

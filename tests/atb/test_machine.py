@@ -3,8 +3,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
-from atb.machine import is_gone, machine_id
+import pytest
+
+from atb.machine import cpu_quota, is_gone, machine_id, usable_cpus
 
 
 def test_a_process_that_has_ended_is_gone_and_one_that_lives_is_not() -> None:
@@ -26,3 +29,28 @@ def test_two_processes_of_one_machine_agree_on_it() -> None:
     code = "from atb.machine import machine_id; print(machine_id())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == machine_id() != ""
+
+
+@pytest.mark.parametrize(
+    ("files", "quota"),
+    [
+        ({"cpu.max": "200000 100000\n"}, 2.0),
+        ({"cpu.max": "50000 100000\n"}, 0.5),
+        ({"cpu.max": "max 100000\n"}, None),
+        ({"cpu.max": "max"}, None),
+        ({"cpu.max": "1 0"}, None),
+        ({"cpu.max": "\xff"}, None),
+        ({"cpu/cpu.cfs_quota_us": "150000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 1.5),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+        ({}, None),
+    ],
+)
+def test_a_containers_limit_is_read_and_anything_else_is_none(
+    tmp_path: Path, files: dict[str, str], quota: float | None
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="latin-1")
+    assert cpu_quota(tmp_path) == quota
+    cores = len(os.sched_getaffinity(0))
+    assert usable_cpus(tmp_path) == (cores if quota is None else max(1, min(cores, int(quota))))

@@ -38,7 +38,12 @@ def _with_surroundings(command: Callable[..., Any]) -> Callable[..., Any]:
                 help="gpu: exit 21 where there is none.",
             ),
             click.option("--gpus", type=click.IntRange(1), default=1, show_default=True, help="GPUs to train on."),
-            click.option("--threads", type=click.IntRange(0), default=0, help="CPU threads; default: all."),
+            click.option(
+                "--threads",
+                type=click.IntRange(0),
+                default=0,
+                help="CPU threads beside a GPU; default: all. A fit on the CPU takes one.",
+            ),
             click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True),
         )
     ):
@@ -123,6 +128,7 @@ def _train(
     import sys
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ["OMP_NUM_THREADS"] = "1"  # a linear algebra library's sums too differ with the number of threads
     from atb.contract import keys
     from atb.contract.runs import new_run, validate_run
     from trainer.log import capture_stderr, start_logging

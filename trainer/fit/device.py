@@ -1,4 +1,9 @@
-"""Where a fit runs. Call ``prepare_device`` once a process, before TensorFlow has run anything."""
+"""Where a fit runs. Call ``prepare_device`` once a process, before TensorFlow has run anything.
+
+A fit on the CPU takes one thread, however many there are: sums taken by several come out a little different for each
+number of threads, and the same spec, bars and code must give the same model. More of them make these small nets no
+faster; many trainings side by side use a machine's cores instead.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +16,7 @@ from typing import Any, Literal
 import tensorflow as tf
 
 from atb.errors import NoAccelerator, SpecError
+from atb.machine import usable_cpus
 
 Accelerator = Literal["auto", "gpu", "cpu"]
 _XLA_FLAGS = "--xla_cpu_use_fusion_emitters=false"
@@ -19,7 +25,7 @@ _XLA_FLAGS = "--xla_cpu_use_fusion_emitters=false"
 
 @dataclass(frozen=True)
 class Device:
-    """``count`` GPUs, or a CPU of ``threads`` threads (several logical ones only in tests)."""
+    """``count`` GPUs fed by ``threads`` CPU threads, or one thread of a CPU (several logical ones only in tests)."""
 
     kind: Literal["cpu", "gpu"]
     count: int
@@ -27,9 +33,9 @@ class Device:
 
     @property
     def name(self) -> str:
-        """For people: ``cpu (2 threads)``, ``2 gpus``."""
+        """For people: ``cpu (1 thread)``, ``2 gpus``."""
         if self.kind == "cpu":
-            return f"cpu ({self.threads} thread{'s' * (self.threads > 1)})"
+            return "cpu (1 thread)"
         return f"{self.count} gpu{'s' * (self.count > 1)}"
 
     def spread(self) -> AbstractContextManager[Any]:
@@ -44,14 +50,13 @@ class Device:
 
 
 def prepare_device(accelerator: Accelerator = "auto", gpus: int = 1, threads: int = 0) -> Device:
-    """Choose and set up the device. ``threads`` 0: as many as this process may use.
+    """Choose and set up the device. ``threads``: of the CPU beside GPUs; 0 for as many as this process may use.
 
     GPU memory grows with need, so that others can share the card. Raises NoAccelerator where GPUs were asked for and
     fewer are there, SpecError for a number of GPUs below one.
     """
     if gpus < 1:
         raise SpecError(f"--gpus {gpus} is below 1; for the CPU write --accelerator cpu")
-    threads = threads or len(os.sched_getaffinity(0))
     found = tf.config.list_physical_devices("GPU") if accelerator != "cpu" else []
     if len(found) < gpus and (accelerator == "gpu" or gpus > 1):
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "not set")
@@ -60,12 +65,13 @@ def prepare_device(accelerator: Accelerator = "auto", gpus: int = 1, threads: in
             f"looked for {gpus} GPU{'s' * (gpus > 1)} and found {len(found)}: CUDA_VISIBLE_DEVICES is {visible}, "
             f"and this TensorFlow {built} built with CUDA; look with: atb doctor"
         )
+    threads = (threads or usable_cpus()) if found else 1
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     if not found:
         tf.config.set_visible_devices([], "GPU")
         os.environ["XLA_FLAGS"] = f"{_XLA_FLAGS} {os.environ.get('XLA_FLAGS', '')}"  # of two, the later one stands
-        return Device("cpu", 1, threads)
+        return Device("cpu", 1, 1)
     chosen = found[:gpus]
     tf.config.set_visible_devices(chosen, "GPU")
     for each in chosen:

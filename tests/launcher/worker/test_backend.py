@@ -21,7 +21,6 @@ from launcher.plan.build import build_plan
 from launcher.records.manifest import read_manifest
 from launcher.report.live_table import Row
 from launcher.worker.backend import LocalBackend
-from launcher.worker.machine_slots import usable_cores
 
 NOW = datetime(2026, 1, 31, 6, tzinfo=UTC)
 STUB = (sys.executable, "-m", "tests.launcher.stub_server")
@@ -91,7 +90,7 @@ def test_a_killed_process_is_tried_again_and_named_by_its_signal(place: Director
     assert "SIGKILL" in jobs["KILLED"].reason
     assert "--max-parallel" in jobs["KILLED"].reason
     log = place.get(keys.attempt("r1", "KILLED-fast", 3, "log.txt")).decode()
-    assert log.splitlines()[-1] == "attempt 3 of KILLED-fast with 1 threads" or usable_cores() != 2
+    assert log.splitlines()[-1] == "attempt 3 of KILLED-fast with 1 threads"
 
 
 def test_an_attempt_that_could_not_even_claim_is_explained_by_its_last_words(place: DirectoryStore) -> None:

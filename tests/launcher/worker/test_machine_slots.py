@@ -12,9 +12,9 @@ from launcher.worker.machine_slots import share_slots, usable_gpus
     ("jobs", "asked", "cores", "gpus", "words"),
     [
         (100, None, 8, (), "8 at a time with 1 thread each"),
-        (2, None, 8, (), "2 at a time with 4 threads each"),
-        (1, None, 8, (), "one at a time with 8 threads"),
-        (100, 3, 8, (), "3 at a time with 2 threads each"),
+        (2, None, 8, (), "2 at a time with 1 thread each"),
+        (1, None, 8, (), "one at a time with 1 thread"),
+        (100, 3, 8, (), "3 at a time with 1 thread each"),
         (100, 16, 8, (), "16 at a time with 1 thread each"),
         (100, None, 64, ("0",), "4 at a time on 1 GPU with 16 threads each"),
         (100, None, 2, ("0", "1"), "2 at a time on 2 GPUs with 1 thread each"),

@@ -1,0 +1,38 @@
+"""The same spec, code and bars give the same model, on every way to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from atb.contract import bundle, keys
+from atb.documents.result import Result
+from atb.storage import DirectoryStore
+from tests.processes import Atb
+from tests.trainer.pipeline.market import tiny_spec, train, walk_close, write_bars
+
+
+@pytest.mark.parametrize(
+    ("options", "path"),
+    [({"epochs": 1}, "keras"), ({"epochs": 8, "batch_size": 16, "patience": 1}, "xla")],
+    ids=["uncompiled", "compiled"],
+)
+def test_threads_and_cores_that_happen_to_be_there_do_not_change_the_model(
+    options: dict[str, Any], path: str, tmp_path: Path, atb: Atb
+) -> None:
+    write_bars(tmp_path / "bars", "WALK", walk_close(1))
+    spec, store = tiny_spec(tmp_path / "bars", "WALK", **options), DirectoryStore(tmp_path / "store")
+    for threads in ("1", "4"):
+        arguments = ["train", "job", spec.model_dump_json(), "--run", f"r{threads}", "--store", store.url]
+        done = atb(*arguments, "--threads", threads, "--accelerator", "cpu")
+        assert done.code == 0, done.output
+        assert f"steps/s by {path}" in done.output
+    results = [train(store, "here", spec)]
+    for run in ("r1", "r4"):
+        key = keys.result(run, keys.job_id(spec.symbol, spec.preset))
+        results.append(Result.from_bytes(store.get(key), key))
+    models = {next(file.sha256 for file in result.files if file.path == bundle.MODEL) for result in results}
+    assert len(models) == 1
+    assert len({str(result.metrics) + str(result.baselines) for result in results}) == 1
