@@ -5,6 +5,7 @@ Any exception outside this tree is a bug and leaves with code 70.
 
     AtbError
     ├── SpecError                2    what was asked for makes no sense
+    │   └── Unreadable                … a document in the store that can't be read
     ├── DataError               10    these bars can't be used, now or later
     ├── DataNotReady            11    these bars are not there yet
     ├── Diverged                20    the loss is not a number
@@ -32,6 +33,10 @@ class SpecError(AtbError):
     """What was asked for makes no sense."""
 
     exit_code = 2
+
+
+class Unreadable(SpecError):
+    """A document in the store is damaged, foreign, of a newer version, or in the wrong place."""
 
 
 class DataError(AtbError):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
-from atb.errors import SpecError
+from atb.errors import Unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,42 +53,117 @@ class SparsePart(Part):
 
 
 class Document(BaseModel):
-    """A frozen document with a schema version. Unknown fields are tolerated, an unknown major version is not."""
+    """A frozen document with a schema version, sealed by a digest of its own content.
+
+    Unknown fields are tolerated, an unknown major version is not.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, ser_json_inf_nan="strings")
 
     kind: ClassVar[str]
     major: ClassVar[int] = 1
+    largest: ClassVar[int] = 8 << 20
+    """Bytes; what is larger is not read."""
+    sealed: ClassVar[bool] = True
 
     schema_version: str = "1.0"
 
     def to_bytes(self) -> bytes:
-        """The document as readable JSON."""
-        return readable_json(self.model_dump(mode="json", by_alias=True))
+        """The document as readable JSON, with its digest."""
+        fields = self.model_dump(mode="json", by_alias=True)
+        if not self.sealed:
+            return readable_json(fields)
+        data = readable_json({"schema_version": fields.pop("schema_version"), _SEAL: _BLANK, **fields})
+        return data.replace(_BLANK.encode(), _digest(data), 1)
 
     @classmethod
     def from_bytes(cls, data: bytes | str, where: str) -> Self:
-        """Read a document. Raises SpecError that names ``where`` for anything but a valid one of a known version."""
+        """Read a document. Raises Unreadable that names ``where`` for anything but a valid one of a known version."""
+        data = data.encode() if isinstance(data, str) else data
+        validate_size(cls, len(data), where)
         try:
-            raw = json.loads(data)
-            version = str(raw["schema_version"])
-        except (ValueError, KeyError, TypeError):
-            raise SpecError(f"{where} is not a {cls.kind} document: no JSON with a schema_version") from None
-        if version.split(".")[0] != str(cls.major):
-            raise SpecError(
-                f"{where} is a {cls.kind} of schema {version}; this version reads {cls.major}.x: upgrade atb"
-            )
-        try:
-            return cls.model_validate(raw)
-        except ValidationError as error:
-            raise SpecError(f"{where} is not a valid {cls.kind}: {first_problem(error)}") from None
+            document = cls.model_validate_json(data)
+        except (ValidationError, RecursionError) as error:
+            raise _explain(cls, data, where, error) from None
+        if "schema_version" not in document.model_fields_set or _major(document.schema_version) != cls.major:
+            raise _explain(cls, data, where, None)
+        if b"NaN" in data or b"Infinity" in data:
+            _refuse_constants(cls, data, where)
+        if is_altered(data):
+            raise Unreadable(f"{where} was altered or damaged: its content is not what its own digest says; {_REMEDY}")
+        return document
+
+
+_SEAL, _BLANK = "content_sha256", "0" * 64
+_HEAD = re.compile(rb'\A\{\s*"schema_version": "[^"]*",\s*"content_sha256": "([0-9a-f]{64})"')
+_REMEDY = "see: atb-launch store check"
+
+
+def is_sealed(data: bytes) -> bool:
+    """Whether a document carries a digest of its own content; those of earlier versions don't."""
+    return f'"{_SEAL}"'.encode() in data
+
+
+def is_altered(data: bytes) -> bool:
+    """Whether a document carries a digest that is not the one of its bytes. The digest is over the document as it is
+    written, with zeros in the digest's own place."""
+    match = _HEAD.match(data)
+    if match is None:
+        return is_sealed(data)
+    start, end = match.span(1)
+    return _digest(data[:start] + _BLANK.encode() + data[end:]) != match[1]
+
+
+def validate_size(kind: type[Document], size: int, where: str) -> None:
+    """Raises Unreadable where an object is larger than any document of its kind."""
+    if size > kind.largest:
+        raise Unreadable(
+            f"{where} is not a {kind.kind} document: it has {size:,} bytes, at most are {kind.largest:,}; {_REMEDY}"
+        )
+
+
+def _refuse_constants(kind: type[Document], data: bytes, where: str) -> None:
+    """Raises Unreadable where a number is NaN or Infinity, which is no JSON."""
+
+    def refuse(constant: str) -> float:
+        raise Unreadable(f"{where} is not a valid {kind.kind}: it holds {constant}; {_REMEDY}")
+
+    json.loads(data, parse_constant=refuse)
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.sha256(data).hexdigest().encode()
+
+
+def _major(version: str) -> int | None:
+    head = version.split(".")[0]
+    return int(head) if head.isascii() and head.isdigit() and len(head) < 9 else None
+
+
+def _explain(kind: type[Document], data: bytes, where: str, error: Exception | None) -> Unreadable:
+    """Why a document could not be read: it is no JSON, of another version, or not valid."""
+    try:
+        version = str(json.loads(data)["schema_version"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return Unreadable(f"{where} is not a {kind.kind} document: no JSON with a schema_version; {_REMEDY}")
+    if _major(version) != kind.major:
+        words = f"is a {kind.kind} of schema {printable(version, 20)}; this version reads {kind.major}.x: upgrade atb"
+        return Unreadable(f"{where} {words}")
+    problem = first_problem(error) if isinstance(error, ValidationError) else "it is nested too deeply"
+    return Unreadable(f"{where} is not a valid {kind.kind}: {problem}; {_REMEDY}")
+
+
+def printable(text: str, most: int = 500) -> str:
+    """One line of the text that a terminal shows as it is: no control characters, no escape sequences."""
+    cut = text if len(text) <= most else f"{text[: most - 1]}…"
+    return "".join(each if each.isprintable() else " " if each in "\n\t" else "\ufffd" for each in cut)
 
 
 def first_problem(error: ValidationError) -> str:
     """The first problem pydantic found, in words: ``epochs 0: should be greater than or equal to 1``."""
     problem = error.errors()[0]
-    field = ".".join(str(part) for part in problem["loc"]) or "document"
+    field = ".".join(printable(str(part), 60) for part in problem["loc"]) or "document"
     if problem["type"] == "value_error":  # our own sentence, which names the value
         return f"{field}: {problem['msg'].removeprefix('Value error, ')}"
-    value = "" if problem["type"] == "missing" else f" {problem['input']!s:.40}"
+    value = "" if problem["type"] == "missing" else f" {printable(str(problem['input']), 40)}"
     return f"{field}{value}: {problem['msg'].removeprefix('Input ')}"

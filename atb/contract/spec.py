@@ -53,6 +53,8 @@ class Spec(Document):
     """
 
     kind: ClassVar[str] = "spec"
+    sealed: ClassVar[bool] = False
+    """A part of other documents and of command lines."""
 
     symbol: Annotated[str, Field(description="The market, as its source names it, like BTCUSDT.")]
     source: Annotated[

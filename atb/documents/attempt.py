@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import ClassVar, Literal
 
+from atb.contract.names import JobName, RunName
 from atb.schema import Document
 
 
@@ -62,7 +63,7 @@ class Verdict(Document):
 
     kind: ClassVar[str] = "verdict"
 
-    job: str
+    job: JobName
     state: Literal["failed", "interrupted"]
     category: str
     reason: str
@@ -79,5 +80,5 @@ class MemoryNeed(Document):
 
     memory: str
     peak_memory_bytes: int
-    run: str
+    run: RunName
     updated: datetime

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import ClassVar, Literal
 
+from atb.contract.names import JobName, RunName
 from atb.documents.result import FileEntry, Rule
 from atb.schema import Document
 
@@ -27,8 +28,8 @@ class Champion(Document):
     preset: str
     target: str = "return"
     horizon: int = 1
-    run: str
-    job: str
+    run: RunName
+    job: JobName
     result: str
     spec_digest: str
     as_of: datetime
@@ -56,8 +57,8 @@ class HistoryEntry(Document):
     preset: str
     target: str = "return"
     horizon: int = 1
-    run: str
-    job: str
+    run: RunName
+    job: JobName
     time: datetime
     by: str
     why: str

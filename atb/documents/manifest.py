@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import ClassVar, Literal
 
+from atb.contract.names import JobName, RunName
 from atb.documents.result import Rule
 from atb.schema import Document, Part
 
@@ -14,7 +15,7 @@ State = Literal["pending", "running", "done", "skipped", "failed", "interrupted"
 class ManifestJob(Part):
     """One job of a manifest; everything in it is derived from the plan, the result and the exit reports."""
 
-    job: str
+    job: JobName
     symbol: str
     preset: str
     state: State
@@ -36,8 +37,9 @@ class Manifest(Document):
     """What a run came to. Collected from the store alone; collecting twice gives the same bytes."""
 
     kind: ClassVar[str] = "manifest"
+    largest: ClassVar[int] = 128 << 20
 
-    run: str
+    run: RunName
     created: datetime
     jobs: tuple[ManifestJob, ...]
 

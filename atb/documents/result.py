@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, ClassVar, Literal
 
+from atb.contract.names import JobName, RunName
 from atb.contract.spec import Spec
 from atb.documents.evaluation import BacktestSummary, Evaluation
 from atb.documents.export import ExportSummary
@@ -101,8 +102,8 @@ class Result(Document):
 
     kind: ClassVar[str] = "result"
 
-    run: str
-    job: str
+    run: RunName
+    job: JobName
     attempt: int
     spec: Spec
     spec_digest: str
@@ -129,8 +130,8 @@ class ResultPointer(Document):
 
     kind: ClassVar[str] = "result-pointer"
 
-    run: str
-    job: str
+    run: RunName
+    job: JobName
     code_digest: str
     image: str | None
     bars_digest: str

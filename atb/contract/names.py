@@ -1,0 +1,32 @@
+"""Names in documents that become parts of keys and paths: checked as they are read, so that none leads elsewhere."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from atb.contract.runs import validate_run
+from atb.errors import SpecError
+
+_JOB = re.compile(r"[^/\\\x00-\x1f\x7f.][^/\\\x00-\x1f\x7f]{0,199}")
+
+
+def _run(text: str) -> str:
+    try:
+        return validate_run(text)
+    except SpecError as error:
+        raise ValueError(str(error)) from None
+
+
+def _job(text: str) -> str:
+    if not _JOB.fullmatch(text):
+        raise ValueError(f"{text[:40]!r} is not a job's name, like BTCUSDT-fast")
+    return text
+
+
+RunName = Annotated[str, AfterValidator(_run)]
+"""The name of a run: a folder, and a label value."""
+JobName = Annotated[str, AfterValidator(_job)]
+"""The name of a job in its run: a folder, never a path."""
