@@ -52,12 +52,12 @@ def make_try(**changes: Any) -> JobAttempt:
     return JobAttempt(**{"memory": "8Gi", "deadline_seconds": 86_400, "first_created": NOW, **changes})
 
 
-def commit(store: Store, run: str, planned: PlannedJob, *, peak: int = 1 << 20) -> None:
-    """Write the job's result, as its training would."""
-    result = Result(
+def make_result(run: str, planned: PlannedJob, *, attempt: int = 1, peak: int = 1 << 20) -> Result:
+    """What a training would commit."""
+    return Result(
         run=run,
         job=planned.job,
-        attempt=1,
+        attempt=attempt,
         spec=planned.spec,
         spec_digest=planned.spec_digest,
         code=CodeIdentity(version="0", digest="0"),
@@ -82,7 +82,11 @@ def commit(store: Store, run: str, planned: PlannedJob, *, peak: int = 1 << 20) 
         finished=NOW,
         files=(),
     )
-    store.put(keys.result(run, planned.job), result.to_bytes())
+
+
+def commit(store: Store, run: str, planned: PlannedJob, *, peak: int = 1 << 20) -> None:
+    """Write the job's result, as its training would."""
+    store.put(keys.result(run, planned.job), make_result(run, planned, peak=peak).to_bytes())
 
 
 def running(script: str | Callable[[PlannedJob, JobAttempt], str]) -> Callable[..., dict[str, Any]]:

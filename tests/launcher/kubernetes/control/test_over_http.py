@@ -1,4 +1,6 @@
-"""What the launcher does about trouble. The test plays the kubelet, so these hold on the fake only."""
+"""Decisions over the wire: that what the server says arrives, and what is decided is done. The test plays the kubelet.
+
+What is decided in which case is in ``test_decide``."""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ from launcher.kubernetes.objects.jobs import job_name, owner_name
 from launcher.report.live_table import Row
 from tests.apiserver.controller import JobController
 from tests.apiserver.http import ApiServer
-from tests.apiserver.kubelet import Outcome, bind, set_condition, set_running, set_waiting
+from tests.apiserver.kubelet import Outcome, bind, set_running, set_waiting
 from tests.launcher.world import World, commit, make_options, make_plan
 
 
@@ -112,27 +114,6 @@ def test_an_image_that_can_not_be_had_is_given_up_and_its_job_ended(server: ApiS
     )
 
 
-def test_attaching_after_giving_up_comes_to_the_same_end(server: ApiServer, lab: World) -> None:
-    plan = make_plan("BTCUSDT")
-    first = Launch(lab, plan, start_seconds=10)
-    bind(server.state, pod_of(server), "node-a")
-    set_waiting(server.state, pod_of(server), "ErrImagePull", "manifest unknown")
-    first.until(lambda: first.category() == "image")
-    server.advanced = 60
-    until(lambda: server.state.items("jobs", "lab")[0]["metadata"]["annotations"].get(labels.VERDICT_ANNOTATION))
-    found = Launch(lab, plan, "attach").end()["BTCUSDT-fast"]
-    assert (found.category, found.reason.endswith("manifest unknown")) == ("image", True)
-
-
-def test_an_unschedulable_pod_is_shown_with_its_cause_and_ends_with_its_budget(server: ApiServer, lab: World) -> None:
-    launch = Launch(lab, make_plan("BTCUSDT"), schedule_seconds=30)
-    text = "0/1 nodes are available: 1 Insufficient nvidia.com/gpu."
-    set_condition(server.state, pod_of(server), "PodScheduled", "False", "Unschedulable", text)
-    launch.until(lambda: launch.category() == "gpu")
-    server.advanced = 120
-    assert launch.end()["BTCUSDT-fast"].category == "gpu"
-
-
 def test_a_full_quota_is_read_from_the_events(server: ApiServer, lab: World) -> None:
     assert lab.controller is not None
     lab.controller.pod_quota = 0
@@ -144,23 +125,6 @@ def test_a_full_quota_is_read_from_the_events(server: ApiServer, lab: World) -> 
     commit(lab.store, "run-1", make_plan("BTCUSDT").jobs[0])
     finish(server, 0)
     assert launch.end()["BTCUSDT-fast"].state == "done"
-
-
-def test_a_full_quota_for_jobs_puts_the_creation_off(server: ApiServer, lab: World) -> None:
-    server.fail("POST", "/jobs$", 403, message='jobs "x" is forbidden: exceeded quota: jobs')
-    launch = Launch(lab, make_plan("BTCUSDT"))
-    launch.until(lambda: launch.category() == "quota")
-    assert server.state.items("jobs", "lab") == []
-    server.advanced = 20
-    until(lambda: server.state.items("jobs", "lab"))
-
-
-def test_a_job_that_the_server_refuses_is_a_failure_and_the_others_go_on(server: ApiServer, lab: World) -> None:
-    server.fail("POST", "/jobs$", 422, message="spec.template: Invalid value")
-    plan = make_plan("BTCUSDT")
-    found = Launch(lab, plan).end()["BTCUSDT-fast"]
-    assert (found.state, found.category) == ("failed", "refused")
-    assert "Invalid value" in found.reason
 
 
 def finish(server: ApiServer, code: int, reason: str = "") -> None:
@@ -194,29 +158,6 @@ def test_a_node_that_fails_two_symbols_is_kept_out_of_later_attempts(fake: World
     assert any("requiredDuringSchedulingIgnoredDuringExecution" in each["nodeAffinity"] for each in excluded)
 
 
-def test_an_interruption_costs_no_attempt(fake: World) -> None:
-    plan = make_plan("BTCUSDT")
-    assert fake.kubelet is not None
-    lives = iter([*[Outcome(code=143, disrupted=True)] * 6, Outcome()])
-
-    def behave(pod: dict[str, Any]) -> Outcome:
-        outcome = next(lives)
-        if outcome.code == 0:
-            commit(fake.store, plan.run, plan.jobs[0])
-        return outcome
-
-    fake.kubelet.behave = behave
-    found = fake.fleet(plan, make_options(backoff_limit=0)).run("create")["BTCUSDT-fast"]
-    assert (found.state, found.attempts) == ("done", 7)
-
-
-def test_failures_that_may_pass_are_tried_again_up_to_the_limit(fake: World) -> None:
-    assert fake.kubelet is not None
-    fake.kubelet.behave = lambda pod: Outcome(code=75)
-    found = fake.fleet(make_plan("BTCUSDT"), make_options(backoff_limit=2)).run("create")["BTCUSDT-fast"]
-    assert (found.state, found.category, found.attempts) == ("failed", "unavailable", 3)
-
-
 def test_memory_that_was_needed_is_where_the_next_run_begins(fake: World) -> None:
     assert fake.kubelet is not None
     assert fake.server is not None
@@ -238,53 +179,6 @@ def test_memory_that_was_needed_is_where_the_next_run_begins(fake: World) -> Non
     assert second["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"] == "96Mi"
 
 
-def test_resume_starts_what_failed_or_is_missing_and_leaves_the_rest(fake: World) -> None:
-    plan = make_plan("BTCUSDT", "ETHUSDT", "SOLUSDT")
-    assert fake.kubelet is not None
-    assert fake.server is not None
-    commit(fake.store, plan.run, plan.jobs[0])
-    fake.kubelet.behave = lambda pod: Outcome(code=0 if "btc" in pod["metadata"]["name"] else 20)
-    found = fake.fleet(plan).run("create")
-    assert [one.state for one in found.values()] == ["done", "failed", "failed"]
-    assert delete_object(fake.cluster, "jobs", job_name(plan.run, "SOLUSDT-fast"))
-    for planned in plan.jobs[1:]:
-        commit_later(fake, plan, planned.job)
-    found = fake.fleet(plan).run("resume")
-    assert [one.state for one in found.values()] == ["done", "done", "done"]
-    names = [job["metadata"]["name"] for job in fake.server.state.items("jobs", "lab")]
-    assert sorted(names) == sorted(
-        [
-            job_name(plan.run, "BTCUSDT-fast"),
-            job_name(plan.run, "ETHUSDT-fast"),
-            job_name(plan.run, "ETHUSDT-fast", 1),
-            job_name(plan.run, "SOLUSDT-fast"),
-        ]
-    )
-
-
-def commit_later(fake: World, plan: Plan, job: str) -> None:
-    assert fake.kubelet is not None
-    earlier = fake.kubelet.behave
-
-    def behave(pod: dict[str, Any]) -> Outcome:
-        if pod["metadata"]["annotations"][labels.JOB_ANNOTATION] != job:
-            return earlier(pod)
-        commit(fake.store, plan.run, next(planned for planned in plan.jobs if planned.job == job))
-        return Outcome()
-
-    fake.kubelet.behave = behave
-
-
-def test_a_job_that_someone_deletes_is_vanished_and_not_made_again(server: ApiServer, lab: World) -> None:
-    launch = Launch(lab, make_plan("BTCUSDT"))
-    pod_of(server)
-    until(lambda: labels.CREATED_ANNOTATION in notes(server))
-    server.state.delete("jobs", "lab", job_name("run-1", "BTCUSDT-fast"), {"propagationPolicy": "Background"})
-    found = launch.end()["BTCUSDT-fast"]
-    assert (found.state, found.category) == ("interrupted", "vanished")
-    assert server.state.items("jobs", "lab") == []
-
-
 def test_a_cancelled_run_ends_as_cancelled_for_whoever_follows_it(server: ApiServer, lab: World) -> None:
     launch = Launch(lab, make_plan("BTCUSDT"))
     pod_of(server)
@@ -301,22 +195,15 @@ def notes(server: ApiServer) -> dict[str, str]:
     return found
 
 
-def test_without_waiting_the_launcher_leaves_once_every_job_is_there(server: ApiServer, lab: World) -> None:
-    plan = make_plan("BTCUSDT", "ETHUSDT")
-    lab.fleet(plan).run("create", wait=False)
-    assert len(server.state.items("jobs", "lab")) == 2
-    assert labels.CREATED_ANNOTATION in notes(server)
-
-
 def test_progress_reaches_the_table_through_the_store(server: ApiServer, lab: World) -> None:
-    launch = Launch(lab, make_plan("BTCUSDT"))
-    pod = pod_of(server)
-    bind(server.state, pod, "node-a")
-    set_running(server.state, server.state.get("pods", "lab", pod["metadata"]["name"]))
     progress = Progress(
         attempt=1, stage="fit", epoch=7, epochs=100, validation_loss=0.25, eta_seconds=90.0, updated="2026-11-01T12:00Z"
     )
     lab.store.put(keys.progress("run-1", "BTCUSDT-fast"), progress.to_bytes())
+    launch = Launch(lab, make_plan("BTCUSDT"))
+    pod = pod_of(server)
+    bind(server.state, pod, "node-a")
+    set_running(server.state, server.state.get("pods", "lab", pod["metadata"]["name"]))
     row = launch.until(lambda: next((row for row in launch.rows if row.epoch), None), 15)
     assert (row.state, row.node, row.epoch, row.epochs, row.validation_loss) == ("running", "node-a", 7, 100, 0.25)
 
@@ -372,26 +259,3 @@ def test_a_server_that_is_silent_for_long_is_left_and_the_way_back_is_said(serve
     with pytest.raises(NetworkError, match="atb-launch attach run-1"):
         launch.end()
     server.start()
-
-
-def test_a_result_that_came_with_another_launchers_try_is_found(fake: World) -> None:
-    """This launcher has seen the first try fail and no result; before it acts, another one's second try succeeds."""
-    plan = make_plan("BTCUSDT")
-    assert fake.kubelet is not None
-    assert fake.server is not None
-    fake.kubelet.behave = lambda pod: Outcome(code=137, reason="OOMKilled")
-    lab = fake.fleet(plan, make_options(oom_retries=0))
-    lab.run("create")
-    fake.server.fail("POST", "/jobs$", 403, message="exceeded quota", times=1)
-    launch = Launch(fake, plan, "attach", oom_retries=1)
-    launch.until(lambda: launch.category() == "quota")
-
-    def succeed(pod: dict[str, Any]) -> Outcome:
-        commit(fake.store, plan.run, plan.jobs[0])
-        return Outcome()
-
-    fake.kubelet.behave = succeed
-    other = fake.fleet(plan, make_options(oom_retries=1)).run("attach")
-    assert other["BTCUSDT-fast"].state == "done"
-    fake.server.advanced = 20
-    assert launch.end()["BTCUSDT-fast"].state == "done"
