@@ -74,6 +74,16 @@ def progress(run: str, job: str) -> str:
     return f"runs/{run}/progress/{job}.json"
 
 
+def worker(run: str, name: str) -> str:
+    """Where a worker says that it lives, and what it has done."""
+    return f"{workers_prefix(run)}{name}.json"
+
+
+def workers_prefix(run: str) -> str:
+    """All workers of one run."""
+    return f"runs/{run}/workers/"
+
+
 def jobs_prefix(run: str) -> str:
     """All jobs of one run."""
     return f"runs/{run}/jobs/"

@@ -1,3 +1,13 @@
 """A run as the store has it: what each job left, and the manifest made from that."""
 
-__all__ = ["categories", "job_record", "manifest", "memory_needs", "progress", "promotion"]
+__all__ = [
+    "attempt_facts",
+    "categories",
+    "job_record",
+    "leases",
+    "manifest",
+    "memory_needs",
+    "progress",
+    "promotion",
+    "store_time",
+]

@@ -13,7 +13,7 @@ from typing import Literal
 
 from atb.contract import exits
 
-STOPPED, OOM = "stopped", "oom"
+STOPPED, OOM, DEVICE_FULL = "stopped", "oom", "device-full"
 KILLED = "killed"
 """Ended by a signal, or without a word: its process or its machine was lost."""
 _ELSEWHERE = "no-accelerator"
@@ -25,12 +25,17 @@ class Rules:
     """When a claim lapses and how often what failed is tried again."""
 
     lease: float = 60.0
+    beat: float = 10.0
+    """How often a worker writes its state, and an attempt its claim."""
     attempts: int = 3
     """Failures that may pass, such as a network that is down, in one session."""
-    oom_attempts: int = 3
-    """Attempts that ran out of memory, in one session."""
+    memory_attempts: int = 2
+    """Attempts that ran out of memory, the machine's or the GPU's: the second one has all of it to itself."""
     pauses: tuple[float, ...] = (2.0, 10.0)
     """Seconds before the next attempt, by the number of failures; the last one counts for all later ones."""
+
+
+DEFAULT_RULES = Rules()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,22 +100,22 @@ def classify_job(job: JobFacts, now: float, since: float, rules: Rules) -> Stand
         return Standing("free", following)
     last = recent[-1]
     category, reason = last.category or KILLED, last.message or "its process ended without a word"
-    failures = [attempt for attempt in recent if attempt.category not in (STOPPED, OOM)]
-    ooms = [attempt for attempt in recent if attempt.category == OOM]
+    failures = [attempt for attempt in recent if attempt.category not in (STOPPED, OOM, DEVICE_FULL)]
+    full = [attempt for attempt in recent if attempt.category in (OOM, DEVICE_FULL)]
     permanent = last.code is not None and (last.code == 0 or last.code in exits.PERMANENT_CODES)
     if last.code == 0:
         category, reason = "no-result", "it ended well and committed no result; try --resume"
     if (
-        (permanent and category != _ELSEWHERE)
+        (permanent and category not in (_ELSEWHERE, DEVICE_FULL))
         or len(failures) >= rules.attempts
-        or (category == OOM and len(ooms) >= rules.oom_attempts)
+        or (last in full and len(full) >= rules.memory_attempts)
     ):
         return Standing("failed", last.number, 0.0, False, category, reason)
     due = 0.0
     if failures and last is failures[-1] and last.ended and rules.pauses:
         due = last.ended + rules.pauses[min(len(failures), len(rules.pauses)) - 1]
     # a machine's memory may be what killed it: with nothing beside it, it takes nobody else along the next time
-    alone = bool(ooms) or any(not attempt.ended or attempt.category == KILLED for attempt in recent)
+    alone = bool(full) or any(not attempt.ended or attempt.category == KILLED for attempt in recent)
     return Standing("free", following, due, alone, category, reason)
 
 

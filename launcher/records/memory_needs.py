@@ -11,15 +11,25 @@ from atb.documents.plan import PlannedJob
 from atb.errors import NotFound, SpecError
 from atb.storage import Store
 
+MARGIN = 1.25
+"""What a worker keeps for a job beyond the most that one of its preset has used there."""
+GROWTH = 1.5
+"""What it keeps for a job that once ran out of memory, beyond what that one used."""
+
 
 def read_memory_needs(store: Store, jobs: Iterable[PlannedJob]) -> dict[str, str]:
-    """The memory to begin with, by job, where an earlier run remembered one: one list, then only what is asked for."""
+    """The memory to begin with, by job, where an earlier run remembered one. Raises StoreError."""
+    return {job: need.memory for job, need in read_needs(store, jobs).items()}
+
+
+def read_needs(store: Store, jobs: Iterable[PlannedJob]) -> dict[str, MemoryNeed]:
+    """What is remembered of the jobs: one list, then only what is asked for is read. Raises StoreError."""
     wanted = {_key(planned): planned.job for planned in jobs}
     found = {}
     for entry in store.list(keys.memory_prefix()):
         if entry.key in wanted:
             try:
-                found[wanted[entry.key]] = MemoryNeed.from_bytes(store.get(entry.key), entry.key).memory
+                found[wanted[entry.key]] = MemoryNeed.from_bytes(store.get(entry.key), entry.key)
             except (NotFound, SpecError):
                 continue  # a hint, lost without harm
     return found
@@ -30,6 +40,19 @@ def remember_memory(store: Store, run: str, planned: PlannedJob, memory: str, pe
     updated = datetime.fromtimestamp(now, UTC)
     need = MemoryNeed(memory=memory, peak_memory_bytes=peak_bytes, run=run, updated=updated)
     store.put(_key(planned), need.to_bytes())
+
+
+def remember_use(store: Store, run: str, planned: PlannedJob, used: int, now: float) -> None:
+    """Remember the bytes that a job used when it was ended for them. Raises StoreError."""
+    mebibytes = -(-int(used * GROWTH) // (1 << 20))
+    remember_memory(store, run, planned, f"{max(1, mebibytes)}Mi", used, now)
+
+
+def known_need(remembered: MemoryNeed | None, peak: int) -> int:
+    """The bytes to keep for a job: from what an earlier attempt used, else from the peak of others like it, else 0."""
+    if remembered is not None and remembered.peak_memory_bytes:
+        return int(remembered.peak_memory_bytes * GROWTH)
+    return int(peak * MARGIN)
 
 
 def _key(planned: PlannedJob) -> str:

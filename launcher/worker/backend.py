@@ -1,27 +1,25 @@
-"""The plan on this machine: one process an attempt, forked from a parent that has imported TensorFlow once."""
+"""The plan on this machine, by one worker in this process."""
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from atb.contract import keys
 from atb.contract.exits import EXITS
 from atb.documents.plan import Plan, PlannedJob
-from atb.errors import NotFound, SpecError, Unavailable
+from atb.errors import NotFound, SpecError
 from atb.storage import Store
 from launcher.plan.backend import Check, Mode, Say, Setup, Show
 from launcher.plan.build import find_job, jobs_left
-from launcher.plan.signals import catch_stop
 from launcher.records.job_record import read_record
+from launcher.records.leases import DEFAULT_RULES, Rules
 from launcher.report.live_table import Row
-from launcher.worker.forkserver_client import SERVER, ForkServerClient
+from launcher.worker.forkserver_client import SERVER
 from launcher.worker.machine_slots import MachineSlots, share_slots, usable_gpus
-from launcher.worker.runner import PAUSES, LocalRunner
+from launcher.worker.run import run_worker
+from launcher.worker.worker import Settings
 
 
 def detect(environment: Mapping[str, str]) -> str | None:
@@ -52,9 +50,9 @@ class LocalBackend:
     exit_codes: Mapping[str, int] = {entry.category: entry.code for entry in EXITS}
 
     def __init__(
-        self, parallel: int | None = None, *, server: Sequence[str] = SERVER, pauses: Sequence[float] = PAUSES
+        self, parallel: int | None = None, *, server: Sequence[str] = SERVER, rules: Rules = DEFAULT_RULES
     ) -> None:
-        self._parallel, self._server, self._pauses = parallel, server, pauses
+        self._parallel, self._server, self._rules = parallel, server, rules
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -75,20 +73,9 @@ class LocalBackend:
         waiting = jobs_left(plan, store) if mode == "resume" else plan.to_run
         if not waiting:
             return None
-        share = self._share(len(waiting))
-        environment = {"OMP_NUM_THREADS": "1"}
-        logs = Path(tempfile.mkdtemp(prefix=f"atb-{plan.run}-"))
-        try:
-            with catch_stop() as stopped_by, ForkServerClient(self._server, environment) as forks:
-                crew = LocalRunner(plan, waiting, store, forks, share, logs, self._pauses, resumed=mode == "resume")
-                try:
-                    crew.work(stopped_by, show)
-                except Unavailable:
-                    crew.abandon()
-                    raise
-                return stopped_by()
-        finally:
-            shutil.rmtree(logs, ignore_errors=True)
+        slots = self._share(len(waiting))
+        settings = Settings(rules=self._rules)
+        return run_worker(plan, waiting, store, self._server, slots, settings, show, resumed=mode == "resume").stopped
 
     def rows(self, plan: Plan, store: Store) -> Sequence[Row]:
         return ()

@@ -7,7 +7,7 @@ import pytest
 from launcher.records.leases import AttemptFacts, JobFacts, Rules, Standing, classify_job, order_jobs
 
 NOW = 10_000.0
-RULES = Rules(lease=60.0, attempts=3, oom_attempts=2, pauses=(2.0, 10.0))
+RULES = Rules(lease=60.0, attempts=3, memory_attempts=2, pauses=(2.0, 10.0))
 
 
 def running(number: int = 1, *, ago: float = 5.0, **more: Any) -> AttemptFacts:
@@ -46,6 +46,7 @@ LOST = [running(number, ago=500 - number) for number in (1, 2, 3)]
         pytest.param((ended(1, 21, "no-accelerator"),), "free", 2, -3.0, False, id="another machine may have a GPU"),
         pytest.param(tuple(OOM[:1]), "free", 2, None, True, id="out of memory: with nothing beside it"),
         pytest.param(tuple(OOM), "failed", 2, None, False, id="out of memory too often"),
+        pytest.param((ended(1, 22, "device-full"),), "free", 2, None, True, id="the GPU was full: alone on it"),
         pytest.param((OOM[0], ended(2, 143, "stopped")), "free", 3, None, True, id="it still needs the memory"),
         pytest.param(tuple(LOST[:2]), "free", 3, None, True, id="its process was lost twice"),
         pytest.param(tuple(LOST), "failed", 3, None, False, id="its process was lost three times"),

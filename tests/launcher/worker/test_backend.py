@@ -18,6 +18,7 @@ from atb.errors import Unavailable
 from atb.storage import DirectoryStore
 from launcher.plan.backend import Mode
 from launcher.plan.build import build_plan
+from launcher.records.leases import Rules
 from launcher.records.manifest import read_manifest
 from launcher.report.live_table import Row
 from launcher.worker.backend import LocalBackend
@@ -55,7 +56,7 @@ def do(
     server: Sequence[str] = STUB,
 ) -> tuple[int | None, dict[str, ManifestJob]]:
     plan = plan_of(*symbols)
-    backend = LocalBackend(parallel, server=server, pauses=(0.0,))
+    backend = LocalBackend(parallel, server=server, rules=Rules(pauses=(0.0,)))
     stopped = backend.run(plan, store, show or Watcher(), mode=mode)
     return stopped, {job.symbol: job for job in read_manifest(store, plan).jobs}
 

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from atb.errors import StoreError
+from atb.storage import Entry, MemoryStore, Store
+from launcher.records.store_time import StoreTime
+
+
+class ManualClock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.seconds = 100.0
+
+    def now(self) -> float:
+        return self.seconds
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+class LateStore(MemoryStore):
+    """A store whose clock is an hour behind that of its users."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        late = datetime.fromtimestamp(self._clock.seconds - 3600, UTC)
+        return iter([replace(entry, modified=late) for entry in super().list(prefix)])
+
+
+def test_the_time_is_the_stores_and_goes_on_between_beats() -> None:
+    clock = ManualClock()
+    time = StoreTime(LateStore(clock), "me.json", clock, beat=10.0)
+    assert time.due
+    time.beat(b"1")
+    assert not time.due
+    assert time.now() == pytest.approx(100.0 - 3600)
+    clock.sleep(9.5)
+    assert time.now() == pytest.approx(109.5 - 3600)
+    clock.sleep(0.5)
+    assert time.due
+
+
+def test_it_is_steady_after_beats_without_a_gap_and_no_longer_after_one() -> None:
+    clock = ManualClock()
+    time = StoreTime(MemoryStore(), "me.json", clock, beat=10.0)
+    seen = []
+    for pause in (0, 10, 10, 10, 25, 10, 10, 10):
+        clock.sleep(pause)
+        time.beat(b"1")
+        seen.append(time.steady)
+    assert seen == [False, False, False, True, False, False, False, True]
+    clock.sleep(20.5)
+    assert not time.steady, "the store has not answered for two beats"
+
+
+def test_a_store_that_does_not_list_what_was_just_written_is_named(store: Store) -> None:
+    clock = ManualClock()
+    StoreTime(store, "runs/r/workers/me.json", clock, beat=10.0).beat(b"1")
+
+    class Blind(MemoryStore):
+        def list(self, prefix: str) -> Iterator[Entry]:
+            return iter(())
+
+    with pytest.raises(StoreError, match=r"does not list me\.json, which was just written"):
+        StoreTime(Blind(), "me.json", clock, beat=10.0).beat(b"1")

@@ -1,0 +1,51 @@
+"""Control groups as the kernel shows them in a container: a group of its own below limits of its parents."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from launcher.worker.memory_meter import CgroupMeter
+
+GIB = 1 << 30
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> tuple[Path, Path]:
+    """The roots of the control groups and of the processes: ``/pods/one`` has 8 GiB, ``/pods`` 6 GiB."""
+    root, processes = tmp_path / "cgroup", tmp_path / "proc"
+    inner = root / "pods" / "one"
+    inner.mkdir(parents=True)
+    (processes / "self").mkdir(parents=True)
+    (processes / "self" / "cgroup").write_text("1:name=systemd:/\n0::/pods/one\n")
+    (inner / "memory.max").write_text(f"{8 * GIB}\n")
+    (root / "pods" / "memory.max").write_text(f"{6 * GIB}\n")
+    (root / "pods" / "memory.current").write_text(f"{5 * GIB}\n")
+    (root / "pods" / "memory.stat").write_text(f"anon {3 * GIB}\ninactive_file {2 * GIB}\nslab 4096\n")
+    return root, processes
+
+
+def test_the_tightest_limit_on_the_way_up_counts_and_files_that_can_be_dropped_do_not(place: tuple[Path, Path]) -> None:
+    meter = CgroupMeter(*place)
+    assert (meter.limit, meter.used()) == (6 * GIB, 3 * GIB)
+
+
+def test_what_a_process_holds_is_its_proportional_set(place: tuple[Path, Path]) -> None:
+    folder = place[1] / "7"
+    folder.mkdir()
+    (folder / "status").write_text("Name:\tatb\nVmRSS:\t  900 kB\n")
+    assert CgroupMeter(*place).of(7) == 900 * 1024
+    (folder / "smaps_rollup").write_text("00400000-7fff ---p 00000000 00:00 0  [rollup]\nRss: 900 kB\nPss: 300 kB\n")
+    assert CgroupMeter(*place).of(7) == 300 * 1024
+    assert CgroupMeter(*place).of(8) == 0
+    assert CgroupMeter().of(os.getpid()) > 1 << 20
+
+
+def test_without_control_groups_of_version_2_there_is_no_limit(place: tuple[Path, Path]) -> None:
+    (place[1] / "self" / "cgroup").write_text("4:memory:/pods/one\n")
+    assert CgroupMeter(*place).limit is None
+    assert CgroupMeter(*place).used() == 0
+    (place[1] / "self" / "cgroup").unlink()
+    assert CgroupMeter(*place).limit is None
