@@ -20,7 +20,7 @@ from launcher.records.progress import ProgressReader
 from launcher.records.store_time import StoreTime
 
 LOOK_SECONDS = 2.0
-"""How often the whole run is listed, unless a listing takes longer than a fiftieth of that."""
+"""How often the whole run is listed; less often where a listing takes long, but at every beat."""
 PATIENCE_SECONDS = 900.0
 """How long a store may be away before a worker gives up."""
 
@@ -46,7 +46,7 @@ class Board:
         self._progress_reader = ProgressReader(store, plan.run)
         self._time = StoreTime(store, keys.worker(plan.run, me.worker), clock, rules.beat)
         self._looked = -1e9
-        self._every = LOOK_SECONDS
+        self._every = min(LOOK_SECONDS, rules.beat)
         self._answered = clock.monotonic()
 
     def open(self, *, resumed: bool = False, since: float = 0.0) -> None:
@@ -110,7 +110,7 @@ class Board:
             self.needs = read_needs(self._store, self.jobs.values())
         self.trouble = ""
         self._answered = self._looked = self._clock.monotonic()
-        self._every = max(LOOK_SECONDS, 50 * (self._looked - began))
+        self._every = min(max(LOOK_SECONDS, 50 * (self._looked - began)), self._rules.beat)
 
     def _memory_matters(self) -> bool:
         """At the beginning, and whenever a job has run out of memory since."""

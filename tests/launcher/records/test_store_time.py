@@ -42,9 +42,8 @@ class LateStore(MemoryStore):
 def test_the_time_is_the_stores_and_goes_on_between_beats() -> None:
     clock = ManualClock()
     time = StoreTime(LateStore(clock), "me.json", clock, beat=10.0)
-    assert time.due
+    assert time.due, "it has never been written"
     time.beat(b"1")
-    assert not time.due
     assert time.now() == pytest.approx(100.0 - 3600)
     clock.sleep(9.5)
     assert time.now() == pytest.approx(109.5 - 3600)
