@@ -16,12 +16,20 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tests.apiserver.clients import describe, read_body
 from tests.apiserver.schema import unknown_fields
 from tests.apiserver.state import GLOBAL, KINDS, NAMESPACED, Object, Refused, State, now
 
 _PATH = re.compile(
     r"/(?:api/v1|apis/(?P<group>[a-z0-9.-]+)/(?P<version>v\w+))"
     r"(?:/namespaces/(?P<namespace>[^/]+))?/(?P<resource>[a-z]+)(?:/(?P<name>[^/]+))?(?:/(?P<sub>[a-z]+))?"
+)
+
+
+_PATCHES = (
+    "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+    "application/apply-patch+yaml",
 )
 
 
@@ -205,6 +213,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._serve("POST")
 
+    def do_PUT(self) -> None:
+        self._serve("PUT")
+
     def do_PATCH(self) -> None:
         self._serve("PATCH")
 
@@ -215,7 +226,7 @@ class _Handler(BaseHTTPRequestHandler):
         split = urlsplit(self.path)
         length = int(self.headers.get("Content-Length") or 0)
         raw = self.rfile.read(length) if length else b""
-        body = json.loads(raw) if raw else None
+        body = None if not raw or (method == "DELETE" and raw[:1] != b"{") else read_body(raw)
         query = {key: values[-1] for key, values in parse_qs(split.query).items()}
         server = self.server_state
         if server._keep:
@@ -266,14 +277,18 @@ class _Handler(BaseHTTPRequestHandler):
             return {**body, "status": {"userInfo": {"username": "system:serviceaccount:test:launcher"}}}, 201
         if method == "GET" and path == "/apis/kueue.x-k8s.io" and server.kueue:
             return {"kind": "APIGroup", "preferredVersion": {"version": "v1beta1"}}, 200
+        if method == "GET" and (described := describe(path)) is not None:
+            return described, 200
         match = _PATH.fullmatch(path)
         if match is None or ((match["group"] or "").startswith("kueue") and not server.kueue):
             raise Refused(404, "NotFound", "the server could not find the requested resource")
         resource, namespace, name, sub = match["resource"], match["namespace"] or "", match["name"], match["sub"]
         if resource in GLOBAL:
             namespace = ""
+        if resource is None and namespace:
+            resource, namespace, name = "namespaces", "", namespace
         name = unquote(name) if name else ""
-        if resource not in KINDS or (resource in NAMESPACED and not namespace):
+        if resource not in KINDS or (resource in NAMESPACED and not namespace and (name or method != "GET")):
             raise Refused(404, "NotFound", "the server could not find the requested resource")
         self._authorize(method, resource, name, sub)
         if method == "POST" and sub == "eviction":
@@ -282,9 +297,13 @@ class _Handler(BaseHTTPRequestHandler):
         if method == "POST":
             return self._create(resource, namespace, query, body), 201
         if method == "PATCH":
-            if self.headers["Content-Type"] != "application/merge-patch+json":
-                raise Refused(415, "UnsupportedMediaType", "only merge patches here")
+            if self.headers["Content-Type"] not in _PATCHES:
+                raise Refused(415, "UnsupportedMediaType", f"only {', '.join(_PATCHES)} here")
+            if "apply-patch" in self.headers["Content-Type"] and server.state.find(resource, namespace, name) is None:
+                return self._create(resource, namespace, query, body), 201
             return server.state.patch(resource, namespace, name, body, status=sub == "status"), 200
+        if method == "PUT":
+            return server.state.replace(resource, namespace, name, body), 200
         if method == "DELETE":
             server.state.delete(resource, namespace, name, body)
             return {"kind": "Status", "apiVersion": "v1", "status": "Success"}, 200
@@ -311,6 +330,11 @@ class _Handler(BaseHTTPRequestHandler):
         if query.get("fieldValidation") == "Strict" and (unknown := unknown_fields(resource, body)):
             listed = ", ".join(f'unknown field "{path}"' for path in unknown)
             raise Refused(400, "BadRequest", f"{body['kind']} in version: strict decoding error: {listed}")
+        if resource == "jobs" and "spec" not in body:  # kubectl create job --from
+            body = {
+                **body,
+                "spec": self.server_state.state.items("cronjobs", namespace)[0]["spec"]["jobTemplate"]["spec"],
+            }
         return self.server_state.state.create(resource, namespace, body, dry_run=query.get("dryRun") == "All")
 
     def _list(self, resource: str, namespace: str, query: dict[str, str]) -> Object:
@@ -340,11 +364,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _watch(self, resource: str, namespace: str, query: dict[str, str]) -> None:
         server, state = self.server_state, self.server_state.state
         stopping = server._stopping
-        version = int(query["resourceVersion"])
         end = time.monotonic() + float(query.get("timeoutSeconds") or 300)
         bookmark = time.monotonic() + server.bookmark_seconds
         sent = 0
         self._begin_chunks("application/json")
+        version = int(query.get("resourceVersion") or 0) or self._send_all(resource, namespace, query)
         while time.monotonic() < end and not stopping.is_set():
             try:
                 with state.changed:
@@ -355,7 +379,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._chunk({"type": "ERROR", "object": _status(refused)})
                 break
             for version, kind, item in changes:  # noqa: B007
-                if item["metadata"].get("namespace", "") == namespace and selected(item, query):
+                if namespace in ("", item["metadata"].get("namespace", "")) and selected(item, query):
                     self._chunk({"type": kind, "object": item})
                     sent += 1
             if changes:
@@ -369,6 +393,20 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.flush()
                 bookmark = time.monotonic() + server.bookmark_seconds
         self.wfile.write(b"0\r\n\r\n")
+
+    def _send_all(self, resource: str, namespace: str, query: dict[str, str]) -> int:
+        """What a watch from nowhere begins with: each object that is there, and a bookmark for who wants one."""
+        state = self.server_state.state
+        with state.changed:
+            found, version = [each for each in state.items(resource, namespace) if selected(each, query)], state.version
+        for item in found:
+            self._chunk({"type": "ADDED", "object": item})
+        if query.get("sendInitialEvents") == "true":
+            api_version, name = KINDS[resource]
+            meta = {"resourceVersion": str(version), "annotations": {"k8s.io/initial-events-end": "true"}}
+            self._chunk({"type": "BOOKMARK", "object": {"kind": name, "apiVersion": api_version, "metadata": meta}})
+        self.wfile.flush()
+        return version
 
     def _log(self, namespace: str, name: str, query: dict[str, str]) -> None:
         pod = self.server_state.state.get("pods", namespace, name)

@@ -205,12 +205,14 @@ def set_condition(state: State, pod: Object, kind: str, status: str, reason: str
 def set_waiting(state: State, pod: Object, reason: str, message: str = "") -> None:
     """The container waits."""
     waiting = {"waiting": {"reason": reason, "message": message}}
-    _write(state, pod, containerStatuses=[{"name": "trainer", "ready": False, "restartCount": 0, "state": waiting}])
+    _write(
+        state, pod, containerStatuses=[{"name": _container(pod), "ready": False, "restartCount": 0, "state": waiting}]
+    )
 
 
 def set_running(state: State, pod: Object) -> None:
     """The container runs."""
-    running = {"name": "trainer", "ready": True, "restartCount": 0, "state": {"running": {"startedAt": now()}}}
+    running = {"name": _container(pod), "ready": True, "restartCount": 0, "state": {"running": {"startedAt": now()}}}
     _write(state, pod, phase="Running", startTime=now(), containerStatuses=[running])
 
 
@@ -224,8 +226,14 @@ def set_terminated(state: State, pod: Object, code: int, reason: str = "", messa
     }
     if message:
         ended["message"] = message
-    status = {"name": "trainer", "ready": False, "restartCount": 0, "state": {"terminated": ended}}
+    status = {"name": _container(pod), "ready": False, "restartCount": 0, "state": {"terminated": ended}}
     _write(state, pod, phase="Failed" if code else "Succeeded", containerStatuses=[status])
+
+
+def _container(pod: Object) -> str:
+    """The Pod's one container, by name."""
+    name: str = pod["spec"]["containers"][0]["name"]
+    return name
 
 
 def _write(state: State, pod: Object, **status: Any) -> None:
@@ -242,7 +250,7 @@ def _allowed(pod: Object, node: Object) -> bool:
     banned = terms and all(
         any(name in f["values"] for f in term.get("matchFields", []) if f["operator"] == "NotIn") for term in terms
     )
-    wanted = pod["spec"]["containers"][0]["resources"]["limits"].get("nvidia.com/gpu", "0")
+    wanted = pod["spec"]["containers"][0].get("resources", {}).get("limits", {}).get("nvidia.com/gpu", "0")
     return (
         _labelled(pod, node)
         and not banned

@@ -25,6 +25,12 @@ NAMESPACED = {
     "resourcequotas": ("v1", "ResourceQuota"),
     "localqueues": ("kueue.x-k8s.io/v1beta1", "LocalQueue"),
     "workloads": ("kueue.x-k8s.io/v1beta1", "Workload"),
+    "services": ("v1", "Service"),
+    "cronjobs": ("batch/v1", "CronJob"),
+    "deployments": ("apps/v1", "Deployment"),
+    "replicasets": ("apps/v1", "ReplicaSet"),
+    "roles": ("rbac.authorization.k8s.io/v1", "Role"),
+    "rolebindings": ("rbac.authorization.k8s.io/v1", "RoleBinding"),
 }
 GLOBAL = {
     "nodes": ("v1", "Node"),
@@ -102,10 +108,17 @@ class State:
             return item
 
     def items(self, resource: str, namespace: str = "") -> list[Object]:
-        """All objects in name order."""
+        """All objects in name order; of a namespaced resource without a namespace, those of all namespaces."""
         with self.changed:
-            shelf = self._objects.get((resource, namespace), {})
-            return [shelf[name] for name in sorted(shelf)]
+            everywhere = resource in NAMESPACED and not namespace
+            shelves = [s for (r, n), s in self._objects.items() if r == resource and (everywhere or n == namespace)]
+            return [shelf[name] for shelf in shelves for name in sorted(shelf)]
+
+    def replace(self, resource: str, namespace: str, name: str, body: Object) -> Object:
+        """As PUT does: what the system wrote into the metadata stays."""
+        old = self.get(resource, namespace, name)
+        gone = dict.fromkeys(old.keys() - body.keys() - {"apiVersion", "kind", "status"})
+        return self.patch(resource, namespace, name, {**gone, **body})
 
     def patch(self, resource: str, namespace: str, name: str, change: Object, *, status: bool = False) -> Object:
         """A merge patch of the object, or of its status alone; a patch of the object leaves its status as it is."""

@@ -17,7 +17,11 @@ import pytest
 import yaml
 
 from launcher.cli import atb_launch
-from tests.docs.api import Api
+from tests.apiserver.controller import JobController
+from tests.apiserver.http import ApiServer
+from tests.apiserver.kubelet import Kubelet, add_node
+from tests.apiserver.kubelet import Outcome as Ending
+from tests.apiserver.state import KINDS
 from tools.unpack import DIRECTORY, find_tool
 from trainer.cli import atb
 
@@ -40,14 +44,20 @@ class Outcome:
 
 
 @pytest.fixture(scope="module")
-def api() -> Iterator[Api]:
-    api = Api()
-    yield api
-    api.stop()
+def api() -> Iterator[ApiServer]:
+    """A cluster of one node, on which every container ends well at once and has said one line."""
+    server = ApiServer(token="")  # kubectl sends no token over plain HTTP
+    add_node(server.state, "node-1")
+    controller = JobController(server.state, "atb").start()
+    kubelet = Kubelet(server, "atb", lambda pod: Ending(log=b"one line\n")).start()
+    yield server
+    kubelet.stop()
+    controller.stop()
+    server.stop()
 
 
 @pytest.fixture(scope="module")
-def outcomes(api: Api, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
+def outcomes(api: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
     """The page, typed from top to bottom into one shell's folder."""
     if find_tool("helm") is None or find_tool("kubectl") is None:
         pytest.skip("helm and kubectl are not here; get them with: make tools")
@@ -58,7 +68,7 @@ def outcomes(api: Api, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ou
     environment = {
         "PATH": f"{DIRECTORY}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(folder),
-        "KUBECONFIG": str(api.kubeconfig(folder)),
+        "KUBECONFIG": str(api.kubeconfig(folder, "default")),
     }
     found = {}
     for line in FOR_CLUSTER:
@@ -96,19 +106,19 @@ def test_the_schedule_can_be_fired_by_hand_and_read_by_its_label(outcomes: dict[
     assert "one line" in outcomes[read].output
 
 
-def test_uninstalling_leaves_what_helm_did_not_make(outcomes: dict[str, Outcome], api: Api) -> None:
+def test_uninstalling_leaves_what_helm_did_not_make(outcomes: dict[str, Outcome], api: ApiServer) -> None:
     assert outcomes["helm uninstall atb --namespace atb"].code == 0
-    assert api.find("cronjobs", "atb-daily") is None
-    assert api.find("secrets", "atb-store") is not None
+    assert api.state.find("cronjobs", "atb", "atb-daily") is None
+    assert api.state.find("secrets", "atb", "atb-store") is not None
 
 
-def test_the_stores_keys_are_in_its_secret_and_nowhere_else(outcomes: dict[str, Outcome], api: Api) -> None:
+def test_the_stores_keys_are_in_its_secret_and_nowhere_else(outcomes: dict[str, Outcome], api: ApiServer) -> None:
     said = "".join(outcome.output for outcome in outcomes.values())
     assert "planted" not in said
-    kept = {kind for (_, kind, _, _), thing in api.objects.items() if "planted" in repr(thing)}
-    asked = {url for _, url in api.requests if "planted" in url}
+    kept = {kind for kind in KINDS if "planted" in repr(api.state.items(kind))}
+    asked = {request.path for request in api.requests if "planted" in f"{request.path} {request.query}"}
     assert (kept, asked) == (set(), set())
-    data = api.find("secrets", "atb-store")
+    data = api.state.find("secrets", "atb", "atb-store")
     assert data is not None
     assert base64.b64decode(data["data"]["AWS_ACCESS_KEY_ID"]) == b"planted"
 
