@@ -58,7 +58,9 @@ _BEFORE_A_COMMAND = {"store_url", "endpoint_url"}
 @click.option("--resume", metavar="RUN", help="Run what failed or is missing of an earlier run.")
 @click.option("--force", is_flag=True, help="Train again what is unchanged, too.")
 @click.option(
-    "--max-parallel", type=click.IntRange(min=1), help="Trainings at a time here.  [default: one a core, 4 a GPU]"
+    "--max-parallel",
+    type=click.IntRange(min=1),
+    help="Jobs at a time.  [default: all on a cluster; here one a core, 4 a GPU]",
 )
 @click.option(
     "--promote",

@@ -45,11 +45,13 @@ def open_backend(setup: Setup) -> KubernetesBackend:
     """The cluster that the flags name, with the options of the run it is opened for. Raises SpecError."""
     from launcher.kubernetes.api.connect import open_cluster
 
-    if setup.launch.max_parallel is not None:
-        raise SpecError("--max-parallel is for this machine: a cluster runs as many Jobs as have room")
     earlier = (setup.plan.options.get("cluster") or {}) if setup.plan else {}
     where = f"the options of run {setup.plan.run}" if setup.plan else "the cluster's options"
     options, flags = read_options(setup.flags, earlier, where), setup.flags
+    if setup.launch.max_parallel is not None:
+        options = options.model_copy(update={"max_parallel": setup.launch.max_parallel})
+    if options.max_parallel is not None and not setup.launch.wait:
+        raise SpecError("--max-parallel needs a launcher that creates Jobs as others end: leave out --no-wait")
     cluster = open_cluster(flags.get("kubeconfig"), flags.get("context"), options.namespace)
     return KubernetesBackend(cluster, options)
 

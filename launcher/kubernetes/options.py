@@ -105,6 +105,9 @@ class ClusterOptions(BaseModel):
     start_seconds: Annotated[int, Field(ge=10)] = Field(
         900, description="How long a Pod that has a node may take to start: volumes, configuration, the image."
     )
+    max_parallel: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="At most this many Jobs of a run exist at a time; null creates all of them at once."
+    )
     create_rate: Annotated[float, Field(gt=0, le=10_000)] = Field(
         50.0, description="At most this many creations a second are sent to the API server."
     )

@@ -84,7 +84,12 @@ def _decide_jobs(state: RunState, now: float) -> list[Action]:
 
 def _room(state: RunState) -> int:
     """How many creations may begin now."""
-    return MOST_CREATIONS - sum(isinstance(action, Create) for action in state.in_flight.values())
+    creating = {job for job, action in state.in_flight.items() if isinstance(action, Create)}
+    room = MOST_CREATIONS - len(creating)
+    if state.options.max_parallel is None:
+        return room
+    live = {job for job in state.open() if (latest := state.latest(job)) is not None and latest.live}
+    return min(room, state.options.max_parallel - len(live | creating))
 
 
 def _is_over(state: RunState) -> bool:

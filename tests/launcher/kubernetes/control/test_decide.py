@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from launcher.kubernetes.api.informer import Deleted, Listed, Unreachable
+from launcher.kubernetes.api.informer import Changed, Deleted, Listed, Unreachable
 from launcher.kubernetes.api.requests import ApiError
 from launcher.kubernetes.control import apply
 from launcher.kubernetes.control.actions import (
@@ -197,6 +197,21 @@ def test_creations_under_way_are_bounded() -> None:
     create = next(action for action in work(state, NOW) if isinstance(action, Create))
     state.in_flight = {str(number): create for number in range(MOST_CREATIONS - 1)}
     assert named(state) == ["Create"]
+
+
+def test_no_more_jobs_exist_at_a_time_than_were_asked_for() -> None:
+    options = OPTIONS.model_copy(update={"max_parallel": 2})
+    state = know(job(), pod(), others=False, options=options)
+    (create,) = work(state)
+    assert create.job == ETH
+    apply.begin(state, create, NOW)
+    late = NOW + 2 * OPTIONS.schedule_seconds
+    assert work(state, late) == []
+    apply.finish(state, create, NOW, Created(job(ETH), answered=1.0))
+    apply.apply_job(state, NOW, Changed(job().name, job(complete=Condition("", "", NOW))))
+    state.results[BTC] = make_result(PLAN.run, PLAN.jobs[0])
+    finish, create = work(state)
+    assert (finish, create.job) == (Finish(BTC), SOL)
 
 
 def test_a_creation_that_is_put_off_comes_again_until_the_schedule_budget_is_over() -> None:
