@@ -202,3 +202,13 @@ def test_the_launcher_loads_no_tensorflow_pandas_or_numpy(code: str) -> None:
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, cwd=ROOT)
     assert done.stderr == ""
     assert done.stdout.splitlines()[-1] == "LOADED []"
+
+
+def test_no_folder_has_more_than_a_dozen_files_or_so_and_no_module_is_long() -> None:
+    folders: dict[Path, int] = {}
+    for top in OURS:
+        for path in (ROOT / top).rglob("*.py"):
+            folders[path.parent] = folders.get(path.parent, 0) + 1
+            lines = path.read_text(encoding="utf-8").count("\n")
+            assert lines <= 300, f"{path.relative_to(ROOT)} has {lines} lines"
+    assert {folder: count for folder, count in folders.items() if count > 14} == {}
