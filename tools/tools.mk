@@ -1,12 +1,15 @@
 # Included by the Makefile, whose PYTHON and .venv these use.
 
-.PHONY: tools image-check chart-docs
+.PHONY: tools image-check chart-docs reference
 
 tools: | .venv/bin/python ## helm and kubectl into .tools/ where neither is on the PATH
 	$(PYTHON) -m tools.unpack
 
 chart-docs: .venv/test.stamp tools ## the chart's values, schema and tables, and k8s/, from their models
 	$(PYTHON) -m tools.chart
+
+reference: .venv/test.stamp ## docs/reference.md and the table of options, from their models
+	$(PYTHON) -m tools.options
 
 image-check: | .venv/bin/python ## build the CPU image and the launcher's with buildah; atb doctor inside
 	$(PYTHON) -m tools.image_check

@@ -62,7 +62,9 @@ class Spec(Document):
     ] = "binance"
     market: Annotated[Market, Field(description="Spot, or perpetuals in USDT (um) or coins (cm)."), _BARS()] = "spot"
     timeframe: Annotated[str, Field(description="A bar's length, like 15m, 1h, 4h or 1d."), _BARS("LENGTH")] = "1h"
-    start: Annotated[datetime, Field(description="Where the bars begin, instead of --days."), _BARS("DATE")]
+    start: Annotated[
+        datetime, Field(description="Where the bars begin, instead of --days. [default: by --days]"), _BARS("DATE")
+    ]
     as_of: Annotated[datetime, Field(description="No bar that closes later is read. [default: now]"), _BARS("DATE")]
     preset: Annotated[
         PresetName, Field(description=f"A row of the table of presets: {', '.join(PRESET_NAMES)}."), _NET("NAME")

@@ -1,4 +1,4 @@
-"""The two options that name a store, for every command that needs one."""
+"""The options that name a store, for every command that needs one."""
 
 from __future__ import annotations
 
@@ -7,34 +7,37 @@ from collections.abc import Callable
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
-DEFAULT_STORE = "./store"
-"""A directory beside where the command is run."""
-
-store_option = click.option(
-    "--store",
-    "store_url",
-    metavar="URL",
-    envvar="ATB_STORE",
-    show_envvar=True,
-    help=f"A directory, or s3://bucket/prefix.  [default: {DEFAULT_STORE}]",
-)
-endpoint_option = click.option("--endpoint-url", metavar="URL", help="Where an S3-compatible server listens.")
+from atb.options.flags import add_options
 
 
 def with_store(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options to a subcommand, which gets the opened ``store``; what was given before its name counts too."""
+    """Add the options to a command, which gets the opened ``store``; what was given before its name counts too."""
 
-    def opened(context: click.Context, /, store_url: str | None, endpoint_url: str | None, **options: Any) -> Any:
+    @click.pass_context
+    def opened(context: click.Context, /, store: str | None, endpoint_url: str | None, **options: Any) -> Any:
         from atb.storage import open_store
 
-        before = context.parent.params if context.parent else {}
-        url = store_url if _given(context) else before.get("store_url") or store_url
-        return command(store=open_store(url or DEFAULT_STORE, endpoint_url or before.get("endpoint_url")), **options)
+        url, endpoint = _before(context, "store", store), _before(context, "endpoint_url", endpoint_url)
+        return command(store=open_store(url or default_store(), endpoint), **options)
 
     functools.update_wrapper(opened, command)
-    return store_option(endpoint_option(click.pass_context(opened)))
+    return add_options("store", "endpoint-url")(opened)
 
 
-def _given(context: click.Context) -> bool:
-    return context.get_parameter_source("store_url") is click.core.ParameterSource.COMMANDLINE
+def default_store() -> str:
+    """A directory beside where the command is run."""
+    from atb.options.table import find_rows
+
+    return find_rows(["store"])[0].default
+
+
+def _before(context: click.Context, name: str, value: str | None) -> str | None:
+    """The value, or what stands before the command's name where that alone is on the command line."""
+    parent = context.parent
+    if context.get_parameter_source(name) is ParameterSource.COMMANDLINE or parent is None:
+        return value
+    if parent.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+        return str(parent.params[name])
+    return value

@@ -1,45 +1,81 @@
-"""What was typed, as typed options: the launch's, and those of its trainings."""
+"""What was chosen, as typed options: the launch's, its trainings' and its backend's."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
+import click
+from click.core import ParameterSource
 
-from atb.contract.settings import read_settings
 from atb.errors import SpecError
-from atb.redaction import looks_like_secret
-from atb.schema import first_problem
-from launcher.plan.options import LaunchOptions
+from atb.options.flags import TableOption, project_of
+from atb.options.table import CLUSTER, TRAIN
 
-TRAINING_FLAGS = ("source", "market", "timeframe", "features", "days", "start", "end", "as_of", "seed")
-_NOT_WITH_RESUME = ("symbols", "presets", "settings", *TRAINING_FLAGS, "run", "schedule", "force")
+if TYPE_CHECKING:
+    from launcher.plan.backend import Setup
+    from launcher.plan.options import LaunchOptions
 
 
-def split_options(options: Mapping[str, Any], given: Set[str]) -> tuple[LaunchOptions, dict[str, Any]]:
-    """The launch's options and ``resolve_spec``'s; ``given`` names what the command line sets. Raises SpecError."""
-    if options["resume"] and (extra := [name for name in _NOT_WITH_RESUME if name in given]):
-        raise SpecError(f"--{extra[0].replace('_', '-')} does not go with --resume: the run's plan says it already")
-    fields = {name: options[name] for name in LaunchOptions.model_fields if name in options}
-    fields |= {"store": options["store_url"], "wait": not options["no_wait"]}
+ACCESS = ("cluster.kubeconfig", "cluster.context", "cluster.namespace")
+"""The options of a command that asks the backend about a run."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """All of a command's options: ``training`` are those for ``resolve_spec``."""
+
+    launch: LaunchOptions
+    training: Mapping[str, Any]
+    setup: Setup
+
+
+def flags_given(context: click.Context) -> frozenset[str]:
+    """The options that stand on the command line."""
+    return frozenset(
+        name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    )
+
+
+def read_choices(context: click.Context) -> Choices:
+    """The options of ``atb-launch`` without a subcommand. Raises SpecError."""
+    from pydantic import ValidationError
+
+    from atb.options.training import training_options
+    from atb.schema import first_problem
+    from launcher.plan.options import LaunchOptions
+
+    options, given = context.params, flags_given(context)
+    if options["resume"]:
+        _refuse_what_the_plan_says(context, given)
+    fields = {name: options[name] for name in LaunchOptions.model_fields if options.get(name) is not None}
+    if options["preset"] is not None:
+        fields["presets"] = options["preset"]
     try:
-        return LaunchOptions(**fields), training_options(options)
+        launch = LaunchOptions(**fields)
     except ValidationError as error:
-        raise SpecError(f"--{first_problem(error)}") from None
+        raise SpecError(f"--{first_problem(error).replace('_', '-')}") from None
+    training = {} if launch.resume else training_options(context)
+    training.pop("preset", None)
+    return Choices(launch, training, read_setup(context, launch))
 
 
-def training_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The flags of trainings and ``--set`` together. Raises SpecError where they disagree."""
-    found: dict[str, Any] = dict(read_settings(options["settings"]))
-    for name in TRAINING_FLAGS:
-        value = options[name]
-        if value is None:
-            continue
-        if found.get(name, value) != value:
-            raise SpecError(f"--{name.replace('_', '-')} {value} and --set {name}={found[name]} disagree; give one")
-        found[name] = value
-    for name, value in found.items():
-        if looks_like_secret(name, str(value)):
-            raise SpecError(f"the value of {name} looks like a secret, and the plan would keep it; leave it out")
-    return found
+def read_setup(context: click.Context, launch: LaunchOptions | None = None) -> Setup:
+    """What a backend is opened with, from the flags of any command."""
+    from launcher.plan.backend import Setup
+    from launcher.plan.options import LaunchOptions
+
+    rows = [parameter.row for parameter in context.command.params if isinstance(parameter, TableOption)]
+    names = [row.name for row in rows if row.section == CLUSTER]
+    flags = {name: context.params[name] for name in names if context.params[name] not in (None, ())}
+    defaults = project_of(context).section(CLUSTER)
+    return Setup(launch or LaunchOptions(), flags, flags_given(context), defaults)
+
+
+def _refuse_what_the_plan_says(context: click.Context, given: frozenset[str]) -> None:
+    for parameter in context.command.params:
+        if isinstance(parameter, TableOption) and parameter.name in given:
+            row = parameter.row
+            if row.section == TRAIN or row.name in ("symbols", "run", "schedule", "force"):
+                raise SpecError(f"{parameter.opts[0]} does not go with --resume: the run's plan says it already")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Mapping, Set
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,9 +19,10 @@ from atb.contract.runs import new_run, validate_run
 from atb.documents.manifest import Manifest
 from atb.documents.plan import Plan
 from atb.errors import AtbError, SpecError
-from atb.options.stores import DEFAULT_STORE
+from atb.options.stores import default_store
 from atb.registry.warm import pin_warm_start
 from atb.storage import Store, open_store
+from launcher.cli.options import Choices
 from launcher.kubernetes import schedule
 from launcher.plan.backend import Backend, Mode, Setup, run_exit_code, validate_checks
 from launcher.plan.backends import choose_backend, find_backend
@@ -47,11 +48,9 @@ class Ending:
     output: str = "table"
 
 
-def launch(options: LaunchOptions, training: Mapping[str, Any], flags: Mapping[str, Any]) -> int:
-    """Plan a run and do it; the exit code. ``training`` are ``resolve_spec``'s options, ``flags`` the backend's.
-
-    Raises AtbError.
-    """
+def launch(choices: Choices) -> int:
+    """Plan a run and do it; the exit code. Raises AtbError."""
+    options, training = choices.launch, choices.training
     symbols_text = options.symbols
     if symbols_text is None:
         raise SpecError("nothing to train: give --symbols BTCUSDT,ETHUSDT, or --resume RUN; see atb-launch --help")
@@ -60,8 +59,8 @@ def launch(options: LaunchOptions, training: Mapping[str, Any], flags: Mapping[s
     now = datetime.now(UTC)
     run = validate_run(options.run) if options.run else new_run(now)
     symbols, presets = _read_names(symbols_text, "--symbols"), _read_names(options.presets, "--presets")
-    backend = _open_backend(options.backend, Setup(options, flags))
-    store = open_store(options.store or DEFAULT_STORE, options.endpoint_url)
+    backend = _open_backend(options.backend, choices.setup)
+    store = open_store(options.store, options.endpoint_url)
     plan = build_plan(
         run,
         symbols,
@@ -90,17 +89,20 @@ def launch(options: LaunchOptions, training: Mapping[str, Any], flags: Mapping[s
     return follow(plan, store, backend, "create", ending_of(options), wait=options.wait)
 
 
-def resume(options: LaunchOptions, flags: Mapping[str, Any], given: Set[str]) -> int:
-    """Do what an earlier run left undone; the exit code. ``given`` names what the command line sets: the run's plan
-    says the rest. Raises AtbError."""
-    store = open_store(options.store or DEFAULT_STORE, options.endpoint_url)
+def resume(choices: Choices) -> int:
+    """Do what an earlier run left undone, as its plan says where the command line does not; the exit code.
+
+    Raises AtbError.
+    """
+    options, given = choices.launch, choices.setup.given
+    store = open_store(options.store, options.endpoint_url)
     plan = read_plan(store, options.resume or "")
     if "promote" not in given and plan.options.get("promote"):
         options = options.model_copy(update={"promote": plan.options["promote"]})
     if options.dry_run:
         raise SpecError(f"--dry-run does not go with --resume; see: atb-launch status {plan.run}")
     asked = options.backend if "backend" in given else plan.backend
-    backend = _open_backend(asked, Setup(options, flags, plan))
+    backend = _open_backend(asked, replace(choices.setup, plan=plan))
     _preflight(plan, store, backend)
     return follow(plan, store, backend, "resume", ending_of(options), wait=options.wait)
 
@@ -185,7 +187,7 @@ def resume_command(run: str, store: Store) -> str:
 
 def _with_store(arguments: list[str], store: Store) -> str:
     words = ["atb-launch", *arguments]
-    if store.url != os.environ.get("ATB_STORE", DEFAULT_STORE):
+    if store.url != os.environ.get("ATB_STORE", default_store()):
         words += ["--store", store.url]
     if store.endpoint_url and store.endpoint_url not in map(os.environ.get, ENDPOINT_VARIABLES):
         words += ["--endpoint-url", store.endpoint_url]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from atb.options.flags import Configured, add_options
 from atb.options.stores import with_store
-from launcher.cli.flags import access_options, given_flags
+from launcher.cli.options import ACCESS, read_setup
 
 if TYPE_CHECKING:
     from atb.documents.plan import Plan
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
-@click.command()
+@click.command(cls=Configured)
 @click.argument("run")
-@click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
-@access_options
+@add_options("launch.output")
+@add_options(*ACCESS)
 @with_store
-def status(store: Store, run: str, output: str, **access: Any) -> None:
+def status(store: Store, run: str, output: str | None, **_: Any) -> None:
     """Say how far a RUN is, as the store and its cluster have it now."""
     from rich.console import Console
 
@@ -37,26 +38,26 @@ def status(store: Store, run: str, output: str, **access: Any) -> None:
     if output == "json":
         click.echo(manifest.to_bytes(), nl=False)
         return
-    rows = () if manifest.complete else _ask_backend(plan, access, lambda backend: backend.rows(plan, store))
+    rows = () if manifest.complete else _ask_backend(plan, lambda backend: backend.rows(plan, store))
     if rows:
         console.print(build_table(rows, width=console.width))
         click.echo(f"{run}  {summary_line(rows)}")
     print_manifest(console, manifest, store.url)
 
 
-def _ask_backend(plan: Plan, access: Mapping[str, Any], question: Callable[[Backend], Sequence[_T]]) -> Sequence[_T]:
+def _ask_backend(plan: Plan, question: Callable[[Backend], Sequence[_T]]) -> Sequence[_T]:
     """What the run's backend answers; nothing, and one line about it, where it can't be asked."""
     from atb.errors import AtbError
     from launcher.plan.backends import open_run
 
     try:
-        return question(open_run(plan, given_flags(access)))
+        return question(open_run(plan, read_setup(click.get_current_context())))
     except AtbError as error:
         click.echo(f"as the store has it; {plan.backend} could not be asked: {error}", err=True)
         return ()
 
 
-@click.command("list")
+@click.command("list", cls=Configured)
 @with_store
 def list_(store: Store) -> None:
     """List the store's runs, the latest first."""
@@ -70,29 +71,29 @@ def list_(store: Store) -> None:
         click.echo(f"no runs in {store.url} yet; start one with: atb-launch --symbols BTCUSDT")
 
 
-@click.command()
+@click.command(cls=Configured)
 @click.argument("run")
 @click.argument("job", required=False)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the training ends.")
 @click.option("--tail", metavar="N", type=click.IntRange(1), help="Only the last lines.")
-@access_options
+@add_options(*ACCESS)
 @with_store
-def logs(store: Store, run: str, job: str | None, follow: bool, tail: int | None, **access: Any) -> None:
+def logs(store: Store, run: str, job: str | None, follow: bool, tail: int | None, **_: Any) -> None:
     """Print the log of the latest attempt of a JOB, like BTCUSDT-fast or BTCUSDT; without one, of all."""
     from launcher.plan.backends import open_run
     from launcher.plan.build import read_plan
 
     plan = read_plan(store, run)
-    backend = open_run(plan, given_flags(access))
+    backend = open_run(plan, read_setup(click.get_current_context()))
     backend.print_logs(plan, store, job, click.echo, follow=follow, tail=tail)
 
 
-@click.command()
+@click.command(cls=Configured)
 @click.argument("run")
 @click.argument("job")
-@access_options
+@add_options(*ACCESS)
 @with_store
-def why(store: Store, run: str, job: str, **access: Any) -> None:
+def why(store: Store, run: str, job: str, **_: Any) -> None:
     """Say why a JOB is in the state it is in, and what helps."""
     from atb.contract.exits import EXITS
     from launcher.plan.build import find_job, read_plan
@@ -103,7 +104,7 @@ def why(store: Store, run: str, job: str, **access: Any) -> None:
     if planned.action == "skip":
         click.echo(f"{planned.job}: skipped: {planned.reason}")
         return
-    if lines := _ask_backend(plan, access, lambda backend: backend.explain(plan, store, planned)):
+    if lines := _ask_backend(plan, lambda backend: backend.explain(plan, store, planned)):
         for line in lines:
             click.echo(line)
         return
@@ -121,21 +122,20 @@ def why(store: Store, run: str, job: str, **access: Any) -> None:
         click.echo(f"remedy    {remedy.replace('RUN', run)}")
 
 
-@click.command()
+@click.command(cls=Configured)
 @click.argument("run")
-@click.option("--promote", type=click.Choice(["auto", "manual"]), default="manual", show_default=True)
-@click.option("--accept-first", is_flag=True, help="With --promote auto: first models need no skill shown.")
-@click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@add_options("launch.promote", "launch.accept-first")
+@add_options("launch.output")
 @with_store
-def collect(store: Store, run: str, promote: str, accept_first: bool, output: str) -> None:
+def collect(store: Store, run: str, promote: str | None, accept_first: bool | None, output: str | None) -> None:
     """Build a RUN's manifest and page again from its results."""
     from launcher.cli.run import Ending, finish
     from launcher.plan.build import read_plan
 
-    finish(read_plan(store, run), store, Ending(promote, accept_first, output))
+    finish(read_plan(store, run), store, Ending(promote or "manual", accept_first or False, output or "table"))
 
 
-@click.command()
+@click.command(cls=Configured)
 @click.argument("run")
 @with_store
 def report(store: Store, run: str) -> None:

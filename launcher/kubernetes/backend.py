@@ -45,9 +45,13 @@ def open_backend(setup: Setup) -> KubernetesBackend:
     """The cluster that the flags name, with the options of the run it is opened for. Raises SpecError."""
     from launcher.kubernetes.api.connect import open_cluster
 
-    earlier = (setup.plan.options.get("cluster") or {}) if setup.plan else {}
-    where = f"the options of run {setup.plan.run}" if setup.plan else "the cluster's options"
-    options, flags = read_options(setup.flags, earlier, where), setup.flags
+    flags, own = setup.flags, set(ClusterOptions.model_fields)
+    if setup.plan is None:
+        base, where = {name: value for name, value in setup.defaults.items() if name in own}, "the cluster's options"
+    else:
+        base, where = setup.plan.options.get("cluster") or {}, f"the options of run {setup.plan.run}"
+        flags = {name: value for name, value in flags.items() if name in setup.given or name not in own}
+    options = read_options(flags, base, where)
     if setup.launch.max_parallel is not None:
         options = options.model_copy(update={"max_parallel": setup.launch.max_parallel})
     if options.max_parallel is not None and not setup.launch.wait:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from atb.contract.options import Options
 from atb.errors import SpecError
 from atb.redaction import looks_like_secret
+from atb.schema import Option
 from launcher.kubernetes.api.quantity import QUANTITY, parse_quantity
 
 DAY = 86_400
@@ -22,93 +25,134 @@ Quantity = Annotated[
 ]
 
 
+_CLUSTER, _JOB, _POD, _LIMITS = (
+    functools.partial(Option, heading) for heading in ("Cluster", "Jobs", "Pods", "Time and retries")
+)
+
+
+class AccessOptions(Options):
+    """Which cluster, and what its Jobs begin with."""
+
+    kubeconfig: Annotated[
+        str | None,
+        Field(description="The way into the cluster. [default: as kubectl finds it]"),
+        _CLUSTER("FILE"),
+    ] = None
+    context: Annotated[str | None, Field(description="A context of the kubeconfig."), _CLUSTER("NAME")] = None
+    cluster_options: Annotated[
+        str | None,
+        Field(description="A YAML file with any of the cluster's options; flags beat it."),
+        _CLUSTER("FILE"),
+    ] = None
+
+
 class ClusterOptions(BaseModel):
     """How the Jobs of a run look and how long they may take. Holds no secret: those are referred to by name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    image: str = Field(
+    image: Annotated[str, _JOB("NAME@sha256:…")] = Field(
         min_length=1,
         pattern=r"^\S+$",
         description="The trainer's image, best by digest (name@sha256:…), so that every attempt runs the same code.",
     )
-    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field(
+    image_pull_policy: Annotated[Literal["Always", "IfNotPresent", "Never"], _JOB()] = Field(
         "IfNotPresent", description="When the kubelet pulls the image."
     )
-    image_pull_secrets: tuple[DnsName, ...] = Field((), description="Names of Secrets that hold registry credentials.")
-    namespace: DnsName | None = Field(None, description="Where the Jobs go; the kubeconfig's namespace by default.")
-    service_account: DnsName | None = Field(
+    image_pull_secrets: Annotated[tuple[DnsName, ...], _JOB("NAME", flag="--image-pull-secret")] = Field(
+        (), description="Names of Secrets that hold registry credentials."
+    )
+    namespace: Annotated[DnsName | None, _CLUSTER("NAME")] = Field(
+        None, description="Where the Jobs go; the kubeconfig's namespace by default."
+    )
+    service_account: Annotated[DnsName | None, _POD("NAME")] = Field(
         None, description="The Pods' service account, for cloud identities. Its token is not mounted."
     )
-    cpu: Quantity = Field("2", description="CPU request of a job. There is no CPU limit, so idle cores are used.")
-    memory: Quantity = Field("8Gi", description="Memory request and limit of a job's first attempt.")
-    max_memory: Quantity = Field(
+    cpu: Annotated[Quantity, _JOB("N")] = Field(
+        "2", description="CPU request of a job. There is no CPU limit, so idle cores are used."
+    )
+    memory: Annotated[Quantity, _JOB("SIZE")] = Field(
+        "8Gi", description="Memory request and limit of a job's first attempt."
+    )
+    max_memory: Annotated[Quantity, _JOB("SIZE")] = Field(
         "32Gi", description="How far the memory may grow, by half each time, after an attempt ran out of it."
     )
-    gpus: Annotated[int, Field(ge=0, le=16)] = Field(1, description="GPUs of a job; 0 trains on the CPU.")
-    gpu_resource: str = Field(
+    gpus: Annotated[Annotated[int, Field(ge=0, le=16)], _JOB("N")] = Field(
+        1, description="GPUs of a job; 0 trains on the CPU."
+    )
+    gpu_resource: Annotated[str, _JOB("NAME")] = Field(
         "nvidia.com/gpu",
         pattern=rf"^{_DNS}/[A-Za-z0-9]([A-Za-z0-9._-]{{0,61}}[A-Za-z0-9])?$",
         description="The extended resource that a GPU, or a slice of one, is asked for by.",
     )
-    require_gpu: bool = Field(
+    require_gpu: Annotated[bool, _JOB()] = Field(
         True,
         description="A job that asked for GPUs ends with exit 21 where TensorFlow sees fewer. False, for trials: "
         "it then trains on the CPU.",
     )
-    node_selector: dict[str, str] = Field({}, description="Labels a node must have.")
-    tolerations: tuple[dict[str, Any], ...] = Field(
+    node_selector: Annotated[dict[str, str], _POD("KEY=VALUE")] = Field({}, description="Labels a node must have.")
+    tolerations: Annotated[tuple[dict[str, Any], ...], _POD("KEY[=VALUE][:EFFECT]", flag="--toleration")] = Field(
         (), description="Tolerations besides the one for the GPU's taint, which is there whenever gpus > 0."
     )
-    affinity: dict[str, Any] = Field({}, description="The Pods' affinity, as Kubernetes has it.")
-    runtime_class: DnsName | None = Field(None, description="The Pods' runtime class, such as nvidia.")
-    priority_class: DnsName | None = Field(None, description="The Pods' priority class.")
-    queue: DnsName | None = Field(
+    affinity: Annotated[dict[str, Any], _POD(flag=None)] = Field(
+        {}, description="The Pods' affinity, as Kubernetes has it."
+    )
+    runtime_class: Annotated[DnsName | None, _POD("NAME")] = Field(
+        None, description="The Pods' runtime class, such as nvidia."
+    )
+    priority_class: Annotated[DnsName | None, _POD("NAME")] = Field(None, description="The Pods' priority class.")
+    queue: Annotated[DnsName | None, _JOB("NAME")] = Field(
         None, description="A Kueue LocalQueue. Jobs are then created suspended and wait for their admission."
     )
-    env: dict[str, str] = Field(
+    env: Annotated[dict[str, str], _POD("NAME=VALUE")] = Field(
         {}, description="Plain environment variables. Values that look like secrets are refused."
     )
-    env_from_secrets: tuple[DnsName, ...] = Field(
+    env_from_secrets: Annotated[tuple[DnsName, ...], _POD("NAME", flag="--env-from-secret")] = Field(
         (), description="Secrets whose keys become environment variables: the store's and the exchange's credentials."
     )
-    env_from_config_maps: tuple[DnsName, ...] = Field(
+    env_from_config_maps: Annotated[tuple[DnsName, ...], _POD("NAME", flag="--env-from-config-map")] = Field(
         (), description="ConfigMaps whose keys become environment variables."
     )
-    labels: dict[str, str] = Field({}, description="Labels added to the Jobs and Pods.")
-    annotations: dict[str, str] = Field({}, description="Annotations added to the Jobs and Pods.")
-    run_as_user: Annotated[int, Field(ge=1)] | None = Field(
+    labels: Annotated[dict[str, str], _POD("KEY=VALUE", flag="--label")] = Field(
+        {}, description="Labels added to the Jobs and Pods."
+    )
+    annotations: Annotated[dict[str, str], _POD("KEY=VALUE", flag="--annotation")] = Field(
+        {}, description="Annotations added to the Jobs and Pods."
+    )
+    run_as_user: Annotated[Annotated[int, Field(ge=1)] | None, _POD("UID")] = Field(
         10001, description="The numeric user in the Pod; null leaves it to the image, which must then be non-root."
     )
-    scratch_size: Quantity = Field("10Gi", description="Size limit of the writable scratch volume of a Pod.")
-    deadline_seconds: Annotated[int, Field(ge=60)] = Field(
+    scratch_size: Annotated[Quantity, _POD("SIZE")] = Field(
+        "10Gi", description="Size limit of the writable scratch volume of a Pod."
+    )
+    deadline_seconds: Annotated[Annotated[int, Field(ge=60)], _LIMITS("TIME", flag="--deadline")] = Field(
         DAY, description="How long one job may take from its start, retries included."
     )
-    ttl_seconds: Annotated[int, Field(ge=DAY)] = Field(
+    ttl_seconds: Annotated[Annotated[int, Field(ge=DAY)], _LIMITS("TIME", flag="--ttl")] = Field(
         7 * DAY, description="How long a finished Job stays in the cluster; at least a day."
     )
-    termination_grace_seconds: Annotated[int, Field(ge=5, le=3600)] = Field(
-        120, description="How long a Pod that is told to stop has for its checkpoint."
-    )
-    backoff_limit: Annotated[int, Field(ge=0, le=10)] = Field(
+    termination_grace_seconds: Annotated[
+        Annotated[int, Field(ge=5, le=3600)], _LIMITS("TIME", flag="--termination-grace")
+    ] = Field(120, description="How long a Pod that is told to stop has for its checkpoint.")
+    backoff_limit: Annotated[Annotated[int, Field(ge=0, le=10)], _LIMITS("N")] = Field(
         3, description="How many failures that may pass are tried again. Interruptions and memory are counted apart."
     )
-    oom_retries: Annotated[int, Field(ge=0, le=10)] = Field(
+    oom_retries: Annotated[Annotated[int, Field(ge=0, le=10)], _LIMITS("N")] = Field(
         3, description="How many times a job that ran out of memory is tried again with half as much more."
     )
-    infrastructure_retries: Annotated[int, Field(ge=0, le=10)] = Field(
+    infrastructure_retries: Annotated[Annotated[int, Field(ge=0, le=10)], _LIMITS("N")] = Field(
         2, description="How many times a job that a node failed is tried again elsewhere."
     )
-    schedule_seconds: Annotated[int, Field(ge=10)] = Field(
+    schedule_seconds: Annotated[Annotated[int, Field(ge=10)], _LIMITS("TIME", flag="--schedule-timeout")] = Field(
         3600, description="How long a job may wait for a node, a quota or its queue before it is given up."
     )
-    start_seconds: Annotated[int, Field(ge=10)] = Field(
+    start_seconds: Annotated[Annotated[int, Field(ge=10)], _LIMITS("TIME", flag="--start-timeout")] = Field(
         900, description="How long a Pod that has a node may take to start: volumes, configuration, the image."
     )
     max_parallel: Annotated[int, Field(ge=1)] | None = Field(
         None, description="At most this many Jobs of a run exist at a time; null creates all of them at once."
     )
-    create_rate: Annotated[float, Field(gt=0, le=10_000)] = Field(
+    create_rate: Annotated[Annotated[float, Field(gt=0, le=10_000)], _LIMITS("N")] = Field(
         50.0, description="At most this many creations a second are sent to the API server."
     )
 

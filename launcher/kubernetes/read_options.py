@@ -35,9 +35,7 @@ def read_options(
         elif isinstance(value, tuple):
             fields[name] = [*fields.get(name, ()), *value]
         else:
-            fields[name] = value
-    if flags.get("deadline"):
-        fields["deadline_seconds"] = _seconds(flags["deadline"])
+            fields[name] = _seconds(str(value), name) if name.endswith("_seconds") else value
     return parse_options(fields, where)
 
 
@@ -79,10 +77,10 @@ def _toleration(text: str) -> dict[str, str]:
     return {"key": key, **how, **({"effect": effect} if effect else {})}
 
 
-def _seconds(text: str) -> int:
+def _seconds(text: str, option: str) -> int:
     number, unit = text[:-1], text[-1:]
     if text.isdigit():
         number, unit = text, "s"
     if unit not in _UNITS or not number.isdigit():
-        raise SpecError(f"--deadline {text!r} is not a number and one of s, m, h, d; write 90m or 24h")
+        raise SpecError(f"{option.replace('_', '-')} {text!r} is not a number and one of s, m, h, d; write 90m or 24h")
     return int(number) * _UNITS[unit]

@@ -6,7 +6,7 @@ an entry point of the group ``atb.backends``. Nothing outside that folder knows 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -36,11 +36,17 @@ class Check:
 
 @dataclass(frozen=True)
 class Setup:
-    """What a backend is opened with. ``flags`` are those given for backends; ``plan`` is the run it is opened for,
-    None before a new one."""
+    """What a backend is opened with.
+
+    ``flags`` are backends' options from the command line and the environment, ``defaults`` those of atb.toml.
+    ``given`` names what stands on the command line itself: a backend refuses what is not for it of those, and
+    ignores the rest. ``plan`` is the run it is opened for, None before a new one; it beats all but ``given``.
+    """
 
     launch: LaunchOptions = field(default_factory=LaunchOptions)
     flags: Mapping[str, Any] = field(default_factory=dict)
+    given: Set[str] = frozenset()
+    defaults: Mapping[str, Any] = field(default_factory=dict)
     plan: Plan | None = None
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import metadata
-from typing import Any, cast
+from typing import cast
 
 from atb.documents.plan import Plan
 from atb.errors import SpecError
@@ -46,6 +47,6 @@ def choose_backend(asked: str, environment: Mapping[str, str] = os.environ) -> t
     raise SpecError("no backend can be used here; name one with --backend")
 
 
-def open_run(plan: Plan, flags: Mapping[str, Any]) -> Backend:
+def open_run(plan: Plan, setup: Setup) -> Backend:
     """The backend that a run was launched on. Raises SpecError, Unavailable."""
-    return find_backend(plan.backend).open_backend(Setup(flags=flags, plan=plan))
+    return find_backend(plan.backend).open_backend(replace(setup, plan=plan))

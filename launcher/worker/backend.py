@@ -29,13 +29,12 @@ def detect(environment: Mapping[str, str]) -> str | None:
 
 def open_backend(setup: Setup) -> LocalBackend:
     """This machine. Raises SpecError for what only a cluster can do."""
-    if not setup.launch.wait:
+    if not setup.launch.wait and "wait" in setup.given:
         raise SpecError(
             "--no-wait is for the kubernetes backend: trainings on this machine live as long as the launcher"
         )
-    if setup.flags and setup.plan is None:
-        name = next(iter(setup.flags)).replace("_", "-")
-        raise SpecError(f"--{name} is for the kubernetes backend; add --backend kubernetes")
+    if setup.plan is None and (extra := [name for name in setup.flags if name in setup.given]):
+        raise SpecError(f"--{extra[0].replace('_', '-')} is for the kubernetes backend; add --backend kubernetes")
     if setup.launch.dry_run == "server":
         raise SpecError("--dry-run=server asks an API server; on this machine write --dry-run")
     return LocalBackend(setup.launch.max_parallel)

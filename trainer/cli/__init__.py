@@ -6,7 +6,9 @@ import click
 
 import atb as package
 from atb.contract.exits import run_and_exit
+from atb.options.flags import ROOT, ConfiguredGroup
 from trainer.cli.compare import compare
+from trainer.cli.config import config
 from trainer.cli.data import data
 from trainer.cli.doctor import doctor
 from trainer.cli.models import models
@@ -14,13 +16,14 @@ from trainer.cli.predict import predict
 from trainer.cli.train import train
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=ConfiguredGroup, context_settings=ROOT)
 @click.version_option(package.__version__, prog_name="atb")
 def atb() -> None:
     """Train one price model for a crypto symbol, and look at bars and models."""
 
 
 atb.add_command(compare)
+atb.add_command(config)
 atb.add_command(data)
 atb.add_command(doctor)
 atb.add_command(models)

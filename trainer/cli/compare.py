@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from atb.contract.presets import PRESET_NAMES
+from atb.options.flags import Configured, add_options
 from atb.options.stores import with_store
 from trainer.cli.tables import print_table
 
@@ -22,26 +24,11 @@ _STDERR = 2
 """Where a training's own words go: the tables alone are this command's output."""
 
 
-@click.command()
+@click.command(cls=Configured)
 @click.argument("symbols", metavar="SYMBOL...", nargs=-1, required=True)
-@click.option(
-    "--presets", default="fast,balanced,quality,legacy", show_default=True, help="Which, separated by commas."
-)
-@click.option("--source", default="binance", show_default=True, help="binance, ccxt:EXCHANGE, files:PATH or sample.")
-@click.option("--market", type=click.Choice(["spot", "um", "cm"]), default="spot", show_default=True)
-@click.option("--days", metavar="NUMBER", help=f"One window of time for all presets.  [default: {_DAYS}]")
-@click.option("--as-of", metavar="TIME", help="The cut: no bar that closes later is read; default: now.")
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any other option of a training, for all.")
-@click.option("--run", metavar="NAME", help="The run's name; default: compare- and the time.")
+@add_options("Spec", "TrainingOptions", "run", defaults={"days": _DAYS, "preset": ",".join(PRESET_NAMES)})
 @with_store
-def compare(
-    store: Store,
-    symbols: tuple[str, ...],
-    presets: str,
-    settings: tuple[str, ...],
-    run: str | None,
-    **window: str | None,
-) -> None:
+def compare(store: Store, symbols: tuple[str, ...], preset: str | None, run: str | None, **_: Any) -> None:
     """Train every preset on the same rows and seed, and print what each took and reached.
 
     Three tables: seconds by stage with the speed-up over legacy, quality as a share of legacy's with the 5 %
@@ -51,21 +38,21 @@ def compare(
     """
     from atb.contract import keys
     from atb.contract.runs import validate_run
-    from atb.contract.settings import read_settings
     from atb.contract.spec import resolve_spec
+    from atb.options.training import training_options
     from atb.registry.promote import read_result
     from trainer.bundle.comparison import draw_comparison, quality_table, stage_table, symbol_table
     from trainer.pipeline.compare import compare_presets
 
     now = datetime.now(UTC)
     name = validate_run(run) if run else f"compare-{now:%Y%m%d-%H%M%S}"
-    options: dict[str, Any] = {key: value for key, value in window.items() if value is not None}
-    options |= read_settings(settings)
+    options = training_options(click.get_current_context())
     if "start" not in options:
         options.setdefault("days", _DAYS)
     if "end" not in options:
         options.setdefault("as_of", now.isoformat())
-    specs = [resolve_spec(symbol, preset.strip(), options) for symbol in symbols for preset in presets.split(",")]
+    presets = (preset or ",".join(PRESET_NAMES)).split(",")
+    specs = [resolve_spec(symbol, each.strip(), options) for symbol in symbols for each in presets]
     results = []
     for number, spec in enumerate(specs, start=1):
         click.echo(f"{number} of {len(specs)}: {spec.symbol} {spec.preset}", err=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from atb.options.flags import ConfiguredGroup, add_options
 from atb.options.stores import with_store
 
 if TYPE_CHECKING:
@@ -20,34 +21,31 @@ if TYPE_CHECKING:
     from trainer.bars.frame import Bars
 
 
+_WINDOW = ("source", "market", "timeframe", "days", "start", "end", "as-of")
+
+
 def _with_window(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add SYMBOL… and what says which bars; the command gets one resolved spec for each symbol."""
 
     @click.argument("symbols", metavar="SYMBOL...", nargs=-1, required=True)
-    @click.option(
-        "--source", default="binance", show_default=True, help="binance, ccxt:EXCHANGE, files:PATH or sample."
-    )
-    @click.option("--market", type=click.Choice(["spot", "um", "cm"]), default="spot", show_default=True)
-    @click.option("--timeframe", default="1h", show_default=True, metavar="LENGTH", help="15m, 1h, 4h or 1d.")
-    @click.option("--preset", default="balanced", show_default=True, help="Whose days and needs count.")
-    @click.option("--days", metavar="NUMBER", help="How far back from the cut; default: the preset's.")
-    @click.option("--start", metavar="TIME", help="Where the window begins instead.")
-    @click.option("--as-of", metavar="TIME", help="The cut: no bar that closes later is read; default: now.")
+    @add_options(*(f"train.{name}" for name in _WINDOW), "train.preset")
     @functools.wraps(command)
-    def resolved(symbols: tuple[str, ...], preset: str, **options: Any) -> Any:
+    def resolved(symbols: tuple[str, ...], preset: str | None, **options: Any) -> Any:
+        from atb.contract.presets import DEFAULT_PRESET
         from atb.contract.spec import resolve_spec
+        from atb.options.training import training_options
 
-        named = ("source", "market", "timeframe", "days", "start", "as_of")
-        window = {name: value for name in named if (value := options.pop(name)) is not None}
+        window = training_options(click.get_current_context())
+        own = {name: value for name, value in options.items() if name.replace("_", "-") not in _WINDOW}
         logging.basicConfig(format="%(message)s", stream=sys.stderr)
         for name in ("atb", "trainer"):
             logging.getLogger(name).setLevel(logging.INFO)
-        return command(specs=[resolve_spec(symbol, preset, window) for symbol in symbols], **options)
+        return command(specs=[resolve_spec(symbol, preset or DEFAULT_PRESET, window) for symbol in symbols], **own)
 
     return resolved
 
 
-@click.group()
+@click.group(cls=ConfiguredGroup)
 def data() -> None:
     """Fetch, check and look at bars."""
 
@@ -67,9 +65,9 @@ def get(store: Store, specs: list[Spec]) -> None:
 
 @data.command()
 @_with_window
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a symbol and line.")
+@click.option("--json", is_flag=True, help="One JSON object a symbol and line.")
 @with_store
-def check(store: Store, specs: list[Spec], as_json: bool) -> None:
+def check(store: Store, specs: list[Spec], json: bool) -> None:
     """Say what is wrong with each SYMBOL's bars; exits 10 where they would not do for the preset."""
     from atb.schema import canonical_json
     from trainer.bars.check import validate_bars
@@ -77,7 +75,7 @@ def check(store: Store, specs: list[Spec], as_json: bool) -> None:
 
     def one(spec: Spec) -> None:
         bars, report = _read(spec, store)
-        if as_json:
+        if json:
             click.echo(canonical_json(report.to_dict()))
         else:
             click.echo(report.summary())

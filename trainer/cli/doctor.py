@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import click
 
+from atb.options.flags import Configured
 
-@click.command()
+
+@click.command(cls=Configured)
 @click.option("--gpus", type=click.IntRange(0, 64), default=0, show_default=True, help="How many GPUs must be seen.")
-@click.option("--store", "store_url", metavar="URL", help="Also try this store: a directory or s3://bucket/prefix.")
-@click.option("--train/--no-train", "with_training", default=True, help="Train and export one small model.")
+@click.option("--store", metavar="URL", help="Also try this store: a directory or s3://bucket/prefix.")
+@click.option("--train/--no-train", default=True, help="Train and export one small model.")
 @click.option("--endpoint-url", metavar="URL", help="Where an S3-compatible server listens.")
-def doctor(gpus: int, store_url: str | None, endpoint_url: str | None, with_training: bool) -> None:
+def doctor(gpus: int, store: str | None, endpoint_url: str | None, train: bool) -> None:
     """Say what this place can do: versions, device, a small training, store, clock.
 
     Exits 0 when all is well, 21 when a GPU was asked for and is absent, 75 when the store does not answer,
@@ -23,9 +25,9 @@ def doctor(gpus: int, store_url: str | None, endpoint_url: str | None, with_trai
     from atb.storage import open_store
     from trainer.doctor import examine, train_sample
 
-    store = open_store(store_url, endpoint_url) if store_url else None
+    opened = open_store(store, endpoint_url) if store else None
     first: AtbError | None = None
-    for finding in examine(gpus, store, train_sample if with_training else None):
+    for finding in examine(gpus, opened, train_sample if train else None):
         mark = "FAULT" if finding.error else "note" if finding.note else "ok"
         click.echo(f"{mark:<6}{finding.name:<10}{finding.error or finding.text}")
         first = first or finding.error

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from atb.options.flags import ConfiguredGroup
 from atb.options.stores import with_store
 from trainer.cli.tables import print_table
 
@@ -30,7 +31,7 @@ def _with_seat(command: Callable[..., Any]) -> Callable[..., Any]:
     )
 
 
-@click.group()
+@click.group(cls=ConfiguredGroup)
 def models() -> None:
     """Champions: which models serve, how good they are, and which serves next.
 
@@ -40,15 +41,15 @@ def models() -> None:
 
 @models.command("list")
 @click.argument("symbol", required=False)
-@click.option("--json", "as_json", is_flag=True, help="The pointers, as one JSON array.")
+@click.option("--json", is_flag=True, help="The pointers, as one JSON array.")
 @with_store
-def list_(store: Store, symbol: str | None, as_json: bool) -> None:
+def list_(store: Store, symbol: str | None, json: bool) -> None:
     """List the champions, their skill beside the linear baseline's."""
     from atb.registry.champions import list_champions
     from atb.schema import readable_json
 
     champions = list(list_champions(store, symbol))
-    if as_json:
+    if json:
         click.echo(readable_json([each.model_dump(mode="json") for each in champions]), nl=False)
         return
     if not champions:
@@ -147,16 +148,16 @@ def rollback(store: Store, symbol: str, timeframe: str | None, preset: str | Non
 @click.argument("symbol")
 @_with_seat
 @click.option("--last", type=click.IntRange(1), default=20, show_default=True, help="How many decisions.")
-@click.option("--json", "as_json", is_flag=True, help="The entries, as one JSON array.")
+@click.option("--json", is_flag=True, help="The entries, as one JSON array.")
 @with_store
-def history(store: Store, symbol: str, timeframe: str | None, preset: str | None, last: int, as_json: bool) -> None:
+def history(store: Store, symbol: str, timeframe: str | None, preset: str | None, last: int, json: bool) -> None:
     """Tell who decided what, when and why, and what came of it."""
     from atb.registry.champions import read_history
     from atb.registry.gate import failures
     from atb.schema import readable_json
 
     decisions = read_history(store, _find_model_key(store, symbol, timeframe, preset, declined=True), last=last)
-    if as_json:
+    if json:
         entries = [{**each.entry.model_dump(mode="json"), "effect": each.effect} for each in decisions]
         click.echo(readable_json(entries), nl=False)
         return

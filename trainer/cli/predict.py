@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 import click
 
+from atb.options.flags import Configured, add_options
 from atb.options.stores import with_store
 
 if TYPE_CHECKING:
     from atb.storage import Store
 
 
-@click.command()
+@click.command(cls=Configured)
 @click.argument("symbol")
-@click.option("--source", metavar="NAME", help="Where the bars come from; default: as the model's own did.")
-@click.option("--as-of", metavar="TIME", help="Forecast from the bars closed by then; default: now.")
+@add_options("train.source", "train.as-of", defaults={"source": "the model's own"})
 @click.option("--timeframe", metavar="LENGTH", help="Where the symbol has champions of several timeframes.")
 @click.option("--preset", metavar="NAME", help="Where the symbol has champions of several presets.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--json", is_flag=True, help="One JSON object.")
 @with_store
 def predict(
     store: Store,
@@ -28,7 +28,7 @@ def predict(
     as_of: str | None,
     timeframe: str | None,
     preset: str | None,
-    as_json: bool,
+    json: bool,
 ) -> None:
     """Forecast SYMBOL's next close with its champion, whose files are verified first."""
     from atb.contract import timeframe as tf
@@ -43,7 +43,7 @@ def predict(
     found = predict_next(store, champion, cut, opened)
     asked_made_up = opened is not None and opened.synthetic
     skill = champion.metrics.get("skill", 0.0)
-    if as_json:
+    if json:
         fields = {
             "symbol": found.symbol,
             "timeframe": found.timeframe,

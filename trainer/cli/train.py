@@ -3,127 +3,68 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from atb.contract.presets import DEFAULT_PRESET, MODEL_TYPES, PRESET_NAMES
 from atb.contract.spec import Spec
-from atb.errors import AtbError, Stopped
+from atb.errors import AtbError, SpecError, Stopped
+from atb.options.flags import ConfiguredGroup, add_options
 from atb.options.stores import with_store
 
 if TYPE_CHECKING:
+    from atb.contract.options import ExecutionOptions
     from atb.documents.result import Result
     from atb.storage import Store
 
 log = logging.getLogger(__name__)
 
 
-@click.group()
+@click.group(cls=ConfiguredGroup)
 def train() -> None:
     """Train one model."""
 
 
-def _with_surroundings(command: Callable[..., Any]) -> Callable[..., Any]:
-    for option in reversed(
-        (
-            click.option("--run", metavar="NAME", help="The run to be part of; default: a new one."),
-            click.option(
-                "--accelerator",
-                type=click.Choice(["auto", "gpu", "cpu"]),
-                default="auto",
-                show_default=True,
-                help="gpu: exit 21 where there is none.",
-            ),
-            click.option("--gpus", type=click.IntRange(1), default=1, show_default=True, help="GPUs to train on."),
-            click.option(
-                "--threads",
-                type=click.IntRange(0),
-                default=0,
-                help="CPU threads beside a GPU; default: all. A fit on the CPU takes one.",
-            ),
-            click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True),
-        )
-    ):
-        command = option(command)
-    return command
-
-
-@train.command()
+@train.command(
+    examples="atb train model BTCUSDT --preset fast --epochs 20\natb train model BTC/USDT --source ccxt:kraken"
+)
 @click.argument("symbol")
-@click.option("--preset", type=str, default=DEFAULT_PRESET, show_default=True, help=", ".join(PRESET_NAMES))
-@click.option("--source", help="sample, files:PATH, binance or ccxt:EXCHANGE.")
-@click.option("--market", help="spot, um or cm.")
-@click.option("--timeframe", help="The length of a bar, like 1h.")
-@click.option("--days", help="The window's length before its end.")
-@click.option("--start", help="Where the window begins, instead of --days.")
-@click.option("--end", help="Where the window ends; the same as --as-of.")
-@click.option("--as-of", help="The instant the data is cut at; default: now.")
-@click.option("--model-type", help=f"Another net with the preset's numbers: {', '.join(MODEL_TYPES)}.")
-@click.option("--epochs", help="At most so many.")
-@click.option("--batch-size", help="Windows in a step.")
-@click.option("--sequence-length", help="Bars in a window.")
-@click.option("--patience", help="Epochs without progress before the fit ends.")
-@click.option("--learning-rate", help="Adam's.")
-@click.option("--features", help="classic, relative or volatility, and extra columns like classic,+funding_rate.")
-@click.option("--target", help="What is forecast: return, or volatility.")
-@click.option("--horizon", help="How many bars ahead.")
-@click.option("--residual", help="What a volatility net learns: har, what HAR leaves over, or none, all of it.")
-@click.option("--bands", help="Levels of the price bands, like 0.5,0.8,0.95.")
-@click.option("--seed", help="Decides everything random.")
-@click.option("--on-gap", help="segment, fill or fail.")
-@click.option("--mixed-precision/--no-mixed-precision", default=None, help="float16 inside, for GPUs.")
-@click.option("--skip-onnx", is_flag=True, help="Export nothing; such a model is never promoted.")
-@click.option("--augment", help="jitter, scale or jitter,scale: change train windows at random.")
-@click.option("--warm-start", help="Go on from a model: champion, a run's name, or KEY@SHA256.")
-@click.option("--folds", help="Walk-forward validation beside the model.")
-@click.option("--fee-bps", help="The backtest's fee in basis points of a trade.")
-@click.option("--slippage-bps", help="The backtest's slippage likewise.")
-@click.option("--threshold-bps", help="What a forecast must exceed to be traded.")
-@click.option("--short/--no-short", default=None, help="The backtest may also sell short.")
+@add_options("Spec", "TrainingOptions")
 @with_store
-@_with_surroundings
-def model(symbol: str, preset: str, store: Store, skip_onnx: bool, **options: Any) -> None:
+@add_options("run", "ExecutionOptions")
+@click.pass_context
+def model(context: click.Context, /, symbol: str, preset: str | None, store: Store, **_: Any) -> None:
     """Train SYMBOL's model: resolve the spec, train, verify, commit."""
+    from atb.contract.presets import DEFAULT_PRESET
     from atb.contract.spec import resolve_spec
+    from atb.options.training import training_options
     from atb.registry.champions import ModelKey
     from atb.registry.warm import pin_warm_start
 
-    around = {name: options.pop(name) for name in ("run", "accelerator", "gpus", "threads", "log_format")}
-    chosen = {name: value for name, value in options.items() if value is not None}
-    if skip_onnx:
-        chosen["onnx"] = False
+    chosen, preset = training_options(context), preset or DEFAULT_PRESET
     start = chosen.pop("warm_start", None)
     spec = resolve_spec(symbol, preset, chosen)
     if start is not None:
         chosen["warm_start"] = pin_warm_start(store, start, ModelKey.of(spec))
         spec = resolve_spec(symbol, preset, chosen)
-    _train(spec, store, **around)
+    _train(spec, store, context.params)
 
 
 @train.command()
 @click.argument("spec")
 @click.option("--attempt", type=click.IntRange(1), help="The attempt to be, and no other.  [default: the next one]")
 @with_store
-@_with_surroundings
-def job(spec: str, store: Store, **around: Any) -> None:
+@add_options("run", "ExecutionOptions")
+@click.pass_context
+def job(context: click.Context, /, spec: str, store: Store, **_: Any) -> None:
     """Train from a resolved SPEC in JSON: what a launcher calls."""
-    _train(Spec.from_bytes(spec, "SPEC"), store, **around)
+    _train(Spec.from_bytes(spec, "SPEC"), store, context.params)
 
 
-def _train(
-    spec: Spec,
-    store: Store,
-    *,
-    run: str | None,
-    accelerator: Any,
-    gpus: int,
-    threads: int,
-    log_format: Any,
-    attempt: int | None = None,
-) -> None:
+def _train(spec: Spec, store: Store, options: Mapping[str, Any]) -> None:
+    """Train as the execution's options say. Raises AtbError, where the log is not JSON."""
     import os
     import sys
 
@@ -134,7 +75,8 @@ def _train(
     from trainer.log import capture_stderr, start_logging
     from trainer.process_memory import gc_frozen, tune_malloc
 
-    run = validate_run(run) if run else new_run()
+    run, execution = validate_run(options["run"]) if options["run"] else new_run(), read_execution(options)
+    log_format = execution.log_format
     tail, should_stop = start_logging(log_format, spec.symbol, spec.preset), _listen_for_stop()
     for line in (f"run     {run}, spec {spec.digest[:16]}, store {store.url}", *describe_spec(spec)):
         click.echo(line) if log_format == "text" else log.info("%s", line)
@@ -144,8 +86,8 @@ def _train(
             from trainer.pipeline.job import RunContext, run_job
 
         tune_malloc()
-        device = prepare_device(accelerator, gpus, threads)
-        result = run_job(spec, store, run, RunContext(device, should_stop, tail, attempt=attempt))
+        device = prepare_device(execution.accelerator, execution.gpus, execution.threads)
+        result = run_job(spec, store, run, RunContext(device, should_stop, tail, attempt=options.get("attempt")))
     except Exception as error:
         if log_format == "text":
             raise  # to be told as one plain line
@@ -155,6 +97,20 @@ def _train(
         for line in describe_outcome(result):
             click.echo(line)
     click.echo(f"{store.url}/{keys.result(run, result.job)}")
+
+
+def read_execution(options: Mapping[str, Any]) -> ExecutionOptions:
+    """The execution's options among a command's. Raises SpecError."""
+    from pydantic import ValidationError
+
+    from atb.contract.options import ExecutionOptions
+    from atb.schema import first_problem
+
+    fields = {name: options[name] for name in ExecutionOptions.model_fields if options[name] is not None}
+    try:
+        return ExecutionOptions(**fields)
+    except ValidationError as error:
+        raise SpecError(f"--{first_problem(error).replace('_', '-')}") from None
 
 
 def _listen_for_stop() -> Callable[[], bool]:

@@ -202,4 +202,4 @@ def assert_fails(done: Done, code: int, words: str, store: DirectoryStore, style
 
 def block(output: str) -> list[str]:
     """The lines of the spec block."""
-    return [line for line in output.splitlines() if line[:8].strip() in ("bars", "net", "fit", "after")]
+    return [line for line in output.splitlines() if line[:8].strip() in ("bars", "goal", "net", "fit", "after")]

@@ -1,0 +1,61 @@
+"""Options beside a spec's own fields that both commands share, or that say how one training is done."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from atb.schema import Option
+
+
+class Options(BaseModel):
+    """Options are frozen, and none is unknown."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class SharedOptions(Options):
+    """What both commands have."""
+
+    store: Annotated[str, Field(description="A directory, or s3://bucket/prefix."), Option("Store", "URL")] = "./store"
+    endpoint_url: Annotated[
+        str | None, Field(description="Where an S3-compatible server listens. [default: AWS]"), Option("Store", "URL")
+    ] = None
+    run: Annotated[str | None, Field(description="The run's name. [default: from the time]"), Option("Run", "NAME")] = (
+        None
+    )
+    profile: Annotated[
+        str | None,
+        Field(description="A named part of atb.toml that beats the rest of the file."),
+        Option("Run", "NAME"),
+    ] = None
+
+
+class TrainingOptions(Options):
+    """What ``resolve_spec`` takes beside a spec's own fields."""
+
+    days: Annotated[float | None, Field(gt=0, le=36_500), Option("Bars", "DAYS")] = Field(
+        None, description="How far back from the cut the bars begin. [default: the preset's]"
+    )
+    end: Annotated[str | None, Option("Bars", "DATE")] = Field(None, description="The same as --as-of.")
+    set: Annotated[
+        tuple[str, ...], Field(description="Any option of a training in its general form."), Option("Net", "NAME=VALUE")
+    ] = ()
+
+
+class ExecutionOptions(Options):
+    """How this machine does one training; none of it changes the model's identity."""
+
+    accelerator: Annotated[
+        Literal["auto", "gpu", "cpu"], Field(description="gpu: exit 21 where there is none."), Option("Execution")
+    ] = "auto"
+    gpus: Annotated[int, Field(ge=1, description="GPUs to train on."), Option("Execution", "N")] = 1
+    threads: Annotated[
+        int,
+        Field(ge=0, description="CPU threads beside a GPU; 0 takes all cores. A fit on the CPU takes one."),
+        Option("Execution", "N"),
+    ] = 0
+    log_format: Annotated[
+        Literal["text", "json"], Field(description="json: one event a line."), Option("Execution")
+    ] = "text"

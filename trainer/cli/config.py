@@ -1,0 +1,33 @@
+"""``atb config``: which settings hold here, and where each comes from."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from atb.options.flags import Configured, project_of
+from trainer.cli.tables import print_table
+
+
+@click.command(cls=Configured)
+@click.option("--all", is_flag=True, help="Also what is as the preset or the default has it.")
+@click.option("--json", is_flag=True, help="One JSON object: key → value and origin.")
+@click.pass_context
+def config(context: click.Context, all: bool, json: bool) -> None:
+    """Print the options that the environment and atb.toml set, and from where; docs/reference.md lists all."""
+    from atb.options.resolve import settings
+    from atb.schema import readable_json
+
+    project = project_of(context)
+    chosen = [each for each in settings(project, os.environ) if all or each.chosen]
+    if json:
+        click.echo(
+            readable_json({each.row.key: {"value": each.value, "from": each.origin} for each in chosen}), nl=False
+        )
+        return
+    click.echo(f"file  {project.path or 'no atb.toml here or above'}", err=True)
+    if not chosen:
+        click.echo("nothing is set: every option is as the preset or the default has it; see: atb config --all")
+        return
+    print_table(("option", "value", "from"), [(each.row.key, each.value or "–", each.origin) for each in chosen])
