@@ -44,6 +44,8 @@ def train(arguments: list[str]) -> int:
             return end(store, run, job, number, 10, "40 bars where 500 are needed")
         case ("FLAKY", 1 | 2) | ("NEVER", _):
             return end(store, run, job, number, 75, "the exchange did not answer")
+        case ("GREEDY", _):
+            grow(step=20 << 20, most=(900 if number == 1 else 300) << 20)
         case ("STUCK", 1):
             beat(store, run, job, claim)
             return end(store, run, job, number, 75, "it woke up")
@@ -82,6 +84,14 @@ def beat(store: Store, run: str, job: str, claim: Claim) -> None:
     while not any(entry.key == done for entry in store.list(done)):
         store.put(keys.attempt(run, job, claim.attempt, "claim.json"), claim.to_bytes())
         time.sleep(0.2)
+
+
+def grow(step: int, most: int) -> None:
+    """Hold ever more memory, then give it back."""
+    held = []
+    while len(held) * step < most:
+        held.append(bytes([1]) * step)
+        time.sleep(0.05)
 
 
 def wait_for_stop(store: Store, run: str, job: str) -> None:
