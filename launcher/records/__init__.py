@@ -2,6 +2,7 @@
 
 __all__ = [
     "attempt_facts",
+    "board",
     "categories",
     "job_record",
     "leases",

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from atb.contract import exits
 
+_T = TypeVar("_T")
+
 STOPPED, OOM, DEVICE_FULL = "stopped", "oom", "device-full"
+DEADLINE = "deadline"
 KILLED = "killed"
 """Ended by a signal, or without a word: its process or its machine was lost."""
 _ELSEWHERE = "no-accelerator"
@@ -102,7 +105,7 @@ def classify_job(job: JobFacts, now: float, since: float, rules: Rules) -> Stand
     category, reason = last.category or KILLED, last.message or "its process ended without a word"
     failures = [attempt for attempt in recent if attempt.category not in (STOPPED, OOM, DEVICE_FULL)]
     full = [attempt for attempt in recent if attempt.category in (OOM, DEVICE_FULL)]
-    permanent = last.code is not None and (last.code == 0 or last.code in exits.PERMANENT_CODES)
+    permanent = last.code == 0 or last.code in exits.PERMANENT_CODES or category == DEADLINE
     if last.code == 0:
         category, reason = "no-result", "it ended well and committed no result; try --resume"
     if (
@@ -124,10 +127,10 @@ def is_live(attempt: AttemptFacts, now: float, rules: Rules) -> bool:
     return not attempt.ended and not attempt.gone and now - attempt.claimed <= rules.lease
 
 
-def order_jobs(names: Sequence[str], worker: int, workers: int) -> list[str]:
+def order_jobs(jobs: Sequence[_T], worker: int, workers: int) -> list[_T]:
     """The plan's order, begun at each worker's own place, so that they don't all try to claim the same job first."""
-    start = len(names) * worker // max(1, workers)
-    return [*names[start:], *names[:start]]
+    start = len(jobs) * worker // max(1, workers)
+    return [*jobs[start:], *jobs[:start]]
 
 
 def _seen(attempt: AttemptFacts) -> float:

@@ -1,3 +1,3 @@
 """Jobs done on this machine by forked trainings."""
 
-__all__: list[str] = []
+__all__ = ["backend", "forkserver_client", "log_relay", "run", "worker"]

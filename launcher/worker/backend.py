@@ -107,7 +107,12 @@ class LocalBackend:
         raise _not_away(plan)
 
     def _share(self, jobs: int) -> MachineSlots:
-        return share_slots(jobs, self._parallel, gpus=usable_gpus() if _has_gpu_build() else ())
+        return find_slots(jobs, self._parallel)
+
+
+def find_slots(jobs: int, asked: int | None = None) -> MachineSlots:
+    """How this machine is shared out; ``asked``: trainings at a time."""
+    return share_slots(jobs, asked, gpus=usable_gpus() if _has_gpu_build() else ())
 
 
 def _not_away(plan: Plan) -> SpecError:

@@ -44,6 +44,8 @@ class Child:
     gpu: str
     alone: bool
     reserved: int
+    began: float
+    """By the clock that never goes back."""
     pid: int = 0
     used: int = 0
     peak: int = 0

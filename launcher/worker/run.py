@@ -20,7 +20,8 @@ from atb.errors import StoreError, Unavailable
 from atb.storage import Store
 from launcher.plan.backend import Show
 from launcher.plan.signals import catch_stop
-from launcher.worker.board import Board
+from launcher.records.board import Board
+from launcher.records.leases import order_jobs
 from launcher.worker.forkserver_client import ForkServerClient
 from launcher.worker.machine_slots import MachineSlots
 from launcher.worker.memory_meter import CgroupMeter, MemoryMeter
@@ -51,18 +52,21 @@ def run_worker(
     since: float = 0.0,
     meter: MemoryMeter | None = None,
     clock: Clock = SYSTEM_CLOCK,
+    logs: str | None = None,
 ) -> Ended:
     """Do what is left of the jobs, here, until none is left to take or a signal comes.
 
-    ``resumed``: what failed before now is tried again; ``since``: before then. Raises StoreError, Unavailable.
+    ``resumed``: what failed before now is tried again; ``since``: before then. The trainings' logs go to the folder
+    ``logs``. Raises StoreError, Unavailable.
     """
-    logs = Path(tempfile.mkdtemp(prefix=f"atb-{plan.run}-"))
-    board = Board(plan, jobs, store, describe_worker(slots, clock), clock, settings.rules)
+    folder = Path(logs or tempfile.mkdtemp(prefix=f"atb-{plan.run}-"))
+    mine = order_jobs(jobs, *settings.place)
+    board = Board(plan, mine, store, describe_worker(slots, clock), clock, settings.rules)
     environment = {"OMP_NUM_THREADS": "1"}
     try:
         with catch_stop() as stopped_by, ForkServerClient(server, environment) as forks:
             board.open(resumed=resumed, since=since)
-            worker = Worker(plan, board, store, forks, slots, meter or CgroupMeter(), logs, clock, settings)
+            worker = Worker(plan, board, store, forks, slots, meter or CgroupMeter(), folder, clock, settings)
             try:
                 worker.work(stopped_by, show)
             except Unavailable:
@@ -72,7 +76,8 @@ def run_worker(
                 worker.close()
             return Ended(stopped_by(), worker.unfit)
     finally:
-        shutil.rmtree(logs, ignore_errors=True)
+        if logs is None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def describe_worker(slots: MachineSlots, clock: Clock) -> WorkerState:

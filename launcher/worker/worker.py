@@ -16,16 +16,16 @@ from atb.errors import StoreError
 from atb.machine import machine_id
 from atb.storage import Store
 from launcher.plan.backend import Show
-from launcher.records.leases import DEFAULT_RULES, KILLED, OOM, STOPPED, Rules
+from launcher.records.board import Board
+from launcher.records.leases import DEADLINE, DEFAULT_RULES, KILLED, OOM, STOPPED, Rules
 from launcher.records.memory_needs import known_need, remember_use
+from launcher.report.board_rows import build_rows
 from launcher.worker.admission import Candidate, admit, reserve
-from launcher.worker.board import Board
 from launcher.worker.children import Child, MemoryGuard, Trainings
 from launcher.worker.ending import Cause, explain, write_report, write_verdict
 from launcher.worker.forkserver_client import Ended, Event, Ready, Started, signal_name
 from launcher.worker.machine_slots import MachineSlots
 from launcher.worker.memory_meter import MemoryMeter
-from launcher.worker.rows import build_rows
 
 TICK = 0.25
 """Seconds that events are waited for: how often memory and signals are looked at."""
@@ -35,12 +35,17 @@ COMMITTED_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Settings:
-    """How a worker works. ``lingers``: it stays while others work, to take over from them and to show the run."""
+    """How a worker works. ``lingers``: it stays while others work, to take over from them and to show the run.
+
+    ``place``: which of how many workers that begin together it is. ``deadline``: seconds that a training may take.
+    """
 
     rules: Rules = DEFAULT_RULES
     lingers: bool = True
     arguments: tuple[str, ...] = ()
     """For every training, such as ``--accelerator gpu``."""
+    place: tuple[int, int] = (0, 1)
+    deadline: float | None = None
 
 
 class Worker:
@@ -85,7 +90,7 @@ class Worker:
                 self._stop(abs(number), hard=number < 0)
             for event in self._trainings.events(TICK):
                 self._take(event, stopping=number is not None)
-            self._watch_memory()
+            self._watch()
             looked = self._board.look({name: child.attempt for name, child in self._children.items()})
             if looked and number is None:
                 self._end_overtaken()
@@ -144,7 +149,8 @@ class Worker:
             arguments += ["--endpoint-url", self._store.endpoint_url]
         environment = self._slots.environment(Counter(child.gpu for child in self._children.values()))
         kept = reserve(chosen, self._slots.parallel, self._guard.memory)
-        child = Child(chosen.job, chosen.attempt, self._slots.gpu_of(environment), chosen.alone, kept)
+        gpu, began = self._slots.gpu_of(environment), self._clock.monotonic()
+        child = Child(chosen.job, chosen.attempt, gpu, chosen.alone, kept, began)
         self._trainings.start(chosen.job, arguments, str(self._log(chosen.job)), environment)
         self._children[chosen.job] = child
 
@@ -204,10 +210,15 @@ class Worker:
         elif rules.pauses:
             self._due[child.job] = self._clock.monotonic() + rules.pauses[min(count, len(rules.pauses)) - 1]
 
-    def _watch_memory(self) -> None:
+    def _watch(self) -> None:
+        """End the training that outgrows the memory, and those whose time is over."""
         found = self._guard.watch(list(self._children.values()))
         if found is not None:
             self._end(*found)
+        limit = self._settings.deadline
+        for child in self._children.values():
+            if limit is not None and child.cause is None and self._clock.monotonic() - child.began > limit:
+                self._end(child, Cause(77, DEADLINE, f"ran longer than its {limit:.0f} s"))
 
     def _end_overtaken(self) -> None:
         """End the trainings whose job another worker has taken over or done, and those that hang."""

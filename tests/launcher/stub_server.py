@@ -88,7 +88,7 @@ def beat(store: Store, run: str, job: str, claim: Claim) -> None:
 
 def grow(step: int, most: int) -> None:
     """Hold ever more memory, then give it back."""
-    held = []
+    held: list[bytes] = []
     while len(held) * step < most:
         held.append(bytes([1]) * step)
         time.sleep(0.05)

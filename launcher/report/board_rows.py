@@ -6,9 +6,9 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from atb.documents.plan import Plan, PlannedJob
+from launcher.records.board import Board
 from launcher.records.leases import STOPPED
 from launcher.report.live_table import Row
-from launcher.worker.board import Board
 
 
 def build_rows(plan: Plan, board: Board, running: Collection[str], *, stopping: bool) -> list[Row]:
