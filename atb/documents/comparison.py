@@ -1,4 +1,4 @@
-"""The document of ``atb compare``: what each preset took and reached on the same rows and seed."""
+"""The document of ``atb compare``: what each preset cost and achieved on the same rows and seed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from atb.documents.result import StageTime
 from atb.schema import Document, Part
 
 
-class Trained(Part):
+class PresetResult(Part):
     """One preset on one symbol. ``metrics`` and ``baselines`` are on the test rows that all presets can answer, and
     ``validation_loss`` on such validation rows: squared errors in the variance of the train rows' returns."""
 
@@ -21,12 +21,13 @@ class Trained(Part):
     parameters: int
     stages: tuple[StageTime, ...]
     validation_loss: float
+    peak_memory_bytes: int = 0
     metrics: dict[str, float]
     baselines: dict[str, dict[str, float]]
 
 
 class Comparison(Document):
-    """What a comparison came to. ``rows`` counts the shared test rows by symbol."""
+    """All presets on all symbols. ``rows`` counts the shared test rows by symbol."""
 
     kind: ClassVar[str] = "comparison"
 
@@ -36,4 +37,4 @@ class Comparison(Document):
     seed: int
     features: str
     rows: dict[str, int]
-    trained: tuple[Trained, ...]
+    trained: tuple[PresetResult, ...]

@@ -31,7 +31,7 @@ _STDERR = 2
 def compare(store: Store, symbols: tuple[str, ...], preset: str | None, run: str | None, **_: Any) -> None:
     """Train every preset on the same rows and seed, and print what each took and reached.
 
-    Three tables: seconds by stage with the speed-up over legacy, quality as a share of legacy's with the 5 %
+    Three tables: seconds by stage with the speed-up over legacy, errors as a percentage of legacy's with the 5 %
     verdict, and each symbol's skill and directional accuracy. They are kept in the store as
     runs/RUN/comparison.json and comparison.png. A training that is there already under the run's name is not
     done again.

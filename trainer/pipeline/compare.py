@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from atb.documents.comparison import Comparison, Trained
+from atb.documents.comparison import Comparison, PresetResult
 from atb.documents.result import Result
 from atb.errors import SpecError
 from atb.storage import Store
@@ -28,7 +28,7 @@ def compare_presets(store: Store, run: str, results: Sequence[Result]) -> Compar
     """
     symbols = list(dict.fromkeys(result.spec.symbol for result in results))
     rows: dict[str, int] = {}
-    trained: list[Trained] = []
+    trained: list[PresetResult] = []
     for symbol in symbols:
         of_symbol = [result for result in results if result.spec.symbol == symbol]
         rows[symbol], judged = _judge_symbol(store, of_symbol)
@@ -45,7 +45,7 @@ def compare_presets(store: Store, run: str, results: Sequence[Result]) -> Compar
     )
 
 
-def _judge_symbol(store: Store, results: Sequence[Result]) -> tuple[int, list[Trained]]:
+def _judge_symbol(store: Store, results: Sequence[Result]) -> tuple[int, list[PresetResult]]:
     _validate_same(results)
     spec = max((result.spec for result in results), key=lambda spec: spec.sequence_length)
     features = feature_set(spec.features)
@@ -67,7 +67,7 @@ def _judge_symbol(store: Store, results: Sequence[Result]) -> tuple[int, list[Tr
     last, actual = bars.close[ends], bars.close[ends + horizon]
     baselines = baseline_metrics(bars.close, split.train, ends, horizon, spec.sequence_length)
     return len(ends), [
-        Trained(
+        PresetResult(
             symbol=result.spec.symbol,
             preset=result.spec.preset,
             job=result.job,
@@ -76,6 +76,7 @@ def _judge_symbol(store: Store, results: Sequence[Result]) -> tuple[int, list[Tr
             parameters=result.fit.parameters,
             stages=result.stages,
             validation_loss=_scaled_loss(model, bars, checked, horizon, unit),
+            peak_memory_bytes=result.peak_memory_bytes,
             metrics=dict(price_metrics(actual, ask(model, bars, ends), last, horizon)),
             baselines=baselines,
         )

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from atb.documents.comparison import Comparison, Trained
+from atb.documents.comparison import Comparison, PresetResult
 from atb.documents.result import TOTAL_STAGE, StageTime
 from tests.atb.registry.candidates import NOW
-from trainer.bundle.comparison import draw_comparison, quality_share, quality_table, stage_table, symbol_table
+from trainer.bundle.comparison import draw_comparison, error_share, quality_table, stage_table, symbol_table
 
 
-def trained(symbol: str, preset: str, seconds: float, error: float) -> Trained:
-    return Trained(
+def trained(symbol: str, preset: str, seconds: float, error: float) -> PresetResult:
+    return PresetResult(
         symbol=symbol,
         preset=preset,
         job=f"{symbol}-{preset}",
@@ -23,12 +23,13 @@ def trained(symbol: str, preset: str, seconds: float, error: float) -> Trained:
             for name, spent in (("bars", 1.0), ("fit", seconds), (TOTAL_STAGE, 1.0 + seconds))
         ),
         validation_loss=error,
+        peak_memory_bytes=850_000_000,
         metrics={"rmse": 100 * error, "mape": error, "skill": 0.01, "directional_accuracy": 0.52},
         baselines={"linear": {"skill": 0.002, "directional_accuracy": 0.51}},
     )
 
 
-def comparison(*each: Trained) -> Comparison:
+def comparison(*each: PresetResult) -> Comparison:
     presets = tuple(dict.fromkeys(one.preset for one in each))
     return Comparison(run="c", created=NOW, presets=presets, seed=42, features="classic", rows={"A": 400}, trained=each)
 
@@ -53,12 +54,21 @@ def test_stage_times_are_summed_with_totals_and_the_speed_up() -> None:
     assert cells(table, "speed-up over legacy") == ("4.00 ×", "1.00 ×")
 
 
-def test_quality_is_a_share_of_legacy_s_over_all_symbols() -> None:
-    assert quality_share(BOTH, "fast", "rmse") == pytest.approx(1.0)
+def test_errors_are_a_share_of_legacy_s_over_all_symbols() -> None:
+    assert error_share(BOTH, "fast", "rmse") == pytest.approx(1.0)
     table = quality_table(BOTH)
-    assert cells(table, "RMSE, share of legacy") == ("100.0%", "100.0%")
+    assert cells(table, "RMSE, % of legacy's") == ("100.0%", "100.0%")
     assert cells(table, "within 5%") == ("yes", "yes")
     assert cells(table, "skill of the linear baseline") == ("+0.0020", "+0.0020")
+
+
+def test_a_larger_error_is_a_larger_share() -> None:
+    worse = comparison(trained("A", "fast", 1, 1.004), trained("A", "legacy", 1, 1.0))
+    assert cells(quality_table(worse), "RMSE, % of legacy's") == ("100.4%", "100.0%")
+
+
+def test_memory_is_the_highest_peak_of_any_symbol() -> None:
+    assert cells(stage_table(BOTH), "peak memory, MB") == ("850", "850")
 
 
 @pytest.mark.parametrize(("error", "verdict"), [(1.05, "yes"), (1.06, "no"), (0.5, "yes")])
@@ -78,7 +88,7 @@ def test_each_symbol_has_its_skill_and_direction_beside_the_baseline_s() -> None
 def test_without_legacy_there_are_numbers_and_no_shares() -> None:
     alone = comparison(trained("A", "fast", 1, 1.0))
     assert "within 5%" not in [row[0] for row in quality_table(alone)]
-    assert stage_table(alone)[-1][0] == "total"
+    assert [row[0] for row in stage_table(alone)][-2:] == ["total", "peak memory, MB"]
 
 
 def test_the_picture_is_drawn(tmp_path: Path) -> None:
