@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from atb.documents.comparison import Comparison, Trained
+from atb.documents.comparison import Comparison, PresetResult
 from atb.storage import DirectoryStore
 
 SYMBOLS = ["ADA", "APT", "BNB", "BTC", "DOGE", "ETH", "LINK", "LTC", "RENDER", "SOL", "TRX", "XRP"]
@@ -75,11 +75,11 @@ def differences(found: dict[str, Comparison]) -> Iterator[str]:
         )
 
 
-def _all(comparison: Comparison, preset: str) -> list[Trained]:
+def _all(comparison: Comparison, preset: str) -> list[PresetResult]:
     return [each for each in comparison.trained if each.preset == preset]
 
 
-def _of(comparison: Comparison, preset: str, symbol: str) -> Trained:
+def _of(comparison: Comparison, preset: str, symbol: str) -> PresetResult:
     return next(each for each in _all(comparison, preset) if each.symbol == symbol)
 
 
