@@ -1,10 +1,14 @@
-"""How a source of bars is named: ``binance``, ``ccxt:EXCHANGE``, ``files:PATH`` or ``sample``."""
+"""How a source of bars is named, ``binance``, ``ccxt:EXCHANGE``, ``files:PATH`` or ``sample``, and a symbol in it."""
 
 from __future__ import annotations
+
+import unicodedata
 
 from atb.errors import SpecError
 
 _NEEDS_MORE = {"binance": False, "ccxt": True, "files": True, "sample": False}
+MOST_CHARACTERS = 63
+_MARKS = "/:._-"
 
 
 def split_source(text: str) -> tuple[str, str]:
@@ -13,3 +17,28 @@ def split_source(text: str) -> tuple[str, str]:
     if kind not in _NEEDS_MORE or bool(rest) != _NEEDS_MORE[kind] or (colon and not rest):
         raise SpecError(f"source {text!r} is unknown; write binance, ccxt:EXCHANGE, files:PATH or sample")
     return kind, rest
+
+
+def normal_symbol(text: str) -> str:
+    """The symbol in Unicode's composed form, in which two texts that look the same are the same.
+
+    Letters and digits of any alphabet and ``/ : . _ -``, a letter or digit first, up to 63. Raises ValueError.
+    """
+    symbol = unicodedata.normalize("NFC", text)
+    plain = all(_is_letter(character) or character in _MARKS for character in symbol)
+    if not plain or not symbol or not symbol[0].isalnum() or len(symbol) > MOST_CHARACTERS:
+        raise ValueError(
+            f"{text[:80]!a} is not a symbol: letters, digits and / : . _ - up to {MOST_CHARACTERS}, like BTCUSDT"
+        )
+    return symbol
+
+
+def plain_symbol(symbol: str) -> str:
+    """What ``BTC/USDT``, ``BTCUSDT``, ``btcusdt`` and ``BTC-USDT`` have in common: letters and digits in capitals."""
+    composed = unicodedata.normalize("NFC", symbol).upper()
+    return "".join(character for character in unicodedata.normalize("NFC", composed) if _is_letter(character))
+
+
+def _is_letter(character: str) -> bool:
+    """A letter, a digit, or a mark that belongs to the letter before it."""
+    return character.isalnum() or unicodedata.category(character).startswith("M")

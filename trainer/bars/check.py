@@ -153,7 +153,7 @@ def check_bars(raw: Bars, start_ms: int, as_of_ms: int) -> tuple[Bars, BarsRepor
 def validate_bars(report: BarsReport, min_rows: int) -> None:
     """Raise DataError unless these are bars of the timeframe, ``min_rows`` of them and 99 % of those expected."""
     name = f"{report.symbol} {report.timeframe}"
-    _validate_times(report, name)
+    validate_times(report)
     if report.kept < min_rows:
         raise DataError(
             f"{name}: {report.kept:,} bars of the {min_rows:,} that this preset needs; "
@@ -175,8 +175,9 @@ def validate_bars(report: BarsReport, min_rows: int) -> None:
         )
 
 
-def _validate_times(report: BarsReport, name: str) -> None:
+def validate_times(report: BarsReport) -> None:
     """Raise DataError for rows that are of another timeframe, off the grid, or of more than one market."""
+    name = f"{report.symbol} {report.timeframe}"
     step, spacing, received = tf.to_ms(report.timeframe), report.spacing_ms or 0, report.received
     if 0 < spacing < step:
         raise DataError(f"{name}: {explain_timeframe(spacing, report.timeframe)}")

@@ -15,7 +15,7 @@ from atb.documents.result import BarsSummary
 from atb.errors import DataError, DataNotReady
 from atb.storage import Store
 from trainer.bars.cache.months import SETTLED_MS
-from trainer.bars.check import BarsReport, check_bars, fill_gaps, validate_bars
+from trainer.bars.check import BarsReport, check_bars, fill_gaps, validate_bars, validate_times
 from trainer.bars.frame import Bars, segment_starts
 from trainer.bars.source import Source, open_source
 
@@ -49,7 +49,8 @@ def load_bars(spec: Spec, store: Store, warmup: int, min_rows: int, source: Sour
     raw = keep_named(raw, split_features(spec.features)[1])
     bars, _ = check_bars(raw, reach, as_of)
     _, report = check_bars(raw, start, as_of)
-    if source.live and now - as_of < SETTLED_MS:
+    validate_times(report)
+    if not source.live or now - as_of < SETTLED_MS:
         _validate_last(report)
     if spec.on_gap == "fail" and report.missing:
         raise DataError(
@@ -92,5 +93,6 @@ def _validate_last(report: BarsReport) -> None:
     if end < report.as_of_ms:
         raise DataNotReady(
             f"{report.symbol} {report.timeframe}: bars are there until {tf.from_epoch_ms(end):%Y-%m-%dT%H:%MZ}, "
-            f"not yet until {tf.from_epoch_ms(report.as_of_ms):%Y-%m-%dT%H:%MZ}; try again later"
+            f"not yet until {tf.from_epoch_ms(report.as_of_ms):%Y-%m-%dT%H:%MZ}; try again later, or choose an earlier "
+            "--as-of"
         )

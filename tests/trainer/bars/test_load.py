@@ -88,12 +88,13 @@ def test_a_cut_in_the_future_has_not_come_yet() -> None:
         load(Spoiled(), as_of=tomorrow.isoformat())
 
 
-def test_the_last_bars_of_a_live_source_are_waited_for_and_old_ones_are_not() -> None:
+def test_the_last_bars_before_the_cut_are_waited_for_of_files_too_and_old_ones_of_an_exchange_are_not() -> None:
     cut = tf.floor(datetime.now(UTC), "1h")
     late = Spoiled(live=True, last=cut - timedelta(hours=2))
     with pytest.raises(DataNotReady, match=r"not yet until .*; try again later"):
         load(late, as_of=cut.isoformat())
-    load(Spoiled(live=False, last=cut - timedelta(hours=2)), as_of=cut.isoformat())
+    with pytest.raises(DataNotReady, match=r"not yet until .*; try again later, or choose an earlier --as-of"):
+        load(Spoiled(live=False, last=datetime(2025, 2, 28, 23, tzinfo=UTC)))
     load(Spoiled(live=True, last=datetime(2025, 2, 28, 20, tzinfo=UTC)))
 
 

@@ -12,7 +12,7 @@ from atb.errors import DataError, NetworkError, SpecError
 from trainer.bars.cache.month_cache import CachedMonth
 from trainer.bars.cache.months import SETTLED_MS, Month, Series
 from trainer.bars.frame import empty_bars, join_bars
-from trainer.bars.table import bars_from_rows
+from trainer.bars.rows import bars_from_rows
 
 _COLUMNS = ("open_time", "open", "high", "low", "close", "volume")
 _ROWS_A_CALL = 500

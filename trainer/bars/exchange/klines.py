@@ -10,7 +10,7 @@ from atb.errors import NetworkError
 from trainer.bars.cache.months import DAY_MS
 from trainer.bars.exchange.http import Http
 from trainer.bars.frame import Bars, empty_bars, join_bars
-from trainer.bars.table import ARCHIVE_COLUMNS, bars_from_rows
+from trainer.bars.rows import ARCHIVE_COLUMNS, bars_from_rows
 
 ROWS_A_CALL = 1000
 _LONGEST_SPAN_MS = 200 * DAY_MS

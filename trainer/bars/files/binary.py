@@ -1,0 +1,74 @@
+"""Parquet and feather, which native code reads: bounded, and validated whole before anything looks into them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from atb.errors import DataError
+from trainer.bars.files.bounds import MOST_BYTES, bounded, bounded_rows
+
+_SECONDS = 120.0
+_OLD_FEATHER, _ARROW = b"FEA1", b"ARROW1"
+_READ_FEATHER = f"""
+import resource, sys
+data = sys.stdin.buffer.read()
+import pyarrow as pa
+room = {4 * MOST_BYTES} + len(data)
+resource.setrlimit(resource.RLIMIT_AS, (room, room))
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+pa.set_cpu_count(1)
+try:
+    table = pa.ipc.open_file(pa.BufferReader(data)).read_all()
+    table.validate(full=True)
+    with pa.ipc.new_stream(sys.stdout.buffer, table.schema) as out:
+        out.write_table(table)
+except (pa.ArrowException, MemoryError, OSError, ValueError, KeyError) as error:
+    sys.exit(str(error).splitlines()[0][:200] if str(error) else type(error).__name__)
+"""
+"""A feather file's buffers are packed with sizes of their own telling, and its reader trusts more than it checks."""
+
+
+def read_parquet_file(data: bytes, where: str) -> pa.Table:
+    """The table in a Parquet file. Raises DataError for a broken one, or one that holds too much."""
+    try:
+        file = pq.ParquetFile(pa.BufferReader(data))
+        bounded_rows(file.metadata.num_rows, where)
+        bounded(sum(file.metadata.row_group(n).total_byte_size for n in range(file.metadata.num_row_groups)), where)
+        table = file.read(use_threads=False)
+        table.validate(full=True)
+    except (pa.ArrowException, OSError, MemoryError, ValueError, KeyError) as error:
+        raise _broken(error, where) from None
+    return table
+
+
+def read_feather_file(data: bytes, where: str) -> pa.Table:
+    """The table in a feather file, read in a process of its own with so much memory and no more. Raises DataError."""
+    if data.startswith(_OLD_FEATHER):
+        raise DataError(f"{where} is of feather's first version; write it again with pandas.to_feather, or as Parquet")
+    if not data.startswith(_ARROW):
+        raise DataError(f"{where} is not a feather file; write it with pandas.to_feather, or as Parquet")
+    command = [sys.executable, "-c", _READ_FEATHER]
+    try:
+        done = subprocess.run(command, input=data, capture_output=True, check=False, timeout=_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise DataError(f"{where} can't be read within {_SECONDS:.0f} s; write it again, or as Parquet") from None
+    if done.returncode != 0:
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        reason = lines[-1] if done.returncode > 0 and lines else "it is damaged, or holds too much"
+        raise DataError(f"{where} can't be read: {reason}; write it again, or as Parquet")
+    try:
+        table = pa.ipc.open_stream(pa.BufferReader(done.stdout)).read_all()
+        table.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise _broken(error, where) from None
+    bounded_rows(table.num_rows, where)
+    return table
+
+
+def _broken(error: BaseException, where: str) -> DataError:
+    reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    return DataError(f"{where} can't be read: {reason}; write it again")

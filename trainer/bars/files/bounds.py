@@ -1,0 +1,61 @@
+"""How much a file of bars may hold: a few bytes can be packed to unpack to anything."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zipfile
+import zlib
+from typing import IO, cast
+
+from atb.errors import DataError
+
+MOST_BYTES = 2**29
+"""Of a file, packed or unpacked: minute bars of eight years as text."""
+MOST_ROWS = 20_000_000
+"""Minute bars of 38 years."""
+_PIECE = 1 << 20
+
+
+def bounded(size: int, where: str, most: int = MOST_BYTES) -> None:
+    """Raise DataError for more bytes than a file may hold."""
+    if size > most:
+        raise DataError(f"{where} holds more than {most >> 20} MiB; cut it into files by month")
+
+
+def bounded_rows(rows: int, where: str) -> None:
+    """Raise DataError for more rows than a file may hold."""
+    if rows > MOST_ROWS:
+        raise DataError(f"{where} holds {rows:,} rows, more than {MOST_ROWS:,}; cut it into files by month")
+
+
+def unzip(data: bytes, where: str, most: int = MOST_BYTES) -> bytes:
+    """The one file in a zip. Raises DataError for a broken zip, one of several files, or one that holds too much."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            names = [name for name in archive.namelist() if not name.startswith("__MACOSX/") and not name.endswith("/")]
+            if len(names) != 1:
+                some = ", ".join(map(ascii, names[:3])) or "none"
+                raise DataError(f"{where} holds {len(names)} files and one is read ({some}); zip one file")
+            with archive.open(names[0]) as packed:
+                return _read_bounded(packed, where, most)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        raise DataError(f"{where} is not a whole zip: {error}") from None
+
+
+def gunzip(data: bytes, where: str, most: int = MOST_BYTES) -> bytes:
+    """What is in a gzip. Raises DataError for a broken one, or one that holds too much."""
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
+            return _read_bounded(cast(IO[bytes], packed), where, most)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{where} is not a whole gzip: {str(error).splitlines()[0]}") from None
+
+
+def _read_bounded(packed: IO[bytes], where: str, most: int) -> bytes:
+    pieces, size = [], 0
+    while piece := packed.read(_PIECE):
+        size += len(piece)
+        bounded(size, where, most)
+        pieces.append(piece)
+    return b"".join(pieces)

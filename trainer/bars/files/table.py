@@ -1,0 +1,141 @@
+"""Bars from a table whose columns have names: each with one meaning, or refused with the column's name."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from atb.contract.sources import plain_symbol
+from atb.errors import DataError
+from trainer.bars.columns import array_of
+from trainer.bars.files.columns import (
+    CLOSE_NAMES,
+    INDEX_NAMES,
+    SYMBOL_NAMES,
+    TIME_NAMES,
+    TIMEFRAME_NAMES,
+    VENUE_NAMES,
+    find_column,
+    find_times,
+    find_volume,
+    plain_name,
+    refuse_absent,
+    show_names,
+)
+from trainer.bars.files.times import (
+    combine,
+    is_date,
+    is_text,
+    is_time_of_day,
+    plain_column,
+    read_time_of_day,
+    read_times,
+    same_day,
+)
+from trainer.bars.frame import COLUMNS, Bars, Floats, Times
+from trainer.bars.rows import NOT_EXTRA
+
+_OTHER_SPELLINGS = {
+    "count": "trades",
+    "number_of_trades": "trades",
+    "quote_asset_volume": "quote_volume",
+    "taker_buy_base_volume": "taker_buy_volume",
+    "taker_buy_base_asset_volume": "taker_buy_volume",
+    "taker_buy_quote_asset_volume": "taker_buy_quote_volume",
+}
+_NOT_EXTRA = {*COLUMNS, *TIME_NAMES, *INDEX_NAMES, *CLOSE_NAMES, *NOT_EXTRA}
+_MOST_MARKETS = 1_000
+
+
+def bars_from_table(table: pa.Table, symbol: str, timeframe: str, where: str) -> Bars:
+    """Bars from a time column and open, high, low, close, volume by name; other numeric columns become extra.
+
+    Of several markets' rows those of the symbol are taken. Raises DataError for a column that is missing, there twice,
+    not numeric, or of a meaning that can't be known, and for times outside 2009 to 2100 in every unit.
+    """
+    names = list(table.column_names)
+    found = {name: find_column(names, name, where) for name in COLUMNS[:-1]}
+    found[COLUMNS[-1]] = find_volume(names, symbol, where)
+    times = find_times(names)
+    absent = [name for name, number in (*found.items(), ("timestamp", times[0] if times else None)) if number is None]
+    if absent:
+        raise refuse_absent(names, absent, where)
+    table = _only_asked_for(table, names, symbol, timeframe, where)
+    taken = {name: number for name, number in found.items() if number is not None}
+    values = np.column_stack([_floats(table.column(taken[name]), f"{where}: column {name}") for name in COLUMNS])
+    extra = {
+        name: _floats(table.column(number), f"{where}: column {name}")
+        for name, number in _extra_columns(table, names, set(taken.values())).items()
+    }
+    return Bars(symbol, timeframe, _times(table, names, times, where), values, extra)
+
+
+def _extra_columns(table: pa.Table, names: list[str], taken: set[int]) -> dict[str, int]:
+    """The numeric columns beside the bars', by name; a name that two of them have is none."""
+    found: dict[str, list[int]] = {}
+    for number, name in enumerate(names):
+        plain = plain_name(name)
+        if number not in taken and plain not in _NOT_EXTRA and _is_number(table.column(number).type):
+            known = _OTHER_SPELLINGS.get(plain, plain if plain in _OTHER_SPELLINGS.values() else name.lower())
+            found.setdefault(known, []).append(number)
+    return {name: numbers[0] for name, numbers in found.items() if len(numbers) == 1}
+
+
+def _only_asked_for(table: pa.Table, names: list[str], symbol: str, timeframe: str, where: str) -> pa.Table:
+    """The rows of the symbol and timeframe where a column says which they are of. Raises DataError for none."""
+    for number, name in enumerate(names):
+        plain, column = plain_name(name), plain_column(table.column(number))
+        if not is_text(column.type) or plain not in (*SYMBOL_NAMES, *TIMEFRAME_NAMES, *VENUE_NAMES):
+            continue
+        there = [str(value) for value in pc.unique(column).to_pylist()[:_MOST_MARKETS]]
+        if plain in VENUE_NAMES:
+            if len(there) > 1:
+                raise DataError(f"{where}: column {name} holds rows of {show_names(there)}; give a file of one of them")
+            continue
+        asked = symbol if plain in SYMBOL_NAMES else timeframe
+        matching = [value for value in there if _same(value, asked, is_symbol=plain in SYMBOL_NAMES)]
+        if not matching:
+            raise DataError(f"{where}: column {show_names([name])} holds {show_names(there)} and no {asked}")
+        if len(matching) > 1:
+            raise DataError(f"{where}: column {name} holds {show_names(matching)}, which all mean {asked}; keep one")
+        if len(there) > 1:
+            chosen = pc.equal(column.cast(pa.string()), matching[0])
+            table = table.filter(pc.fill_null(chosen, False))
+    return table
+
+
+def _same(value: str, asked: str, *, is_symbol: bool) -> bool:
+    return plain_symbol(value) == plain_symbol(asked) if is_symbol else value.strip() == asked
+
+
+def _times(table: pa.Table, names: list[str], numbers: list[int], where: str) -> Times:
+    """The opening times: one column, a day and a time of day, or several columns that agree. Raises DataError."""
+    days = [number for number in numbers if is_date(table.column(number))]
+    clocks = [number for number in numbers if is_time_of_day(table.column(number))]
+    if len(numbers) == 2 and len(days) == len(clocks) == 1:
+        return combine(read_times(table.column(days[0]), where), read_time_of_day(table.column(clocks[0]), where))
+    first, *others = sorted(numbers, key=lambda number: number in days)
+    times = read_times(table.column(first), where)
+    for other in others:
+        again = read_times(table.column(other), where)
+        if not ((times == again).all() or (other in days and same_day(again, times))):
+            raise DataError(
+                f"{where}: columns {show_names([names[first], names[other]])} both hold times, and not the same ones; "
+                "keep the one of opening times"
+            )
+    return times
+
+
+def _floats(column: pa.ChunkedArray, where: str) -> Floats:
+    try:
+        numbers: npt.NDArray[np.float64] = array_of(plain_column(column).cast(pa.float64()))
+    except (pa.ArrowException, OverflowError) as error:
+        reason = ascii(str(error).splitlines()[0][:120])[1:-1]
+        raise DataError(f"{where} is not numeric: {reason}; write numbers with a decimal point") from None
+    return numbers
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
