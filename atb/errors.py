@@ -36,7 +36,11 @@ class SpecError(AtbError):
 
 
 class Unreadable(SpecError):
-    """A document in the store is damaged, foreign, of a newer version, or in the wrong place."""
+    """A document in the store is damaged, foreign, of a newer version, or in the wrong place: ``key`` says which."""
+
+    def __init__(self, message: str, key: str = "") -> None:
+        super().__init__(message)
+        self.key = key or message.partition(" ")[0]
 
 
 class DataError(AtbError):

@@ -38,6 +38,7 @@ from launcher.kubernetes.objects.jobs import Target, build_job, run_selector
 from launcher.kubernetes.options import ClusterOptions
 from launcher.plan.build import build_plan
 from launcher.records.manifest import collect
+from launcher.records.run_record import RunRecord
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 BARE_THREADS = 16
@@ -156,7 +157,7 @@ def measure_fanout(kubeconfig: str, jobs: int, folder: str) -> dict[str, Any]:
     found = RunController(cluster, store, plan, make_options()).run("create")
     seconds = time.perf_counter() - began
     began = time.perf_counter()
-    collect(store, plan)
+    collect(store, RunRecord.load(store, plan.run))
     return {
         "seconds": seconds,
         "collected_s": time.perf_counter() - began,

@@ -54,6 +54,11 @@ def manifest(run: str) -> str:
     return f"runs/{run}/manifest.json"
 
 
+def launcher(run: str) -> str:
+    """Written again every few seconds by the launcher that follows a run."""
+    return f"runs/{run}/launcher.json"
+
+
 def report(run: str) -> str:
     """The run's page for people."""
     return f"runs/{run}/report.html"

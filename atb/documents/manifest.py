@@ -31,6 +31,15 @@ class ManifestJob(Part):
     model: str | None = None
     synthetic: bool = False
     peak_memory_bytes: int | None = None
+    result_etag: str | None = None
+    """Of the result's object: while it stands, the result need not be read again."""
+
+
+class Problem(Part):
+    """A document that can't be read."""
+
+    key: str
+    problem: str
 
 
 class Manifest(Document):
@@ -42,6 +51,7 @@ class Manifest(Document):
     run: RunName
     created: datetime
     jobs: tuple[ManifestJob, ...]
+    problems: tuple[Problem, ...] = ()
 
     @property
     def complete(self) -> bool:

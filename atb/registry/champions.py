@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from atb.contract import keys
 from atb.contract.spec import Spec
 from atb.documents.champion import Champion, HistoryEntry
 from atb.documents.result import FileEntry
-from atb.errors import NotFound, SpecError, StoreError
-from atb.storage import Store
+from atb.errors import NotFound, SpecError, StoreError, Unreadable
+from atb.storage import Entry, Store
+from atb.storage.read import read_document, validate_place
+
+_READERS = 16
+"""Threads that read pointers."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +64,13 @@ class Decision:
 
 
 def read_champion(store: Store, model_key: ModelKey) -> tuple[Champion, str] | None:
-    """The champion and its pointer's etag; None where there is none. Raises SpecError for a damaged pointer."""
+    """The champion and its pointer's etag; None where there is none. Raises Unreadable for a damaged pointer."""
     try:
         data, etag = store.get_with_etag(model_key.pointer)
     except NotFound:
         return None
-    return Champion.from_bytes(data, model_key.pointer), etag
+    champion = Champion.from_bytes(data, model_key.pointer)
+    return validate_place(champion, model_key.pointer, **vars(model_key)), etag
 
 
 def require_champion(store: Store, model_key: ModelKey) -> Champion:
@@ -77,11 +83,25 @@ def require_champion(store: Store, model_key: ModelKey) -> Champion:
     return found[0]
 
 
-def list_champions(store: Store, symbol: str | None = None) -> Iterator[Champion]:
-    """Every champion, in the order of the keys."""
-    for entry in store.list(keys.champions_prefix(symbol)):
-        if entry.key.endswith(f"/{keys.CHAMPION}"):
-            yield Champion.from_bytes(store.get(entry.key), entry.key)
+def scan_champions(store: Store, symbol: str | None = None) -> tuple[list[Champion], list[Unreadable]]:
+    """Every champion, in the order of the keys; and why each pointer that can't be read can't. Raises StoreError."""
+
+    def read(entry: Entry) -> Champion | Unreadable | None:
+        try:
+            champion = read_document(store, Champion, entry.key, entry=entry)
+            if ModelKey.of(champion).pointer != entry.key:
+                return Unreadable(f"{entry.key} is the champion of {ModelKey.of(champion)}: it lies in the wrong place")
+            return champion
+        except Unreadable as problem:
+            return problem
+        except NotFound:
+            return None  # it was removed meanwhile
+
+    pointers = [entry for entry in store.list(keys.champions_prefix(symbol)) if entry.key.endswith(f"/{keys.CHAMPION}")]
+    with ThreadPoolExecutor(_READERS) as pool:
+        found = list(pool.map(read, pointers))
+    champions = [each for each in found if isinstance(each, Champion)]
+    return champions, [each for each in found if isinstance(each, Unreadable)]
 
 
 def find_model_key(
@@ -98,9 +118,7 @@ def find_model_key(
 
     Raises SpecError where none or several fit.
     """
-    found_keys = {ModelKey.of(each) for each in list_champions(store, symbol)}
-    if declined:
-        found_keys |= set(_keys_with_history(store, symbol))
+    found_keys = set(_keys_of(store, symbol, ("current.json", "history") if declined else ("current.json",)))
     wanted = (symbol, timeframe, preset, target, horizon)
     fitting = sorted(
         (
@@ -120,41 +138,72 @@ def find_model_key(
     raise SpecError(f"{symbol} has {len(fitting)} models ({', '.join(map(str, fitting))}); add {', '.join(differ)}")
 
 
-def _keys_with_history(store: Store, symbol: str) -> Iterator[ModelKey]:
+def _keys_of(store: Store, symbol: str, names: tuple[str, ...]) -> Iterator[ModelKey]:
+    """The model keys under which a pointer or a history lies, whether or not it can be read."""
     for entry in store.list(keys.champions_prefix(symbol)):
         match entry.key.split("/"):
-            case [_, _, timeframe, preset, "history", _]:
+            case [_, _, timeframe, preset, name, *_] if name in names:
                 yield ModelKey(symbol, timeframe, preset)
-            case [_, _, timeframe, preset, what, "history", _]:
+            case [_, _, timeframe, preset, what, name, *_] if name in names:
                 target, _, horizon = what.rpartition("-")
-                if target and horizon.isdigit():
+                if target and horizon.isdecimal():
                     yield ModelKey(symbol, timeframe, preset, target, int(horizon))
 
 
 def read_history(
-    store: Store, model_key: ModelKey, *, last: int | None = None, run: str | None = None
+    store: Store,
+    model_key: ModelKey,
+    *,
+    last: int | None = None,
+    run: str | None = None,
+    problems: list[Unreadable] | None = None,
 ) -> list[Decision]:
     """Decisions, oldest first: all, the ``last`` ones, or those about a ``run``. No more entries are read than needed.
 
-    An entry whose pointer never moved, since its writer died or lost, says so.
+    An entry whose pointer never moved, since its writer died or lost, says so. What can't be read is passed over and
+    put to ``problems``; what took effect before it is then unknown. Raises StoreError.
     """
+    problems = [] if problems is None else problems
     found = [item.key for item in store.list(model_key.history) if run is None or item.key.endswith(f"-{run}.json")]
     wanted = found if last is None else found[-last:]
     if not wanted:
         return []
-    entries = {key: _read_entry(store, key) for key in wanted}
-    champion = read_champion(store, model_key)
-    current = champion[0].entry if champion else None
-    effective = set()
+    read = {key: _read_entry(store, model_key, key) for key in wanted}
+    problems += [each for each in read.values() if isinstance(each, Unreadable)]
+    entries = {key: each for key, each in read.items() if isinstance(each, HistoryEntry)}
+    unknown_before = ""
+    try:
+        champion = read_champion(store, model_key)
+        current = champion[0].entry if champion else None
+    except Unreadable as problem:
+        problems.append(problem)
+        current, unknown_before = None, _LAST
+    effective: set[str] = set()
     step = current
-    while step is not None and step >= wanted[0]:  # keys sort by time, and each names one before it
+    while step is not None and step >= wanted[0] and step not in effective:  # keys sort by time
         effective.add(step)
-        step = (entries.get(step) or _read_entry(store, step)).replaced
-    return [Decision(key, entry, _effect(key, entry, current, effective)) for key, entry in entries.items()]
+        entry = read.get(step) or _read_entry(store, model_key, step)
+        if isinstance(entry, Unreadable):
+            unknown_before = step
+            break
+        step = entry.replaced
+    return [
+        Decision(key, entry, _effect(key, entry, current, effective, unknown=key < unknown_before))
+        for key, entry in entries.items()
+    ]
 
 
-def _read_entry(store: Store, key: str) -> HistoryEntry:
-    return HistoryEntry.from_bytes(store.get(key), key)
+_LAST = "\U0010ffff"
+"""Sorts after every key."""
+
+
+def _read_entry(store: Store, model_key: ModelKey, key: str) -> HistoryEntry | Unreadable:
+    try:
+        return read_document(store, HistoryEntry, key, **vars(model_key))
+    except Unreadable as problem:
+        return problem
+    except NotFound:
+        return Unreadable(f"{key} is gone; see: atb-launch store check")
 
 
 def verify_files(store: Store, champion: Champion) -> None:
@@ -169,9 +218,11 @@ def verify(file: FileEntry, data: bytes) -> None:
         raise StoreError(f"{file.key} is not what its result says it is (size or sha256); train the symbol again")
 
 
-def _effect(key: str, entry: HistoryEntry, current: str | None, effective: set[str]) -> str:
+def _effect(key: str, entry: HistoryEntry, current: str | None, effective: set[str], *, unknown: bool) -> str:
     if entry.action == "decline":
         return "declined"
     if key == current:
         return "serving"
+    if unknown:
+        return "unknown"
     return "replaced" if key in effective else "never took effect"

@@ -15,11 +15,12 @@ from datetime import UTC, datetime, timedelta
 from atb.contract import keys
 from atb.documents.champion import Action, Champion, HistoryEntry
 from atb.documents.result import Result, Rule
-from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError
+from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError, Unreadable
 from atb.registry.champions import ModelKey, read_champion, verify_files
 from atb.registry.gate import DEFAULT_BOUNDS, Bounds, check_candidate, failures, passes
 from atb.storage import Store
 from atb.storage.probe import probe_store
+from atb.storage.read import read_document
 
 
 @dataclass(frozen=True)
@@ -47,18 +48,23 @@ def read_result(store: Store, run: str, job: str) -> Result:
     """A committed result. Raises SpecError where the job has none."""
     key = keys.result(run, job)
     try:
-        return Result.from_bytes(store.get(key), key)
+        return read_document(store, Result, key, run=run, job=job)
     except NotFound:
         raise SpecError(f"run {run} has no result of {job} in {store.url}; see: atb-launch status {run}") from None
 
 
-def list_results(store: Store, run: str, symbol: str | None = None) -> Iterator[Result]:
-    """The committed results of a run, or those of one symbol in it, in the order of the keys."""
-    for entry in store.list(keys.jobs_prefix(run)):
-        if entry.key.endswith("/result.json"):
-            result = Result.from_bytes(store.get(entry.key), entry.key)
-            if symbol in (None, result.spec.symbol):
-                yield result
+def list_results(store: Store, run: str, symbol: str, problems: list[Unreadable]) -> Iterator[Result]:
+    """A run's committed results of a symbol, in the order of the keys. What can't be read is put to ``problems``."""
+    for entry in store.list(f"{keys.jobs_prefix(run)}{keys.job_id(symbol, '')}"):
+        match entry.key.split("/"):
+            case [_, _, _, job, "result.json"]:
+                try:
+                    result = read_document(store, Result, entry.key, entry=entry, run=run, job=job)
+                except Unreadable as problem:
+                    problems.append(problem)
+                    continue
+                if result.spec.symbol == symbol:
+                    yield result
 
 
 def model_key_of(result: Result) -> ModelKey:
@@ -83,8 +89,7 @@ def evaluate_candidate(
     when another promotion was first, StoreError when a file of the bundle is missing or damaged.
     """
     model_key = model_key_of(result)
-    found = read_champion(store, model_key)
-    champion, etag = found or (None, None)
+    champion, etag = _read_pointer(store, model_key, force)
     if champion is not None and (champion.run, champion.job) == (result.run, result.job):
         raise SpecError(f"{model_key}: run {result.run} is the champion already")
     rules = check_candidate(result, champion, accept_first=accept_first, bounds=bounds)
@@ -112,6 +117,16 @@ def evaluate_candidate(
     return Outcome("promote", model_key, result.run, rules, reason, entry)
 
 
+def _read_pointer(store: Store, model_key: ModelKey, force: bool) -> tuple[Champion | None, str | None]:
+    """The champion and its etag. With ``force``, one that can't be read is as none, and is replaced."""
+    try:
+        return read_champion(store, model_key) or (None, None)
+    except Unreadable as problem:
+        if not force:
+            raise Unreadable(f"{problem}; --force puts this model in its place") from None
+        return None, store.get_with_etag(model_key.pointer)[1]
+
+
 def roll_back(
     store: Store, model_key: ModelKey, *, by: str, why: str, force: bool = False, now: datetime | None = None
 ) -> Champion:
@@ -126,7 +141,7 @@ def roll_back(
     champion, etag = found
     if champion.fallback is None:
         raise SpecError(f"{model_key}: nothing served before {champion.run}")
-    earlier = HistoryEntry.from_bytes(store.get(champion.fallback), champion.fallback).champion
+    earlier = read_document(store, HistoryEntry, champion.fallback, **vars(model_key)).champion
     if earlier is None:
         raise SpecError(f"{champion.fallback} holds no champion; see: atb models history {model_key.symbol}")
     time = _later_than(champion, now or datetime.now(UTC))

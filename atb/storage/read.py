@@ -11,7 +11,7 @@ from atb.storage.store import Entry, Store
 _D = TypeVar("_D", bound=Document)
 
 
-def read_document(store: Store, kind: type[_D], key: str, *, entry: Entry | None = None, **said: str) -> _D:
+def read_document(store: Store, kind: type[_D], key: str, *, entry: Entry | None = None, **said: object) -> _D:
     """The document at a key, which says of itself what ``said`` says. ``entry``: its place in a listing, if known.
 
     Raises NotFound, Unreadable that names the key, StoreError.
@@ -21,7 +21,7 @@ def read_document(store: Store, kind: type[_D], key: str, *, entry: Entry | None
     return validate_place(kind.from_bytes(store.get(key), key), key, **said)
 
 
-def validate_place(document: _D, key: str, **said: str) -> _D:
+def validate_place(document: _D, key: str, **said: object) -> _D:
     """The document. Raises Unreadable where it says another run, job or symbol than its key."""
     for name, expected in said.items():
         found = getattr(document, name)

@@ -30,6 +30,7 @@ from launcher.plan.build import build_plan, commit_plan, find_plan, jobs_left, r
 from launcher.plan.options import LaunchOptions
 from launcher.records.manifest import collect
 from launcher.records.promotion import promote_run
+from launcher.records.run_record import RunRecord
 from launcher.report.live_table import RunView
 from launcher.report.page import write_report
 from launcher.report.table import plan_lines, print_manifest
@@ -147,13 +148,13 @@ def follow(plan: Plan, store: Store, backend: Backend, mode: Mode, ending: Endin
         with RunView(f"run {plan.run}", Console(stderr=True)) as view:
             stopped = backend.run(plan, store, view.show, mode=mode, wait=wait)
     except AtbError as error:
-        finish(plan, store, ending)
+        finish(plan.run, store, ending)
         again = attach if away else resume_command(plan.run, store)
         raise type(error)(f"{error}; go on with: {again}") from None
     if away and (stopped is not None or not wait):
         _tell(f"the Jobs go on without this launcher; follow them with: {attach}")
         return 0 if stopped is None else 128 + abs(stopped)
-    manifest = finish(plan, store, ending)
+    manifest = finish(plan.run, store, ending)
     if stopped is not None:
         _tell(f"stopped; go on with: {resume_command(plan.run, store)}")
         return 128 + abs(stopped)
@@ -164,19 +165,20 @@ def follow(plan: Plan, store: Store, backend: Backend, mode: Mode, ending: Endin
     return run_exit_code(failed, backend.exit_codes)
 
 
-def finish(plan: Plan, store: Store, ending: Ending) -> Manifest:
+def finish(run: str, store: Store, ending: Ending) -> Manifest:
     """Collect the run, promote what may be, write its page and print what it came to."""
-    manifest = collect(store, plan)
+    record = RunRecord.load(store, run)
+    manifest = collect(store, record)
     if ending.promote == "auto":
-        for promotion in promote_run(store, plan.run, accept_first=ending.accept_first):
+        for promotion in promote_run(store, record, accept_first=ending.accept_first):
             _tell(f"{promotion.job}: {promotion.decided}: {promotion.reason}")
-    page = write_report(store, manifest)
+    page = write_report(store, record)
     if ending.output == "json":
         click.echo(manifest.to_bytes(), nl=False)
     else:
         print_manifest(Console(), manifest, store.url)
         click.echo(f"report    {store.url}/{page}")
-        click.echo(f"manifest  {store.url}/{keys.manifest(plan.run)}")
+        click.echo(f"manifest  {store.url}/{keys.manifest(run)}")
     return manifest
 
 

@@ -28,13 +28,16 @@ def status(store: Store, run: str, output: str | None, **_: Any) -> None:
     """Say how far a RUN is, as the store and its cluster have it now."""
     from rich.console import Console
 
-    from launcher.plan.build import read_plan
-    from launcher.records.manifest import read_manifest
+    from atb.contract import keys
+    from launcher.records.manifest import build_manifest
+    from launcher.records.run_record import RunRecord
     from launcher.report.live_table import build_table, summary_line
     from launcher.report.table import print_manifest
 
-    plan, console = read_plan(store, run), Console()
-    manifest = read_manifest(store, plan)
+    record, console = RunRecord.load(store, run), Console()
+    plan, manifest = record.plan, build_manifest(record)
+    if stale := [problem for problem in record.problems if problem.key == keys.manifest(run)]:
+        click.echo(f"unreadable: {stale[0]}; make it again with: atb-launch collect {run}", err=True)
     if output == "json":
         click.echo(manifest.to_bytes(), nl=False)
         return
@@ -130,9 +133,8 @@ def why(store: Store, run: str, job: str, **_: Any) -> None:
 def collect(store: Store, run: str, promote: str | None, accept_first: bool | None, output: str | None) -> None:
     """Build a RUN's manifest and page again from its results."""
     from launcher.cli.run import Ending, finish
-    from launcher.plan.build import read_plan
 
-    finish(read_plan(store, run), store, Ending(promote or "manual", accept_first or False, output or "table"))
+    finish(run, store, Ending(promote or "manual", accept_first or False, output or "table"))
 
 
 @click.command(cls=Configured)
@@ -140,8 +142,7 @@ def collect(store: Store, run: str, promote: str | None, accept_first: bool | No
 @with_store
 def report(store: Store, run: str) -> None:
     """Write a RUN's page and say where it is."""
-    from launcher.plan.build import read_plan
-    from launcher.records.manifest import read_manifest
+    from launcher.records.run_record import RunRecord
     from launcher.report.page import write_report
 
-    click.echo(f"{store.url}/{write_report(store, read_manifest(store, read_plan(store, run)))}")
+    click.echo(f"{store.url}/{write_report(store, RunRecord.load(store, run))}")

@@ -19,6 +19,8 @@ from atb.errors import NotFound, PreconditionFailed, SpecError
 from atb.registry.champions import ModelKey
 from atb.storage import Store
 from atb.storage.fingerprints import changed_origin
+from atb.storage.read import read_document
+from launcher.records.run_record import RunRecord
 
 _READERS = 16
 """Threads that ask the store for earlier results."""
@@ -106,16 +108,19 @@ def _unchanged(spec_digest: str, store: Store, code_digest: str, image: str | No
         if changed_origin(pointer.sources, store) is not None:
             return None
         result = keys.result(pointer.run, pointer.job)
-        same = Result.from_bytes(store.get(result), result).spec_digest == spec_digest
+        same = read_document(store, Result, result, run=pointer.run, job=pointer.job).spec_digest == spec_digest
     except (NotFound, SpecError):
         return None  # the index is a hint; without a committed result behind it the job runs
     return pointer if same else None
 
 
 def jobs_left(plan: Plan, store: Store) -> list[PlannedJob]:
-    """The jobs to run that have no committed result, in the plan's order. Raises StoreError."""
-    committed = {entry.key for entry in store.list(keys.jobs_prefix(plan.run))}
-    return [job for job in plan.to_run if keys.result(plan.run, job.job) not in committed]
+    """The jobs to run that have no committed result, in the plan's order; one that can't be read is none.
+
+    Raises StoreError.
+    """
+    left = {job.job for job in RunRecord.of(store, plan).left()}
+    return [job for job in plan.to_run if job.job in left]
 
 
 def commit_plan(plan: Plan, store: Store) -> None:
@@ -133,7 +138,7 @@ def find_plan(store: Store, run: str) -> Plan | None:
     """The plan of a run, or None where there is none."""
     key = keys.plan(validate_run(run))
     try:
-        return Plan.from_bytes(store.get(key), key)
+        return read_document(store, Plan, key, run=run)
     except NotFound:
         return None
 

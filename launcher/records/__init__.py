@@ -6,9 +6,12 @@ __all__ = [
     "categories",
     "job_record",
     "leases",
+    "listing",
     "manifest",
     "memory_needs",
     "progress",
     "promotion",
+    "run_record",
     "store_time",
+    "summary",
 ]

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from atb.contract import exits, keys
+from atb.contract import exits
 from atb.documents.attempt import ExitReport, Verdict
 from atb.documents.manifest import State
-from atb.documents.result import Result
-from atb.errors import NotFound, SpecError
-from atb.storage import Store
+from atb.errors import NotFound, Unreadable
+from atb.schema import Document
+from atb.storage import Entry, Store
+from atb.storage.read import read_document
+from launcher.records.listing import JobFiles, list_job
+from launcher.records.summary import ResultSummary, read_summary
 
-_READERS = 16
-"""Threads that read what the jobs left."""
-_ATTEMPT = re.compile(r"attempts/(\d+)/([^/]+)$")
+_D = TypeVar("_D", bound=Document)
 
 
 @dataclass(frozen=True)
 class JobRecord:
-    """What one job left: its result if committed, its latest attempt's number and exit report, a verdict."""
+    """What one job left: its result if committed, its latest attempt's number and exit report, a verdict.
 
-    result: Result | None = None
+    ``ended``: the latest attempt has left an exit report, readable or not. ``lost`` says why nobody can be at work on
+    an attempt that has left none. ``problems``: the documents that can't be read; a result among them is no result.
+    """
+
+    result: ResultSummary | None = None
     attempts: int = 0
     report: ExitReport | None = None
     verdict: Verdict | None = None
+    ended: bool = False
+    lost: str = ""
+    heard: float = 0.0
+    problems: tuple[Unreadable, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -38,58 +45,58 @@ class Outcome:
     reason: str = ""
 
 
-def outcome_of(traces: JobRecord) -> Outcome:
+def outcome_of(record: JobRecord) -> Outcome:
     """A committed result is success whatever else is there; a later attempt makes a verdict void."""
-    if traces.result is not None:
+    if record.result is not None:
         return Outcome("done")
-    verdict = traces.verdict
-    if verdict is not None and verdict.attempts >= traces.attempts:
+    verdict, report = record.verdict, record.report
+    if verdict is not None and verdict.attempts >= record.attempts:
         return Outcome(verdict.state, verdict.category, verdict.reason)
-    if traces.report is not None:
-        if traces.report.code == 0:
+    if report is not None and not record.problems:
+        if report.code == 0:
             return Outcome("failed", "no-result", "it ended well and committed no result; try --resume")
-        stopped = traces.report.code == exits.BY_CODE[143].code
-        return Outcome("interrupted" if stopped else "failed", traces.report.category, traces.report.message)
-    if traces.attempts:
+        stopped = report.code == exits.BY_CODE[143].code
+        return Outcome("interrupted" if stopped else "failed", report.category, report.message)
+    if record.attempts and not record.ended and not record.lost and report is None:
         return Outcome("running")
+    if record.problems:
+        return Outcome("failed", "unreadable", str(record.problems[0]))
+    if record.lost:
+        return Outcome("interrupted", "lost", record.lost)
     return Outcome("pending")
 
 
 def read_record(store: Store, run: str, job: str) -> JobRecord:
     """What one job left. Raises StoreError."""
-    prefix = keys.job_prefix(run, job)
-    return _read(store, run, job, [entry.key[len(prefix) :] for entry in store.list(prefix)])
+    return read_files(store, run, job, list_job(store, run, job))
 
 
-def read_all_records(store: Store, run: str) -> Iterator[tuple[str, JobRecord]]:
-    """What each job of a run left: one list, then only the documents that decide. Raises StoreError."""
-    prefix = keys.jobs_prefix(run)
-    names: dict[str, list[str]] = {}
-    for entry in store.list(prefix):
-        job, _, rest = entry.key[len(prefix) :].partition("/")
-        names.setdefault(job, []).append(rest)
-    with ThreadPoolExecutor(_READERS) as pool:
-        yield from zip(names, pool.map(lambda job: _read(store, run, job, names[job]), names), strict=True)
+def read_files(store: Store, run: str, job: str, files: JobFiles, known: ResultSummary | None = None) -> JobRecord:
+    """What one job left, of the documents that were listed: only those that decide are read. ``known``: what an
+    earlier manifest kept of the result, good while the object has not changed. Raises StoreError."""
+    record = JobRecord(attempts=files.attempts, ended=files.exit is not None, heard=files.heard)
+    problems: list[Unreadable] = []
+    if files.result is not None:
+        if known is not None and known.etag == files.result.etag:
+            return replace(record, result=known)
+        try:
+            return replace(record, result=read_summary(store, run, job, files.result))
+        except Unreadable as problem:
+            problems.append(problem)
+        except NotFound:
+            pass  # it went away
+    report = _read(store, ExitReport, files.exit, problems)
+    verdict = _read(store, Verdict, files.verdict, problems, job=job)
+    return replace(record, report=report, verdict=verdict, problems=tuple(problems))
 
 
-def latest_attempt(names: list[str]) -> int:
-    """The number of the latest attempt among the names of a job's objects; 0 where there is none."""
-    return max((int(match[1]) for name in names if (match := _ATTEMPT.search(name))), default=0)
-
-
-def _read(store: Store, run: str, job: str, names: list[str]) -> JobRecord:
-    number = latest_attempt(names)
-    if "result.json" in names:
-        key = keys.result(run, job)
-        return JobRecord(result=Result.from_bytes(store.get(key), key), attempts=number)
-    report = verdict = None
+def _read(store: Store, kind: type[_D], entry: Entry | None, problems: list[Unreadable], **said: object) -> _D | None:
+    if entry is None:
+        return None
     try:
-        if f"attempts/{number}/exit.json" in names:
-            key = keys.attempt(run, job, number, "exit.json")
-            report = ExitReport.from_bytes(store.get(key), key)
-        if "verdict.json" in names:
-            key = keys.verdict(run, job)
-            verdict = Verdict.from_bytes(store.get(key), key)
-    except (NotFound, SpecError):
-        pass  # it goes away, or a newer version wrote it
-    return JobRecord(None, number, report, verdict)
+        return read_document(store, kind, entry.key, entry=entry, **said)
+    except Unreadable as problem:
+        problems.append(problem)
+    except NotFound:
+        pass
+    return None

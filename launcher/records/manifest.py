@@ -1,48 +1,60 @@
-"""The manifest, from the plan and what the jobs left in the store: collecting twice gives the same bytes."""
+"""The manifest, from what a run left in the store: collecting twice gives the same bytes."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import ClassVar
 
-from atb.contract import bundle, keys
-from atb.documents.manifest import Manifest, ManifestJob
-from atb.documents.plan import Plan, PlannedJob
-from atb.documents.result import Result
-from atb.errors import NotFound
+from atb.contract import keys
+from atb.documents.manifest import Manifest, ManifestJob, Problem, State
+from atb.documents.plan import PlannedJob
+from atb.errors import NotFound, Unreadable
+from atb.schema import Document, Part
 from atb.storage import Store
-from launcher.records.job_record import JobRecord, outcome_of, read_all_records
+from atb.storage.read import read_document
+from launcher.records.job_record import JobRecord, outcome_of
+from launcher.records.run_record import READERS, RunRecord
+from launcher.records.summary import ResultSummary
 
 
-def build_manifest(plan: Plan, traces: Mapping[str, JobRecord], previous: Mapping[str, Result]) -> Manifest:
-    """What a run came to. ``previous`` holds the results, by job, that skipped jobs refer to."""
+def build_manifest(record: RunRecord) -> Manifest:
+    """What a run came to."""
     jobs = tuple(
-        _skipped(planned, previous.get(planned.job))
+        _skipped(planned, record.previous.get(planned.job))
         if planned.action == "skip"
-        else _job(planned, traces.get(planned.job, JobRecord()))
-        for planned in plan.jobs
+        else _job(planned, record.jobs.get(planned.job, JobRecord()))
+        for planned in record.plan.jobs
     )
-    return Manifest(run=plan.run, created=plan.created, jobs=jobs)
+    own = keys.manifest(record.plan.run)
+    problems = tuple(
+        Problem(key=problem.key, problem=str(problem)) for problem in record.problems if problem.key != own
+    )
+    return Manifest(run=record.plan.run, created=record.plan.created, jobs=jobs, problems=problems)
 
 
-def read_manifest(store: Store, plan: Plan) -> Manifest:
-    """The manifest of a run as the store has it now. Raises StoreError."""
-    previous = {}
-    for planned in plan.jobs:
-        if planned.action == "skip" and planned.previous_run and planned.previous_job:
-            key = keys.result(planned.previous_run, planned.previous_job)
-            try:
-                previous[planned.job] = Result.from_bytes(store.get(key), key)
-            except NotFound:
-                continue  # the earlier run was cleaned away since
-    return build_manifest(plan, dict(read_all_records(store, plan.run)), previous)
-
-
-def collect(store: Store, plan: Plan) -> Manifest:
+def collect(store: Store, record: RunRecord) -> Manifest:
     """Build the manifest and write it beside the plan. Raises StoreError."""
-    manifest = read_manifest(store, plan)
-    store.put(keys.manifest(plan.run), manifest.to_bytes())
+    manifest = build_manifest(record)
+    store.put(keys.manifest(manifest.run), manifest.to_bytes())
     return manifest
+
+
+class _JobState(Part):
+    state: State
+
+
+class _ManifestHead(Document):
+    """The part of a manifest that a list of runs needs."""
+
+    kind: ClassVar[str] = "manifest"
+    largest: ClassVar[int] = Manifest.largest
+
+    run: str
+    created: datetime
+    jobs: tuple[_JobState, ...]
 
 
 def list_runs(store: Store) -> Iterator[tuple[str, str]]:
@@ -50,16 +62,23 @@ def list_runs(store: Store) -> Iterator[tuple[str, str]]:
 
     A run that has not been collected yet has no manifest, and its words say so.
     """
-    for run in sorted(store.folders(keys.RUNS), reverse=True):
+
+    def describe(run: str) -> str | None:
         key = keys.manifest(run)
         try:
-            manifest = Manifest.from_bytes(store.get(key), key)
+            manifest = read_document(store, _ManifestHead, key, run=run)
+        except Unreadable as problem:
+            return f"unreadable: {problem}; make it again with: atb-launch collect {run}"
         except NotFound:
-            if _is_planned(store, run):
-                yield run, f"not collected yet; see: atb-launch status {run}"
-            continue
+            return f"not collected yet; see: atb-launch status {run}" if _is_planned(store, run) else None
         counts = Counter(job.state for job in manifest.jobs)
-        yield run, f"{manifest.created:%Y-%m-%d %H:%M} UTC  " + ", ".join(f"{n} {state}" for state, n in counts.items())
+        return f"{manifest.created:%Y-%m-%d %H:%M} UTC  " + ", ".join(f"{n} {state}" for state, n in counts.items())
+
+    runs = sorted(store.folders(keys.RUNS), reverse=True)
+    with ThreadPoolExecutor(READERS) as pool:
+        for run, words in zip(runs, pool.map(describe, runs), strict=True):
+            if words is not None:
+                yield run, words
 
 
 def _is_planned(store: Store, run: str) -> bool:
@@ -67,36 +86,29 @@ def _is_planned(store: Store, run: str) -> bool:
     return any(entry.key == keys.plan(run) for entry in store.list(keys.plan(run)))
 
 
-def _job(planned: PlannedJob, traces: JobRecord) -> ManifestJob:
-    outcome = outcome_of(traces)
-    if traces.result is not None:
-        return _with_result(
-            planned,
-            traces.result,
-            ManifestJob(
-                job=planned.job,
-                symbol=planned.spec.symbol,
-                preset=planned.spec.preset,
-                state="done",
-                attempts=traces.attempts,
-            ),
-        )
-    report = traces.report
-    return ManifestJob(
+def _job(planned: PlannedJob, record: JobRecord) -> ManifestJob:
+    outcome, report = outcome_of(record), record.report
+    job = ManifestJob(
         job=planned.job,
         symbol=planned.spec.symbol,
         preset=planned.spec.preset,
         state=outcome.state,
-        category=outcome.category,
-        reason=outcome.reason,
-        attempts=traces.attempts,
-        epochs=report.epochs if report else None,
-        seconds=(report.finished - report.started).total_seconds() if report else None,
-        peak_memory_bytes=report.peak_memory_bytes if report else None,
+        attempts=record.attempts,
+    )
+    if record.result is not None:
+        return _with_result(record.result, job)
+    return job.model_copy(
+        update={
+            "category": outcome.category,
+            "reason": outcome.reason,
+            "epochs": report.epochs if report else None,
+            "seconds": (report.finished - report.started).total_seconds() if report else None,
+            "peak_memory_bytes": report.peak_memory_bytes if report else None,
+        }
     )
 
 
-def _skipped(planned: PlannedJob, result: Result | None) -> ManifestJob:
+def _skipped(planned: PlannedJob, result: ResultSummary | None) -> ManifestJob:
     job = ManifestJob(
         job=planned.job,
         symbol=planned.spec.symbol,
@@ -104,21 +116,21 @@ def _skipped(planned: PlannedJob, result: Result | None) -> ManifestJob:
         state="skipped",
         reason=planned.reason,
     )
-    return job if result is None else _with_result(planned, result, job)
+    return job if result is None else _with_result(result, job)
 
 
-def _with_result(planned: PlannedJob, result: Result, job: ManifestJob) -> ManifestJob:
-    model = next((file.key for file in result.files if file.path == bundle.MODEL), None)
+def _with_result(result: ResultSummary, job: ManifestJob) -> ManifestJob:
     return job.model_copy(
         update={
-            "epochs": result.fit.epochs,
+            "epochs": result.epochs,
             "metrics": result.metrics,
             "baselines": result.baselines,
             "gate": result.gate,
-            "seconds": (result.finished - result.started).total_seconds(),
-            "result": keys.result(result.run, result.job),
-            "model": model,
-            "synthetic": result.bars.synthetic,
+            "seconds": result.seconds,
+            "result": result.result,
+            "model": result.model,
+            "synthetic": result.synthetic,
             "peak_memory_bytes": result.peak_memory_bytes,
+            "result_etag": result.etag or None,
         }
     )

@@ -10,6 +10,7 @@ from atb.documents.attempt import MemoryNeed
 from atb.documents.plan import PlannedJob
 from atb.errors import NotFound, SpecError
 from atb.storage import Store
+from atb.storage.read import read_document
 
 MARGIN = 1.25
 """What a worker keeps for a job beyond the most that one of its preset has used there."""
@@ -29,7 +30,7 @@ def read_needs(store: Store, jobs: Iterable[PlannedJob]) -> dict[str, MemoryNeed
     for entry in store.list(keys.memory_prefix()):
         if entry.key in wanted:
             try:
-                found[wanted[entry.key]] = MemoryNeed.from_bytes(store.get(entry.key), entry.key)
+                found[wanted[entry.key]] = read_document(store, MemoryNeed, entry.key, entry=entry)
             except (NotFound, SpecError):
                 continue  # a hint, lost without harm
     return found

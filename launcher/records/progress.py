@@ -5,8 +5,9 @@ from __future__ import annotations
 from atb.contract import keys
 from atb.documents.attempt import Progress
 from atb.documents.result import Result
-from atb.errors import NotFound, SpecError
+from atb.errors import NotFound, Unreadable
 from atb.storage import Store
+from atb.storage.read import read_document
 
 MOST_READS = 256
 """Objects read in one look; what is left over is read in the next."""
@@ -26,8 +27,8 @@ class ProgressReader:
         found: dict[str, Progress] = {}
         for entry in sorted(moved, key=lambda entry: entry.modified)[:MOST_READS]:
             try:
-                progress = Progress.from_bytes(self._store.get(entry.key), entry.key)
-            except (NotFound, SpecError):
+                progress = read_document(self._store, Progress, entry.key, entry=entry)
+            except (NotFound, Unreadable):
                 continue  # it went away, or a newer trainer writes it: a table can do without
             finally:
                 self._etags[entry.key] = entry.etag
@@ -36,9 +37,9 @@ class ProgressReader:
 
 
 def read_result(store: Store, run: str, job: str) -> Result | None:
-    """A job's committed result, or None. Raises StoreError, and SpecError for one this version can't read."""
+    """A job's committed result, or None: one that can't be read is no result. Raises StoreError."""
     key = keys.result(run, job)
     try:
-        return Result.from_bytes(store.get(key), key)
-    except NotFound:
+        return read_document(store, Result, key, run=run, job=job)
+    except (NotFound, Unreadable):
         return None

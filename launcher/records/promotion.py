@@ -6,36 +6,40 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from atb.documents.result import Result
-from atb.errors import StoreError
+from atb.errors import StoreError, Unreadable
 from atb.registry.champions import read_history
-from atb.registry.promote import evaluate_candidate, list_results, model_key_of, whoami
+from atb.registry.promote import evaluate_candidate, model_key_of, whoami
 from atb.storage import Store
+from launcher.records.run_record import RunRecord
 
 
 @dataclass(frozen=True)
 class Promotion:
-    """What came of one job's model. ``decided``: promoted, declined, decided before, or refused by the store."""
+    """What came of one job's model. ``decided``: promoted, declined, decided before, refused, or unreadable."""
 
     job: str
     decided: str
     reason: str
 
 
-def promote_run(store: Store, run: str, *, accept_first: bool = False) -> Iterator[Promotion]:
-    """Judge the run's results and let those that pass serve; yields one line for each, in the order of the keys.
+def promote_run(store: Store, record: RunRecord, *, accept_first: bool = False) -> Iterator[Promotion]:
+    """Judge the run's results and let those that pass serve; yields one line for each, in the order of the plan.
 
     Doing it twice decides nothing twice. One that another promotion overtook, or whose files are damaged, does not
     keep the others from being judged.
     """
-    for result in list_results(store, run):
+    for result in record.read_results(store):
+        if isinstance(result, Unreadable):
+            yield Promotion(result.key, "unreadable", str(result))
+            continue
         if former := _decided_before(store, result):
             yield Promotion(result.job, "decided before", former)
             continue
         try:
             outcome = evaluate_candidate(
-                store, result, by=whoami(), why=f"collected run {run}", accept_first=accept_first
+                store, result, by=whoami(), why=f"collected run {result.run}", accept_first=accept_first
             )
-        except StoreError as error:
+        except (StoreError, Unreadable) as error:
             yield Promotion(result.job, "refused", str(error))
             continue
         yield Promotion(result.job, "promoted" if outcome.action == "promote" else "declined", outcome.reason)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from html import escape
 from typing import Any
 
 from atb.contract import bundle, keys
 from atb.documents.manifest import Manifest, ManifestJob
 from atb.documents.result import Result
-from atb.errors import AtbError, NotFound
+from atb.errors import AtbError, NotFound, Unreadable
 from atb.registry.gate import describe, passes
 from atb.storage import Store
+from atb.storage.read import read_document
+from launcher.records.manifest import build_manifest
+from launcher.records.run_record import READERS, RunRecord
 from launcher.report.charts import line_chart, skill_bar
 
 _METRICS = (
@@ -31,13 +36,36 @@ _TRADING = (
 )
 
 
-def write_report(store: Store, manifest: Manifest) -> str:
-    """Make the page from the store and write it there. Returns its key."""
+MOST_DETAILS = 300
+"""Models whose curves are drawn: of more, those with the most skill. The others have their rows."""
+
+
+def write_report(store: Store, record: RunRecord) -> str:
+    """Make the page of a run and write it beside the manifest. Returns its key. Raises StoreError."""
+    manifest = build_manifest(record)
     key = keys.report(manifest.run)
-    results = dict(_read_results(store, manifest))
-    histories = {job: _read_history(store, result) for job, result in results.items()}
+    results = read_detailed(store, record, manifest)
+    with ThreadPoolExecutor(READERS) as pool:
+        read = pool.map(lambda result: _read_history(store, result), results.values())
+        histories = dict(zip(results, read, strict=True))
     store.put(key, render_report(manifest, results, histories).encode())
     return key
+
+
+def read_detailed(store: Store, record: RunRecord, manifest: Manifest) -> dict[str, Result]:
+    """The results whose details are on the page, by job."""
+    done = [job for job in manifest.jobs if job.result is not None]
+    best = sorted(done, key=lambda job: -job.metrics.get("skill", 0.0))[:MOST_DETAILS]
+    chosen = {job.job for job in best}
+    own = [job.job for job in done if job.job in chosen and job.state == "done"]
+    found = {each.job: each for each in record.read_results(store, own) if isinstance(each, Result)}
+    for job in done:
+        if job.job in chosen and job.state == "skipped" and job.result is not None:
+            try:
+                found[job.job] = read_document(store, Result, job.result)
+            except (NotFound, Unreadable):
+                continue  # a skipped job's earlier run may have been removed since
+    return {job.job: found[job.job] for job in done if job.job in found}
 
 
 def render_report(
@@ -66,11 +94,22 @@ def _body(
     for job in manifest.jobs:
         yield _row(job, reach, job.job in results)
     yield "</tbody></table>"
+    yield from _problems(manifest)
     yield "<h2>Models</h2>" if results else ""
+    left_out = sum(job.result is not None for job in manifest.jobs) - len(results)
+    if left_out > 0:
+        yield f'<p class="quiet">The {len(results):,} with the most skill; {left_out:,} more have their rows above.</p>'
     for job in manifest.jobs:
         if job.job in results:
             yield from _details(job, results[job.job], histories.get(job.job, {}))
     yield from _stages(results)
+
+
+def _problems(manifest: Manifest) -> Iterator[str]:
+    if manifest.problems:
+        yield "<h2>Documents that can't be read</h2><ul>"
+        yield from (f'<li class="failed">{escape(each.problem)}</li>' for each in manifest.problems)
+        yield "</ul>"
 
 
 def _tiles(manifest: Manifest) -> Iterator[str]:
@@ -164,23 +203,30 @@ def _stages(results: Mapping[str, Result]) -> Iterator[str]:
     yield "</tbody></table>"
 
 
-def _read_results(store: Store, manifest: Manifest) -> Iterator[tuple[str, Result]]:
-    for job in manifest.jobs:
-        if job.result is not None:
-            try:
-                yield job.job, Result.from_bytes(store.get(job.result), job.result)
-            except NotFound:
-                continue  # a skipped job's earlier run may have been removed since
+_LARGEST_HISTORY = 64 << 20
+
+
+def _items(found: object) -> Iterator[tuple[str, object]]:
+    if isinstance(found, dict):
+        yield from ((str(name), values) for name, values in found.items())
+
+
+def _numbers_of(values: object) -> list[float]:
+    """A curve's values; none where one is no finite number."""
+    if not isinstance(values, list):
+        return []
+    numbers = [float(each) for each in values if isinstance(each, int | float) and math.isfinite(each)]
+    return numbers if len(numbers) == len(values) else []
 
 
 def _read_history(store: Store, result: Result) -> dict[str, list[float]]:
     for file in result.files:
         if file.path == bundle.HISTORY:
             try:
-                found: Any = json.loads(store.get(file.key))
-            except (AtbError, ValueError):
+                found: Any = json.loads(store.get(file.key)) if file.size <= _LARGEST_HISTORY else None
+            except (AtbError, ValueError, RecursionError):
                 return {}
-            return {name: values for name, values in found.items() if isinstance(values, list)}
+            return {name: numbers for name, values in _items(found) if (numbers := _numbers_of(values))}
     return {}
 
 

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from atb.documents.manifest import Manifest, ManifestJob
 from atb.documents.plan import Plan
+from atb.schema import printable
 from launcher.report.live_table import STYLES
 
 _NUMBERS = 68
@@ -27,6 +28,10 @@ def print_manifest(console: Console, manifest: Manifest, store_url: str) -> None
                 f"{job.job} {job.state} ({job.category}): {job.reason}" if job.category else f"{job.job}: {job.reason}"
             )
             _say(console, words, STYLES[job.state])
+    told = {job.reason for job in manifest.jobs}
+    for problem in manifest.problems:
+        if problem.problem not in told:
+            _say(console, f"unreadable: {problem.problem}", "red")
     for line in _places(manifest, store_url):
         _say(console, line)
     if made_up := sum(job.synthetic for job in manifest.jobs):
@@ -92,4 +97,4 @@ def _number(job: ManifestJob, name: str, form: str) -> str:
 
 
 def _say(console: Console, line: str, style: str = "") -> None:
-    console.print(Text(line, style=style), soft_wrap=True)
+    console.print(Text(printable(line, 2_000), style=style), soft_wrap=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +11,12 @@ import click
 
 from atb.options.flags import ConfiguredGroup
 from atb.options.stores import with_store
-from trainer.cli.tables import print_table
+from trainer.cli.tables import champion_row, print_comparison, print_table
 
 if TYPE_CHECKING:
     from atb.documents.champion import Champion
-    from atb.documents.evaluation import ForecastComparison
     from atb.documents.result import Result, Rule
+    from atb.errors import Unreadable
     from atb.registry.champions import ModelKey
     from atb.storage import Store
 
@@ -45,18 +45,21 @@ def models() -> None:
 @with_store
 def list_(store: Store, symbol: str | None, json: bool) -> None:
     """List the champions, their skill beside the linear baseline's."""
-    from atb.registry.champions import list_champions
+    from atb.registry.champions import scan_champions
     from atb.schema import readable_json
 
-    champions = list(list_champions(store, symbol))
+    champions, problems = scan_champions(store, symbol)
+    _name_problems(problems)
     if json:
         click.echo(readable_json([each.model_dump(mode="json") for each in champions]), nl=False)
         return
     if not champions:
+        if problems:
+            return
         click.echo(f"no champions in {store.url} yet; make one with: atb models promote RUN SYMBOL")
         return
     head = ("symbol", "timeframe", "preset", "skill", "linear", "direction", "bars up to", "run", "promoted", "by")
-    print_table(head, [_list_row(each) for each in champions])
+    print_table(head, [champion_row(each) for each in champions])
 
 
 @models.command()
@@ -93,7 +96,7 @@ def compare(store: Store, one: str, other: str, timeframe: str | None, preset: s
     later = max(first, second, key=lambda result: result.spec.as_of)
     found = compare_models(store, later, open_result(store, first), open_result(store, second))
     click.echo(f"{found.rows:,} rows of {later.spec.symbol} up to {later.spec.as_of:%Y-%m-%d %H:%M} UTC")
-    _print_comparison(found, f"{first.run}/{first.job}", f"{second.run}/{second.job}")
+    print_comparison(found, f"{first.run}/{first.job}", f"{second.run}/{second.job}")
 
 
 @models.command()
@@ -156,7 +159,10 @@ def history(store: Store, symbol: str, timeframe: str | None, preset: str | None
     from atb.registry.gate import failures
     from atb.schema import readable_json
 
-    decisions = read_history(store, _find_model_key(store, symbol, timeframe, preset, declined=True), last=last)
+    problems: list[Unreadable] = []
+    model_key = _find_model_key(store, symbol, timeframe, preset, declined=True)
+    decisions = read_history(store, model_key, last=last, problems=problems)
+    _name_problems(problems)
     if json:
         entries = [{**each.entry.model_dump(mode="json"), "effect": each.effect} for each in decisions]
         click.echo(readable_json(entries), nl=False)
@@ -190,6 +196,12 @@ def pull(store: Store, symbol: str, folder: Path, timeframe: str | None, preset:
     click.echo(f"{len(paths)} files of {champion.run}/{champion.job}, every hash as in its result, are in {folder}")
 
 
+def _name_problems(problems: Sequence[Unreadable]) -> None:
+    """One line each: what else is listed is right without them."""
+    for problem in problems:
+        click.echo(f"unreadable: {problem}", err=True)
+
+
 def _find_model_key(
     store: Store, symbol: str, timeframe: str | None, preset: str | None, *, declined: bool = False
 ) -> ModelKey:
@@ -213,7 +225,7 @@ def _result_of(store: Store, model: str, timeframe: str | None, preset: str | No
 
 def _result_or_champion(store: Store, model: str, timeframe: str | None, preset: str | None) -> Result | Champion:
     """RUN/JOB, or a symbol, which may have a slash in it too."""
-    from atb.errors import SpecError
+    from atb.errors import SpecError, Unreadable
     from atb.registry.champions import require_champion
     from atb.registry.promote import read_result
 
@@ -221,6 +233,8 @@ def _result_or_champion(store: Store, model: str, timeframe: str | None, preset:
     if slash and job:
         try:
             return read_result(store, run, job)
+        except Unreadable:
+            raise
         except SpecError:
             pass
     try:
@@ -236,7 +250,10 @@ def _find_result(store: Store, run: str, symbol: str, preset: str | None) -> Res
     from atb.errors import SpecError
     from atb.registry.promote import list_results
 
-    found = [result for result in list_results(store, run, symbol) if preset is None or result.spec.preset == preset]
+    problems: list[Unreadable] = []
+    results = list_results(store, run, symbol, problems)
+    found = [result for result in results if preset in (None, result.spec.preset)]
+    _name_problems(problems)
     if len(found) == 1:
         return found[0]
     if found:
@@ -245,50 +262,8 @@ def _find_result(store: Store, run: str, symbol: str, preset: str | None) -> Res
     raise SpecError(f"run {run} has no result of {' '.join(filter(None, (symbol, preset)))} in {store.url}")
 
 
-def _list_row(champion: Champion) -> tuple[str, ...]:
-    linear = champion.baselines.get("linear", {})
-    return (
-        champion.symbol + (" (made up)" if champion.synthetic else ""),
-        champion.timeframe,
-        champion.preset,
-        _number(champion.metrics, "skill", "+.4f"),
-        _number(linear, "skill", "+.4f"),
-        _number(champion.metrics, "directional_accuracy", ".1%"),
-        f"{champion.as_of:%Y-%m-%d %H:%M}",
-        champion.run,
-        f"{champion.promoted:%Y-%m-%d %H:%M}",
-        champion.by,
-    )
-
-
-def _print_comparison(found: ForecastComparison, one: str, other: str) -> None:
-    rows = [
-        (name.replace("_", " "), _number(found.candidate, name, form), _number(found.champion, name, form))
-        for name, form in (
-            ("skill", "+.4f"),
-            ("skill_low", "+.4f"),
-            ("directional_accuracy", ".1%"),
-            ("rmse", ".6g"),
-            ("mape", ".4f"),
-        )
-    ]
-    rows += [
-        (
-            f"trading: {name}",
-            _number(found.candidate_trading, name, form),
-            _number(found.champion_trading, name, form),
-        )
-        for name, form in (("return", "+.2%"), ("sharpe", "+.2f"), ("drawdown", ".1%"), ("trades", ".0f"))
-    ]
-    print_table(("", one, other), rows)
-
-
 def _print_rules(rules: tuple[Rule, ...]) -> None:
     from atb.registry.gate import describe
 
     for rule in rules:
         click.echo(f"{'passed' if rule.passed else 'FAILED'}  {describe(rule)}")
-
-
-def _number(values: dict[str, float], name: str, form: str) -> str:
-    return format(values[name], form) if name in values else "–"

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from atb.documents.champion import Champion
+    from atb.documents.evaluation import ForecastComparison
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -12,3 +17,47 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     widths = [max(len(row[index]) for row in [head, *rows]) for index in range(len(head))]
     for row in [head, *rows]:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def champion_row(champion: Champion) -> tuple[str, ...]:
+    """A champion as a row of ``atb models list``."""
+    linear = champion.baselines.get("linear", {})
+    return (
+        champion.symbol + (" (made up)" if champion.synthetic else ""),
+        champion.timeframe,
+        champion.preset,
+        _number(champion.metrics, "skill", "+.4f"),
+        _number(linear, "skill", "+.4f"),
+        _number(champion.metrics, "directional_accuracy", ".1%"),
+        f"{champion.as_of:%Y-%m-%d %H:%M}",
+        champion.run,
+        f"{champion.promoted:%Y-%m-%d %H:%M}",
+        champion.by,
+    )
+
+
+def print_comparison(found: ForecastComparison, one: str, other: str) -> None:
+    """Two models' metrics and trading on the same rows, side by side."""
+    rows = [
+        (name.replace("_", " "), _number(found.candidate, name, form), _number(found.champion, name, form))
+        for name, form in (
+            ("skill", "+.4f"),
+            ("skill_low", "+.4f"),
+            ("directional_accuracy", ".1%"),
+            ("rmse", ".6g"),
+            ("mape", ".4f"),
+        )
+    ]
+    rows += [
+        (
+            f"trading: {name}",
+            _number(found.candidate_trading, name, form),
+            _number(found.champion_trading, name, form),
+        )
+        for name, form in (("return", "+.2%"), ("sharpe", "+.2f"), ("drawdown", ".1%"), ("trades", ".0f"))
+    ]
+    print_table(("", one, other), rows)
+
+
+def _number(values: dict[str, float], name: str, form: str) -> str:
+    return format(values[name], form) if name in values else "–"

@@ -23,7 +23,7 @@ from launcher.kubernetes.objects.jobs import JobAttempt, Target, build_job
 from launcher.kubernetes.objects.kueue import queue_reasons, queue_version
 from launcher.kubernetes.objects.warnings import read_warnings
 from launcher.kubernetes.options import ClusterOptions
-from launcher.records.job_record import latest_attempt
+from launcher.records.listing import latest_attempt
 from launcher.records.memory_needs import remember_memory
 from launcher.records.progress import ProgressReader, read_result
 

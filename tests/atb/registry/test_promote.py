@@ -12,10 +12,10 @@ from atb.errors import PreconditionFailed, SpecError, StoreError
 from atb.registry.champions import (
     ModelKey,
     find_model_key,
-    list_champions,
     read_champion,
     read_history,
     require_champion,
+    scan_champions,
     verify_files,
 )
 from atb.registry.promote import Outcome, evaluate_candidate, read_result, roll_back
@@ -260,7 +260,7 @@ def test_a_seat_is_found_by_as_few_words_as_tell_it_apart() -> None:
     store = MemoryStore()
     for symbol, preset in (("BTCUSDT", "fast"), ("BTCUSDT", "quality"), ("ETHUSDT", "fast")):
         promote(store, commit(store, "r1", symbol, preset))
-    assert [(each.symbol, each.preset) for each in list_champions(store)] == [
+    assert [(each.symbol, each.preset) for each in scan_champions(store)[0]] == [
         ("BTCUSDT", "fast"),
         ("BTCUSDT", "quality"),
         ("ETHUSDT", "fast"),

@@ -14,7 +14,8 @@ from atb.documents.plan import Plan
 from atb.storage import MemoryStore, Store
 from launcher.plan.build import build_plan, commit_plan
 from launcher.records.job_record import JobRecord, Outcome, outcome_of
-from launcher.records.manifest import collect, list_runs, read_manifest
+from launcher.records.manifest import build_manifest, collect, list_runs
+from launcher.records.run_record import RunRecord
 from launcher.report.table import build_table, format_seconds, plan_lines, print_manifest
 from tests.atb.registry.candidates import commit
 
@@ -77,10 +78,10 @@ def test_collecting_twice_gives_the_same_bytes_and_the_first_is_not_read(store: 
     leave(store, "ETHUSDT-fast", exit=report(20))
     leave(store, "LTCUSDT-fast", exit=report(75))
     leave(store, "LTCUSDT-fast", attempt=2)
-    manifest = collect(store, plan)
+    manifest = collect(store, RunRecord.of(store, plan))
     first = store.get(keys.manifest("r1"))
     store.put(keys.manifest("r1"), b"lost")
-    collect(store, plan)
+    collect(store, RunRecord.of(store, plan))
     assert store.get(keys.manifest("r1")) == first
     assert [(job.state, job.category, job.attempts) for job in manifest.jobs] == [
         ("done", "", 0),
@@ -99,7 +100,7 @@ def test_a_result_is_success_whatever_else_is_there() -> None:
     commit(store, "r1", "BTCUSDT")
     leave(store, "BTCUSDT-fast", exit=report(143))
     store.put(keys.verdict("r1", "BTCUSDT-fast"), verdict(1).to_bytes())
-    assert read_manifest(store, plan).complete
+    assert build_manifest(RunRecord.of(store, plan)).complete
 
 
 def test_a_skipped_job_shows_the_numbers_it_refers_to_while_they_are_there() -> None:
@@ -108,10 +109,10 @@ def test_a_skipped_job_shows_the_numbers_it_refers_to_while_they_are_there() -> 
     (job,) = plan.jobs
     skipped = job.model_copy(update={"action": "skip", "previous_run": "r0", "previous_job": "BTCUSDT-fast"})
     plan = plan.model_copy(update={"jobs": (skipped,)})
-    (found,) = read_manifest(store, plan).jobs
+    (found,) = build_manifest(RunRecord.of(store, plan)).jobs
     assert (found.state, found.metrics, found.result) == ("skipped", earlier.metrics, keys.result("r0", "BTCUSDT-fast"))
     store.delete(keys.result("r0", "BTCUSDT-fast"))
-    manifest = read_manifest(store, plan)
+    manifest = build_manifest(RunRecord.of(store, plan))
     assert (manifest.jobs[0].metrics, manifest.complete) == ({}, True)
 
 
@@ -119,7 +120,7 @@ def test_runs_are_listed_from_the_latest_and_only_those_with_a_plan(store: Store
     plan = plan_of("BTCUSDT")
     for run in ("20260101-000000-aaaa", "20260102-000000-bbbb"):
         commit_plan(plan.model_copy(update={"run": run}), store)
-    collect(store, plan.model_copy(update={"run": "20260101-000000-aaaa"}))
+    collect(store, RunRecord.of(store, plan.model_copy(update={"run": "20260101-000000-aaaa"})))
     commit(store, "by-hand")
     assert list(list_runs(store)) == [
         ("20260102-000000-bbbb", "not collected yet; see: atb-launch status 20260102-000000-bbbb"),
@@ -162,7 +163,7 @@ def test_below_the_table_are_models_reasons_and_a_word_on_made_up_bars(
     store, plan = MemoryStore(), plan_of("BTCUSDT", "ETHUSDT")
     commit(store, "r1", "BTCUSDT")
     leave(store, "ETHUSDT-fast", exit=report(10))
-    manifest = read_manifest(store, plan)
+    manifest = build_manifest(RunRecord.of(store, plan))
     done, failed = manifest.jobs
     manifest = manifest.model_copy(update={"jobs": (done.model_copy(update={"synthetic": True}), failed)})
     print_manifest(Console(width=80), manifest, "./store")

@@ -4,14 +4,22 @@ import pytest
 
 from atb.registry.champions import read_history, require_champion
 from atb.storage import MemoryStore, Store
+from launcher.plan.build import build_plan
 from launcher.records.promotion import promote_run
-from tests.atb.registry.candidates import NOISE, commit
+from launcher.records.run_record import RunRecord
+from tests.atb.registry.candidates import NOISE, NOW, commit
 from tests.atb.registry.doubles import CarelessStore, Death, MortalStore
 from tests.atb.registry.test_promote import SEAT
 
 
+def record_of(store: Store, run: str, *symbols: str) -> RunRecord:
+    plan = build_plan(run, symbols, ["fast"], {"as_of": NOW}, backend="local", now=NOW)
+    return RunRecord.of(store, plan)
+
+
 def decided(store: Store, run: str, *, accept_first: bool = False) -> dict[str, str]:
-    return {each.job: each.decided for each in promote_run(store, run, accept_first=accept_first)}
+    record = record_of(store, run, "AAAUSDT", "BTCUSDT", "ETHUSDT")
+    return {each.job: each.decided for each in promote_run(store, record, accept_first=accept_first)}
 
 
 def test_each_model_of_a_run_is_judged_by_itself() -> None:
@@ -64,6 +72,6 @@ def test_a_promotion_whose_writer_died_is_taken_up_again() -> None:
 def test_a_careless_store_moves_nothing_and_says_why() -> None:
     store = CarelessStore()
     commit(store, "r1")
-    (only,) = promote_run(store, "r1")
+    (only,) = promote_run(store, record_of(store, "r1", "BTCUSDT"))
     assert only.decided == "refused"
     assert "ignores conditional writes" in only.reason

@@ -4,33 +4,26 @@ from html.parser import HTMLParser
 
 import pytest
 
+from atb.contract import keys
+from atb.documents.attempt import Verdict
 from atb.documents.manifest import Manifest, ManifestJob
 from atb.documents.result import Result
 from atb.registry.gate import check_candidate
 from atb.storage import MemoryStore, Store
+from launcher.plan.build import build_plan
+from launcher.records.run_record import RunRecord
 from launcher.report.charts import line_chart, skill_bar
 from launcher.report.page import render_report, write_report
 from tests.atb.registry.candidates import NOISE, NOW, commit
 
 
-def manifest_of(results: list[Result], *others: ManifestJob) -> Manifest:
-    jobs = [
-        ManifestJob(
-            job=result.job,
-            symbol=result.spec.symbol,
-            preset=result.spec.preset,
-            state="done",
-            metrics=result.metrics,
-            baselines=result.baselines,
-            gate=check_candidate(result, None),
-            epochs=result.fit.epochs,
-            seconds=12.5,
-            result=f"runs/{result.run}/jobs/{result.job}/result.json",
-            peak_memory_bytes=result.peak_memory_bytes,
-        )
-        for result in results
-    ]
-    return Manifest(run="r1", created=NOW, jobs=(*jobs, *others))
+def record_of(store: Store, *symbols: str) -> RunRecord:
+    return RunRecord.of(store, build_plan("r1", symbols, ["fast"], {"as_of": NOW}, backend="local", now=NOW))
+
+
+def put_verdict(store: Store, job: str) -> None:
+    verdict = Verdict(job=job, state="failed", category="bad-data", reason="no bars", recorded=NOW)
+    store.put(keys.verdict("r1", job), verdict.to_bytes())
 
 
 FAILED = ManifestJob(
@@ -75,9 +68,12 @@ def put_history(store: Store, result: Result, data: bytes) -> Result:
 
 def test_the_page_shows_every_job_its_verdicts_and_its_pictures() -> None:
     store = MemoryStore()
-    good = put_history(store, commit(store, "r1"), b'{"loss": [1, 0.9], "val_loss": [1, 0.95]}')
+    put_history(store, commit(store, "r1"), b'{"loss": [1, 0.9], "val_loss": [1, 0.95]}')
     noise = commit(store, "r1", "ETHUSDT", metrics=NOISE)
-    key = write_report(store, manifest_of([good, noise], FAILED))
+    judged = noise.model_copy(update={"gate": check_candidate(noise, None)})
+    store.put(keys.result("r1", noise.job), judged.to_bytes())
+    put_verdict(store, "XUSDT-fast")
+    key = write_report(store, record_of(store, "BTCUSDT", "ETHUSDT", "XUSDT"))
     page = store.get(key).decode()
     assert key == "runs/r1/report.html"
     for words in ("BTCUSDT-fast", "ETHUSDT-fast", "XUSDT-fast", "+0.2000", "not passed", "bad-data", "validation 0.95"):
@@ -89,16 +85,18 @@ def test_the_page_shows_every_job_its_verdicts_and_its_pictures() -> None:
 
 
 def test_what_came_from_outside_is_escaped() -> None:
-    page = render_report(manifest_of([], FAILED), {}, {})
+    page = render_report(Manifest(run="r1", created=NOW, jobs=(FAILED,)), {}, {})
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert(1)" in page
 
 
 def test_a_result_or_history_that_is_gone_leaves_the_row_without_details() -> None:
     store = MemoryStore()
-    gone, broken = commit(store, "r1"), put_history(store, commit(store, "r1", "ETHUSDT"), b"{")
+    commit(store, "r1")
+    put_history(store, commit(store, "r1", "ETHUSDT"), b"{")
+    record = record_of(store, "BTCUSDT", "ETHUSDT")
     store.delete("runs/r1/jobs/BTCUSDT-fast/result.json")
-    page = store.get(write_report(store, manifest_of([gone, broken]))).decode()
+    page = store.get(write_report(store, record)).decode()
     assert "<td>BTCUSDT-fast</td>" in page
     assert '<details id="BTCUSDT-fast">' not in page
     assert '<details id="ETHUSDT-fast">' in page
@@ -106,8 +104,9 @@ def test_a_result_or_history_that_is_gone_leaves_the_row_without_details() -> No
 
 def test_the_same_run_gives_the_same_page() -> None:
     store = MemoryStore()
-    manifest = manifest_of([commit(store, "r1")])
-    assert store.get(write_report(store, manifest)) == store.get(write_report(store, manifest))
+    commit(store, "r1")
+    record = record_of(store, "BTCUSDT")
+    assert store.get(write_report(store, record)) == store.get(write_report(store, record))
 
 
 def test_pictures_take_any_numbers() -> None:

@@ -19,7 +19,8 @@ from atb.storage import DirectoryStore
 from launcher.plan.backend import Mode
 from launcher.plan.build import build_plan
 from launcher.records.leases import Rules
-from launcher.records.manifest import read_manifest
+from launcher.records.manifest import build_manifest
+from launcher.records.run_record import RunRecord
 from launcher.report.live_table import Row
 from launcher.worker.backend import LocalBackend
 
@@ -58,7 +59,7 @@ def do(
     plan = plan_of(*symbols)
     backend = LocalBackend(parallel, server=server, rules=Rules(pauses=(0.0,)))
     stopped = backend.run(plan, store, show or Watcher(), mode=mode)
-    return stopped, {job.symbol: job for job in read_manifest(store, plan).jobs}
+    return stopped, {job.symbol: job for job in build_manifest(RunRecord.of(store, plan)).jobs}
 
 
 @pytest.fixture

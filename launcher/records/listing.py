@@ -1,0 +1,83 @@
+"""What lies under a run in the store, from one listing: which documents there are, before any is read."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from atb.contract import keys
+from atb.storage import Entry, Store
+
+_ATTEMPT = re.compile(r"attempts/(\d{1,9})/([^/]+)")
+
+
+@dataclass(slots=True)
+class JobFiles:
+    """The documents of one job. ``exit`` is the latest attempt's; ``heard``: when that attempt last wrote something,
+    by the store's clock, in seconds since 1970."""
+
+    result: Entry | None = None
+    verdict: Entry | None = None
+    attempts: int = 0
+    claim: Entry | None = None
+    exit: Entry | None = None
+    heard: float = 0.0
+
+    def add(self, name: str, entry: Entry) -> None:
+        """Take in an object of the job; ``name`` is its key within the job's folder."""
+        if name == "result.json":
+            self.result = entry
+        elif name == "verdict.json":
+            self.verdict = entry
+        elif match := _ATTEMPT.fullmatch(name):
+            number = int(match[1])
+            if number > self.attempts:
+                self.attempts, self.claim, self.exit = number, None, None
+            if number == self.attempts:
+                self.heard = max(self.heard, entry.modified.timestamp())
+                if match[2] == "claim.json":
+                    self.claim = entry
+                elif match[2] == "exit.json":
+                    self.exit = entry
+
+
+@dataclass(slots=True)
+class RunFiles:
+    """The documents of one run."""
+
+    plan: Entry | None = None
+    manifest: Entry | None = None
+    launcher: Entry | None = None
+    jobs: dict[str, JobFiles] = field(default_factory=dict)
+
+
+def list_run(store: Store, run: str) -> RunFiles:
+    """One listing of all that a run has. Raises StoreError."""
+    files = RunFiles()
+    tops = {keys.plan(run): "plan", keys.manifest(run): "manifest", keys.launcher(run): "launcher"}
+    jobs, progress = keys.jobs_prefix(run), keys.progress_prefix(run)
+    for entry in store.list(keys.run_prefix(run)):
+        if entry.key.startswith(jobs):
+            job, _, name = entry.key[len(jobs) :].partition("/")
+            if name and not name.startswith("bundle/"):
+                files.jobs.setdefault(job, JobFiles()).add(name, entry)
+        elif entry.key.startswith(progress):
+            job = entry.key[len(progress) :].removesuffix(".json")
+            if job in files.jobs:
+                files.jobs[job].heard = max(files.jobs[job].heard, entry.modified.timestamp())
+        elif entry.key in tops:
+            setattr(files, tops[entry.key], entry)
+    return files
+
+
+def list_job(store: Store, run: str, job: str) -> JobFiles:
+    """The same of one job. Raises StoreError."""
+    files, prefix = JobFiles(), keys.job_prefix(run, job)
+    for entry in store.list(prefix):
+        files.add(entry.key[len(prefix) :], entry)
+    return files
+
+
+def latest_attempt(names: list[str]) -> int:
+    """The number of the latest attempt among the names of a job's objects; 0 where there is none."""
+    return max((int(match[1]) for name in names if (match := _ATTEMPT.search(name))), default=0)

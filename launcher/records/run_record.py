@@ -1,0 +1,189 @@
+"""A run as the store has it, read once: table, manifest, page, promotion and exit code are made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import islice
+
+from atb.contract import keys
+from atb.contract.runs import validate_run
+from atb.documents.manifest import Manifest
+from atb.documents.plan import Plan, PlannedJob
+from atb.documents.result import Result
+from atb.errors import NotFound, SpecError, Unreadable
+from atb.storage import Entry, Store
+from atb.storage.read import read_document
+from atb.storage.store_clock import read_clock
+from launcher.records.job_record import JobRecord, read_files
+from launcher.records.leases import Rules
+from launcher.records.listing import JobFiles, RunFiles, list_run
+from launcher.records.summary import ResultSummary, read_summary, summary_of
+
+READERS = 16
+"""Threads that read documents."""
+_AHEAD = 64
+"""Results read before the first of them is used, where all are gone through."""
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """The plan and what each job left. ``previous``: the results, by job, that skipped jobs refer to. ``problems``:
+    the documents that can't be read, each with its key and what to do."""
+
+    plan: Plan
+    jobs: Mapping[str, JobRecord]
+    previous: Mapping[str, ResultSummary]
+    problems: tuple[Unreadable, ...] = ()
+
+    @classmethod
+    def load(cls, store: Store, run: str) -> RunRecord:
+        """Read a run: one listing, then only the documents that decide, in parallel.
+
+        Raises SpecError where there is no such run, Unreadable where its plan can't be read and there is no result to
+        make one from, StoreError.
+        """
+        files = list_run(store, validate_run(run))
+        if files.plan is None:
+            raise SpecError(f"there is no run {run} in {store.url}; see: atb-launch list")
+        problems: list[Unreadable] = []
+        try:
+            plan = read_document(store, Plan, files.plan.key, entry=files.plan, run=run)
+        except Unreadable as problem:
+            plan = _recover_plan(store, run, files, problem)
+            problems.append(problem)
+        return cls._read(store, plan, files, problems)
+
+    @classmethod
+    def of(cls, store: Store, plan: Plan) -> RunRecord:
+        """The same where the plan is at hand. Raises StoreError."""
+        return cls._read(store, plan, list_run(store, plan.run), [])
+
+    @classmethod
+    def _read(cls, store: Store, plan: Plan, files: RunFiles, problems: list[Unreadable]) -> RunRecord:
+        run = plan.run
+        known = _read_known(store, run, files.manifest, plan, problems)
+        planned = {job.job: job for job in plan.to_run}
+
+        def read(job: str) -> JobRecord:
+            found = read_files(store, run, job, files.jobs.get(job, JobFiles()), known.get(job))
+            return _of_spec(planned[job], found)
+
+        with ThreadPoolExecutor(READERS) as pool:
+            jobs = dict(zip(planned, pool.map(read, planned), strict=True))
+            previous = dict(_read_previous(store, plan, pool, problems))
+        jobs = _without_lost(store, jobs)
+        problems += [problem for record in jobs.values() for problem in record.problems]
+        return cls(plan, jobs, previous, tuple(problems))
+
+    def left(self) -> list[PlannedJob]:
+        """The jobs to run that have no committed result, in the plan's order."""
+        return [job for job in self.plan.to_run if self.jobs[job.job].result is None]
+
+    def read_results(self, store: Store, jobs: Iterable[str] | None = None) -> Iterator[Result | Unreadable]:
+        """The whole results of the jobs that have one, or of some of them; a few are read ahead, never all kept.
+
+        Raises StoreError.
+        """
+        wanted = [job for job in (self.jobs if jobs is None else jobs) if self.jobs[job].result is not None]
+
+        def read(job: str) -> Result | Unreadable:
+            key = keys.result(self.plan.run, job)
+            try:
+                return read_document(store, Result, key, run=self.plan.run, job=job)
+            except (Unreadable, NotFound) as problem:
+                return Unreadable(str(problem))
+
+        with ThreadPoolExecutor(READERS) as pool:
+            names = iter(wanted)
+            while some := list(islice(names, _AHEAD)):
+                yield from pool.map(read, some)
+
+
+def _of_spec(planned: PlannedJob, record: JobRecord) -> JobRecord:
+    """A result of another spec at the job's place is not its result."""
+    result = record.result
+    if result is None or result.spec_digest == planned.spec_digest:
+        return record
+    problem = Unreadable(
+        f"{result.result} is the result of another spec ({result.spec_digest[:12]}, the plan says "
+        f"{planned.spec_digest[:12]}); see: atb-launch store check"
+    )
+    return replace(record, result=None, problems=(*record.problems, problem))
+
+
+def _read_known(
+    store: Store, run: str, entry: Entry | None, plan: Plan, problems: list[Unreadable]
+) -> dict[str, ResultSummary]:
+    """What an earlier manifest kept of results. It saves reading those that have not changed since."""
+    if entry is None:
+        return {}
+    try:
+        manifest = read_document(store, Manifest, entry.key, entry=entry, run=run)
+    except Unreadable as problem:
+        problems.append(problem)
+        return {}
+    except NotFound:
+        return {}
+    digests = {job.job: job.spec_digest for job in plan.jobs}
+    found = ((job.job, summary_of(job, digests[job.job])) for job in manifest.jobs if job.job in digests)
+    return {job: summary for job, summary in found if summary is not None}
+
+
+def _read_previous(
+    store: Store, plan: Plan, pool: ThreadPoolExecutor, problems: list[Unreadable]
+) -> Iterator[tuple[str, ResultSummary]]:
+    def read(planned: PlannedJob) -> ResultSummary | Unreadable | None:
+        try:
+            return read_summary(store, planned.previous_run or "", planned.previous_job or "")
+        except Unreadable as problem:
+            return problem
+        except NotFound:
+            return None  # the earlier run was cleaned away since
+
+    skipped = [job for job in plan.jobs if job.action == "skip" and job.previous_run and job.previous_job]
+    for planned, found in zip(skipped, pool.map(read, skipped), strict=True):
+        if isinstance(found, Unreadable):
+            problems.append(found)
+        elif found is not None:
+            yield planned.job, found
+
+
+def _without_lost(store: Store, jobs: dict[str, JobRecord]) -> dict[str, JobRecord]:
+    """Jobs whose attempt has not been heard of for a lease are marked as lost."""
+    open_jobs = {
+        job: record
+        for job, record in jobs.items()
+        if record.result is None and record.attempts and not record.ended and record.report is None
+    }
+    if not open_jobs:
+        return jobs
+    now, lease = read_clock(store), Rules().lease
+    return jobs | {
+        job: replace(record, lost=_say_lost(record.heard))
+        for job, record in open_jobs.items()
+        if now - record.heard > lease
+    }
+
+
+def _say_lost(heard: float) -> str:
+    return f"not heard of since {datetime.fromtimestamp(heard, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _recover_plan(store: Store, run: str, files: RunFiles, problem: Unreadable) -> Plan:
+    """A plan of the jobs that have a result, where the run's own can't be read: to look at it, never to resume it."""
+    assert files.plan is not None
+    jobs = []
+    for job, found in files.jobs.items():
+        if found.result is None:
+            continue
+        try:
+            result = read_document(store, Result, found.result.key, entry=found.result, run=run, job=job)
+            jobs.append(PlannedJob(job=job, spec=result.spec, spec_digest=result.spec_digest))
+        except (Unreadable, NotFound, ValueError):
+            continue
+    if not jobs:
+        raise Unreadable(f"{problem}; nothing of run {run} can be told without it") from None
+    return Plan(run=run, created=files.plan.modified, backend="unknown", jobs=tuple(jobs))
