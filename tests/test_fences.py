@@ -23,6 +23,7 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
         {"documents"},
         {"code", "storage"},
         {"registry", "options"},
+        {"api"},
     ),
     "trainer": (
         {"extras", "log", "process_memory"},
@@ -57,6 +58,11 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
 MAY_IMPORT_TENSORFLOW = {"networks", "fit", "export", "doctor", "forkserver"}
 HEAVY = {"tensorflow", "keras", "tf2onnx"}
 OURS = ("atb", "trainer", "launcher")
+
+
+def is_api(path: Path) -> bool:
+    """Whether a file is of the Python API, which reaches up to what it calls."""
+    return path.as_posix() == "atb/__init__.py" or path.parent.as_posix() == "atb/api"
 
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:
@@ -117,6 +123,8 @@ def test_imports_point_one_way(package: str) -> None:
     for top in [package.split(".")[0]] if package else OURS:
         for path, line, name in sources(top):
             own, target = part_of(module_of(ROOT / path), package), part_of(name, package)
+            if not package and is_api(path):
+                continue
             if own in level and target in level and own != target and level[own] <= level[target]:
                 wrong.append(f"{path}:{line} imports {name}")
     assert wrong == []
@@ -124,7 +132,7 @@ def test_imports_point_one_way(package: str) -> None:
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
     graph: dict[str, set[str]] = {}
-    for path, _, name in (each for top in OURS for each in sources(top)):
+    for path, _, name in (each for top in OURS for each in sources(top) if not is_api(each[0])):
         graph.setdefault(module_of(ROOT / path), set()).add(name)
     done: set[str] = set()
 
@@ -137,6 +145,24 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 
     for module in graph:
         visit(module, ())
+
+
+def test_only_the_python_api_reaches_up_and_only_when_it_is_called() -> None:
+    early, others = [], []
+    for path in sorted((ROOT / "atb").rglob("*.py")):
+        reached = [(line, name) for line, name in imports(path) if name.split(".")[0] in ("trainer", "launcher")]
+        if reached and not is_api(path.relative_to(ROOT)):
+            others += [f"{path.relative_to(ROOT)}:{line}" for line, _ in reached]
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        at_import = {node.lineno for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)}
+        early += [f"{path.relative_to(ROOT)}:{line}" for line, _ in reached if line in at_import]
+    assert (others, early) == ([], [])
+
+
+def test_importing_the_api_loads_nothing_that_a_call_may_need() -> None:
+    code = "import atb, sys; print(sorted({'numpy', 'pandas', 'pydantic', 'boto3', 'click'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
 
 
 def test_the_launcher_has_at_most_seven_rooms_each_entered_through_what_it_exports() -> None:

@@ -30,7 +30,7 @@ MODELS: tuple[tuple[str, type[BaseModel]], ...] = (
     (CLUSTER, ClusterOptions),
     (SHARED, SharedOptions),
 )
-_DEFAULT = re.compile(r" \[default: (.*)\]$")
+_DEFAULT = re.compile(r" +\[default: (.*)\]$")
 _FLAGS = {"preset": ("--preset", "--presets")}
 """Spellings beside the field's name."""
 
@@ -134,6 +134,8 @@ def _own_row(option: click.Option, path: tuple[str, ...]) -> Row:
     default = option.default if isinstance(option.default, str | int | float) else ""
     if isinstance(default, bool):
         default = "yes" if default else "no"
+    words = option.help or ""
+    said = _DEFAULT.search(words)
     return Row(
         section=".".join(path),
         name=name,
@@ -142,9 +144,11 @@ def _own_row(option: click.Option, path: tuple[str, ...]) -> Row:
         type="list" if option.multiple else shapes.get(option.type.name, "text"),
         heading="Options",
         metavar=option.metavar or "",
-        help=option.help or "",
-        default=str(default),
-        variable="_".join(("ATB", *path, name)).replace("-", "_").upper(),
+        help=_DEFAULT.sub("", words),
+        default=said[1] if said else str(default),
+        variable=option.envvar
+        if isinstance(option.envvar, str)
+        else "_".join(("ATB", *path, name)).replace("-", "_").upper(),
         choices=choices,
         model="",
     )

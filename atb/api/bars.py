@@ -1,0 +1,78 @@
+"""Bars as a DataFrame, and back."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from atb.api.stores import find_store
+from atb.errors import DataError
+from atb.storage import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from trainer.bars.frame import Bars
+
+
+def load_bars(
+    symbol: str,
+    *,
+    source: str = "binance",
+    market: str = "spot",
+    timeframe: str = "1h",
+    days: float | None = None,
+    start: str | datetime | None = None,
+    as_of: str | datetime | None = None,
+    store: Store | str | None = None,
+) -> pd.DataFrame:
+    """The checked bars of a symbol: an index ``time`` (opening times, UTC), and open, high, low, close and volume.
+
+    Other numeric columns of the source stand beside them, all float64. ``attrs`` holds the symbol, the timeframe and
+    whether the bars are made up. 180 days up to now where neither ``days`` nor ``start`` is given; no bar that closes
+    after ``as_of``. Fetched bars are kept in the store. Raises SpecError, DataError, DataNotReady, Unavailable.
+    """
+    from atb.contract import timeframe as tf
+    from atb.contract.spec import resolve_spec
+    from trainer.bars.check import check_bars
+    from trainer.bars.source import open_source
+
+    given = {"source": source, "market": market, "timeframe": timeframe, "days": days, "start": start, "as_of": as_of}
+    spec = resolve_spec(symbol, "fast", {name: value for name, value in given.items() if value is not None})
+    first, cut = tf.epoch_ms(spec.start), tf.epoch_ms(spec.as_of)
+    raw = open_source(source, find_store(store)).fetch(symbol, spec.timeframe, market, first, cut)
+    return to_frame(check_bars(raw, first, cut)[0])
+
+
+def to_frame(bars: Bars) -> pd.DataFrame:
+    """Bars as ``load_bars`` gives them."""
+    import pandas as pd
+
+    from trainer.bars.frame import COLUMNS
+
+    columns: dict[str, Any] = {name: bars.values[:, number] for number, name in enumerate(COLUMNS)}
+    index = pd.DatetimeIndex(pd.to_datetime(bars.time, unit="ms", utc=True), name="time")
+    frame = pd.DataFrame({**columns, **bars.extra}, index=index)
+    frame.attrs.update(symbol=bars.symbol, timeframe=bars.timeframe, synthetic=bars.synthetic)
+    return frame
+
+
+def from_frame(frame: pd.DataFrame, symbol: str, timeframe: str) -> Bars:
+    """Bars from a DataFrame with the times in its index or in a column, checked as those of a source.
+
+    Raises DataError for a missing column, times that can't be read, or bars of another timeframe.
+    """
+    import pyarrow as pa
+
+    from trainer.bars.check import check_bars
+    from trainer.bars.files.table import bars_from_table
+
+    held = frame.attrs.get("timeframe", timeframe)
+    if held != timeframe:
+        raise DataError(f"the model reads {timeframe} bars and was given {held} ones")
+    named = frame.rename_axis("time") if frame.index.name is None and frame.index.dtype.kind == "M" else frame
+    table = pa.Table.from_pandas(named.reset_index() if named.index.name else named, preserve_index=False)
+    raw = bars_from_table(table, symbol, timeframe, "the DataFrame")
+    if not len(raw):
+        raise DataError("the DataFrame has no rows")
+    return check_bars(raw, int(raw.time.min()), int(raw.time.max()) + raw.step_ms)[0]

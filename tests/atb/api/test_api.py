@@ -1,0 +1,103 @@
+"""What the page does not show: bars from any DataFrame, jobs that failed, forecasts, and what is not there."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import atb
+from atb.api.bars import from_frame, to_frame
+from atb.contract import keys
+from atb.documents.attempt import Verdict
+from atb.documents.result import FileEntry
+from atb.errors import DataError, NotFound, SpecError
+from atb.storage import DirectoryStore
+from tests.launcher.world import commit, make_plan
+
+
+@pytest.fixture(scope="module")
+def frame() -> pd.DataFrame:
+    return atb.load_bars("BTCUSDT", source="sample", days=10, as_of="2026-02-01", store="/tmp/never-written")
+
+
+def test_bars_come_back_from_a_frame_as_they_were(frame: pd.DataFrame) -> None:
+    assert frame.index.tz is not None  # type: ignore[attr-defined]
+    again = to_frame(from_frame(frame, "BTCUSDT", "1h"))
+    pd.testing.assert_frame_equal(again, frame, check_freq=False)
+    for other in (
+        frame.reset_index(),
+        frame.rename_axis(None),
+        frame.tz_localize(None),
+        frame.reset_index().rename(columns={"time": "timestamp"}),
+    ):
+        assert from_frame(other, "BTCUSDT", "1h").digest == from_frame(frame, "BTCUSDT", "1h").digest
+
+
+def test_a_frame_that_holds_no_bars_is_one_line(frame: pd.DataFrame) -> None:
+    with pytest.raises(DataError, match="no column close"):
+        from_frame(frame.drop(columns="close"), "BTCUSDT", "1h")
+    with pytest.raises(DataError, match="reads 4h bars and was given 1h ones"):
+        from_frame(frame, "BTCUSDT", "4h")
+    with pytest.raises(DataError, match="has no rows"):
+        from_frame(frame.iloc[:0], "BTCUSDT", "1h")
+
+
+def test_every_job_of_a_run_has_a_row(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    plan = make_plan("BTCUSDT", "ETHUSDT")
+    store.put(keys.plan(plan.run), plan.to_bytes())
+    commit(store, plan.run, plan.jobs[0])
+    verdict = Verdict(job="ETHUSDT-fast", state="failed", category="oom", reason="out of memory", recorded=plan.created)
+    store.put(keys.verdict(plan.run, plan.jobs[1].job), verdict.to_bytes())
+    table = atb.open_run(plan.run, store).results()
+    assert table["state"].tolist() == ["done", "failed"]
+    assert table["symbol"].tolist() == ["BTCUSDT", "ETHUSDT"]
+    assert table.loc["ETHUSDT-fast", "category"] == "oom"
+
+
+def test_forecasts_are_those_of_the_test_rows(tmp_path: Path) -> None:
+    store, plan = DirectoryStore(tmp_path), make_plan("BTCUSDT")
+    commit(store, plan.run, plan.jobs[0])
+    run = atb.open_run(plan.run, store)
+    with pytest.raises(SpecError, match=r"has no forecasts\.parquet"):
+        run.forecasts("BTCUSDT")
+    kept = pd.DataFrame(
+        {
+            "split": ["validation", "test"],
+            "time": pd.to_datetime(["2026-01-01", "2026-01-02"], utc=True),
+            "forecast": [1.0, 2.0],
+            "actual": [1.5, 2.5],
+            "last_close": [1.1, 2.1],
+            "baseline_linear": [0.0, 0.0],
+        }
+    )
+    data = io.BytesIO()
+    kept.to_parquet(data)
+    result = run.result("BTCUSDT")
+    digest = hashlib.sha256(data.getvalue()).hexdigest()
+    entry = FileEntry(path="forecasts.parquet", key="x/forecasts.parquet", size=len(data.getvalue()), sha256=digest)
+    store.put(entry.key, data.getvalue())
+    changed = result.model_copy(update={"files": (entry,)})
+    store.put(keys.result(plan.run, "BTCUSDT-fast"), changed.to_bytes())
+    found = run.forecasts("BTCUSDT")
+    assert list(found.columns) == ["time", "last_close", "forecast", "actual", "baseline_linear"]
+    assert found["actual"].tolist() == [2.5]
+
+
+def test_what_is_not_there_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="there is no run r9"):
+        atb.open_run("r9", str(tmp_path / "store"))
+    with pytest.raises(SpecError, match="BTCUSDT has no champion"):
+        atb.load_model("BTCUSDT", store=str(tmp_path / "store"))
+    with pytest.raises(SpecError, match="is no bundle"):
+        atb.load_model(tmp_path)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'epoch'"):
+        atb.train("BTCUSDT", epoch=1, store=str(tmp_path / "store"))
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        atb.nothing  # noqa: B018
+    with pytest.raises(NotFound):
+        atb.open_store(str(tmp_path)).get("nothing")
