@@ -19,6 +19,8 @@ from trainer.bars.frame import Bars, Floats, Times, segment_starts
 from trainer.bars.load import LoadedBars, load_bars
 from trainer.bars.source import Source
 from trainer.features.cache import load_features
+from trainer.features.folds import walk_forward
+from trainer.features.movement import validate_movement
 from trainer.features.scaling import Scaler, TargetScaler
 from trainer.features.sets import Features, FeatureSet, feature_set
 from trainer.features.windows import Split, log_returns, rows_needed, split_windows
@@ -80,9 +82,12 @@ def load_training_data(spec: Spec, store: Store, clock: StageClock, source: Sour
 
 
 def split_training_data(spec: Spec, material: TrainingData) -> Split:
-    """The job's own split in time. Raises DataError where a part has no window."""
-    loaded = material.loaded
-    return split_windows(material.flat, material.starts, loaded.first_row, spec.sequence_length, spec.horizon)
+    """The job's own split in time. Raises DataError where a part has no window, or nothing in it moves."""
+    window = (material.flat, material.starts, material.loaded.first_row, spec.sequence_length, spec.horizon)
+    split = split_windows(*window)
+    for each in (split, *(walk_forward(*window, spec.folds) if spec.folds else ())):
+        validate_movement(material.bars, material.flat, material.features.columns, each)
+    return split
 
 
 def learn(

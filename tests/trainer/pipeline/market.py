@@ -36,9 +36,10 @@ def write_bars(folder: Path, symbol: str, close: Floats) -> None:
     """Hourly bars with this close, as a file that the source ``files:FOLDER`` finds."""
     opened = np.concatenate([close[:1], close[:-1]])
     high, low = np.maximum(opened, close) * 1.001, np.minimum(opened, close) * 0.999
+    volume = 100.0 + np.arange(len(close)) * 7 % 24
     first = int(START.timestamp() * 1000)
     lines = [",".join(("timestamp", *COLUMNS))]
-    for row, values in enumerate(np.column_stack([opened, high, low, close, np.full(len(close), 100.0)])):
+    for row, values in enumerate(np.column_stack([opened, high, low, close, volume])):
         lines.append(",".join(map(repr, (first + 3_600_000 * row, *values.tolist()))))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{symbol}_1h.csv").write_text("\n".join(lines))

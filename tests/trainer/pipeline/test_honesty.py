@@ -10,7 +10,7 @@ import pytest
 
 from atb.documents.evaluation import ChampionComparison
 from atb.documents.result import Result
-from atb.errors import SpecError
+from atb.errors import DataError, SpecError
 from atb.registry.champions import ModelKey, require_champion
 from atb.registry.gate import passes
 from atb.registry.warm import pin_warm_start
@@ -79,9 +79,13 @@ def test_folds_are_in_the_result(waves: tuple[Store, Result, Result]) -> None:
     assert folds.mean["skill"] > 0
 
 
-@pytest.mark.parametrize("symbol", ["WALK", "FLAT"])
-def test_noise_and_a_price_that_stands_still_do_not_pass(symbol: str, folder: Path) -> None:
-    result = train(MemoryStore(), "r1", tiny_spec(folder, symbol, epochs=6))
+def test_a_price_that_stands_still_is_refused_before_training(folder: Path) -> None:
+    with pytest.raises(DataError, match="FLAT 1h: the price moves in 0 of 629 bars of the train part, 2026-01-01T"):
+        train(MemoryStore(), "r1", tiny_spec(folder, "FLAT"))
+
+
+def test_noise_does_not_pass(folder: Path) -> None:
+    result = train(MemoryStore(), "r1", tiny_spec(folder, "WALK", epochs=6))
     assert not passes(result.gate)
     assert result.metrics["skill"] < 0.05
 

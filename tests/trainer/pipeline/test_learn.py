@@ -35,7 +35,7 @@ def make_bars(close: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Bars:
     opened = np.concatenate([close[:1], close[:-1]])
     high, low = np.maximum(opened, close) * 1.001, np.minimum(opened, close) * 0.999
     time = tf.epoch_ms(START) + 3_600_000 * np.arange(len(close), dtype=np.int64)
-    return Bars("WALK", "1h", time, np.column_stack([opened, high, low, close, np.full(len(close), 9.0)]))
+    return Bars("WALK", "1h", time, np.column_stack([opened, high, low, close, 9.0 + np.arange(len(close)) * 7 % 24]))
 
 
 def learnt(spec: Spec, bars: Bars) -> tuple[TrainingData, FittedModel]:
