@@ -1,4 +1,4 @@
-"""What code this is: a digest of the trainer's sources, so that a changed line is a changed model."""
+"""What code this is: a digest of the sources that decide a model, so that a changed line of them is a changed model."""
 
 from __future__ import annotations
 
@@ -17,15 +17,43 @@ IMAGE_VARIABLE = "ATB_IMAGE"
 _PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "pandas", "pyarrow", "onnx", "onnxruntime", "tf2onnx")
 
 
-@functools.cache
-def code_digest() -> str:
-    """16 hex digits over the source files of the core and the trainer, in path order."""
-    root = Path(atb.__file__).parents[1]
+DECIDES = (
+    "atb/contract/bundle.py",
+    "atb/contract/features.py",
+    "atb/contract/timeframe.py",
+    "trainer/bars",
+    "trainer/evaluate",
+    "trainer/export",
+    "trainer/features",
+    "trainer/fit",
+    "trainer/forecast.py",
+    "trainer/networks",
+    "trainer/pipeline",
+)
+"""Whatever makes a model and its numbers out of a spec. How a spec comes to be is in the spec's own digest; help texts,
+the card, the charts, the doctor and the store change no model."""
+DECIDES_NOTHING = ("trainer/bars/chart.py", "trainer/pipeline/compare.py", "trainer/pipeline/heartbeat.py")
+
+
+def digested_files(root: Path) -> list[Path]:
+    """The source files that decide a model, below ``root``, in path order."""
+    found = {path for part in DECIDES for path in [root / part, *(root / part).rglob("*.py")] if path.suffix == ".py"}
+    return sorted(found - {root / part for part in DECIDES_NOTHING})
+
+
+def digest_files(root: Path) -> str:
+    """16 hex digits over those files and their names."""
     digest = hashlib.sha256()
-    for path in sorted(path for package in ("atb", "trainer") for path in (root / package).rglob("*.py")):
+    for path in digested_files(root):
         digest.update(f"{path.relative_to(root).as_posix()}\0".encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+@functools.cache
+def code_digest() -> str:
+    """``digest_files`` of this code."""
+    return digest_files(Path(atb.__file__).parents[1])
 
 
 def code_identity() -> CodeIdentity:
