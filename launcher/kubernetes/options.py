@@ -25,6 +25,7 @@ Quantity = Annotated[
 ]
 
 
+_NodeLoss = Annotated[int, Field(ge=5, le=3600)]
 _CLUSTER, _JOB, _POD, _LIMITS = (
     functools.partial(Option, heading) for heading in ("Cluster", "Jobs", "Pods", "Time and retries")
 )
@@ -104,6 +105,9 @@ class ClusterOptions(BaseModel):
     queue: Annotated[DnsName | None, _JOB("NAME")] = Field(
         None, description="A Kueue LocalQueue. Jobs are then created suspended and wait for their admission."
     )
+    workload_priority: Annotated[DnsName | None, _JOB("NAME")] = Field(
+        None, description="A Kueue WorkloadPriorityClass: which Jobs its queue admits first."
+    )
     env: Annotated[dict[str, str], _POD("NAME=VALUE")] = Field(
         {}, description="Plain environment variables. Values that look like secrets are refused."
     )
@@ -118,6 +122,11 @@ class ClusterOptions(BaseModel):
     )
     annotations: Annotated[dict[str, str], _POD("KEY=VALUE", flag="--annotation")] = Field(
         {}, description="Annotations added to the Jobs and Pods."
+    )
+    pod_patch: Annotated[dict[str, Any], _POD(flag=None)] = Field(
+        {},
+        description="A strategic merge patch of the Jobs' Pod template, for what no other option says: extra volumes, "
+        "sidecars, topology. Labels, annotations and the restart policy that the launcher needs stay.",
     )
     run_as_user: Annotated[Annotated[int, Field(ge=1)] | None, _POD("UID")] = Field(
         10001, description="The numeric user in the Pod; null leaves it to the image, which must then be non-root."
@@ -148,6 +157,11 @@ class ClusterOptions(BaseModel):
     )
     start_seconds: Annotated[Annotated[int, Field(ge=10)], _LIMITS("TIME", flag="--start-timeout")] = Field(
         900, description="How long a Pod that has a node may take to start: volumes, configuration, the image."
+    )
+    node_loss_seconds: Annotated[_NodeLoss | None, _LIMITS("TIME", flag="--node-loss")] = Field(
+        None,
+        description="How long a node may be unreachable before its Pods are tried elsewhere; by default the cluster "
+        "decides, after about 5 minutes.",
     )
     max_parallel: Annotated[int, Field(ge=1)] | None = Field(
         None, description="At most this many Jobs of a run exist at a time; null creates all of them at once."

@@ -23,6 +23,8 @@ SETTLE = 5.0
 """Seconds after a Pod's end in which its reason may still arrive."""
 LOST_GRACE = 120.0
 """Seconds beyond its grace period that a Pod may take to end before its node is taken for lost."""
+UNREACHABLE_GRACE = 15.0
+"""Seconds after its eviction that a Pod's unreachable node may still come back, where node_loss_seconds is set."""
 DEADLINE_GRACE = 300.0
 """Seconds beyond the deadline in which the Job controller may enforce it."""
 STALE_EVENT = 300.0
@@ -155,6 +157,9 @@ def _observe_pods(
         clock = Clock(pod.deleted, LOST_GRACE)  # deletionTimestamp is when the grace period ends
         if pod.disrupted is not None:
             finding = diagnose_ended(pod)
+            if options.node_loss_seconds is not None and pod.disrupted.reason == "DeletionByTaintManager":
+                # nobody there can end it: what its node writes later does no harm, since keys carry the attempt
+                clock = Clock(pod.deleted - pod.grace, UNREACHABLE_GRACE)
             return Observation("interrupted", finding.category, finding.reason, pod.node, pod.name, clock=clock)
         return Observation("interrupted", "stopped", "told to stop", pod.node, pod.name, clock=clock)
     if pod.phase == "Pending":

@@ -11,10 +11,13 @@ from atb.code import IMAGE_VARIABLE
 from atb.contract import labels
 from atb.contract.exits import PERMANENT_CODES
 from atb.documents.plan import PlannedJob
+from launcher.kubernetes.objects.patch import merge_patch
 from launcher.kubernetes.options import ClusterOptions
 
 CONTAINER = "trainer"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+PRIORITY_LABEL = "kueue.x-k8s.io/priority-class"
+_NODE_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 KILLED = 137
 """What a container leaves with that the kernel killed: almost always for its memory."""
 SCRATCH = "/tmp"  # noqa: S108  the only writable path in the Pod; HOME and TMPDIR point to it
@@ -87,6 +90,8 @@ def build_job(planned: PlannedJob, target: Target, options: ClusterOptions, atte
     }
     if options.queue:
         marks[QUEUE_LABEL] = options.queue
+    if options.workload_priority:
+        marks[PRIORITY_LABEL] = options.workload_priority
     identity = {
         **options.annotations,
         labels.SYMBOL_ANNOTATION: spec.symbol,
@@ -119,10 +124,7 @@ def build_job(planned: PlannedJob, target: Target, options: ClusterOptions, atte
         "ttlSecondsAfterFinished": options.ttl_seconds,
         "podReplacementPolicy": "Failed",
         "podFailurePolicy": {"rules": _failure_rules()},
-        "template": {
-            "metadata": {"labels": marks, "annotations": {**_stay_put(), **identity}},
-            "spec": _pod_spec(planned, target, options, attempt),
-        },
+        "template": _pod_template(marks, identity, _pod_spec(planned, target, options, attempt), options),
     }
     if options.queue:
         job_spec["suspend"] = True
@@ -138,6 +140,16 @@ def training_command(planned: PlannedJob, target: Target, options: ClusterOption
     elif options.require_gpu:
         words += ["--accelerator", "gpu", "--gpus", str(options.gpus)]
     return [word.replace("$", "$$") for word in words]
+
+
+def _pod_template(
+    marks: Mapping[str, str], identity: Mapping[str, str], pod: Mapping[str, Any], options: ClusterOptions
+) -> dict[str, Any]:
+    """The Pod template with the user's patch; what the launcher finds and retries its Pods by is written last."""
+    template = {"metadata": {"labels": {}, "annotations": _stay_put()}, "spec": dict(pod)}
+    needed = {"metadata": {"labels": marks, "annotations": identity}, "spec": {"restartPolicy": "Never"}}
+    merged: dict[str, Any] = merge_patch(merge_patch(template, options.pod_patch), needed)
+    return merged
 
 
 def _run_labels(run: str) -> dict[str, str]:
@@ -177,7 +189,7 @@ def _pod_spec(planned: PlannedJob, target: Target, options: ClusterOptions, atte
     }
     if options.image_pull_secrets:
         pod["imagePullSecrets"] = [{"name": name} for name in options.image_pull_secrets]
-    if tolerations := [*gpu_tolerations(options), *options.tolerations]:
+    if tolerations := [*gpu_tolerations(options), *_node_loss_tolerations(options), *options.tolerations]:
         pod["tolerations"] = tolerations
     if affinity := keep_off_nodes(options.affinity, avoid=attempt.avoid, exclude=attempt.exclude):
         pod["affinity"] = affinity
@@ -220,6 +232,16 @@ def _container(planned: PlannedJob, target: Target, options: ClusterOptions, att
     if sources:
         container["envFrom"] = sources
     return container
+
+
+def _node_loss_tolerations(options: ClusterOptions) -> list[dict[str, Any]]:
+    """How long a Pod stays bound to a node that has gone away; the admission plug-in adds 300 s where none is given."""
+    if options.node_loss_seconds is None:
+        return []
+    seconds = options.node_loss_seconds
+    return [
+        {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds} for key in _NODE_TAINTS
+    ]
 
 
 def gpu_tolerations(options: ClusterOptions) -> list[dict[str, Any]]:

@@ -263,3 +263,14 @@ def test_every_state_that_is_not_final_has_a_budget_that_ends(name: str) -> None
     assert found.clock is not None
     again = observe(jobs, pods, OPTIONS, NOW + 2e5, planned=NOW)
     assert again.final or (again.clock is not None and again.clock.is_over(NOW + 2e5))
+
+
+def test_an_unreachable_node_is_waited_for_as_long_as_was_asked() -> None:
+    taken = Condition("DeletionByTaintManager", "", NOW - 20)
+    evicted = on_node(phase="Running", deleted=NOW + 100, grace=120.0, disrupted=taken)  # evicted 20 s ago
+    usual = observe([job()], [evicted], OPTIONS, NOW)
+    asked = observe([job()], [evicted], OPTIONS.model_copy(update={"node_loss_seconds": 30}), NOW)
+    assert (usual.category, asked.category) == ("node-lost", "node-lost")
+    assert usual.clock is not None
+    assert asked.clock is not None
+    assert (usual.clock.is_over(NOW), asked.clock.is_over(NOW)) == (False, True)

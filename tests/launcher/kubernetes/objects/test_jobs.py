@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from atb.contract import labels
 from launcher.kubernetes.objects.jobs import Target, build_job, build_owner, job_name, keep_off_nodes, owner_name
+from launcher.kubernetes.objects.patch import merge_patch
 from launcher.kubernetes.objects.render import render_yaml
 from launcher.kubernetes.options import ClusterOptions
 from tests.apiserver.state import check_object
@@ -54,6 +55,11 @@ OPTIONS: dict[str, ClusterOptions] = {
         runtime_class="nvidia",
         priority_class="batch-low",
         queue="team-a",
+        workload_priority="nightly",
+        pod_patch={
+            "spec": {"dnsPolicy": "ClusterFirst", "volumes": [{"name": "scratch", "emptyDir": {"medium": "Memory"}}]}
+        },
+        node_loss_seconds=30,
         env={"TF_CPP_MIN_LOG_LEVEL": "2"},
         env_from_secrets=("store-keys",),
         env_from_config_maps=("store-settings",),
@@ -234,6 +240,36 @@ def test_every_option_changes_what_is_rendered_or_how_the_launcher_acts() -> Non
             changed = OPTIONS["gpu"].model_copy(update={"image": "other"})
         body = build_job(make_plan("BTCUSDT").jobs[0], TARGET, changed, TRIES["gpu"])
         assert body != plain, f"nothing reads {name}"
+
+
+def test_a_patch_merges_into_the_pod_and_leaves_what_the_launcher_needs() -> None:
+    patch = {
+        "metadata": {"labels": {"team": "quant", labels.RUN_LABEL: "mine"}},
+        "spec": {
+            "restartPolicy": "OnFailure",
+            "hostNetwork": False,
+            "volumes": [{"name": "data", "emptyDir": {}}],
+            "containers": [{"name": "trainer", "env": [{"name": "A", "value": "1"}]}, {"name": "proxy", "image": "p"}],
+        },
+    }
+    options = OPTIONS["gpu"].model_copy(update={"pod_patch": patch})
+    plain = build_job(make_plan("BTCUSDT").jobs[0], TARGET, OPTIONS["gpu"], TRIES["gpu"])["spec"]["template"]
+    template = build_job(make_plan("BTCUSDT").jobs[0], TARGET, options, TRIES["gpu"])["spec"]["template"]
+    assert template["metadata"]["labels"] == {**plain["metadata"]["labels"], "team": "quant"}
+    assert template["spec"]["restartPolicy"] == "Never"
+    assert [volume["name"] for volume in template["spec"]["volumes"]] == ["scratch", "data"]
+    trainer, proxy = template["spec"]["containers"]
+    assert trainer == {
+        **plain["spec"]["containers"][0],
+        "env": [*plain["spec"]["containers"][0]["env"], {"name": "A", "value": "1"}],
+    }
+    assert proxy == {"name": "proxy", "image": "p"}
+
+
+def test_none_in_a_patch_removes_a_field_and_other_lists_are_replaced() -> None:
+    value = {"a": {"b": 1, "c": 2}, "args": [1, 2], "env": [{"name": "x", "value": "1"}]}
+    patch = {"a": {"b": None}, "args": [3], "env": [{"name": "x", "value": None}]}
+    assert merge_patch(value, patch) == {"a": {"c": 2}, "args": [3], "env": [{"name": "x"}]}
 
 
 symbols = st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9/:._-]{0,62}\Z")
