@@ -23,6 +23,7 @@ OTHER: dict[str, Any] = {
     "trainer.image.digest": f"sha256:{'2' * 64}",
     "launcher.resources": {"limits": {"memory": "1Gi"}},
     "jobs.cpu": "3",
+    "jobs.maxParallel": 3,
     "jobs.nodeLossSeconds": 30,
     "jobs.memory": "1Gi",
     "jobs.maxMemory": "64Gi",
