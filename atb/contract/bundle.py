@@ -13,6 +13,8 @@ SCALER = "scaler.json"
 FEATURE_SCHEMA = "feature_schema.json"
 HISTORY = "history.json"
 METRICS = "metrics.json"
+EVIDENCE = "evidence.json"
+"""The test rows, for the ledger."""
 CARD = "card.md"
 PLOTS = "plots/"
 

@@ -159,6 +159,16 @@ CHAMPION_HISTORY = "history/"
 """Within a model's prefix: every decision about it, in order of time, as ``history/{time}-{run}.json``."""
 
 
+def ledger_prefix(model: str) -> str:
+    """The ledger of evidence of a model key, whose ``model_prefix`` is ``model``, in order of its entries."""
+    return f"{model}evidence/"
+
+
+def ledger_entry(model: str, number: int) -> str:
+    """One entry of the ledger, from 1, written once."""
+    return f"{ledger_prefix(model)}{number:08}.json"
+
+
 def champions_prefix(symbol: str | None = None) -> str:
     """Where all champions lie, or those of one symbol."""
     return "models/" if symbol is None else f"models/{safe_segment(symbol)}/"

@@ -22,3 +22,8 @@ def validate_run(run: str) -> str:
     if not _RUN.fullmatch(run):
         raise SpecError(f"run {run!r} is not a name: letters, digits and . _ - up to 63, like 20260131-0600")
     return run
+
+
+DEFAULT_FDR = 0.05
+"""The false-discovery rate of a run where nobody says another: the expected share of promoted models that know
+nothing."""

@@ -88,12 +88,14 @@ class StageTime(Part):
 
 
 class Rule(Part):
-    """One rule of the gate: what was measured, against what bound, and the verdict."""
+    """One rule of the gate: what was measured, against what bound, and the verdict. A waived rule did not pass, and
+    somebody said that it need not."""
 
     name: str
     value: float | None
     bound: float | None
     passed: bool
+    waived: bool = False
     note: str = ""
 
 

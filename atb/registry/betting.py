@@ -89,14 +89,14 @@ def e_value(log_value: float) -> float:
     return math.exp(min(log_value, _MOST_LOG))
 
 
-def e_bh_bound(log_values: Sequence[float], fdr: float) -> float:
+def e_bh_bound(log_values: Sequence[float], fdr: float, candidates: int = 0) -> float:
     """The bound that the e-values of a run's candidates must reach together, so that of those promoted an expected
     share of at most ``fdr`` knows nothing: e-BH (Wang and Ramdas 2022, "False discovery rate control with e-values").
 
     With n candidates it is n / (fdr · k) for the largest k that so many reach; n / fdr where none does. It holds
-    whatever the dependence between symbols.
+    whatever the dependence between symbols. ``candidates`` counts those without an e-value, too.
     """
-    count = max(1, len(log_values))
+    count = max(1, candidates, len(log_values))
     for reached, value in reversed(list(enumerate(sorted(log_values, reverse=True), 1))):
         bound = count / (fdr * reached)
         if value >= math.log(bound):

@@ -5,13 +5,14 @@ candidate's quality to be 5 % below; quality here is RMSE in price, as a ratio. 
 two or three percent of the RMSE, that alone would let noise follow a model that knows something, and 5 % a day would
 add up: so a candidate must also keep half of the champion's skill.
 
-A champion that has not shown skill on those rows sets no bar. Then, and where there is none, the bar is persistence:
-the skill's lower bound (``trainer.evaluate.metrics.skill_low``, three standard errors) must be above zero, which
-noise reaches once in about 700 trainings.
+Every candidate must have shown that it knows something beyond the bar, which is persistence: the e-value of its model
+key's ledger (``atb.registry.betting``) reaches the bound that the run's candidates are held to together, and on its
+own test rows it is no worse than the bar. A champion that has not shown skill on those rows sets no bar of its own.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ from atb.documents.champion import Champion
 from atb.documents.evaluation import ChampionComparison, NotCompared
 from atb.documents.export import ExportSummary
 from atb.documents.result import Result, Rule
+from atb.registry.betting import e_value
 
 
 @dataclass(frozen=True)
@@ -38,21 +40,49 @@ class Bounds:
 DEFAULT_BOUNDS = Bounds()
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What a model key's rows have shown: the logarithm of their e-value, and the bound that the run's ``candidates``
+    are held to at a false-discovery rate of ``fdr``. ``models`` spent ``rows`` rows. ``problem``: why nothing is known.
+    """
+
+    log_e: float
+    bound: float
+    fdr: float
+    candidates: int
+    rows: int = 0
+    models: int = 0
+    problem: str = ""
+
+
 def check_candidate(
-    result: Result, champion: Champion | None, *, accept_first: bool = False, bounds: Bounds = DEFAULT_BOUNDS
+    result: Result,
+    champion: Champion | None,
+    shown: Shown | None,
+    *,
+    accept_first: bool = False,
+    bounds: Bounds = DEFAULT_BOUNDS,
 ) -> tuple[Rule, ...]:
-    """The verdict of every rule. ``accept_first`` lets a first model serve without skill shown."""
-    return tuple(_judge(result, champion, accept_first, bounds))
+    """The verdict of every rule. ``accept_first`` waives what a first model has to show of skill."""
+    rules = _judge(result, champion, shown, bounds)
+    if champion is None and accept_first:
+        return tuple(_waive(rule) if rule.name in _OF_SKILL else rule for rule in rules)
+    return tuple(rules)
 
 
 def passes(rules: tuple[Rule, ...]) -> bool:
-    """Whether a candidate may serve."""
-    return bool(rules) and all(rule.passed for rule in rules)
+    """Whether a candidate may serve: every rule passed, or somebody waived it."""
+    return bool(rules) and all(rule.passed or rule.waived for rule in rules)
 
 
 def failures(rules: tuple[Rule, ...]) -> str:
     """The failed rules in words, for one line."""
-    return "; ".join(describe(rule) for rule in rules if not rule.passed)
+    return "; ".join(describe(rule) for rule in rules if not (rule.passed or rule.waived))
+
+
+def verdict(rule: Rule) -> str:
+    """``passed``, ``waived`` or ``failed``."""
+    return "passed" if rule.passed else "waived" if rule.waived else "failed"
 
 
 def describe(rule: Rule) -> str:
@@ -63,7 +93,14 @@ def describe(rule: Rule) -> str:
     return f"{rule.name}{measured}" + (f": {rule.note}" if rule.note else "")
 
 
-def _judge(result: Result, champion: Champion | None, accept_first: bool, bounds: Bounds) -> Iterator[Rule]:
+_OF_SKILL = ("skill-shown", "no-worse-than-bar")
+
+
+def _waive(rule: Rule) -> Rule:
+    return rule if rule.passed else rule.model_copy(update={"waived": True, "note": f"{rule.note}; waived: the first"})
+
+
+def _judge(result: Result, champion: Champion | None, shown: Shown | None, bounds: Bounds) -> Iterator[Rule]:
     beside = result.evaluation.champion
     own, other = (beside.candidate, beside.champion) if isinstance(beside, ChampionComparison) else ({}, {})
     if champion is not None:
@@ -77,8 +114,8 @@ def _judge(result: Result, champion: Champion | None, accept_first: bool, bounds
         )
         least = bounds.kept_skill * other["skill"]
         yield _at_least("skill-kept", own.get("skill"), least, f"{bounds.kept_skill:.0%} of the champion's")
-    else:
-        yield _skill_shown(result, champion, accept_first)
+    yield _skill_shown(shown)
+    yield _at_least("no-worse-than-bar", result.metrics.get("skill"), 0.0, f"skill on {result.split.test:,} test rows")
     yield _at_least("spread", result.evaluation.spread, bounds.least_spread, "of forecast over actual returns")
     yield _parity(result.export)
     yield _at_most(
@@ -103,17 +140,20 @@ def _champion_measured(champion: Champion, beside: ChampionComparison | NotCompa
     )
 
 
-def _skill_shown(result: Result, champion: Champion | None, accept_first: bool) -> Rule:
-    low = result.metrics.get("skill_low")
-    if champion is None and accept_first:
-        return Rule(name="skill-shown", value=low, bound=0.0, passed=True, note="not asked of the first, as told")
-    why = "no champion" if champion is None else "the champion shows no skill on these rows"
+def _skill_shown(shown: Shown | None) -> Rule:
+    if shown is None or shown.problem:
+        note = shown.problem if shown else "this model left no evidence; train again"
+        return Rule(name="skill-shown", value=None, bound=shown.bound if shown else None, passed=False, note=note)
+    together = f"{shown.candidates:,} candidates together" if shown.candidates > 1 else "as if it were alone"
     return Rule(
         name="skill-shown",
-        value=low,
-        bound=0.0,
-        passed=low is not None and low > 0,
-        note=f"{why}: the skill's lower bound over persistence must be above 0, here of {result.split.test:,} rows",
+        value=e_value(shown.log_e),
+        bound=shown.bound,
+        passed=shown.log_e >= math.log(shown.bound),
+        note=(
+            f"e-value of {shown.rows:,} rows, spent by {shown.models:,} model{'s' if shown.models != 1 else ''}; "
+            f"false-discovery rate {shown.fdr:g}, {together}"
+        ),
     )
 
 

@@ -17,7 +17,7 @@ from atb.documents.champion import Action, Champion, HistoryEntry
 from atb.documents.result import Result, Rule
 from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError, Unreadable
 from atb.registry.champions import ModelKey, read_champion, verify_files
-from atb.registry.gate import DEFAULT_BOUNDS, Bounds, check_candidate, failures, passes
+from atb.registry.gate import DEFAULT_BOUNDS, Bounds, Shown, check_candidate, failures, passes
 from atb.storage import Store
 from atb.storage.probe import probe_store
 from atb.storage.read import read_document
@@ -53,9 +53,9 @@ def read_result(store: Store, run: str, job: str) -> Result:
         raise SpecError(f"run {run} has no result of {job} in {store.url}; see: atb-launch status {run}") from None
 
 
-def list_results(store: Store, run: str, symbol: str, problems: list[Unreadable]) -> Iterator[Result]:
-    """A run's committed results of a symbol, in the order of the keys. What can't be read is put to ``problems``."""
-    for entry in store.list(f"{keys.jobs_prefix(run)}{keys.job_id(symbol, '')}"):
+def list_results(store: Store, run: str, symbol: str | None, problems: list[Unreadable]) -> Iterator[Result]:
+    """A run's committed results, or a symbol's, in the order of the keys. What can't be read goes to ``problems``."""
+    for entry in store.list(f"{keys.jobs_prefix(run)}{keys.job_id(symbol, '') if symbol else ''}"):
         match entry.key.split("/"):
             case [_, _, _, job, "result.json"]:
                 try:
@@ -63,7 +63,7 @@ def list_results(store: Store, run: str, symbol: str, problems: list[Unreadable]
                 except Unreadable as problem:
                     problems.append(problem)
                     continue
-                if result.spec.symbol == symbol:
+                if symbol in (None, result.spec.symbol):
                     yield result
 
 
@@ -75,6 +75,7 @@ def model_key_of(result: Result) -> ModelKey:
 def evaluate_candidate(
     store: Store,
     result: Result,
+    shown: Shown | None,
     *,
     by: str,
     why: str,
@@ -85,14 +86,15 @@ def evaluate_candidate(
 ) -> Outcome:
     """Judge a candidate against the champion and promote it where it passes; a declined one is recorded too.
 
-    ``force`` promotes in spite of failed rules, and on a store that ignores conditions. Raises PreconditionFailed
-    when another promotion was first, StoreError when a file of the bundle is missing or damaged.
+    ``shown`` is what the run's evidence, weighed together, says of it (``atb.registry.weigh``). ``force`` promotes in
+    spite of failed rules, and on a store that ignores conditions. Raises PreconditionFailed when another promotion was
+    first, StoreError when a file of the bundle is missing or damaged.
     """
     model_key = model_key_of(result)
     champion, etag = _read_pointer(store, model_key, force)
     if champion is not None and (champion.run, champion.job) == (result.run, result.job):
         raise SpecError(f"{model_key}: run {result.run} is the champion already")
-    rules = check_candidate(result, champion, accept_first=accept_first, bounds=bounds)
+    rules = check_candidate(result, champion, shown, accept_first=accept_first, bounds=bounds)
     time = _later_than(champion, now or datetime.now(UTC))
     entry = _history_key(model_key, time, result.run)
     replaced = champion.entry if champion else None
@@ -111,7 +113,7 @@ def evaluate_candidate(
         store.put_if_absent(entry, record.to_bytes())
         return Outcome("decline", model_key, result.run, rules, failures(rules), entry)
     candidate = _make_champion(model_key, result, time, by, entry, replaced)
-    reason = "passed every rule" if passes(rules) else f"forced in spite of {failures(rules)}"
+    reason = _reason(rules) if passes(rules) else f"forced in spite of {failures(rules)}"
     record = record.model_copy(update={"action": "promote", "why": why or reason, "champion": candidate})
     _move(store, model_key, candidate, record, etag, force)
     return Outcome("promote", model_key, result.run, rules, reason, entry)
@@ -160,6 +162,11 @@ def roll_back(
     )
     _move(store, model_key, target, record, etag, force)
     return target
+
+
+def _reason(rules: tuple[Rule, ...]) -> str:
+    waived = ", ".join(rule.name for rule in rules if rule.waived)
+    return f"passed every rule but for {waived}, waived" if waived else "passed every rule"
 
 
 def _make_champion(

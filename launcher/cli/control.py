@@ -9,7 +9,7 @@ import click
 
 from atb.options.flags import Configured, add_options
 from atb.options.stores import with_store
-from launcher.cli.options import ACCESS, read_setup
+from launcher.cli.options import ACCESS, ENDING, read_setup
 
 if TYPE_CHECKING:
     from atb.storage import Store
@@ -17,21 +17,18 @@ if TYPE_CHECKING:
 
 @click.command(cls=Configured)
 @click.argument("run")
-@add_options("launch.promote", "launch.accept-first")
-@add_options("launch.output")
+@add_options(*ENDING)
 @add_options(*ACCESS)
 @with_store
-def attach(
-    store: Store, run: str, promote: str | None, accept_first: bool | None, output: str | None, **_: Any
-) -> None:
+def attach(store: Store, run: str, **options: Any) -> None:
     """Follow a RUN of a cluster to its end, from wherever you are, and collect it."""
-    from launcher.cli.run import Ending, follow
+    from launcher.cli.run import follow, read_ending
     from launcher.plan.backends import open_run
     from launcher.plan.build import read_plan
 
     plan = read_plan(store, run)
     backend = open_run(plan, read_setup(click.get_current_context()))
-    code = follow(plan, store, backend, "attach", Ending(promote or "manual", accept_first or False, output or "table"))
+    code = follow(plan, store, backend, "attach", read_ending(options))
     click.get_current_context().exit(code)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shlex
 import sys
@@ -15,7 +16,7 @@ from rich.console import Console
 
 from atb.code import code_digest
 from atb.contract import keys
-from atb.contract.runs import new_run, validate_run
+from atb.contract.runs import DEFAULT_FDR, new_run, validate_run
 from atb.documents.manifest import Manifest
 from atb.documents.plan import Plan
 from atb.errors import AtbError, SpecError
@@ -29,7 +30,7 @@ from launcher.plan.backends import choose_backend, find_backend
 from launcher.plan.build import build_plan, commit_plan, find_plan, jobs_left, read_names, read_plan, skip_unchanged
 from launcher.plan.options import LaunchOptions
 from launcher.records.manifest import collect
-from launcher.records.promotion import promote_run
+from launcher.records.promotion import promote_run, weigh_record
 from launcher.records.run_record import RunRecord
 from launcher.report.live_table import RunView
 from launcher.report.page import write_report
@@ -46,7 +47,14 @@ class Ending:
 
     promote: str = "manual"
     accept_first: bool = False
+    fdr: float = DEFAULT_FDR
     output: str = "table"
+
+
+def read_ending(options: Mapping[str, Any]) -> Ending:
+    """Of the flags of a command about an earlier run, those that were given."""
+    names = {field.name for field in dataclasses.fields(Ending)}
+    return Ending(**{name: value for name, value in options.items() if name in names and value is not None})
 
 
 def launch(choices: Choices) -> int:
@@ -110,7 +118,7 @@ def resume(choices: Choices) -> int:
 
 def ending_of(options: LaunchOptions) -> Ending:
     """What the options say about a run's end."""
-    return Ending(options.promote, options.accept_first, options.output)
+    return Ending(options.promote, options.accept_first, options.fdr, options.output)
 
 
 def _open_backend(asked: str, setup: Setup) -> Backend:
@@ -169,8 +177,11 @@ def finish(run: str, store: Store, ending: Ending) -> Manifest:
     """Collect the run, promote what may be, write its page and print what it came to."""
     record = RunRecord.load(store, run)
     manifest = collect(store, record)
+    weighed = weigh_record(store, record, ending.fdr)
+    if weighed.shown:
+        _tell(weighed.summary)
     if ending.promote == "auto":
-        for promotion in promote_run(store, record, accept_first=ending.accept_first):
+        for promotion in promote_run(store, record, weighed, accept_first=ending.accept_first):
             _tell(f"{promotion.job}: {promotion.decided}: {promotion.reason}")
     page = write_report(store, record)
     if ending.output == "json":

@@ -9,7 +9,7 @@ import click
 
 from atb.options.flags import Configured, add_options
 from atb.options.stores import with_store
-from launcher.cli.options import ACCESS, read_setup
+from launcher.cli.options import ACCESS, ENDING, read_setup
 
 if TYPE_CHECKING:
     from atb.documents.plan import Plan
@@ -127,14 +127,13 @@ def why(store: Store, run: str, job: str, **_: Any) -> None:
 
 @click.command(cls=Configured)
 @click.argument("run")
-@add_options("launch.promote", "launch.accept-first")
-@add_options("launch.output")
+@add_options(*ENDING)
 @with_store
-def collect(store: Store, run: str, promote: str | None, accept_first: bool | None, output: str | None) -> None:
+def collect(store: Store, run: str, **options: Any) -> None:
     """Build a RUN's manifest and page again from its results."""
-    from launcher.cli.run import Ending, finish
+    from launcher.cli.run import finish, read_ending
 
-    finish(run, store, Ending(promote or "manual", accept_first or False, output or "table"))
+    finish(run, store, read_ending(options))
 
 
 @click.command(cls=Configured)

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from atb.contract.options import SharedOptions
 from atb.contract.presets import DEFAULT_PRESET
+from atb.contract.runs import DEFAULT_FDR
 from atb.schema import Option
 
 Output = Literal["table", "json"]
@@ -71,3 +72,8 @@ class LaunchOptions(SharedOptions):
         Field(description="With --promote auto: first models need no skill shown."),
         Option("Run", flag="--accept-first"),
     ] = False
+    fdr: Annotated[
+        float,
+        Field(gt=0, lt=1, description="False-discovery rate: how much noise among the promoted models is accepted."),
+        Option("Run", "SHARE"),
+    ] = DEFAULT_FDR

@@ -9,6 +9,7 @@ from atb.documents.result import Result
 from atb.errors import StoreError, Unreadable
 from atb.registry.champions import read_history
 from atb.registry.promote import evaluate_candidate, model_key_of, whoami
+from atb.registry.weigh import Weighed, weigh_run
 from atb.storage import Store
 from launcher.records.run_record import RunRecord
 
@@ -22,7 +23,15 @@ class Promotion:
     reason: str
 
 
-def promote_run(store: Store, record: RunRecord, *, accept_first: bool = False) -> Iterator[Promotion]:
+def weigh_record(store: Store, record: RunRecord, fdr: float) -> Weighed:
+    """Spend the rows of a run's candidates and weigh what they show, for all that were planned. Raises StoreError."""
+    results = (result for result in record.read_results(store) if not isinstance(result, Unreadable))
+    return weigh_run(store, results, planned=len(record.plan.to_run), fdr=fdr)
+
+
+def promote_run(
+    store: Store, record: RunRecord, weighed: Weighed, *, accept_first: bool = False
+) -> Iterator[Promotion]:
     """Judge the run's results and let those that pass serve; yields one line for each, in the order of the plan.
 
     Doing it twice decides nothing twice. One that another promotion overtook, or whose files are damaged, does not
@@ -35,10 +44,13 @@ def promote_run(store: Store, record: RunRecord, *, accept_first: bool = False) 
         if former := _decided_before(store, result):
             yield Promotion(result.job, "decided before", former)
             continue
+        shown = weighed.of(result)
+        if shown is not None and shown.problem and not accept_first:
+            yield Promotion(result.job, "refused", shown.problem)
+            continue
+        why = f"collected run {result.run}"
         try:
-            outcome = evaluate_candidate(
-                store, result, by=whoami(), why=f"collected run {result.run}", accept_first=accept_first
-            )
+            outcome = evaluate_candidate(store, result, shown, by=whoami(), why=why, accept_first=accept_first)
         except (StoreError, Unreadable) as error:
             yield Promotion(result.job, "refused", str(error))
             continue

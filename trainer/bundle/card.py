@@ -8,7 +8,7 @@ from atb.contract import bundle
 from atb.contract.features import split_features
 from atb.documents.evaluation import NotCompared
 from atb.documents.result import Result
-from atb.registry.gate import describe, passes
+from atb.registry.gate import describe, passes, verdict
 
 _METRICS = (
     ("skill", "Skill over the last close", "{:+.4f}"),
@@ -33,6 +33,7 @@ _COUNTED = (
 )  # fmt: skip
 
 
+_MARKS = {"passed": "✓", "waived": "○ waived:", "failed": "✗"}
 _OUTPUT_NAMES = ("scaled", "log_return", "price")
 """``return`` is no name in Python."""
 
@@ -146,7 +147,7 @@ def _gate(result: Result) -> Iterator[str]:
     yield f"## Gate: {'passed' if passes(result.gate) else 'not passed'}"
     yield ""
     for rule in result.gate:
-        yield f"- {'✓' if rule.passed else '✗'} {describe(rule)}"
+        yield f"- {_MARKS[verdict(rule)]} {describe(rule)}"
     yield ""
 
 

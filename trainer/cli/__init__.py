@@ -13,6 +13,7 @@ from trainer.cli.data import data
 from trainer.cli.doctor import doctor
 from trainer.cli.models import models
 from trainer.cli.predict import predict
+from trainer.cli.promotion import promote, rollback
 from trainer.cli.train import train
 
 
@@ -29,6 +30,9 @@ atb.add_command(doctor)
 atb.add_command(models)
 atb.add_command(predict)
 atb.add_command(train)
+
+for command in (promote, rollback):
+    models.add_command(command)
 
 
 def main() -> None:

@@ -15,16 +15,14 @@ from trainer.cli.tables import champion_row, print_comparison, print_table
 
 if TYPE_CHECKING:
     from atb.documents.champion import Champion
-    from atb.documents.result import Result, Rule
+    from atb.documents.result import Result
     from atb.errors import Unreadable
     from atb.registry.champions import ModelKey
     from atb.storage import Store
 
-_DECLINED = 1
-"""The exit code of a promotion that the gate declined: nothing went wrong, and nothing was moved."""
 
-
-def _with_seat(command: Callable[..., Any]) -> Callable[..., Any]:
+def with_key(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that tell a symbol's models apart."""
     command = click.option("--preset", metavar="NAME", help="Where a symbol has models of several presets.")(command)
     return click.option("--timeframe", metavar="LENGTH", help="Where a symbol has models of several timeframes.")(
         command
@@ -49,7 +47,7 @@ def list_(store: Store, symbol: str | None, json: bool) -> None:
     from atb.schema import readable_json
 
     champions, problems = scan_champions(store, symbol)
-    _name_problems(problems)
+    name_problems(problems)
     if json:
         click.echo(readable_json([each.model_dump(mode="json") for each in champions]), nl=False)
         return
@@ -64,7 +62,7 @@ def list_(store: Store, symbol: str | None, json: bool) -> None:
 
 @models.command()
 @click.argument("model")
-@_with_seat
+@with_key
 @with_store
 def show(store: Store, model: str, timeframe: str | None, preset: str | None) -> None:
     """Print a MODEL's card."""
@@ -85,7 +83,7 @@ def show(store: Store, model: str, timeframe: str | None, preset: str | None) ->
 @models.command()
 @click.argument("one")
 @click.argument("other")
-@_with_seat
+@with_key
 @with_store
 def compare(store: Store, one: str, other: str, timeframe: str | None, preset: str | None) -> None:
     """Ask two MODELs on the same rows: those of the one with the later data that neither was trained on."""
@@ -100,56 +98,8 @@ def compare(store: Store, one: str, other: str, timeframe: str | None, preset: s
 
 
 @models.command()
-@click.argument("run")
 @click.argument("symbol")
-@click.option("--preset", metavar="NAME", help="Where the run has several presets of the symbol.")
-@click.option("--why", default="", metavar="TEXT", help="For the history.")
-@click.option("--accept-first", is_flag=True, help="Let a first model serve without skill shown.")
-@click.option("--force", is_flag=True, help="Promote in spite of failed rules, or on a store that ignores conditions.")
-@with_store
-def promote(store: Store, run: str, symbol: str, preset: str | None, why: str, accept_first: bool, force: bool) -> None:
-    """Make a run's model of SYMBOL the champion, where it passes the gate.
-
-    Exits 0 when it serves now, 1 when the gate declined it, 75 when someone else was first.
-    """
-    from atb.registry.champions import read_champion
-    from atb.registry.promote import evaluate_candidate, model_key_of, whoami
-
-    result = _find_result(store, run, symbol, preset)
-    found = read_champion(store, model_key_of(result))
-    met = result.evaluation.champion
-    if found is not None and (met is None or met.entry != found[0].entry):
-        from trainer.pipeline.champion import compare_again
-
-        click.echo(f"asking the champion, {found[0].run}, on this model's test rows", err=True)
-        evaluation = result.evaluation.model_copy(update={"champion": compare_again(store, result, found[0])})
-        result = result.model_copy(update={"evaluation": evaluation})
-    outcome = evaluate_candidate(store, result, by=whoami(), why=why, accept_first=accept_first, force=force)
-    _print_rules(outcome.rules)
-    if outcome.action == "decline":
-        click.echo(f"declined: {outcome.model_key} is not served by {run}")
-        raise click.exceptions.Exit(_DECLINED)
-    click.echo(f"{outcome.model_key} is served by {run} now: {outcome.reason}")
-
-
-@models.command()
-@click.argument("symbol")
-@_with_seat
-@click.option("--why", default="", metavar="TEXT", help="For the history.")
-@click.option("--force", is_flag=True, help="Also on a store that ignores conditions.")
-@with_store
-def rollback(store: Store, symbol: str, timeframe: str | None, preset: str | None, why: str, force: bool) -> None:
-    """Let the model serve that served before the champion."""
-    from atb.registry.promote import roll_back, whoami
-
-    model_key = _find_model_key(store, symbol, timeframe, preset)
-    champion = roll_back(store, model_key, by=whoami(), why=why, force=force)
-    click.echo(f"{model_key} is served by {champion.run} again")
-
-
-@models.command()
-@click.argument("symbol")
-@_with_seat
+@with_key
 @click.option("--last", type=click.IntRange(1), default=20, show_default=True, help="How many decisions.")
 @click.option("--json", is_flag=True, help="The entries, as one JSON array.")
 @with_store
@@ -160,9 +110,9 @@ def history(store: Store, symbol: str, timeframe: str | None, preset: str | None
     from atb.schema import readable_json
 
     problems: list[Unreadable] = []
-    model_key = _find_model_key(store, symbol, timeframe, preset, declined=True)
+    model_key = find_key(store, symbol, timeframe, preset, declined=True)
     decisions = read_history(store, model_key, last=last, problems=problems)
-    _name_problems(problems)
+    name_problems(problems)
     if json:
         entries = [{**each.entry.model_dump(mode="json"), "effect": each.effect} for each in decisions]
         click.echo(readable_json(entries), nl=False)
@@ -184,27 +134,28 @@ def history(store: Store, symbol: str, timeframe: str | None, preset: str | None
 @models.command()
 @click.argument("symbol")
 @click.argument("folder", type=click.Path(path_type=Path))
-@_with_seat
+@with_key
 @with_store
 def pull(store: Store, symbol: str, folder: Path, timeframe: str | None, preset: str | None) -> None:
     """Fetch the champion's files to FOLDER, each verified by its hash."""
     from atb.registry import pull as pulling
     from atb.registry.champions import require_champion
 
-    champion = require_champion(store, _find_model_key(store, symbol, timeframe, preset))
+    champion = require_champion(store, find_key(store, symbol, timeframe, preset))
     paths = pulling.pull(store, champion, folder)
     click.echo(f"{len(paths)} files of {champion.run}/{champion.job}, every hash as in its result, are in {folder}")
 
 
-def _name_problems(problems: Sequence[Unreadable]) -> None:
+def name_problems(problems: Sequence[Unreadable]) -> None:
     """One line each: what else is listed is right without them."""
     for problem in problems:
         click.echo(f"unreadable: {problem}", err=True)
 
 
-def _find_model_key(
+def find_key(
     store: Store, symbol: str, timeframe: str | None, preset: str | None, *, declined: bool = False
 ) -> ModelKey:
+    """The one model key that these words fit. Raises SpecError."""
     from atb.registry.champions import find_model_key
 
     return find_model_key(store, symbol, timeframe, preset, declined=declined)
@@ -238,32 +189,8 @@ def _result_or_champion(store: Store, model: str, timeframe: str | None, preset:
         except SpecError:
             pass
     try:
-        return require_champion(store, _find_model_key(store, model, timeframe, preset))
+        return require_champion(store, find_key(store, model, timeframe, preset))
     except SpecError as error:
         if slash:
             raise SpecError(f"{model} is neither a committed RUN/JOB nor a champion in {store.url}") from None
         raise error
-
-
-def _find_result(store: Store, run: str, symbol: str, preset: str | None) -> Result:
-    from atb.contract.presets import PRESET_NAMES
-    from atb.errors import SpecError
-    from atb.registry.promote import list_results
-
-    problems: list[Unreadable] = []
-    results = list_results(store, run, symbol, problems)
-    found = [result for result in results if preset in (None, result.spec.preset)]
-    _name_problems(problems)
-    if len(found) == 1:
-        return found[0]
-    if found:
-        names = ", ".join(sorted((result.spec.preset for result in found), key=PRESET_NAMES.index))
-        raise SpecError(f"run {run} has models of {symbol} for {names}; add --preset")
-    raise SpecError(f"run {run} has no result of {' '.join(filter(None, (symbol, preset)))} in {store.url}")
-
-
-def _print_rules(rules: tuple[Rule, ...]) -> None:
-    from atb.registry.gate import describe
-
-    for rule in rules:
-        click.echo(f"{'passed' if rule.passed else 'FAILED'}  {describe(rule)}")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
+from atb.documents.evidence import MOST_ROWS, TestRows
 from trainer.evaluate.metrics import Floats
 
 HALF_LIFE = 64
@@ -30,3 +32,23 @@ def trailing_scale(errors: Floats, horizon: int, start: float | Floats) -> Float
         scale[..., row] = mean
     scaled: Floats = scale * _ABSOLUTE_TO_DEVIATION
     return scaled
+
+
+def make_test_rows(
+    time: NDArray[np.int64],
+    step_ms: int,
+    horizon: int,
+    bar: str,
+    columns: dict[str, Floats],
+    spread: float,
+) -> TestRows:
+    """The document, of the latest rows. ``columns``: forecast, outcome, scale and linear, each float64[len(time)]."""
+    kept = slice(max(0, len(time) - MOST_ROWS), None)
+    rounded = {name: tuple(map(_round, column[kept].tolist())) for name, column in columns.items()}
+    return TestRows(
+        bar=bar, horizon=horizon, step_ms=step_ms, spread=spread, time=tuple(time[kept].tolist()), **rounded
+    )
+
+
+def _round(value: float) -> float:
+    return float(f"{value:.6g}")

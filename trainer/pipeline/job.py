@@ -21,6 +21,7 @@ from atb.documents.result import Result
 from atb.errors import AtbError, Stopped, Unavailable
 from atb.registry.champions import ModelKey, read_champion
 from atb.registry.gate import check_candidate
+from atb.registry.weigh import foresee
 from atb.schema import readable_json
 from atb.storage import Store
 from trainer.bars.source import Source
@@ -39,6 +40,7 @@ from trainer.networks.reference import reference_predict
 from trainer.pipeline.attempt import Attempt
 from trainer.pipeline.champion import measure_champion, trading_rules
 from trainer.pipeline.commit import commit_result, describe_result, read_committed, upload_bundle
+from trainer.pipeline.evidence import describe_rows
 from trainer.pipeline.heartbeat import heartbeat
 from trainer.pipeline.learn import (
     FittedModel,
@@ -141,6 +143,7 @@ def _work(spec: Spec, store: Store, run: str, around: RunContext, attempt: Attem
         predicted = learned.forecast(rows.close, split.test)
         judgement = judge_forecast(rows, predicted, split.train, spec.sequence_length, trading_rules(spec))
         evaluation = judgement.evaluation
+        test_rows = describe_rows(spec, material, learned, rows, predicted)
         champion = read_champion(store, ModelKey.of(spec))
         if champion is not None:
             beside = measure_champion(store, champion[0], material.bars, rows, predicted, trading_rules(spec))
@@ -161,11 +164,12 @@ def _work(spec: Spec, store: Store, run: str, around: RunContext, attempt: Attem
         result = describe_result(
             spec, run, attempt, around.device, material, learned, judgement, evaluation, export, resumed_from
         )
-        gate = check_candidate(result, champion[0] if champion else None)
+        gate = check_candidate(result, champion[0] if champion else None, foresee(store, result, test_rows))
         result = result.model_copy(update={"gate": gate, "stages": clock.table()})
         with clock.stage("saving"):
             backtest = result.backtest.model_dump()
             measured = {"model": result.metrics, "baselines": result.baselines, "backtest": backtest}
+            (folder / bundle.EVIDENCE).write_bytes(test_rows.to_bytes())
             (folder / bundle.METRICS).write_bytes(readable_json(measured))
             (folder / bundle.CARD).write_text(write_card(result), encoding="utf-8")
             files = upload_bundle(folder, store, run, result.job, attempt.number)

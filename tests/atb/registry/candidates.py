@@ -11,6 +11,7 @@ from typing import Any
 from atb.contract import keys
 from atb.contract.spec import resolve_spec
 from atb.documents.evaluation import BacktestSummary, ChampionComparison, Evaluation, NotCompared
+from atb.documents.evidence import TestRows
 from atb.documents.export import ExportedFile, ExportSummary, Parity
 from atb.documents.result import (
     BarsSummary,
@@ -22,9 +23,11 @@ from atb.documents.result import (
     SplitSummary,
     StageTime,
 )
+from atb.registry.gate import Shown
 from atb.storage import Store
 
 NOW = datetime(2026, 1, 31, 6, tzinfo=UTC)
+HOUR_MS = 3_600_000
 GOOD = {"rmse": 1.0, "skill": 0.2, "skill_low": 0.1, "mape": 1.0, "directional_accuracy": 0.6}
 NOISE = {"rmse": 1.26, "skill": -0.01, "skill_low": -0.02, "mape": 1.0, "directional_accuracy": 0.5}
 
@@ -89,11 +92,40 @@ def _verified(error: float) -> ExportedFile:
     return ExportedFile(latency_ms=0.1, parity=parity)
 
 
+SHOWN = Shown(log_e=10.0, bound=20.0, fdr=0.05, candidates=1, rows=400, models=1)
+NOTHING = Shown(log_e=0.0, bound=20.0, fdr=0.05, candidates=1, rows=400, models=1)
+
+
+def make_test_rows(last: datetime = NOW, knows: bool = True, rows: int = 400) -> TestRows:
+    """Hourly rows that end a bar before ``last``: forecasts that are right three times of four, or every other time."""
+    signs = [1 if row % 2 else -1 for row in range(rows)]
+    right = [row // 2 % 4 != 0 if knows else row // 2 % 2 == 0 for row in range(rows)]
+    end = int(last.timestamp() * 1000) - 2 * HOUR_MS
+    return TestRows(
+        bar="persistence",
+        horizon=1,
+        step_ms=HOUR_MS,
+        spread=0.001,
+        time=tuple(end - HOUR_MS * (rows - 1 - row) for row in range(rows)),
+        forecast=tuple(0.001 * sign for sign in signs),
+        outcome=tuple(0.01 * sign * (1 if hit else -1) for sign, hit in zip(signs, right, strict=True)),
+        scale=(0.01,) * rows,
+        linear=(0.0,) * rows,
+    )
+
+
 def commit(store: Store, run: str = "r1", symbol: str = "BTCUSDT", preset: str = "fast", **parts: Any) -> Result:
     """A result whose bundle lies in the store."""
     job = keys.job_id(symbol, preset)
     files = []
-    for path, data in (("model.onnx", f"net of {run}".encode() * 50), ("card.md", f"# {run}\n".encode())):
+    parts = {"metrics": GOOD, **parts}
+    rows = make_test_rows(parts.pop("last", NOW), parts["metrics"].get("skill", 0.0) > 0)
+    bundle = {
+        "model.onnx": f"net of {run}".encode() * 50,
+        "card.md": f"# {run}\n".encode(),
+        "evidence.json": rows.to_bytes(),
+    }
+    for path, data in bundle.items():
         key = keys.bundle(run, job, 1, path)
         store.put(key, data)
         files.append(FileEntry(path=path, key=key, size=len(data), sha256=hashlib.sha256(data).hexdigest()))

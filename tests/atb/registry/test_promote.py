@@ -19,15 +19,19 @@ from atb.registry.champions import (
     verify_files,
 )
 from atb.registry.promote import Outcome, evaluate_candidate, read_result, roll_back
+from atb.registry.weigh import weigh_run
 from atb.storage import MemoryStore, Store
-from tests.atb.registry.candidates import GOOD, NOISE, NOW, commit, measured
+from tests.atb.registry.candidates import GOOD, NOISE, NOW, SHOWN, commit, measured
 from tests.atb.registry.doubles import CarelessStore, Death, MortalStore
 
 SEAT = ModelKey("BTCUSDT", "1h", "fast")
 
 
 def promote(store: Store, result: Result, minute: int = 0, **options: Any) -> Outcome:
-    return evaluate_candidate(store, result, by="me@here", why="", now=NOW + timedelta(minutes=minute), **options)
+    """By its own evidence, as of a run with this one candidate."""
+    shown = weigh_run(store, [result]).of(result)
+    now = NOW + timedelta(minutes=minute)
+    return evaluate_candidate(store, result, shown, by="me@here", why="", now=now, **options)
 
 
 def follow(store: Store, run: str, minute: int, **options: Any) -> Outcome:
@@ -68,6 +72,7 @@ def test_history_tells_what_served_what_was_declined_and_what_came_back(store: S
     assert [rule.name for rule in read_history(store, SEAT)[2].entry.gate if not rule.passed] == [
         "rmse-over-champion",
         "skill-kept",
+        "no-worse-than-bar",
     ]
 
 
@@ -250,7 +255,7 @@ def test_a_store_that_ignores_conditions_moves_nothing_without_force() -> None:
     store = CarelessStore()
     result = commit(store, "r1")
     with pytest.raises(StoreError, match=r"ignores conditional writes.*--force"):
-        promote(store, result)
+        evaluate_candidate(store, result, SHOWN, by="me", why="")
     assert read_champion(store, SEAT) is None
     promote(store, result, 1, force=True)
     assert require_champion(store, SEAT).run == "r1"
@@ -284,7 +289,7 @@ def test_a_model_of_another_target_or_horizon_has_a_key_of_its_own() -> None:
 def test_champions_of_several_targets_are_told_apart() -> None:
     store = MemoryStore()
     for run, options in (("r1", {}), ("r2", {"target": "volatility"}), ("r3", {"target": "volatility", "horizon": 24})):
-        outcome = evaluate_candidate(store, commit(store, run, options=options), by="me", why="", accept_first=True)
+        outcome = promote(store, commit(store, run, options=options), accept_first=True)
         assert outcome.action == "promote", outcome.reason
     assert require_champion(store, SEAT).run == "r1"
     assert find_model_key(store, "BTCUSDT", target="return") == SEAT
@@ -299,7 +304,7 @@ def test_champions_of_several_targets_are_told_apart() -> None:
 def test_a_declined_model_of_another_target_is_found_by_its_history() -> None:
     store = MemoryStore()
     declined = commit(store, options={"target": "volatility"}, metrics=NOISE)
-    assert evaluate_candidate(store, declined, by="me", why="").action == "decline"
+    assert promote(store, declined).action == "decline"
     found = find_model_key(store, "BTCUSDT", declined=True)
     assert found == ModelKey("BTCUSDT", "1h", "fast", "volatility", 1)
     assert [decision.effect for decision in read_history(store, found)] == ["declined"]

@@ -9,24 +9,24 @@ from atb.documents.champion import Champion
 from atb.documents.result import FileEntry
 from atb.errors import NotFound, SpecError, StoreError
 from atb.registry.champions import ModelKey, require_champion
-from atb.registry.promote import evaluate_candidate
 from atb.registry.pull import bundle_file, pull
 from atb.storage import MemoryStore, Store
 from tests.atb.registry.candidates import commit, measured
+from tests.atb.registry.test_promote import promote
 
 SEAT = ModelKey("BTCUSDT", "1h", "fast")
 
 
 def serve(store: Store, run: str = "r1") -> Champion:
     champion = measured(require_champion(store, SEAT).entry) if run != "r1" else None
-    evaluate_candidate(store, commit(store, run, champion=champion), by="me", why="")
+    promote(store, commit(store, run, champion=champion))
     return require_champion(store, SEAT)
 
 
 def test_every_file_arrives_with_the_pointer_beside_it(store: Store, tmp_path: Path) -> None:
     champion = serve(store)
     paths = pull(store, champion, tmp_path / "model")
-    assert [path.name for path in paths] == ["model.onnx", "card.md"]
+    assert [path.name for path in paths] == ["model.onnx", "card.md", "evidence.json"]
     assert paths[0].read_bytes() == store.get(champion.files[0].key)
     found = Champion.from_bytes((tmp_path / "model" / "champion.json").read_bytes(), "pulled")
     assert found == champion

@@ -10,10 +10,10 @@ from atb.contract.spec import resolve_spec
 from atb.documents.result import FileEntry, Result
 from atb.errors import SpecError, StoreError
 from atb.registry.champions import ModelKey
-from atb.registry.promote import evaluate_candidate
 from atb.registry.warm import pin_warm_start, read_warm_start, unseen_from
 from atb.storage import MemoryStore, Store
 from tests.atb.registry.candidates import commit
+from tests.atb.registry.test_promote import promote
 
 SEAT = ModelKey("BTCUSDT", "1h", "fast")
 NET = b"a net"
@@ -31,7 +31,7 @@ def commit_with_net(store: Store) -> Result:
 
 def test_a_champion_and_a_run_are_pinned_to_one_file_and_its_hash() -> None:
     store = MemoryStore()
-    evaluate_candidate(store, commit_with_net(store), by="me", why="")
+    promote(store, commit_with_net(store))
     pinned = pin_warm_start(store, "champion", SEAT)
     assert pinned == pin_warm_start(store, "r1", SEAT) == pin_warm_start(store, pinned, SEAT)
     assert read_warm_start(store, pinned) == NET

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import pytest
 
+from atb.contract.runs import DEFAULT_FDR
 from atb.registry.champions import read_history, require_champion
 from atb.storage import MemoryStore, Store
 from launcher.plan.build import build_plan
-from launcher.records.promotion import promote_run
+from launcher.records.promotion import Promotion, promote_run, weigh_record
 from launcher.records.run_record import RunRecord
 from tests.atb.registry.candidates import NOISE, NOW, commit
 from tests.atb.registry.doubles import CarelessStore, Death, MortalStore
@@ -19,7 +20,12 @@ def record_of(store: Store, run: str, *symbols: str) -> RunRecord:
 
 def decided(store: Store, run: str, *, accept_first: bool = False) -> dict[str, str]:
     record = record_of(store, run, "AAAUSDT", "BTCUSDT", "ETHUSDT")
-    return {each.job: each.decided for each in promote_run(store, record, accept_first=accept_first)}
+    return {each.job: each.decided for each in collect(store, record, accept_first=accept_first)}
+
+
+def collect(store: Store, record: RunRecord, *, accept_first: bool = False) -> list[Promotion]:
+    """What a launcher does with a run's results at its end."""
+    return list(promote_run(store, record, weigh_record(store, record, DEFAULT_FDR), accept_first=accept_first))
 
 
 def test_each_model_of_a_run_is_judged_by_itself() -> None:
@@ -72,6 +78,6 @@ def test_a_promotion_whose_writer_died_is_taken_up_again() -> None:
 def test_a_careless_store_moves_nothing_and_says_why() -> None:
     store = CarelessStore()
     commit(store, "r1")
-    (only,) = promote_run(store, record_of(store, "r1", "BTCUSDT"))
+    (only,) = collect(store, record_of(store, "r1", "BTCUSDT"))
     assert only.decided == "refused"
     assert "ignores conditional writes" in only.reason

@@ -16,7 +16,7 @@ from atb.errors import SpecError, Unreadable
 from atb.storage import DirectoryStore, MemoryStore, Store
 from launcher.plan.build import build_plan, commit_plan, jobs_left
 from launcher.records.manifest import build_manifest, collect, list_runs
-from launcher.records.promotion import promote_run
+from launcher.records.promotion import promote_run, weigh_record
 from launcher.records.run_record import RunRecord
 from launcher.report.page import write_report
 from tests.atb.documents.test_reading import DAMAGED
@@ -55,7 +55,7 @@ def test_an_unreadable_result_is_a_row_that_says_so_and_no_result(data: bytes) -
     assert [problem.key for problem in manifest.problems] == [key]
     assert manifest.jobs[0].reason.startswith(key)
     assert [job.job for job in jobs_left(plan, store)] == ["BTCUSDT-fast", "LTCUSDT-fast"]
-    assert [each.job for each in promote_run(store, record)] == ["ETHUSDT-fast"]
+    assert [each.job for each in promote_run(store, record, weigh_record(store, record, 0.05))] == ["ETHUSDT-fast"]
     assert b"can&#x27;t be read" in store.get(write_report(store, record)) or b"can't be read" in store.get(
         keys.report("r1")
     )

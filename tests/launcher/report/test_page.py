@@ -14,7 +14,7 @@ from launcher.plan.build import build_plan
 from launcher.records.run_record import RunRecord
 from launcher.report.charts import line_chart, skill_bar
 from launcher.report.page import render_report, write_report
-from tests.atb.registry.candidates import NOISE, NOW, commit
+from tests.atb.registry.candidates import NOISE, NOTHING, NOW, commit
 
 
 def record_of(store: Store, *symbols: str) -> RunRecord:
@@ -70,7 +70,7 @@ def test_the_page_shows_every_job_its_verdicts_and_its_pictures() -> None:
     store = MemoryStore()
     put_history(store, commit(store, "r1"), b'{"loss": [1, 0.9], "val_loss": [1, 0.95]}')
     noise = commit(store, "r1", "ETHUSDT", metrics=NOISE)
-    judged = noise.model_copy(update={"gate": check_candidate(noise, None)})
+    judged = noise.model_copy(update={"gate": check_candidate(noise, None, NOTHING)})
     store.put(keys.result("r1", noise.job), judged.to_bytes())
     put_verdict(store, "XUSDT-fast")
     key = write_report(store, record_of(store, "BTCUSDT", "ETHUSDT", "XUSDT"))

@@ -3,7 +3,7 @@ from __future__ import annotations
 from atb.documents.evaluation import BacktestSummary, Evaluation
 from atb.documents.export import ExportedFile, ExportSummary
 from atb.registry.gate import check_candidate
-from tests.atb.registry.candidates import GOOD, NOISE, make_result
+from tests.atb.registry.candidates import GOOD, NOISE, NOTHING, make_result
 from trainer.bundle.card import write_card
 
 
@@ -29,9 +29,9 @@ def test_made_up_bars_are_told_at_the_top() -> None:
 
 def test_the_gate_is_on_the_card() -> None:
     result = make_result(metrics=NOISE)
-    card = write_card(result.model_copy(update={"gate": check_candidate(result, None)}))
+    card = write_card(result.model_copy(update={"gate": check_candidate(result, None, NOTHING)}))
     assert "## Gate: not passed" in card
-    assert "- ✗ skill-shown -0.02 (bound 0)" in card
+    assert "- ✗ skill-shown 1 (bound 20)" in card
 
 
 def test_a_result_with_few_numbers_has_a_card_too() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from click.testing import CliRunner, Result
 from atb.errors import SpecError
 from atb.registry.champions import require_champion
 from atb.storage import DirectoryStore
-from tests.atb.registry.candidates import NOISE, commit
+from tests.atb.registry.candidates import NOISE, NOW, commit
 from tests.atb.registry.test_promote import SEAT, follow, promote
 from trainer.cli import atb
 
@@ -53,9 +54,9 @@ def test_promote_says_every_rule_and_exits_0_or_1(store: DirectoryStore) -> None
     commit(store, "r0", metrics=NOISE)
     declined = run(store, "promote", "r0", "BTCUSDT")
     assert declined.exit_code == 1
-    assert "FAILED  skill-shown -0.02" in declined.output
+    assert "FAILED  skill-shown 0.1851 (bound 20)" in declined.output
     assert "passed  parity" in declined.output
-    commit(store, "r1")
+    commit(store, "r1", last=NOW + timedelta(days=10))
     done = run(store, "promote", "r1", "BTCUSDT", "--why", "first of its kind")
     assert done.exit_code == 0
     assert "BTCUSDT 1h fast is served by r1 now" in done.output
@@ -86,5 +87,5 @@ def test_rollback_and_pull_follow_the_pointer(store: DirectoryStore, tmp_path: P
     follow(store, "r2", 1)
     assert "is served by r1 again" in run(store, "rollback", "BTCUSDT").output
     assert require_champion(store, SEAT).run == "r1"
-    assert "2 files of r1/BTCUSDT-fast" in run(store, "pull", "BTCUSDT", str(tmp_path / "model")).output
+    assert "3 files of r1/BTCUSDT-fast" in run(store, "pull", "BTCUSDT", str(tmp_path / "model")).output
     assert (tmp_path / "model" / "card.md").read_text() == "# r1\n"

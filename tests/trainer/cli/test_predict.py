@@ -12,7 +12,7 @@ from atb.contract import timeframe as tf
 from atb.documents.result import FileEntry
 from atb.registry.promote import evaluate_candidate
 from atb.storage import DirectoryStore
-from tests.atb.registry.candidates import make_result
+from tests.atb.registry.candidates import SHOWN, make_result
 from tests.trainer.export.test_export import export
 from tests.trainer.export.trained import make_bars, make_fitted
 from trainer.bars.frame import COLUMNS, Bars
@@ -34,7 +34,7 @@ def served(tmp_path: Path) -> tuple[DirectoryStore, Path]:
         files.append(FileEntry(path=path.name, key=key, size=len(data), sha256=hashlib.sha256(data).hexdigest()))
     result = make_result(files=tuple(files))
     store.put(keys.result("r1", "BTCUSDT-fast"), result.to_bytes())
-    evaluate_candidate(store, result, by="me", why="")
+    evaluate_candidate(store, result, SHOWN, by="me", why="")
     return store, folder
 
 

@@ -1,0 +1,120 @@
+"""The ledger of a model key: which rows its models have spent, and the evidence so far.
+
+A row is spent once, by the first model that is a candidate after it closed; a later model bets only on bars after the
+last one spent, which it has not trained on. An entry holds the whole state, so that one conditional write both spends
+the rows and keeps what they showed: whoever dies before it has spent nothing, whoever dies after it has lost nothing,
+and of two at once one writes entry n and the other begins again behind it.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from atb.contract import keys
+from atb.contract import timeframe as tf
+from atb.contract.bundle import EVIDENCE
+from atb.documents.evidence import LedgerEntry, TestRows
+from atb.documents.result import Result
+from atb.errors import PreconditionFailed, StoreError
+from atb.registry.betting import Bet, log_e_value, place_bets, start_wealth
+from atb.registry.champions import ModelKey
+from atb.registry.pull import bundle_file, read_file
+from atb.storage import Store
+
+_RECENT = 100
+"""Candidates that an entry names: one collected again is not counted again."""
+_TRIES = 50
+"""Others may write first so many times."""
+
+
+def read_ledger(store: Store, model_key: ModelKey) -> LedgerEntry | None:
+    """The state of the ledger; None where nothing is spent. Raises StoreError, SpecError for a damaged entry."""
+    last = None
+    for item in store.list(keys.ledger_prefix(model_key.prefix)):
+        last = item.key
+    return None if last is None else LedgerEntry.from_bytes(store.get(last), last)
+
+
+def read_entries(store: Store, model_key: ModelKey) -> list[LedgerEntry]:
+    """Every entry, the oldest first."""
+    listed = [item.key for item in store.list(keys.ledger_prefix(model_key.prefix))]
+    return [LedgerEntry.from_bytes(store.get(key), key) for key in listed]
+
+
+def read_rows(store: Store, result: Result) -> TestRows:
+    """The test rows that a candidate left, verified. Raises SpecError for a result of before there were any."""
+    file = bundle_file(result.files, EVIDENCE, result.run)
+    return TestRows.from_bytes(read_file(store, file), file.key)
+
+
+def spend(
+    store: Store, model_key: ModelKey, result: Result, rows: TestRows, *, now: datetime | None = None
+) -> LedgerEntry:
+    """Spend the candidate's rows that nobody has spent; returns the ledger's state. Doing it again changes nothing.
+
+    Raises StoreError where the store doesn't answer or others write all the time.
+    """
+    for _ in range(_TRIES):
+        last = read_ledger(store, model_key)
+        if last is not None and name_of(result) in last.recent:
+            return last
+        entry = advance(last, result, rows, now or datetime.now(UTC))
+        try:
+            store.put_if_absent(keys.ledger_entry(model_key.prefix, entry.number), entry.to_bytes())
+        except PreconditionFailed:
+            continue  # somebody else was first, or our own write arrived and its answer did not: the next look tells
+        return entry
+    raise StoreError(f"the evidence of {model_key} is written by others all the time; try again")
+
+
+def advance(last: LedgerEntry | None, result: Result, rows: TestRows, now: datetime) -> LedgerEntry:
+    """The entry after ``last`` for one more candidate: pure, so that a gate can also look ahead without spending.
+
+    A model of another horizon than the ledger's begins the bets anew: its rows stay spent.
+    """
+    spent = None if last is None else last.spent_until
+    since = -1 if spent is None else tf.epoch_ms(spent)
+    bets = make_bets(rows, since)
+    same = last is not None and last.horizon == rows.horizon
+    wealth = place_bets(last.wealth if last and same else start_wealth(rows.horizon), bets, rows.horizon)
+    until = tf.from_epoch_ms(rows.time[-1]) if rows.time and rows.time[-1] > since else spent
+    count = (last.candidates if last else 0) + 1
+    mean, squares = (last.sharpe_mean, last.sharpe_squares) if last else (0.0, 0.0)
+    sharpe = _sharpe(result)
+    moved = mean + (sharpe - mean) / count  # Welford 1962
+    return LedgerEntry(
+        number=(last.number if last else 0) + 1,
+        run=result.run,
+        job=result.job,
+        recorded=now,
+        horizon=rows.horizon,
+        rows=len(bets),
+        spent_until=until,
+        total_rows=(last.total_rows if last and same else 0) + len(bets),
+        candidates=count,
+        log_e=log_e_value(wealth),
+        wealth=wealth,
+        recent=(*(last.recent if last else ()), name_of(result))[-_RECENT:],
+        sharpe_mean=moved,
+        sharpe_squares=squares + (sharpe - mean) * (sharpe - moved),
+    )
+
+
+def make_bets(rows: TestRows, since_ms: int) -> list[Bet]:
+    """The bets on rows after an instant. Where the price or the forecasts never move there is nothing to bet on."""
+    if rows.spread <= 0:
+        return [Bet(time // rows.step_ms, 0.0, 0.0) for time in rows.time if time > since_ms]
+    return [
+        Bet(time // rows.step_ms, forecast / rows.spread, outcome / scale if scale > 0 else 0.0)
+        for time, forecast, outcome, scale in zip(rows.time, rows.forecast, rows.outcome, rows.scale, strict=True)
+        if time > since_ms
+    ]
+
+
+def name_of(result: Result) -> str:
+    """A candidate's name in the ledger."""
+    return f"{result.run}/{result.job}"
+
+
+def _sharpe(result: Result) -> float:
+    return result.backtest.model.get("sharpe", 0.0)

@@ -1,0 +1,108 @@
+"""The evidence of a run's candidates, weighed together: each spends its rows, and one bound holds for all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from atb.contract import keys
+from atb.contract.runs import DEFAULT_FDR
+from atb.documents.evidence import LedgerEntry, TestRows
+from atb.documents.plan import Plan
+from atb.documents.result import Result
+from atb.errors import AtbError, NotFound
+from atb.registry.betting import e_bh_bound
+from atb.registry.gate import Shown
+from atb.registry.ledger import advance, name_of, read_ledger, read_rows, spend
+from atb.registry.promote import model_key_of
+from atb.storage import Store
+from atb.storage.probe import probe_store
+
+_WRITERS = 16
+"""Threads that spend rows."""
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """What a run's candidates have shown, by RUN/JOB, and the bound that e-BH sets them."""
+
+    bound: float
+    fdr: float
+    candidates: int
+    shown: Mapping[str, Shown]
+
+    @property
+    def reached(self) -> int:
+        """How many reach the bound."""
+        return sum(each.log_e >= math.log(self.bound) for each in self.shown.values())
+
+    @property
+    def summary(self) -> str:
+        """One line."""
+        return (
+            f"evidence: {self.reached} of {self.candidates} candidates reach an e-value of {self.bound:,.0f}, "
+            f"the bound at a false-discovery rate of {self.fdr:g}"
+        )
+
+    def of(self, result: Result) -> Shown | None:
+        """What one candidate's model key has shown."""
+        return self.shown.get(name_of(result))
+
+
+def weigh_run(store: Store, results: Iterable[Result], *, planned: int = 0, fdr: float = DEFAULT_FDR) -> Weighed:
+    """Spend the rows of all candidates of a run that nobody has spent, and weigh what they show by now.
+
+    It can be done again at any time: no row counts twice, and the number of candidates is at least ``planned``, so
+    that a run that is collected early is not held to less. A candidate whose evidence can't be read or written takes
+    part as one that has shown nothing, with the ``problem``. Raises StoreError where the store can't be written at all.
+    """
+    candidates = list(results)
+    count = max(len(candidates), planned)
+    if not candidates:
+        return Weighed(e_bh_bound([], fdr, count), fdr, count, {})
+    if not probe_store(store).conditional:
+        problem = f"store {store.url} ignores conditional writes, so that rows could be spent twice"
+        found: list[LedgerEntry | str] = [problem] * len(candidates)
+    else:
+        with ThreadPoolExecutor(_WRITERS) as pool:
+            found = list(pool.map(lambda result: _spend(store, result), candidates))
+    logs = [-math.inf if isinstance(each, str) else each.log_e for each in found]
+    bound = e_bh_bound(logs, fdr, count)
+    nothing = Shown(-math.inf, bound, fdr, count)
+    return Weighed(
+        bound,
+        fdr,
+        count,
+        {
+            name_of(result): replace(nothing, problem=entry) if isinstance(entry, str) else _shown(entry, nothing)
+            for result, entry in zip(candidates, found, strict=True)
+        },
+    )
+
+
+def foresee(store: Store, result: Result, rows: TestRows, fdr: float = DEFAULT_FDR) -> Shown:
+    """What a candidate would show if it were the only one: for its card, with nothing spent. Raises StoreError."""
+    entry = advance(read_ledger(store, model_key_of(result)), result, rows, result.finished)
+    return _shown(entry, Shown(0.0, e_bh_bound([0.0], fdr), fdr, 1))
+
+
+def planned_candidates(store: Store, run: str) -> int:
+    """How many trainings the run was planned with; 0 for a single training, which has no plan."""
+    key = keys.plan(run)
+    try:
+        return len(Plan.from_bytes(store.get(key), key).to_run)
+    except NotFound:
+        return 0
+
+
+def _spend(store: Store, result: Result) -> LedgerEntry | str:
+    try:
+        return spend(store, model_key_of(result), result, read_rows(store, result))
+    except AtbError as error:
+        return str(error)
+
+
+def _shown(entry: LedgerEntry, like: Shown) -> Shown:
+    return replace(like, log_e=entry.log_e, rows=entry.total_rows, models=entry.candidates)

@@ -1,0 +1,104 @@
+"""``atb models promote``, ``rollback`` and ``evidence``: what decides which model serves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from atb.contract.runs import DEFAULT_FDR
+from atb.options.stores import with_store
+from trainer.cli.models import find_key, name_problems, with_key
+
+if TYPE_CHECKING:
+    from atb.documents.result import Result, Rule
+    from atb.errors import Unreadable
+    from atb.storage import Store
+
+_DECLINED = 1
+"""The exit code of a promotion that the gate declined: nothing went wrong, and nothing was moved."""
+
+
+@click.command()
+@click.argument("run")
+@click.argument("symbol")
+@click.option("--preset", metavar="NAME", help="Where the run has several presets of the symbol.")
+@click.option("--why", default="", metavar="TEXT", help="For the history.")
+@click.option("--accept-first", is_flag=True, help="Let a first model serve without skill shown.")
+@click.option(
+    "--fdr",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=DEFAULT_FDR,
+    show_default=True,
+    help="False-discovery rate: how much noise among the run's promoted models is accepted.",
+)
+@click.option("--force", is_flag=True, help="Promote in spite of failed rules, or on a store that ignores conditions.")
+@with_store
+def promote(
+    store: Store, run: str, symbol: str, preset: str | None, why: str, accept_first: bool, fdr: float, force: bool
+) -> None:
+    """Make a run's model of SYMBOL the champion, where it passes the gate.
+
+    Exits 0 when it serves now, 1 when the gate declined it, 75 when someone else was first.
+    """
+    from atb.registry.champions import read_champion
+    from atb.registry.promote import evaluate_candidate, list_results, model_key_of, whoami
+    from atb.registry.weigh import planned_candidates, weigh_run
+
+    result = _find_result(store, run, symbol, preset)
+    found = read_champion(store, model_key_of(result))
+    met = result.evaluation.champion
+    if found is not None and (met is None or met.entry != found[0].entry):
+        from trainer.pipeline.champion import compare_again
+
+        click.echo(f"asking the champion, {found[0].run}, on this model's test rows", err=True)
+        evaluation = result.evaluation.model_copy(update={"champion": compare_again(store, result, found[0])})
+        result = result.model_copy(update={"evaluation": evaluation})
+    planned = planned_candidates(store, run)
+    shown = weigh_run(store, list_results(store, run, None, []), planned=planned, fdr=fdr).of(result)
+    outcome = evaluate_candidate(store, result, shown, by=whoami(), why=why, accept_first=accept_first, force=force)
+    _print_rules(outcome.rules)
+    if outcome.action == "decline":
+        click.echo(f"declined: {outcome.model_key} is not served by {run}")
+        raise click.exceptions.Exit(_DECLINED)
+    click.echo(f"{outcome.model_key} is served by {run} now: {outcome.reason}")
+
+
+@click.command()
+@click.argument("symbol")
+@with_key
+@click.option("--why", default="", metavar="TEXT", help="For the history.")
+@click.option("--force", is_flag=True, help="Also on a store that ignores conditions.")
+@with_store
+def rollback(store: Store, symbol: str, timeframe: str | None, preset: str | None, why: str, force: bool) -> None:
+    """Let the model serve that served before the champion."""
+    from atb.registry.promote import roll_back, whoami
+
+    model_key = find_key(store, symbol, timeframe, preset)
+    champion = roll_back(store, model_key, by=whoami(), why=why, force=force)
+    click.echo(f"{model_key} is served by {champion.run} again")
+
+
+def _find_result(store: Store, run: str, symbol: str, preset: str | None) -> Result:
+    from atb.contract.presets import PRESET_NAMES
+    from atb.errors import SpecError
+    from atb.registry.promote import list_results
+
+    problems: list[Unreadable] = []
+    results = list_results(store, run, symbol, problems)
+    found = [result for result in results if preset in (None, result.spec.preset)]
+    name_problems(problems)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(sorted((result.spec.preset for result in found), key=PRESET_NAMES.index))
+        raise SpecError(f"run {run} has models of {symbol} for {names}; add --preset")
+    raise SpecError(f"run {run} has no result of {' '.join(filter(None, (symbol, preset)))} in {store.url}")
+
+
+def _print_rules(rules: tuple[Rule, ...]) -> None:
+    from atb.registry.gate import describe, verdict
+
+    for rule in rules:
+        mark = verdict(rule)
+        click.echo(f"{'FAILED' if mark == 'failed' else mark}  {describe(rule)}")
