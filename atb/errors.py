@@ -16,7 +16,8 @@ Any exception outside this tree is a bug and leaves with code 70.
     │   ├── NetworkError              … an exchange or an API server
     │   └── StoreError                … the object store
     │       ├── NotFound              no object at that key
-    │       └── PreconditionFailed    someone else was first
+    │       ├── PreconditionFailed    someone else was first
+    │       └── StoreSetting     2    a setting keeps us out: credentials, region, endpoint, quota
     └── Stopped                143    stopped by a signal; the next attempt resumes
 """
 
@@ -83,6 +84,10 @@ class Unavailable(AtbError):
     """The outside world did not answer."""
 
     exit_code = 75
+    retry_seconds: float = 0.0
+    """How long the call is worth trying again; 0 where the answer would be the same."""
+    retry_after: float | None = None
+    """Seconds that the other side asked us to wait."""
 
 
 class NetworkError(Unavailable):
@@ -99,6 +104,12 @@ class NotFound(StoreError):
 
 class PreconditionFailed(StoreError):
     """Someone else was first."""
+
+
+class StoreSetting(StoreError):
+    """The object store can't be used with these settings, now or later."""
+
+    exit_code = 2
 
 
 class Stopped(AtbError):

@@ -11,6 +11,7 @@ from pathlib import Path
 import boto3
 import pytest
 
+from atb.patience import INTERRUPT
 from atb.storage import DirectoryStore, MemoryStore, Store, open_store
 from launcher.worker.forkserver_client import ForkServerClient
 from tests.processes import Atb
@@ -34,6 +35,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """What is imported by now is there for good, as it is in a training."""
     gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def told_nothing() -> Iterator[None]:
+    """A signal that one test sends to this process shortens no wait of the next."""
+    yield
+    INTERRUPT.count = 0
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
     "": ({"atb"}, {"trainer", "launcher"}),
     "atb": (
         {"clock", "errors", "machine", "redaction", "threads"},
-        {"schema"},
+        {"patience", "schema"},
         {"contract"},
         {"documents"},
         {"code", "storage"},

@@ -4,23 +4,41 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from atb.options.flags import add_options
 
+if TYPE_CHECKING:
+    from atb.storage import Store
+
 
 def with_store(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options to a command, which gets the opened ``store``; what was given before its name counts too."""
+    return _with_store(command, patient=False)
 
+
+def with_patient_store(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The same for what a launcher starts: it knows that the address is right, and an outage is waited out."""
+    return _with_store(command, patient=True)
+
+
+def open_said(url: str, endpoint_url: str | None, *, patient: bool = False) -> Store:
+    """The store, which says on stderr what it waits for. Raises SpecError, StoreError."""
+    from atb.storage import open_store
+
+    store = open_store(url, endpoint_url, patient=patient)
+    store.on_wait = lambda words: click.echo(words, err=True)
+    return store
+
+
+def _with_store(command: Callable[..., Any], *, patient: bool) -> Callable[..., Any]:
     @click.pass_context
     def opened(context: click.Context, /, store: str | None, endpoint_url: str | None, **options: Any) -> Any:
-        from atb.storage import open_store
-
         url, endpoint = _before(context, "store", store), _before(context, "endpoint_url", endpoint_url)
-        return command(store=open_store(url or default_store(), endpoint), **options)
+        return command(store=open_said(url or default_store(), endpoint, patient=patient), **options)
 
     functools.update_wrapper(opened, command)
     return add_options("store", "endpoint-url")(opened)

@@ -212,8 +212,6 @@ def _move(
             store.put_if_match(model_key.pointer, data, etag)
     except PreconditionFailed:
         found = read_champion(store, model_key)
-        if found is not None and found[0].entry == target.entry:
-            return  # our own write arrived and its answer got lost on the way
         other = found[0].run if found else "nobody"
         raise PreconditionFailed(
             f"{model_key}: someone else was first, {other} serves now; look with: atb models history {model_key.symbol}"

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError
 from atb.storage.store import Entry
@@ -25,10 +26,15 @@ class DirectoryStore:
     """Keys are paths below ``root``. Conditional writes hold between processes of one machine."""
 
     endpoint_url: str | None = None
+    rejects_conditions = False
 
     def __init__(self, root: str | Path) -> None:
+        self.on_wait: Callable[[str], None] = lambda words: None
         self.root = Path(root).expanduser()
         self.url = str(root)
+
+    def within(self, seconds: float) -> Self:
+        return self
 
     def get(self, key: str) -> bytes:
         with self._explain(key):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 from atb.errors import NotFound, PreconditionFailed
 from atb.storage.store import Entry
@@ -17,10 +18,15 @@ class MemoryStore:
 
     url = "memory://"
     endpoint_url: str | None = None
+    rejects_conditions = False
 
     def __init__(self) -> None:
+        self.on_wait: Callable[[str], None] = lambda words: None
         self._objects: dict[str, tuple[bytes, datetime]] = {}
         self._lock = threading.Lock()
+
+    def within(self, seconds: float) -> Self:
+        return self
 
     def get(self, key: str) -> bytes:
         return self.get_with_etag(key)[0]

@@ -2,84 +2,93 @@
 
 from __future__ import annotations
 
+import copy
+import hashlib
 import os
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-import boto3
+from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError
 
 from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError
+from atb.patience import Patience
+from atb.storage import s3_errors as failures
+from atb.storage.s3_client import connect
 from atb.storage.store import Entry
 
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
-_CONFLICT_WAITS = (0.1, 0.3, 1.0, 3.0)
-"""Seconds before each retry of 409: two conditional writes met, and neither has lost yet."""
+PATIENCE_SECONDS = 600.0
+"""How long a store that has answered before is waited for."""
+FIRST_SECONDS = 10.0
+"""How long one is that has never answered: its address may be wrong."""
+_DIGEST = "sha256"
+"""The object's metadata that holds the digest of its content: an etag is a digest on some stores and not on others."""
+_CHUNK = 1 << 20
 
 _T = TypeVar("_T")
 
 
 class S3Store:
-    """Keys below ``s3://bucket/prefix``. Safe to share between threads."""
+    """Keys below ``s3://bucket/prefix``. Safe to share between threads.
 
-    def __init__(self, url: str, endpoint_url: str | None = None) -> None:
+    Calls that fail in a way that may pass are tried again, for ``first_seconds`` where the store has never answered,
+    else for PATIENCE_SECONDS. A conditional write whose answer was lost is read back: what is there and is ours
+    counts as written. Content is compared with the digest it was written with.
+    """
+
+    def __init__(self, url: str, endpoint_url: str | None = None, *, first_seconds: float = FIRST_SECONDS) -> None:
         bucket, _, prefix = url.removeprefix("s3://").partition("/")
         if not bucket:
             raise SpecError(f"store {url!r} names no bucket; write s3://bucket/prefix")
         self.url = url.rstrip("/")
         self.endpoint_url = endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+        self.on_wait: Callable[[str], None] = lambda words: None
+        self.rejects_conditions = False
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
-        options: dict[str, Any] = {}
-        if self.endpoint_url:
-            # S3-compatible servers may not know the checksums that boto3 sends by default since 1.36
-            options = {
-                "request_checksum_calculation": "when_required",
-                "response_checksum_validation": "when_required",
-                "s3": {"addressing_style": "path"},
-            }
-        self._session = boto3.session.Session()
-        self._client: S3Client = self._session.client(
-            "s3",
-            endpoint_url=self.endpoint_url,
-            region_name=self._session.region_name or "us-east-1",
-            config=Config(
-                retries={"mode": "standard", "total_max_attempts": 5},
-                connect_timeout=5,
-                read_timeout=60,
-                max_pool_connections=32,
-                **options,
-            ),
-        )
+        self._patience: Patience | None = None
+        self._first = Patience(first_seconds)
+        self._answered: set[bool] = set()
+        """Not empty once the store has answered; shared with copies of another patience."""
+        self._session, self._client = connect(self.url, bucket, self.endpoint_url)
         self._transfer = TransferConfig(use_threads=False)
+
+    def within(self, seconds: float) -> S3Store:
+        other = copy.copy(self)
+        other._patience = Patience(seconds)
+        other.on_wait = lambda words: None
+        return other
 
     def get(self, key: str) -> bytes:
         return self.get_with_etag(key)[0]
 
     def get_with_etag(self, key: str) -> tuple[bytes, str]:
-        def call() -> tuple[bytes, str]:
-            answer = self._client.get_object(Bucket=self._bucket, Key=self._key(key))
-            return answer["Body"].read(), answer["ETag"]
-
-        return self._call(key, call)
+        return self._call(key, lambda: self._read(key))
 
     def put(self, key: str, data: bytes) -> str:
         return self._put(key, data, {})
 
     def put_if_absent(self, key: str, data: bytes) -> str:
-        return self._put(key, data, {"IfNoneMatch": "*"})
+        try:
+            return self._put(key, data, {"IfNoneMatch": "*"})
+        except failures.ConditionsRejected:
+            self.rejects_conditions = True
+        if any(entry.key == key for entry in self.list(key)):
+            raise PreconditionFailed(f"{key} in {self.url}: someone else was first")
+        return self._put(key, data, {})
 
     def put_if_match(self, key: str, data: bytes, etag: str) -> str:
         try:
             return self._put(key, data, {"IfMatch": etag})
+        except failures.ConditionsRejected:
+            self.rejects_conditions = True
         except NotFound:
             raise PreconditionFailed(f"{key} is gone from {self.url}") from None
+        if all(entry.etag != etag for entry in self.list(key) if entry.key == key):
+            raise PreconditionFailed(f"{key} in {self.url}: someone else was first")
+        return self._put(key, data, {})
 
     def list(self, prefix: str) -> Iterator[Entry]:
         for page in self._pages(prefix, {}):
@@ -95,7 +104,12 @@ class S3Store:
         while True:
 
             def call(options: dict[str, Any] = options) -> Any:
-                return self._client.list_objects_v2(Bucket=self._bucket, Prefix=f"{self._prefix}{prefix}", **options)
+                page: Any = self._client.list_objects_v2(
+                    Bucket=self._bucket, Prefix=f"{self._prefix}{prefix}", **options
+                )
+                if "Name" not in page and "IsTruncated" not in page:  # a web page that happens to be XML
+                    raise failures.not_s3(self.url)
+                return page
 
             page = self._call(prefix, call)
             yield page
@@ -107,23 +121,38 @@ class S3Store:
         self._call(key, lambda: self._client.delete_object(Bucket=self._bucket, Key=self._key(key)))
 
     def put_file(self, key: str, path: Path) -> str:
+        with path.open("rb") as file:
+            extra = {"Metadata": {_DIGEST: hashlib.file_digest(file, "sha256").hexdigest()}}
+
         def call() -> str:
-            self._client.upload_file(str(path), self._bucket, self._key(key), Config=self._transfer)
+            self._client.upload_file(str(path), self._bucket, self._key(key), Config=self._transfer, ExtraArgs=extra)
             return self._client.head_object(Bucket=self._bucket, Key=self._key(key))["ETag"]
 
         return self._call(key, call)
 
     def get_file(self, key: str, path: Path) -> None:
-        # download_file writes to a temporary name beside the target and renames it
-        self._call(
-            key, lambda: self._client.download_file(self._bucket, self._key(key), str(path), Config=self._transfer)
-        )
+        partial = path.with_name(f".{path.name}.{os.getpid()}")
+
+        def call() -> None:
+            answer = self._client.get_object(Bucket=self._bucket, Key=self._key(key))
+            digest = hashlib.sha256()
+            with partial.open("wb") as file:
+                for chunk in answer["Body"].iter_chunks(_CHUNK):
+                    digest.update(chunk)
+                    file.write(chunk)
+            self._compare(key, answer.get("Metadata", {}), digest.hexdigest())
+
+        try:
+            self._call(key, call)
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
 
     def identity(self) -> str:
         try:
             credentials = self._session.get_credentials()
         except BotoCoreError as error:
-            raise StoreError(f"no credentials for {self.url}: {error}") from None
+            raise failures.explain(error, self.url, self._bucket, "") or error from None
         if credentials is None:
             return "nobody (no credentials found)"
         return f"access key {credentials.access_key[:4]}… from {credentials.method}"
@@ -133,47 +162,77 @@ class S3Store:
             raise SpecError(f"{key!r} is not a key")
         return f"{self._prefix}{key}"
 
-    def _put(self, key: str, data: bytes, condition: dict[str, Any]) -> str:
-        def call() -> str:
-            return self._client.put_object(Bucket=self._bucket, Key=self._key(key), Body=data, **condition)["ETag"]
+    def _read(self, key: str) -> tuple[bytes, str]:
+        """One try."""
+        answer = self._client.get_object(Bucket=self._bucket, Key=self._key(key))
+        data = answer["Body"].read()
+        if "ETag" not in answer:
+            raise failures.not_s3(self.url)
+        self._compare(key, answer.get("Metadata", {}), hashlib.sha256(data).hexdigest())
+        return data, answer["ETag"]
 
-        for wait in _CONFLICT_WAITS:
+    def _put(self, key: str, data: bytes, condition: dict[str, Any]) -> str:
+        metadata = {_DIGEST: hashlib.sha256(data).hexdigest()}
+        request: dict[str, Any] = {"Key": self._key(key), "Body": data, "Metadata": metadata, **condition}
+        unclear = False
+        """Whether an earlier try may have been applied though its answer was lost."""
+
+        def call() -> str:
+            nonlocal unclear
             try:
-                return self._call(key, call)
-            except _Conflict:
-                time.sleep(wait)
+                answer = self._translate(key, lambda: self._client.put_object(Bucket=self._bucket, **request))
+            except (failures.Unclear, failures.NotS3):
+                unclear = True
+                raise
+            except PreconditionFailed:
+                if not unclear:
+                    raise
+                found, etag = self._translate(key, lambda: self._read(key))
+                if found != data:
+                    raise
+                return etag
+            if "ETag" not in answer:
+                raise failures.not_s3(self.url)
+            return answer["ETag"]
+
         return self._call(key, call)
 
+    def _compare(self, key: str, metadata: dict[str, str], digest: str) -> None:
+        written = {name.lower(): value for name, value in metadata.items()}.get(_DIGEST, digest)
+        if written != digest:
+            raise failures.Altered(
+                f"{key} in {self.url} is damaged: its content is not what was written (sha256); "
+                "see: atb-launch status RUN"
+            )
+
     def _call(self, key: str, call: Callable[[], _T]) -> _T:
+        def attempt() -> _T:
+            value = self._send(key, call)
+            self._answered.add(True)
+            return value
+
+        patience = self._patience or (Patience(PATIENCE_SECONDS) if self._answered else self._first)
+        return patience.persist(attempt, lambda words: self.on_wait(words), f"store {self.url}")
+
+    def _send(self, key: str, call: Callable[[], _T]) -> _T:
+        """One try, its failure in our own classes; with new credentials where the old ones have just expired."""
+        try:
+            return self._translate(key, call)
+        except failures.ExpiredSession:
+            self._session, self._client = connect(self.url, self._bucket, self.endpoint_url)
+        return self._translate(key, call)
+
+    def _translate(self, key: str, call: Callable[[], _T]) -> _T:
         try:
             return call()
-        except ClientError as error:
-            raise self._explain(key, error) from None
-        except (BotoCoreError, OSError) as error:
-            raise StoreError(f"store {self.url} did not answer for {key}: {error}; look with: atb doctor") from None
-        except Exception as error:
-            if type(error).__module__.startswith(("boto3.", "s3transfer.")):  # upload_file wraps what it met
-                raise StoreError(f"store {self.url} refused {key}: {error}") from None
+        except StoreError:
             raise
-
-    def _explain(self, key: str, error: ClientError) -> StoreError:
-        code = str(error.response.get("Error", {}).get("Code", ""))
-        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-        if code == "NoSuchBucket":
-            return StoreError(f"store {self.url}: there is no bucket {self._bucket}; create it or name another --store")
-        if status == 404:
-            return NotFound(f"no object {key} in {self.url}")
-        if status == 412:
-            return PreconditionFailed(f"{key} in {self.url}: someone else was first")
-        if status == 409:
-            return _Conflict(f"store {self.url} has a conflict on {key}")
-        if status in (401, 403):
-            return StoreError(
-                f"store {self.url} refused {key} ({code}) to {self.identity()}; "
-                "check the credentials and the bucket's policy"
-            )
-        return StoreError(f"store {self.url} refused {key}: {code or status}")
-
-
-class _Conflict(StoreError):
-    """Two conditional writes met; try again."""
+        except Boto3Error as error:  # upload_file wraps what it met
+            raise failures.explain(error.__context__ or error, self.url, self._bucket, key) or error from None  # type: ignore[arg-type]
+        except Exception as error:
+            known = failures.explain(error, self.url, self._bucket, key)
+            if known is None:
+                raise
+            if not isinstance(known, failures.Passing | failures.NotS3):
+                self._answered.add(True)
+            raise known from None

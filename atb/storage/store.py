@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,14 @@ class Store(Protocol):
     """Whole objects under keys with ``/`` in them. An object is there whole or not at all.
 
     Every method raises StoreError when the store does not answer or refuses; reads of an absent key raise NotFound;
-    conditional writes raise PreconditionFailed when someone else was first.
+    conditional writes raise PreconditionFailed when someone else was first. A store that does not answer is waited
+    for, with patience and a bound; SIGTERM and Ctrl-C end such a wait, which then raises StoreError too.
     """
+
+    on_wait: Callable[[str], None]
+    """Hears, in words and from any thread, why a call is waiting, and when the store answers again."""
+    rejects_conditions: bool
+    """Whether the store refused a conditional write as such; such writes are then done without."""
 
     @property
     def url(self) -> str:
@@ -33,6 +39,9 @@ class Store(Protocol):
     @property
     def endpoint_url(self) -> str | None:
         """Where an S3-compatible server listens; None for a directory or the default one."""
+
+    def within(self, seconds: float) -> Self:
+        """The same store, waited for no longer than that: for what can be left out."""
 
     def get(self, key: str) -> bytes:
         """The object's content."""

@@ -19,10 +19,10 @@ from atb.contract import keys
 from atb.contract.runs import DEFAULT_FDR, new_run, validate_run
 from atb.documents.manifest import Manifest
 from atb.documents.plan import Plan
-from atb.errors import AtbError, SpecError
-from atb.options.stores import default_store
+from atb.errors import AtbError, SpecError, StoreError
+from atb.options.stores import default_store, open_said
 from atb.registry.warm import pin_warm_start
-from atb.storage import Store, open_store
+from atb.storage import Store
 from launcher.cli.options import Choices
 from launcher.kubernetes import schedule
 from launcher.plan.backend import Backend, Mode, Setup, run_exit_code, validate_checks
@@ -36,6 +36,8 @@ from launcher.report.live_table import RunView
 from launcher.report.page import write_report
 from launcher.report.table import plan_lines, print_manifest
 
+AWAY_SECONDS = 5.0
+"""How long a store that was just given up is waited for once more, to collect the run."""
 _MANY = 50
 """Trainings from which a terminal is asked first."""
 ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
@@ -69,7 +71,7 @@ def launch(choices: Choices) -> int:
     run = validate_run(options.run) if options.run else new_run(now)
     symbols, presets = _read_names(symbols_text, "--symbols"), _read_names(options.presets, "--presets")
     backend = _open_backend(options.backend, choices.setup)
-    store = open_store(options.store, options.endpoint_url)
+    store = open_said(options.store, options.endpoint_url, patient=options.schedule is not None)
     plan = build_plan(
         run,
         symbols,
@@ -104,7 +106,7 @@ def resume(choices: Choices) -> int:
     Raises AtbError.
     """
     options, given = choices.launch, choices.setup.given
-    store = open_store(options.store, options.endpoint_url)
+    store = open_said(options.store, options.endpoint_url)
     plan = read_plan(store, options.resume or "")
     if "promote" not in given and plan.options.get("promote"):
         options = options.model_copy(update={"promote": plan.options["promote"]})
@@ -152,23 +154,31 @@ def follow(plan: Plan, store: Store, backend: Backend, mode: Mode, ending: Endin
     stopped: int | None = None
     away = backend.outlives_launcher
     attach = _with_store(["attach", plan.run], store)
+    resume = resume_command(plan.run, store)
     try:
         with RunView(f"run {plan.run}", Console(stderr=True)) as view:
             stopped = backend.run(plan, store, view.show, mode=mode, wait=wait)
     except AtbError as error:
-        finish(plan.run, store, ending)
-        again = attach if away else resume_command(plan.run, store)
-        raise type(error)(f"{error}; go on with: {again}") from None
+        store.on_wait = _tell
+        try:
+            finish(plan.run, store.within(AWAY_SECONDS) if isinstance(error, StoreError) else store, ending)
+        except AtbError as second:
+            _tell(f"the run could not be collected: {second}")
+        raise type(error)(f"{error}; go on with: {attach if away else resume}") from None
+    store.on_wait = _tell
     if away and (stopped is not None or not wait):
         _tell(f"the Jobs go on without this launcher; follow them with: {attach}")
         return 0 if stopped is None else 128 + abs(stopped)
-    manifest = finish(plan.run, store, ending)
+    try:
+        manifest = finish(plan.run, store, ending)
+    except AtbError as error:
+        raise type(error)(f"{error}; go on with: {resume}") from None
     if stopped is not None:
-        _tell(f"stopped; go on with: {resume_command(plan.run, store)}")
+        _tell(f"stopped; go on with: {resume}")
         return 128 + abs(stopped)
     if manifest.complete:
         return 0
-    _tell(f"not every model is there; try those again with: {resume_command(plan.run, store)}")
+    _tell(f"not every model is there; try those again with: {resume}")
     failed = [job.category for job in manifest.jobs if job.state not in ("done", "skipped")]
     return run_exit_code(failed, backend.exit_codes)
 

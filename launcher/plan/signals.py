@@ -6,12 +6,22 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from atb.patience import INTERRUPT
+
 
 @contextmanager
 def catch_stop() -> Iterator[Callable[[], int | None]]:
-    """Hold back SIGINT and SIGTERM; the value tells the first that came, negative once a second has come."""
+    """Hold back SIGINT and SIGTERM; the value tells the first that came, negative once a second has come.
+
+    Waits for a store or a network end at once.
+    """
     came: list[int] = []
-    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in (2, 15)}
+
+    def hear(number: int, _: object) -> None:
+        came.append(number)
+        INTERRUPT.stop()
+
+    before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield lambda: None if not came else came[0] if len(came) == 1 else -came[0]
     finally:

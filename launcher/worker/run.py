@@ -29,6 +29,8 @@ from launcher.worker.worker import Settings, Worker
 
 ABANDON_SECONDS = 60.0
 """How long trainings have for their checkpoints after their server has died."""
+CALL_SECONDS = 5.0
+"""How long one call waits for the store: memory and trainings are looked at in between, and the board has patience."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ def run_worker(
     """
     folder = Path(logs or tempfile.mkdtemp(prefix=f"atb-{plan.run}-"))
     mine = order_jobs(jobs, *settings.place)
+    store = store.within(CALL_SECONDS)
     board = Board(plan, mine, store, describe_worker(slots, clock), clock, settings.rules)
     environment = {"OMP_NUM_THREADS": "1"}
     try:

@@ -25,7 +25,7 @@ def train(arguments: list[str]) -> int:
     assert arguments[:2] == ["train", "job"]
     spec = Spec.from_bytes(arguments[2], "SPEC")
     said = dict(zip(arguments[3::2], arguments[4::2], strict=True))
-    store, run, job = open_store(said["--store"]), said["--run"], keys.job_id(spec.symbol, spec.preset)
+    store, run, job = open_store(said["--store"], patient=True), said["--run"], keys.job_id(spec.symbol, spec.preset)
     prefix = keys.attempts_prefix(run, job)
     number = 1 + len({entry.key[len(prefix) :].split("/")[0] for entry in store.list(prefix)})
     number = int(said.get("--attempt", number))

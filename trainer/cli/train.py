@@ -12,7 +12,8 @@ import click
 from atb.contract.spec import Spec
 from atb.errors import AtbError, SpecError, Stopped
 from atb.options.flags import ConfiguredGroup, add_options
-from atb.options.stores import with_store
+from atb.options.stores import with_patient_store, with_store
+from atb.patience import INTERRUPT
 
 if TYPE_CHECKING:
     from atb.contract.options import ExecutionOptions
@@ -55,7 +56,7 @@ def model(context: click.Context, /, symbol: str, preset: str | None, store: Sto
 @train.command()
 @click.argument("spec")
 @click.option("--attempt", type=click.IntRange(1), help="The attempt to be, and no other.  [default: the next one]")
-@with_store
+@with_patient_store
 @add_options("run", "ExecutionOptions")
 @click.pass_context
 def job(context: click.Context, /, spec: str, store: Store, **_: Any) -> None:
@@ -78,6 +79,7 @@ def _train(spec: Spec, store: Store, options: Mapping[str, Any]) -> None:
     run, execution = validate_run(options["run"]) if options["run"] else new_run(), read_execution(options)
     log_format = execution.log_format
     tail, should_stop = start_logging(log_format, spec.symbol, spec.preset), _listen_for_stop()
+    store.on_wait = log.warning
     for line in (f"run     {run}, spec {spec.digest[:16]}, store {store.url}", *describe_spec(spec)):
         click.echo(line) if log_format == "text" else log.info("%s", line)
     try:
@@ -125,6 +127,7 @@ def _listen_for_stop() -> Callable[[], bool]:
     def hear(number: int, frame: Any) -> None:
         again, early = stop.is_set(), not asked.is_set()
         stop.set()
+        INTERRUPT.stop()
         if again and number == signal.SIGINT:
             raise Stopped("told to stop twice; the next attempt resumes from the last checkpoint")
         if early and not again:

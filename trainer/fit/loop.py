@@ -47,6 +47,8 @@ class Hooks:
     save: Callable[[Checkpoint], None] = lambda checkpoint: None
     save_every: float = 60.0
     """Seconds between checkpoints: the guarantee where no one says stop before the end."""
+    save_last: float = 10.0
+    """Seconds of fitting that are worth a checkpoint at the end, in case what comes after fails."""
     resume: Callable[[], Checkpoint | None] = lambda: None
     identity: str = ""
 
@@ -134,6 +136,7 @@ def fit(
         forecast = predict_rows(predict, table.features, validation, spec.sequence_length)
         validation_loss = float(np.mean(np.square(forecast.astype(np.float64) - target)))
         fitting.end_epoch(loss, validation_loss, time.monotonic() - epoch_began)
+    fitting.save_last()
     _assign(model.variables, fitting.best)
     trim_malloc()
     return Fitted(
@@ -188,6 +191,11 @@ class _Fitting:
         variables, optimizer = _copy(self._model.variables), _copy(self._optimizer.variables)
         self._hooks.save(Checkpoint(self._hooks.identity, state, variables, optimizer, self.best))
         self._last_saved = time.monotonic()
+
+    def save_last(self) -> None:
+        """Save where the fit has ended, unless little would be lost."""
+        if time.monotonic() - self._last_saved > self._hooks.save_last:
+            self.save()
 
     def train_epoch(self, ends: npt.NDArray[np.int32]) -> float:
         """Take the epoch's steps, ``ends [steps, batch]``; the mean loss of a step. Raises what ``fit`` raises."""

@@ -24,6 +24,12 @@ log = logging.getLogger(__name__)
 CLAIM, LOG, EXIT, CHECKPOINT = "claim.json", "log.txt", "exit.json", "checkpoint.npz"
 _PROGRESS_EVERY = 2.0
 """Seconds between two writes of progress."""
+_PROGRESS_AGAIN = 30.0
+"""Seconds after one that the store did not take: a fit is not held up again and again."""
+_SAVE_SECONDS = 5.0
+"""How long a checkpoint is tried: the next one comes soon, and after SIGTERM there is little time."""
+_END_SECONDS = 30.0
+"""How long the exit report is tried: what matters of a store that is away has been waited for by then."""
 
 
 class Attempt:
@@ -38,7 +44,7 @@ class Attempt:
         self.node = os.environ.get(NODE_VARIABLE) or None
         self.number, self._claimed = self._claim(number)
         self.epochs = 0
-        self._last_progress = -_PROGRESS_EVERY
+        self._progress_due = 0.0
 
     def key(self, name: str) -> str:
         """Where this attempt keeps a file."""
@@ -64,7 +70,7 @@ class Attempt:
             "epoch %d/%d loss %.6f val_loss %.6f rate %.2g %.1fs",
             epoch.number, epochs, epoch.loss, epoch.validation_loss, epoch.rate, epoch.seconds,
         )  # fmt: skip
-        if time.monotonic() - self._last_progress < _PROGRESS_EVERY:
+        if time.monotonic() < self._progress_due:
             return
         self._say(
             Progress(
@@ -81,8 +87,12 @@ class Attempt:
         )
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Keep a checkpoint for the next attempt, in place of the one before."""
-        self._store.put(self.key(CHECKPOINT), pack_checkpoint(checkpoint))
+        """Keep a checkpoint for the next attempt, in place of the one before. A store that can't take it stops nothing:
+        the one before is still there."""
+        try:
+            self._store.within(_SAVE_SECONDS).put(self.key(CHECKPOINT), pack_checkpoint(checkpoint))
+        except StoreError as error:
+            log.warning("no checkpoint saved: %s", error)
 
     def find_checkpoint(self, identity: str) -> tuple[int, Checkpoint] | None:
         """The newest earlier attempt's checkpoint of the same spec, bars and code."""
@@ -113,21 +123,22 @@ class Attempt:
         )
         for name, data in ((LOG, log), (EXIT, report.to_bytes())):
             try:
-                self._store.put(self.key(name), data)
+                self._store.within(_END_SECONDS).put(self.key(name), data)
             except StoreError:
                 pass
 
     def _say(self, progress: Progress) -> None:
-        self._last_progress = time.monotonic()
+        pause = _PROGRESS_EVERY
         try:
-            self._store.put(keys.progress(self._run, self.job), progress.to_bytes())
+            self._store.within(0).put(keys.progress(self._run, self.job), progress.to_bytes())
         except StoreError:
-            pass
+            pause = _PROGRESS_AGAIN
+        self._progress_due = time.monotonic() + pause
 
     def renew(self) -> None:
         """Write the claim again, whose time says that this attempt lives. A store that can't take it stops nothing."""
         try:
-            self._store.put(self.key(CLAIM), self._claimed)
+            self._store.within(0).put(self.key(CLAIM), self._claimed)
         except StoreError:
             pass
 
@@ -147,8 +158,6 @@ class Attempt:
             try:
                 self._store.put_if_absent(key, claim)
             except PreconditionFailed:
-                if self._store.get(key) == claim:
-                    return number, claim  # ours: the first answer was lost, and the write was sent again
                 if asked:
                     raise PreconditionFailed(f"attempt {number} of {self.job} in run {self._run} is taken") from None
                 number += 1

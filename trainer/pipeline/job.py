@@ -89,8 +89,10 @@ def run_job(spec: Spec, store: Store, run: str, around: RunContext) -> Result:
         code, message = 0, "done"
         return result
     except AtbError as error:
+        if isinstance(error, Unavailable) and around.should_stop():
+            error = Stopped(f"{spec.symbol} {spec.preset}: stopped while it waited; {error}")
         code, message = error.exit_code, str(error)
-        raise
+        raise error from None
     except OSError as error:
         if error.errno not in _NO_SPACE:
             message = _log_bug(error)

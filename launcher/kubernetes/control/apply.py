@@ -60,6 +60,11 @@ def apply_note(state: RunState, words: str) -> None:
     state.note = words
 
 
+def apply_store_note(state: RunState, words: str) -> None:
+    """The store is waited for, or answers again."""
+    state.store_note = words
+
+
 def apply_cancelled(state: RunState) -> None:
     """Somebody has cancelled the run: nothing is created any more, and what is missing was stopped."""
     state.cancelled, state.may_create = True, False
@@ -191,6 +196,8 @@ def finish(state: RunState, action: Action, now: float, outcome: Any) -> None:
                 apply_cancelled(state)
         case actions.ReadProgress() | actions.ReadWarnings() | actions.ReadQueue():
             state.looking.discard(type(action))
+            if isinstance(action, actions.ReadProgress) and outcome is not None:
+                state.store_note = ""
             _finish_look(state, action, outcome)
 
 

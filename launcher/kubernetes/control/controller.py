@@ -92,6 +92,7 @@ class RunController:
         cluster, state, threads = self._cluster, self.state, self._threads
         selector = run_selector(self._plan.run)
         cluster.on_wait = pool.poster(partial(apply.apply_note, state))
+        self._store.on_wait = pool.poster(partial(apply.apply_store_note, state))
         informers: list[Informer[Any]] = [
             Informer(cluster, "jobs", selector, read_job, pool.poster(self._on_job), threads),
             Informer(cluster, "pods", selector, read_pod, pool.poster(partial(apply.apply_pod, state)), threads),

@@ -45,7 +45,7 @@ class Performer:
         self._cluster, self._store, self._options, self._target, self._build = cluster, store, options, target, build
         self._run, self._planned = plan.run, {job.job: job for job in plan.to_run}
         self._rate = RateLimit(options.create_rate, cluster.clock)
-        self._progress = ProgressReader(store, plan.run)
+        self._progress = ProgressReader(store.within(0), plan.run)
         self._queue_version: str | None = None
 
     def perform(self, action: Action) -> Any:

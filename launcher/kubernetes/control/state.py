@@ -73,6 +73,8 @@ class RunState:
         """Since when the API server has not answered."""
         self.note = ""
         """What the launcher itself last waited for."""
+        self.store_note = ""
+        """Why the store was last waited for, until it is read again."""
         # what the store says
         self.progress: dict[str, Progress] = {}
         self.results: dict[str, Result | None] = {}
@@ -165,6 +167,8 @@ class RunState:
 
     def summary(self) -> str:
         """The note under the table: how many Jobs have been created, and what the launcher itself waits for."""
+        if self.store_note:
+            return self.store_note
         missing = len(self.planned) - len(self.created)
         if missing and self.may_create:
             made = f"created {len(self.created)} of {len(self.planned)}"

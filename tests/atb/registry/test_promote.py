@@ -20,9 +20,10 @@ from atb.registry.champions import (
 )
 from atb.registry.promote import Outcome, evaluate_candidate, read_result, roll_back
 from atb.registry.weigh import weigh_run
-from atb.storage import MemoryStore, Store
+from atb.storage import MemoryStore, Store, open_store
 from tests.atb.registry.candidates import GOOD, NOISE, NOW, SHOWN, commit, measured
 from tests.atb.registry.doubles import CarelessStore, Death, MortalStore
+from tests.s3_proxy import FaultProxy
 
 SEAT = ModelKey("BTCUSDT", "1h", "fast")
 
@@ -237,18 +238,15 @@ def test_a_move_killed_at_any_write_leaves_the_old_or_the_new_champion_whole(mov
     pytest.fail("the move never came to its end")
 
 
-def test_an_answer_lost_after_our_own_write_is_no_conflict() -> None:
-    class ForgetfulStore(MemoryStore):
-        """Answers the retry of a write that arrived, as S3 does when the first answer was lost."""
-
-        def put_if_absent(self, key: str, data: bytes) -> str:
-            etag = super().put_if_absent(key, data)
-            if key == SEAT.pointer:
-                raise PreconditionFailed("someone else was first")
-            return etag
-
-    store = ForgetfulStore()
-    assert promote(store, commit(store, "r1")).action == "promote"
+@pytest.mark.parametrize("lost", ["current.json", "history/", "probes/"])
+def test_an_answer_lost_after_our_own_write_is_no_conflict(s3_endpoint: str, s3_url: str, lost: str) -> None:
+    with FaultProxy(s3_endpoint) as proxy:
+        store = open_store(s3_url, proxy.url)
+        proxy.add("lost", "PUT", lost)
+        assert promote(store, commit(store, "r1")).action == "promote"
+        proxy.add("lost", "PUT", lost)
+        assert follow(store, "r2", 1).action == "promote"
+        assert [each.effect for each in read_history(store, SEAT)] == ["replaced", "serving"]
 
 
 def test_a_store_that_ignores_conditions_moves_nothing_without_force() -> None:

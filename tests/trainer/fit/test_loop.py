@@ -88,6 +88,17 @@ def test_a_resumed_fit_equals_an_uninterrupted_one(stop_after: int, augment: str
     assert all(np.array_equal(a, b) for a, b in weights)
 
 
+def test_what_was_fitted_to_the_end_is_not_fitted_again() -> None:
+    spec = _spec()
+    saved: list[bytes] = []
+    whole = _fit(spec, Hooks(save=lambda each: saved.append(pack_checkpoint(each)), identity="same", save_last=0))
+    again = _fit(spec, Hooks(resume=lambda: unpack_checkpoint(saved[-1], "same"), should_stop=lambda: True))
+    assert len(saved) == 1
+    assert _losses(again) == _losses(whole)
+    weights = zip(again.model.get_weights(), whole.model.get_weights(), strict=True)
+    assert all(np.array_equal(a, b) for a, b in weights)
+
+
 def test_a_checkpoint_of_something_else_or_a_broken_one_is_not_used() -> None:
     data = pack_checkpoint(Checkpoint("mine", {"a": 1}, [np.ones(2)], [], [np.zeros(1)]))
     found = unpack_checkpoint(data, "mine")

@@ -13,7 +13,8 @@ from atb.contract import keys
 from atb.documents.attempt import Claim, ExitReport, Progress
 from atb.errors import PreconditionFailed, StoreError
 from atb.machine import is_gone
-from atb.storage import MemoryStore, Store
+from atb.storage import MemoryStore, Store, open_store
+from tests.s3_proxy import FaultProxy
 from trainer.fit.checkpoint import Checkpoint
 from trainer.fit.loop import Epoch
 from trainer.pipeline.attempt import CLAIM, EXIT, LOG, Attempt
@@ -72,20 +73,14 @@ def test_a_store_that_takes_no_news_stops_nothing() -> None:
     attempt.say_stage("training", 3)
     attempt.say_epoch(Epoch(1, 0.5, 0.6, 1e-3, 2.0), 3)
     attempt.renew()
+    attempt.save(checkpoint("mine", 1))
     attempt.end(0, "done", "saving", b"")
 
 
-class ForgetfulStore(MemoryStore):
-    """Writes the first object and loses the answer: sent again, the write finds what is there."""
-
-    def put_if_absent(self, key: str, data: bytes) -> str:
-        if key not in self._objects:
-            super().put_if_absent(key, data)
-        raise PreconditionFailed(f"{key} is already there in {self.url}")
-
-
-def test_a_claim_whose_answer_was_lost_is_its_own() -> None:
-    assert Attempt(ForgetfulStore(), "r1", JOB).number == 1
+def test_a_claim_whose_answer_was_lost_is_its_own(s3_endpoint: str, s3_url: str) -> None:
+    with FaultProxy(s3_endpoint) as proxy:
+        proxy.add("lost", "PUT", "claim.json")
+        assert Attempt(open_store(s3_url, proxy.url), "r1", JOB).number == 1
 
 
 def test_a_number_asked_for_is_claimed_or_refused(store: Store) -> None:

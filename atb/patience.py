@@ -1,0 +1,91 @@
+"""How long a failure that may pass is waited out: one policy for the object store and for exchanges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from atb.clock import SYSTEM_CLOCK, Clock
+from atb.errors import Unavailable
+
+_T = TypeVar("_T")
+
+LAST_SECONDS = 5.0
+"""How long a call that begins after the process was told to stop is tried again: long enough for one lost answer."""
+QUIET_SECONDS = 2.0
+"""A shorter disturbance is not worth a word."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 15.0
+_LOOK_SECONDS = 0.1
+"""Seconds between two looks at whether the process was told to stop."""
+
+
+class Interrupt:
+    """How often this process was told to stop. A plain number: a signal's handler must never wait for a lock."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def stop(self) -> None:
+        """End every wait that is under way, in whatever thread."""
+        self.count += 1
+
+
+INTERRUPT = Interrupt()
+"""This process' own: handlers of SIGTERM and SIGINT call its ``stop``."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Tries a call again for as long as its failures are worth it, ``seconds`` from the first one at most."""
+
+    seconds: float
+    clock: Clock = SYSTEM_CLOCK
+    interrupt: Interrupt = INTERRUPT
+
+    def persist(
+        self, attempt: Callable[[], _T], say: Callable[[str], None] = lambda words: None, name: str = "it"
+    ) -> _T:
+        """What ``attempt`` returns in the end. ``say`` hears why a wait of more than a moment goes on, and that
+        ``name`` answers again.
+
+        Raises the last failure when time is up, when it can't pass, or at once when the process is told to stop.
+        """
+        told, now = self.interrupt.count, self.clock.monotonic
+        seconds = min(self.seconds, LAST_SECONDS) if told else self.seconds
+        began: float | None = None
+        said, pause = False, _FIRST_PAUSE
+        while True:
+            try:
+                value = attempt()
+            except Unavailable as error:
+                began = now() if began is None else began
+                end = began + min(seconds, error.retry_seconds)
+                wait = pause if error.retry_after is None else error.retry_after
+                if now() + wait > end:
+                    wait = end - now()  # one last try when time is up
+                if wait <= 0 or self.interrupt.count != told:
+                    if now() - began > QUIET_SECONDS:
+                        error.args = (f"{error}; tried again for {spell_seconds(now() - began)}",)
+                    raise
+                if now() + wait - began > QUIET_SECONDS:
+                    said = True
+                    say(f"{error}; trying again for up to {spell_seconds(end - now())}")
+                self._sleep(wait, told)
+                if self.interrupt.count != told:
+                    raise
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            else:
+                if said and began is not None:
+                    say(f"{name} answers again after {spell_seconds(now() - began)}")
+                return value
+
+    def _sleep(self, seconds: float, told: int) -> None:
+        end = self.clock.monotonic() + seconds
+        while self.interrupt.count == told and (left := end - self.clock.monotonic()) > 0:
+            self.clock.sleep(min(left, _LOOK_SECONDS))
+
+
+def spell_seconds(seconds: float) -> str:
+    """``40 s``, ``12 min``."""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

@@ -1,0 +1,211 @@
+"""What botocore raises, in our own words and classes.
+
+Its own words are never repeated: they can hold a header's value, and with it a token, or a proxy's password.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import math
+import socket
+import ssl
+import time
+from urllib.parse import urlsplit
+
+from botocore import exceptions as boto
+from botocore.parsers import ResponseParserError
+
+from atb.errors import NotFound, PreconditionFailed, StoreError, StoreSetting
+
+CONFLICT_SECONDS = 15.0
+"""How long two conditional writes that met (409) are tried again: neither has lost yet."""
+ALTERED_SECONDS = 10.0
+"""How long an object is read again whose content is not what was written."""
+
+_CREDENTIALS = {
+    "AccessDenied": "the bucket's policy, or the user's, does not allow it",
+    "AllAccessDisabled": "the account is closed",
+    "ExpiredToken": "the session has expired: log in again, or renew the Secret, then go on with --resume",
+    "ExpiredTokenException": "the session has expired: log in again, or renew the Secret, then go on with --resume",
+    "TokenRefreshRequired": "the session has expired: log in again, or renew the Secret, then go on with --resume",
+    "InvalidToken": "AWS_SESSION_TOKEN is not of this key: give all three of one login, or leave it out",
+    "InvalidAccessKeyId": "the server does not know this key: look at AWS_ACCESS_KEY_ID and at --endpoint-url",
+    "SignatureDoesNotMatch": "the secret key does not belong to this key: look at AWS_SECRET_ACCESS_KEY",
+    "InvalidIdentityToken": "the identity provider does not know this account: look at the role's trust policy",
+}
+EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
+_FULL = frozenset({"QuotaExceeded", "InsufficientStorage", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded"})
+_REGION = frozenset({"AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect"})
+_PASSING_CODES = frozenset(
+    {
+        "BadDigest", "IncompleteBody", "InternalError", "OperationAborted", "RequestTimeout", "RequestTimeoutException",
+        "ServiceUnavailable", "SlowDown", "Throttling", "ThrottlingException", "TooManyRequests",
+        "XAmzContentSHA256Mismatch",
+    }
+)  # fmt: skip
+_CAUSES: tuple[tuple[type[Exception], str], ...] = (
+    (boto.ProxyConnectionError, "the proxy did not let us through; look at HTTPS_PROXY and NO_PROXY"),
+    (boto.ConnectTimeoutError, "no connection in time"),
+    (boto.ReadTimeoutError, "no answer in time"),
+    (boto.EndpointConnectionError, "no connection"),
+    (boto.ConnectionClosedError, "the connection broke"),
+    (boto.ResponseStreamingError, "the answer broke off"),
+    (boto.IncompleteReadError, "the answer broke off"),
+    (boto.CredentialRetrievalError, "the credentials could not be fetched"),
+    (boto.MetadataRetrievalError, "the credentials could not be fetched"),
+    (boto.TokenRetrievalError, "the credentials could not be fetched"),
+    (boto.ChecksumError, "the answer came altered"),
+    (boto.FlexibleChecksumError, "the answer came altered"),
+    (boto.CapacityNotAvailableError, "too many failures in a row"),
+    (boto.HTTPClientError, "the connection broke"),
+    (boto.ConnectionError, "no connection"),
+)
+_SETTINGS: tuple[tuple[type[Exception], str], ...] = (
+    (boto.ProfileNotFound, "there is no such profile: look at AWS_PROFILE and ~/.aws/config"),
+    (boto.ConfigParseError, "a configuration file can't be read: look at ~/.aws/config and ~/.aws/credentials"),
+    (boto.ConfigNotFound, "a configuration file is not there: look at AWS_CONFIG_FILE"),
+    (boto.NoCredentialsError, "there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or log in"),
+    (boto.PartialCredentialsError, "half of the credentials is missing: set both key and secret"),
+    (boto.SSOError, "the login has expired: aws sso login"),
+    (boto.LoginError, "the login has expired: aws login"),
+    (boto.NoRegionError, "no region is set: set AWS_REGION"),
+    (boto.InvalidRegionError, "the region is no region: look at AWS_REGION"),
+    (boto.InvalidProxiesConfigError, "the proxy can't be used: look at HTTPS_PROXY and AWS_CA_BUNDLE"),
+    (boto.ParamValidationError, "the bucket's name is not one that S3 allows"),
+    (boto.SSLError, "its certificate is not trusted: name the authority's file in AWS_CA_BUNDLE"),
+)
+
+
+class Passing(StoreError):
+    """The store did not answer, or not whole; the same call may be answered later."""
+
+    retry_seconds = math.inf
+
+
+class Unclear(Passing):
+    """Likewise, and a write may have been applied all the same."""
+
+
+class Conflict(StoreError):
+    """Two conditional writes met; try again."""
+
+    retry_seconds = CONFLICT_SECONDS
+
+
+class Altered(StoreError):
+    """The content read is not what was written."""
+
+    retry_seconds = ALTERED_SECONDS
+
+
+class NotS3(StoreSetting):
+    """What answers does not speak S3; or a load balancer's page stands between, for a while."""
+
+    retry_seconds = math.inf
+
+
+class ConditionsRejected(StoreSetting):
+    """The store does not take conditional writes."""
+
+
+class ExpiredSession(StoreSetting):
+    """The credentials were good until now."""
+
+
+def explain(error: Exception, url: str, bucket: str, key: str) -> StoreError | None:
+    """The known failure that an exception of botocore or the operating system is; None for a bug."""
+    if isinstance(error, boto.ClientError):
+        return _explain_answer(error, url, bucket, key)
+    if isinstance(error, ResponseParserError):
+        return not_s3(url)
+    if _has_bad_header(error):
+        return StoreSetting(
+            f"store {url}: a credential holds a line break or another character that can't be sent; "
+            "write it again without"
+        )
+    if isinstance(error, boto.SSLError) and "CERTIFICATE_VERIFY_FAILED" not in str(error):
+        return Unclear(f"store {url} did not answer for {key}: the encrypted connection broke; look with: atb doctor")
+    if isinstance(error, boto.BotoCoreError):
+        for kind, words in _SETTINGS:
+            if isinstance(error, kind):
+                return StoreSetting(f"store {url}: {words}")
+        for kind, words in _CAUSES:
+            if isinstance(error, kind):
+                return Unclear(f"store {url} did not answer for {key}: {words}; look with: atb doctor")
+        return StoreSetting(
+            f"store {url} can't be used as it is set up ({type(error).__name__}); look with: atb doctor"
+        )
+    if isinstance(error, ConnectionError | TimeoutError | socket.gaierror | ssl.SSLError):
+        return Unclear(f"store {url} did not answer for {key}: the connection broke; look with: atb doctor")
+    return None
+
+
+def not_s3(url: str) -> NotS3:
+    """What answered does not speak S3."""
+    return NotS3(
+        f"store {url}: what answers is not S3, but perhaps a web page or a console; give the address of the S3 API "
+        "as --endpoint-url"
+    )
+
+
+def _explain_answer(error: boto.ClientError, url: str, bucket: str, key: str) -> StoreError:
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    metadata = error.response.get("ResponseMetadata", {})
+    status, headers = int(metadata.get("HTTPStatusCode", 0)), metadata.get("HTTPHeaders", {})
+    code = code if code.isalnum() else ""  # whatever else an answer calls a code is not printed
+    if status in (507,) or code in _FULL:
+        return StoreSetting(
+            f"store {url} is full ({code or status}): free some space or raise its quota, then go on with --resume"
+        )
+    if status == 501 or code == "NotImplemented":
+        return ConditionsRejected(f"store {url} does not know what was asked of it for {key} ({code or status})")
+    page = "html" in str(headers.get("content-type", ""))
+    if page and code in ("", "500"):  # botocore calls a page that came with 200 a 500
+        return not_s3(url)
+    if status >= 500 or status in (408, 429) or code in _PASSING_CODES:
+        return Unclear(f"store {url} did not answer for {key} ({code or status}); look with: atb doctor")
+    if code == "RequestTimeTooSkewed":
+        return StoreSetting(f"store {url}: this machine's clock is {_skew(headers)}; set it (NTP), then try again")
+    if code in _REGION or 300 <= status < 400:
+        return _explain_redirect(url, status, headers)
+    if page or (status == 405 and code in ("", "405")):
+        return not_s3(url)
+    if code == "NoSuchBucket":
+        return StoreSetting(f"store {url}: there is no bucket {bucket}; create it or name another --store")
+    if status == 404:
+        return NotFound(f"no object {key} in {url}")
+    if status == 412:
+        return PreconditionFailed(f"{key} in {url}: someone else was first")
+    if status == 409:
+        return Conflict(f"store {url} has a conflict on {key}")
+    if status in (401, 403) or code in _CREDENTIALS:
+        kind = ExpiredSession if code in EXPIRED else StoreSetting
+        remedy = _CREDENTIALS.get(code, "check the credentials and the bucket's policy")
+        return kind(f"store {url} refused {key} ({code or status}): {remedy}")
+    return StoreError(f"store {url} refused {key}: {code or status}")
+
+
+def _explain_redirect(url: str, status: int, headers: dict[str, str]) -> StoreSetting:
+    region = str(headers.get("x-amz-bucket-region", ""))
+    if region.replace("-", "").isalnum():
+        return StoreSetting(f"store {url}: the bucket is in {region}; set AWS_REGION={region}")
+    target = urlsplit(str(headers.get("location", "")))
+    if target.scheme and target.hostname:
+        return StoreSetting(
+            f"store {url}: the server sends us on ({status}) to {target.scheme}://{target.hostname}; "
+            "give the address of the S3 API as --endpoint-url"
+        )
+    return StoreSetting(f"store {url}: the bucket is in another region; set AWS_REGION to the bucket's")
+
+
+def _skew(headers: dict[str, str]) -> str:
+    try:
+        off = time.time() - email.utils.parsedate_to_datetime(str(headers.get("date", ""))).timestamp()
+    except ValueError:
+        return "wrong"
+    return f"{abs(off):,.0f} s {'ahead' if off > 0 else 'behind'}"
+
+
+def _has_bad_header(error: Exception) -> bool:
+    """Whether a header could not be built, as of a credential with a line break in it."""
+    return isinstance(error, boto.HTTPClientError) and isinstance(error.kwargs.get("error"), ValueError)

@@ -1,0 +1,239 @@
+"""A real S3 server behind a proxy that loses answers, cuts bodies and goes away."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError, StoreSetting
+from atb.patience import INTERRUPT
+from atb.storage import Store, open_store
+from atb.storage.probe import probe_store
+from atb.storage.s3 import S3Store
+from tests.s3_proxy import FaultProxy
+
+LONG_AGO = {"Date": "Thu, 01 Jan 2026 00:00:00 GMT"}
+HTML = {"Content-Type": "text/html"}
+
+
+@pytest.fixture
+def proxy(s3_endpoint: str) -> Iterator[FaultProxy]:
+    with FaultProxy(s3_endpoint) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def store(s3_url: str, proxy: FaultProxy) -> Store:
+    store = open_store(s3_url, proxy.url)
+    store.put("there", b"before")
+    return store
+
+
+def xml_error(code: str) -> bytes:
+    return f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>m</Message></Error>".encode()
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_conditional_write_whose_answer_was_lost_is_ones_own(store: Store, proxy: FaultProxy, times: int) -> None:
+    proxy.add("lost", "PUT", "claim", times=times)
+    etag = store.put_if_absent("claim", b"mine")
+    assert store.get_with_etag("claim") == (b"mine", etag)
+    proxy.add("lost", "PUT", "claim", times=times)
+    newer = store.put_if_match("claim", b"mine, renewed", etag)
+    assert store.get_with_etag("claim") == (b"mine, renewed", newer)
+
+
+@pytest.mark.parametrize(("method", "fault"), [("PUT", "lost"), ("GET", "reset")])
+def test_it_is_also_when_reading_it_back_fails_at_first(
+    store: Store, proxy: FaultProxy, method: str, fault: str
+) -> None:
+    proxy.add("lost", "PUT", "claim", times=2)
+    proxy.add(fault, method, "claim", times=2)
+    store.put_if_absent("claim", b"mine")
+    assert store.get("claim") == b"mine"
+
+
+def test_another_writers_object_is_never_taken_for_ones_own(store: Store, proxy: FaultProxy) -> None:
+    proxy.add("reset", "PUT", "there")
+    with pytest.raises(PreconditionFailed):
+        store.put_if_absent("there", b"mine")
+    etag = store.get_with_etag("there")[1]
+    store.put("there", b"theirs")
+    proxy.add("reset", "PUT", "there")
+    with pytest.raises(PreconditionFailed):
+        store.put_if_match("there", b"mine", etag)
+    assert store.get("there") == b"theirs"
+
+
+def test_the_same_words_of_another_writer_are_another_write(store: Store) -> None:
+    store.put_if_absent("claim", b"same")
+    with pytest.raises(PreconditionFailed):  # nothing of ours was lost
+        store.put_if_absent("claim", b"same")
+
+
+@pytest.mark.parametrize("kind", ["cut", "altered", "reset", "lost"])
+def test_a_body_that_comes_broken_is_read_again(store: Store, proxy: FaultProxy, kind: str) -> None:
+    proxy.add(kind, "GET", "there")
+    assert store.get("there") == b"before"
+
+
+@pytest.mark.parametrize("kind", ["cut", "reset", "lost"])
+def test_a_listing_that_comes_broken_is_asked_for_again(store: Store, proxy: FaultProxy, kind: str) -> None:
+    proxy.add(kind, "GET", "list-type")
+    assert [entry.key for entry in store.list("")] == ["there"]
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 429])
+def test_an_answer_that_may_pass_is_asked_for_again(store: Store, proxy: FaultProxy, status: int) -> None:
+    proxy.add("status", pattern="there", status=status, body=xml_error("SlowDown"), times=2)
+    assert store.get("there") == b"before"
+
+
+def test_an_outage_is_waited_out_and_said(store: Store, proxy: FaultProxy) -> None:
+    said: list[str] = []
+    store.on_wait = said.append
+    with proxy.outage(4.0):
+        store.put("after", b"1")
+    assert "trying again for up to 10 min" in said[0]
+    assert "prefix answers again after" in said[-1]
+
+
+def test_what_can_be_left_out_does_not_wait(store: Store, proxy: FaultProxy) -> None:
+    proxy.away = True
+    began = time.monotonic()
+    with pytest.raises(StoreError):
+        store.within(0).put("progress", b"1")
+    assert time.monotonic() - began < 2
+
+
+def test_an_object_that_stays_damaged_is_named(store: Store, proxy: FaultProxy) -> None:
+    proxy.add("altered", "GET", "there", times=100)
+    with pytest.raises(StoreError, match=r"there .* is damaged"):
+        store.within(1).get("there")
+
+
+def test_being_told_to_stop_ends_a_wait_in_any_thread_at_once(store: Store, proxy: FaultProxy) -> None:
+    proxy.away = True
+    failed: list[Exception] = []
+
+    def read() -> None:
+        try:
+            store.get("there")
+        except StoreError as error:
+            failed.append(error)
+
+    before, thread = INTERRUPT.count, threading.Thread(target=read)
+    try:
+        thread.start()
+        time.sleep(1.0)
+        INTERRUPT.stop()
+        thread.join(1.0)
+        assert not thread.is_alive()
+        assert len(failed) == 1
+    finally:
+        INTERRUPT.count = before
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ({"status": 403, "body": xml_error("ExpiredToken")}, "the session has expired"),
+        ({"status": 400, "body": xml_error("ExpiredToken")}, "the session has expired"),
+        ({"status": 403, "body": xml_error("InvalidAccessKeyId")}, "AWS_ACCESS_KEY_ID"),
+        ({"status": 403, "body": xml_error("SignatureDoesNotMatch")}, "AWS_SECRET_ACCESS_KEY"),
+        ({"status": 403, "body": xml_error("AccessDenied")}, "policy"),
+        ({"status": 403, "body": xml_error("RequestTimeTooSkewed"), "headers": LONG_AGO}, r"[\d,]+ s ahead; set it"),
+        ({"status": 400, "body": xml_error("AuthorizationHeaderMalformed")}, "AWS_REGION"),
+        ({"status": 301, "body": xml_error("PermanentRedirect")}, "AWS_REGION"),
+        ({"status": 302, "headers": {"Location": "https://sso.example/login?token=abc"}}, "to https://sso.example;"),
+        ({"status": 404, "body": b"<html>no</html>", "headers": HTML}, "not S3"),
+        ({"status": 200, "body": b"<html>hello", "headers": HTML}, "not S3"),
+        ({"status": 405, "body": b""}, "not S3"),
+        ({"status": 507, "body": xml_error("XMinioStorageFull")}, "is full"),
+        ({"status": 403, "body": xml_error("QuotaExceeded")}, "is full"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("method", ["put", "list"])
+def test_what_only_a_setting_mends_is_one_line_and_ends_as_one(
+    s3_url: str, proxy: FaultProxy, method: str, fault: dict[str, Any], words: str
+) -> None:
+    store = open_store(s3_url, proxy.url).within(0.5)
+    proxy.add("status", times=1000, **fault)
+    with pytest.raises(StoreSetting, match=words) as refused:
+        store.put("a", b"1") if method == "put" else list(store.list("a"))
+    assert refused.value.exit_code == 2
+    assert "\n" not in str(refused.value)
+    assert "abc" not in str(refused.value)
+
+
+def test_a_session_that_was_renewed_meanwhile_is_used(store: Store, proxy: FaultProxy) -> None:
+    proxy.add("status", "GET", status=403, body=xml_error("ExpiredToken"))
+    assert store.get("there") == b"before"
+
+
+def test_a_store_that_rejects_conditions_is_used_without_and_reported(s3_url: str, proxy: FaultProxy) -> None:
+    store = open_store(s3_url, proxy.url)
+
+    def reject() -> None:
+        proxy.add("status", "PUT", "", status=501, body=xml_error("NotImplemented"))
+
+    reject()
+    etag = store.put_if_absent("plan", b"1")
+    reject()
+    with pytest.raises(PreconditionFailed):
+        store.put_if_absent("plan", b"2")
+    reject()
+    store.put_if_match("plan", b"3", etag)
+    reject()
+    with pytest.raises(PreconditionFailed):
+        store.put_if_match("plan", b"4", etag)
+    assert store.get("plan") == b"3"
+    reject()
+    assert not probe_store(store).conditional
+
+
+@pytest.mark.parametrize("secret", ["abc\ndef", "abc\r\nX-Other: def", "tökén\n"])
+def test_nothing_of_a_credential_is_printed(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch, secret: str) -> None:
+    monkeypatch.setenv("AWS_SESSION_TOKEN", secret)
+    store = open_store("s3://atb-tests/x", s3_endpoint).within(0)
+    with pytest.raises(StoreSetting, match="a credential holds a line break") as refused:
+        store.get("a")
+    assert not any(part in str(refused.value) for part in ("abc", "def", "kén"))
+
+
+def test_settings_that_can_not_be_right_are_refused_when_the_store_is_opened(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: object
+) -> None:
+    for endpoint in ("localhost:9000", "//host", "http://", "ftp://host", "http://host:port", "http://[::1"):
+        with pytest.raises(SpecError, match="http://HOST:PORT"):
+            open_store("s3://b/x", endpoint)
+    for url, endpoint in (("s3://b/x", "http://me:hidden@host:9000"), ("s3://me:hidden@b/x", "")):
+        with pytest.raises(SpecError, match="user or a password") as refused:
+            open_store(url, endpoint or None)
+        assert "hidden" not in str(refused.value)
+    monkeypatch.setenv("AWS_PROFILE", "no-such")
+    with pytest.raises(StoreSetting, match="no such profile"):
+        open_store("s3://b/x")
+    monkeypatch.delenv("AWS_PROFILE")
+    broken = f"{tmp_path}/config"
+    with open(broken, "w") as file:
+        file.write("[default\nregion = x")
+    monkeypatch.setenv("AWS_CONFIG_FILE", broken)
+    with pytest.raises(StoreSetting, match="configuration file can't be read"):
+        open_store("s3://b/x")
+
+
+def test_a_store_that_never_answered_is_given_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "k")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
+    with pytest.raises(StoreError, match=r"no connection; look with: atb doctor; tried again for \d s"):
+        S3Store("s3://b/x", "http://127.0.0.1:9", first_seconds=2.5).get("a")
+
+
+def test_an_absent_key_is_no_outage(store: Store) -> None:
+    with pytest.raises(NotFound):
+        store.get("nothing")
