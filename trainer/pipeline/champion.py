@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from atb.contract import timeframe as tf
 from atb.contract.spec import Spec
 from atb.documents.champion import Champion
 from atb.documents.evaluation import ChampionComparison, ForecastComparison, NotCompared
-from atb.documents.result import Result
+from atb.documents.result import Result, Rule
 from atb.errors import AtbError, SpecError
+from atb.registry.champions import ModelKey, read_champion
+from atb.registry.gate import Shown, check_candidate
+from atb.schema import printable
 from atb.storage import Store
 from trainer.bars.frame import Bars, Floats, segment_starts
 from trainer.bars.load import load_bars
@@ -21,29 +28,78 @@ from trainer.evaluate.metrics import PROOF_ROWS
 from trainer.features.sets import feature_set
 from trainer.pipeline.loaded_model import LoadedModel, answerable, ask, open_champion, open_result
 
+log = logging.getLogger(__name__)
+
+Load = Callable[[Store, Champion], LoadedModel]
+
 
 def trading_rules(spec: Spec) -> TradingRules:
     """The costs and thresholds that a spec asks for."""
     return TradingRules(spec.fee_bps, spec.slippage_bps, spec.threshold_bps, spec.short)
 
 
-def measure_champion(
-    store: Store, champion: Champion, bars: Bars, rows: JudgedRows, predicted: Floats, rules: TradingRules
-) -> ChampionComparison | NotCompared:
-    """Both models' metrics and trading on the rows both can answer.
+@dataclass(frozen=True, eq=False)
+class Meeting:
+    """A champion asked about a candidate's test rows: ``prices``, float64[shared.sum()], of the ``shared`` ones.
 
-    ``bars``: all rows that ``rows`` counts in; ``predicted``: the candidate's prices, float64[len(rows.ends)]. Where
-    there is no fair comparison the answer says why, which fails the gate: a champion that can't be asked must not
-    fail a training.
+    ``problem`` says why there are none; ``champion`` is None where its pointer can't be read.
+    """
+
+    champion: Champion | None
+    shared: npt.NDArray[np.bool_] | None = None
+    prices: Floats | None = None
+    problem: str = ""
+
+
+def meet_champion(store: Store, model_key: ModelKey, bars: Bars, rows: JudgedRows) -> Meeting | None:
+    """Ask the champion before anything is fitted; None where there is none.
+
+    Whatever is wrong with it is said in the answer and raised by nothing: it must neither fail a training nor waste
+    one. ``bars``: all rows that ``rows`` counts in.
     """
     try:
-        served = open_champion(store, champion)
-        shared = _shared(served, bars, rows)
+        found = read_champion(store, model_key)
     except AtbError as problem:
-        return NotCompared(**_identity(champion), problem=str(problem))
-    both = JudgedRows(rows.close, rows.ends[shared], rows.horizon, rows.bar_ms)
-    found = compare_forecasts(both, predicted[shared], ask(served, bars, both.ends), rules)
-    return ChampionComparison(**_identity(champion), **dict(found))
+        log.warning("the champion of %s can't be compared: %s", model_key, problem)
+        return Meeting(None, problem=str(problem))
+    return None if found is None else ask_champion(store, found[0], bars, rows)
+
+
+def ask_champion(store: Store, champion: Champion, bars: Bars, rows: JudgedRows, load: Load = open_champion) -> Meeting:
+    """The champion's forecasts of the rows that it can answer and has not seen, or why there are none."""
+    try:
+        served = load(store, champion)
+        shared = _shared(served, bars, rows)
+        prices = ask(served, bars, rows.ends[shared])
+        if not (np.isfinite(prices).all() and (prices > 0).all()):
+            raise SpecError(f"{champion.run} answers with what is no price")
+    except Exception as problem:  # ONNX Runtime's and NumPy's own have no common class
+        words = printable(str(problem) if isinstance(problem, AtbError) else f"{type(problem).__name__}: {problem}")
+        log.warning("the champion, run %s, can't be compared: %s", champion.run, words)
+        return Meeting(champion, problem=words)
+    return Meeting(champion, shared, prices)
+
+
+def compare_met(
+    meeting: Meeting, rows: JudgedRows, predicted: Floats, rules: TradingRules
+) -> ChampionComparison | NotCompared:
+    """Both models' metrics and trading on the rows both can answer. ``predicted``: the candidate's prices,
+    float64[len(rows.ends)]. Where there is no fair comparison the answer says why, which fails the gate."""
+    who = _identity(meeting.champion) if meeting.champion else {"entry": "", "run": "unknown", "job": "unknown"}
+    if meeting.shared is None or meeting.prices is None:
+        return NotCompared(**who, problem=meeting.problem)
+    both = JudgedRows(rows.close, rows.ends[meeting.shared], rows.horizon, rows.bar_ms)
+    found = compare_forecasts(both, predicted[meeting.shared], meeting.prices, rules)
+    return ChampionComparison(**who, **dict(found))
+
+
+def judge_met(result: Result, meeting: Meeting | None, shown: Shown | None) -> tuple[Rule, ...]:
+    """The gate's verdict at the end of a training. With a champion that can't be read nobody can tell, so it fails."""
+    rules = check_candidate(result, meeting.champion if meeting else None, shown)
+    if meeting is None or meeting.champion is not None:
+        return rules
+    unknown = Rule(name="champion-measured", value=None, bound=None, passed=False, note=meeting.problem)
+    return (unknown, *rules)
 
 
 def compare_again(store: Store, result: Result, champion: Champion) -> ChampionComparison | NotCompared:

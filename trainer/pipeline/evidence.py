@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 
 from atb.contract.spec import Spec
 from atb.documents.evidence import TestRows
+from atb.documents.result import Result
+from atb.errors import AtbError
+from atb.registry.gate import Shown
+from atb.registry.weigh import DEFAULT_FDR, foresee
+from atb.storage import Store
 from trainer.bars.frame import Floats, Times
 from trainer.evaluate.baselines import fit_linear, forecast_linear
 from trainer.evaluate.evaluation import JudgedRows
 from trainer.evaluate.evidence import make_test_rows, trailing_scale
 from trainer.features.windows import log_returns
 from trainer.pipeline.learn import FittedModel, TrainingData
+
+log = logging.getLogger(__name__)
 
 PERSISTENCE = "persistence"
 
@@ -47,3 +56,13 @@ def describe_rows(
         },
         spread=float(np.sqrt(np.mean(np.square(validation)))),
     )
+
+
+def look_ahead(store: Store, result: Result, rows: TestRows) -> Shown:
+    """What the candidate would show if it were the only one. A ledger that can't be read is said, and fails nothing:
+    the model is trained by now."""
+    try:
+        return foresee(store, result, rows)
+    except AtbError as problem:
+        log.warning("what %s has shown can't be told: %s", result.job, problem)
+        return Shown(0.0, 1 / DEFAULT_FDR, DEFAULT_FDR, 1, problem=str(problem))

@@ -19,9 +19,7 @@ from atb.documents.evaluation import Folds
 from atb.documents.export import ExportSummary
 from atb.documents.result import Result
 from atb.errors import AtbError, Stopped, Unavailable
-from atb.registry.champions import ModelKey, read_champion
-from atb.registry.gate import check_candidate
-from atb.registry.weigh import foresee
+from atb.registry.champions import ModelKey
 from atb.schema import readable_json
 from atb.storage import Store
 from trainer.bars.source import Source
@@ -38,9 +36,9 @@ from trainer.fit.loop import Fitted, Hooks
 from trainer.log import LogTail
 from trainer.networks.reference import reference_predict
 from trainer.pipeline.attempt import Attempt
-from trainer.pipeline.champion import measure_champion, trading_rules
+from trainer.pipeline.champion import compare_met, judge_met, meet_champion, trading_rules
 from trainer.pipeline.commit import commit_result, describe_result, read_committed, upload_bundle
-from trainer.pipeline.evidence import describe_rows
+from trainer.pipeline.evidence import describe_rows, look_ahead
 from trainer.pipeline.heartbeat import heartbeat
 from trainer.pipeline.learn import (
     FittedModel,
@@ -131,6 +129,8 @@ def _work(spec: Spec, store: Store, run: str, around: RunContext, attempt: Attem
         resume=lambda: checkpoint,
         identity=identity,
     )
+    rows = JudgedRows(material.bars.close, split.test, spec.horizon, material.bars.step_ms)
+    champion = meet_champion(store, ModelKey.of(spec), material.bars, rows)
     attempt.say_stage("training", spec.epochs)
     learned = learn(spec, material, split, around.device, clock, hooks, warm)
     fitted = learned.fitted
@@ -141,14 +141,12 @@ def _work(spec: Spec, store: Store, run: str, around: RunContext, attempt: Attem
 
     attempt.say_stage("evaluation", spec.epochs)
     with clock.stage("evaluation"):
-        rows = JudgedRows(material.bars.close, split.test, spec.horizon, material.bars.step_ms)
         predicted = learned.forecast(rows.close, split.test)
         judgement = judge_forecast(rows, predicted, split.train, spec.sequence_length, trading_rules(spec))
         evaluation = judgement.evaluation
         test_rows = describe_rows(spec, material, learned, rows, predicted)
-        champion = read_champion(store, ModelKey.of(spec))
         if champion is not None:
-            beside = measure_champion(store, champion[0], material.bars, rows, predicted, trading_rules(spec))
+            beside = compare_met(champion, rows, predicted, trading_rules(spec))
             evaluation = evaluation.model_copy(update={"champion": beside})
     if spec.folds:
         folds = _walk_forward(spec, material, around, clock)
@@ -166,7 +164,7 @@ def _work(spec: Spec, store: Store, run: str, around: RunContext, attempt: Attem
         result = describe_result(
             spec, run, attempt, around.device, material, learned, judgement, evaluation, export, resumed_from
         )
-        gate = check_candidate(result, champion[0] if champion else None, foresee(store, result, test_rows))
+        gate = judge_met(result, champion, look_ahead(store, result, test_rows))
         result = result.model_copy(update={"gate": gate, "stages": clock.table()})
         with clock.stage("saving"):
             backtest = result.backtest.model_dump()
