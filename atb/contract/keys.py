@@ -172,3 +172,12 @@ def ledger_entry(model: str, number: int) -> str:
 def champions_prefix(symbol: str | None = None) -> str:
     """Where all champions lie, or those of one symbol."""
     return "models/" if symbol is None else f"models/{safe_segment(symbol)}/"
+
+
+QUARANTINE = "quarantine/"
+"""What could not be read and was moved out of the way; safe to delete."""
+
+
+def quarantine(key: str, sha256: str) -> str:
+    """Where an object is moved to; its content is part of the name, so that two never meet."""
+    return f"{QUARANTINE}{key}@{sha256[:12]}"

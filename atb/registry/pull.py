@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from pathlib import Path, PurePosixPath
@@ -20,11 +21,13 @@ POINTER_NAME = "champion.json"
 def pull(store: Store, champion: Champion, folder: Path) -> list[Path]:
     """Fetch every file of the champion's bundle into ``folder``, all or nothing; a former pull there is replaced.
 
-    A pull that is killed leaves the former one whole, or in its last moment none: never a part of one. Raises
-    SpecError where the folder holds anything else or can't be written, StoreError where a file is missing or damaged.
+    Only a folder in which every file is one that a pull wrote, unchanged, is replaced and so deleted. A pull that is
+    killed leaves the former one whole, or in its last moment none: never a part of one. Raises SpecError where the
+    folder holds anything else or can't be written, StoreError where a file is missing or damaged.
     """
-    if folder.exists() and not (folder / POINTER_NAME).is_file() and (not folder.is_dir() or any(folder.iterdir())):
-        raise SpecError(f"{folder} holds other things than a pulled model; name a new folder")
+    folder = folder.resolve() if folder.is_symlink() else folder
+    if folder.exists() and (strange := _find_strange(folder)):
+        raise SpecError(f"{folder} holds other things than a pulled model ({strange}); name a new folder")
     if Path.cwd().is_relative_to(folder.resolve()):
         raise SpecError(f"{folder} is the folder that this runs in; name a new one in it")
     staging, former = (folder.with_name(f".{folder.name}.{os.getpid()}{end}") for end in ("", ".former"))
@@ -45,6 +48,31 @@ def pull(store: Store, champion: Champion, folder: Path) -> list[Path]:
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return [folder / _safe(file) for file in champion.files]
+
+
+def _find_strange(folder: Path) -> str:
+    """What in a folder no pull has left there as it is; empty where there is nothing such."""
+    if not folder.is_dir():
+        return "it is a file"
+    there = sorted(path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+    pointer = folder / POINTER_NAME
+    if not there:
+        return ""
+    if pointer not in there or pointer.is_symlink():
+        return there[0].name
+    try:
+        champion = Champion.from_bytes(pointer.read_bytes(), POINTER_NAME)
+    except (SpecError, OSError):
+        return POINTER_NAME
+    ours = {folder / file.path: file for file in champion.files}
+    for path in there:
+        if path != pointer and (path not in ours or path.is_symlink() or not _is_unchanged(path, ours[path])):
+            return path.relative_to(folder).as_posix()
+    return ""
+
+
+def _is_unchanged(path: Path, file: FileEntry) -> bool:
+    return path.stat().st_size == file.size and hashlib.sha256(path.read_bytes()).hexdigest() == file.sha256
 
 
 def read_file(store: Store, file: FileEntry) -> bytes:

@@ -27,7 +27,7 @@ from launcher.cli.options import Choices
 from launcher.kubernetes import schedule
 from launcher.plan.backend import Backend, Mode, Setup, run_exit_code, validate_checks
 from launcher.plan.backends import choose_backend, find_backend
-from launcher.plan.build import build_plan, commit_plan, find_plan, jobs_left, read_names, read_plan, skip_unchanged
+from launcher.plan.build import build_plan, commit_plan, find_plan, read_names, read_plan, skip_unchanged
 from launcher.plan.options import LaunchOptions
 from launcher.records.manifest import collect
 from launcher.records.promotion import promote_run, weigh_record
@@ -146,8 +146,12 @@ def _preflight(plan: Plan, store: Store, backend: Backend) -> bool:
 
 def follow(plan: Plan, store: Store, backend: Backend, mode: Mode, ending: Ending, *, wait: bool = True) -> int:
     """Have the backend do a plan, collect what it came to, and give the exit code. Raises AtbError."""
-    planned = len(plan.to_run)
-    to_run = len(jobs_left(plan, store)) if mode == "resume" else planned
+    to_run = planned = len(plan.to_run)
+    if mode == "resume":
+        record = RunRecord.of(store, plan)
+        to_run = len(record.left())
+        for place in record.set_aside_results(store):
+            _tell(f"a result that can't be read was moved to {store.url}/{place}; its job is done again")
     counts = {"done already": planned - to_run, "skipped as unchanged": len(plan.jobs) - planned}
     work = f"{to_run} to train {backend.describe(to_run)}" if to_run else "nothing to train"
     _tell("; ".join([f"run {plan.run}: {work}", *(f"{count} {what}" for what, count in counts.items() if count)]))

@@ -15,6 +15,7 @@ from atb.documents.plan import Plan, PlannedJob
 from atb.documents.result import Result
 from atb.errors import NotFound, SpecError, Unreadable
 from atb.storage import Entry, Store
+from atb.storage.quarantine import set_aside
 from atb.storage.read import read_document
 from atb.storage.store_clock import read_clock
 from launcher.records.job_record import JobRecord, read_files
@@ -81,6 +82,15 @@ class RunRecord:
     def left(self) -> list[PlannedJob]:
         """The jobs to run that have no committed result, in the plan's order."""
         return [job for job in self.plan.to_run if self.jobs[job.job].result is None]
+
+    def set_aside_results(self, store: Store) -> list[str]:
+        """Move results that can't be read out of the way, so that their jobs can be done again; returns where to.
+
+        Raises StoreError.
+        """
+        bad = {keys.result(self.plan.run, job): record for job, record in self.jobs.items() if record.result is None}
+        found = [each.key for each in self.problems if each.key in bad]
+        return [set_aside(store, key) for key in found]
 
     def read_results(self, store: Store, jobs: Iterable[str] | None = None) -> Iterator[Result | Unreadable]:
         """The whole results of the jobs that have one, or of some of them; a few are read ahead, never all kept.

@@ -13,9 +13,11 @@ from atb.contract.spec import Spec
 from atb.documents.evaluation import Evaluation
 from atb.documents.export import ExportSummary
 from atb.documents.result import FeatureSummary, FileEntry, FitSummary, Result, ResultPointer, SplitSummary
-from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError
+from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError, Unreadable
 from atb.registry.gate import passes
 from atb.storage import Store
+from atb.storage.quarantine import set_aside
+from atb.storage.read import read_document
 from trainer.evaluate.evaluation import Judgement
 from trainer.features.sets import feature_hash
 from trainer.fit.device import Device
@@ -27,11 +29,16 @@ log = logging.getLogger(__name__)
 
 
 def read_committed(store: Store, run: str, spec: Spec) -> Result | None:
-    """The job's result, if one is committed. Raises SpecError where it is that of another spec."""
-    key = keys.result(run, keys.job_id(spec.symbol, spec.preset))
+    """The job's result, if one is committed; one that can't be read is none. Raises SpecError where it is that of
+    another spec."""
+    job = keys.job_id(spec.symbol, spec.preset)
+    key = keys.result(run, job)
     try:
-        result = Result.from_bytes(store.get(key), key)
+        result = read_document(store, Result, key, run=run, job=job)
     except NotFound:
+        return None
+    except Unreadable as problem:
+        log.warning("%s", problem)
         return None
     if result.spec_digest != spec.digest:
         raise SpecError(
@@ -121,8 +128,13 @@ def commit_result(store: Store, result: Result, origins: dict[str, str]) -> Resu
     try:
         store.put_if_absent(key, result.to_bytes())
     except PreconditionFailed:
-        log.info("another attempt has committed %s first; its result stands", key)
-        return read_committed(store, result.run, result.spec) or result
+        standing = read_committed(store, result.run, result.spec)
+        if standing is not None and standing != result:
+            log.info("another attempt has committed %s first; its result stands", key)
+            return standing
+        if standing is None:
+            log.warning("%s can't be read and was moved to %s", key, set_aside(store, key))
+            return commit_result(store, result, origins)
     pointer = ResultPointer(
         run=result.run,
         job=result.job,

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +58,43 @@ def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="name a new folder"):
         pull(store, serve(store), tmp_path)
     assert (tmp_path / "thesis.tex").exists()
+
+
+def test_a_folder_is_replaced_only_where_a_pull_wrote_every_file_in_it(tmp_path: Path) -> None:
+    store = MemoryStore()
+    champion, folder, extra = serve(store), tmp_path / "model", tmp_path / "extra"
+    extra.mkdir()
+    (extra / "x").write_text("mine")
+    damage: dict[str, Callable[[], object]] = {
+        "a file of the user's": lambda: (folder / "notes.md").write_text("mine"),
+        "a folder of the user's": lambda: shutil.copytree(extra, folder / "deep"),
+        "a changed file": lambda: (folder / "card.md").write_text("my own words"),
+        "a link": lambda: (folder / "link").symlink_to(tmp_path),
+        "a foreign pointer": lambda: (folder / "champion.json").write_text("{}"),
+    }
+    for what, spoil in damage.items():
+        pull(store, champion, folder)
+        spoil()
+        before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        with pytest.raises(SpecError, match="holds other things than a pulled model"):
+            pull(store, champion, folder)
+        assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before, what
+        shutil.rmtree(folder)
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "champion.json").write_text('{"my": "file"}')
+    (mine / "thesis.tex").write_text("years of work")
+    with pytest.raises(SpecError, match="name a new folder"):
+        pull(store, champion, mine)
+    assert sorted(path.name for path in mine.iterdir()) == ["champion.json", "thesis.tex"]
+
+
+def test_a_folder_that_lost_a_file_is_replaced(tmp_path: Path) -> None:
+    store = MemoryStore()
+    pull(store, serve(store), tmp_path / "model")
+    (tmp_path / "model" / "card.md").unlink()
+    pull(store, serve(store, "r2"), tmp_path / "model")
+    assert (tmp_path / "model" / "card.md").exists()
 
 
 @pytest.mark.parametrize("folder", [".", ".."])

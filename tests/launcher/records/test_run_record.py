@@ -62,6 +62,18 @@ def test_an_unreadable_result_is_a_row_that_says_so_and_no_result(data: bytes) -
     assert Manifest.from_bytes(collect(store, record).to_bytes(), "key") == manifest
 
 
+@pytest.mark.parametrize("data", DAMAGED.values(), ids=DAMAGED)
+def test_what_is_done_again_leaves_the_unreadable_result_in_the_quarantine(data: bytes) -> None:
+    store = MemoryStore()
+    plan, key = run_of(store), keys.result("r1", "BTCUSDT-fast")
+    store.put(key, data)
+    (place,) = RunRecord.of(store, plan).set_aside_results(store)
+    assert place.startswith(f"quarantine/{key}@")
+    assert store.get(place) == data
+    assert key not in [entry.key for entry in store.list("runs/")]
+    assert RunRecord.of(store, plan).set_aside_results(store) == []
+
+
 PLACES: dict[str, Callable[[], str]] = {
     "verdict": lambda: keys.verdict("r1", "LTCUSDT-fast"),
     "exit report": lambda: keys.attempt("r1", "LTCUSDT-fast", 1, "exit.json"),

@@ -33,6 +33,24 @@ def test_a_result_of_another_spec_is_never_taken_for_ones_own(store: Store) -> N
         read_committed(store, "r1", spec)
 
 
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"schema_version": "9.0"}'])
+def test_a_result_that_can_not_be_read_gives_way_and_is_kept_aside(store: Store, data: bytes) -> None:
+    result = make_result()
+    key = keys.result("r1", result.job)
+    store.put(key, data)
+    assert read_committed(store, "r1", result.spec) is None
+    assert commit_result(store, result, {}) == result
+    assert read_committed(store, "r1", result.spec) == result
+    assert [store.get(entry.key) for entry in store.list("quarantine/")] == [data]
+
+
+def test_a_commit_whose_answer_was_lost_is_one_s_own(store: Store) -> None:
+    result = make_result()
+    store.put(keys.result("r1", result.job), result.to_bytes())
+    assert commit_result(store, result, {}) == result
+    assert [entry.key for entry in store.list("results/")] == [keys.result_index(result.spec_digest)]
+
+
 def test_a_bundle_lies_under_its_attempt(store: Store, tmp_path: Path) -> None:
     (tmp_path / "plots").mkdir()
     (tmp_path / "plots" / "loss.png").write_bytes(b"picture")
