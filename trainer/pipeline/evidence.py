@@ -6,12 +6,13 @@ import logging
 
 import numpy as np
 
+from atb.contract.runs import DEFAULT_FDR
 from atb.contract.spec import Spec
 from atb.documents.evidence import TestRows
 from atb.documents.result import Result
 from atb.errors import AtbError
 from atb.registry.gate import Shown
-from atb.registry.weigh import DEFAULT_FDR, foresee
+from atb.registry.weigh import foresee
 from atb.storage import Store
 from trainer.bars.frame import Floats, Times
 from trainer.evaluate.baselines import fit_linear, forecast_linear

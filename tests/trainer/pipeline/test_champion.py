@@ -16,7 +16,7 @@ from atb.documents.result import FileEntry
 from atb.registry.champions import ModelKey
 from atb.storage import MemoryStore, Store
 from tests.atb.documents.test_reading import DAMAGED
-from tests.atb.registry.candidates import NOW, make_result
+from tests.atb.registry.candidates import NOW, SHOWN, make_result
 from tests.trainer.export.test_export import export
 from tests.trainer.export.trained import Fitted, make_bars, make_fitted
 from trainer.bars.frame import Bars, join_bars
@@ -153,7 +153,7 @@ def test_a_champion_that_answers_with_no_price_or_raises_fails_no_training(answe
     assert isinstance(found, NotCompared)
     assert found.problem.isprintable()
     result = make_result(champion=found)
-    assert [rule.name for rule in judge_met(result, met) if not rule.passed] == ["champion-measured"]
+    assert [rule.name for rule in judge_met(result, met, SHOWN) if not rule.passed] == ["champion-measured"]
 
 
 @pytest.mark.parametrize("data", DAMAGED.values(), ids=DAMAGED)
@@ -168,4 +168,4 @@ def test_a_pointer_that_can_not_be_read_fails_no_training_and_nobody_passes_by_i
     found = compare_met(met, rows, rows.last, DEFAULT_RULES)
     assert isinstance(found, NotCompared)
     assert found.problem.startswith(key.pointer)
-    assert "champion-measured" in [rule.name for rule in judge_met(make_result(), met) if not rule.passed]
+    assert "champion-measured" in [rule.name for rule in judge_met(make_result(), met, None) if not rule.passed]
