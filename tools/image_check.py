@@ -1,9 +1,12 @@
-"""Build the CPU image and the launcher's with buildah, where no container engine runs, and look inside.
+"""Build a trainer's image and the launcher's with buildah, where no container engine runs, and look inside.
 
-    python -m tools.image_check [--base IMAGE]
+    python -m tools.image_check [--variant cpu|gpu] [--base IMAGE]
 
 Needs root, buildah and, without ``--base``, debootstrap for a base of Debian with its own Python. Each step's time and
 each image's size are printed. Not part of the suite: it downloads TensorFlow.
+
+Of the CUDA image, without a GPU: every CUDA library opens apart from those that need the driver, ptxas compiles, doctor
+ends with 21 where a GPU is asked for, and trains on the CPU where none is.
 """
 
 from __future__ import annotations
@@ -23,10 +26,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 BASE = "localhost/atb-check-base"
-IMAGES = {
-    "launcher": ("localhost/atb-check-launcher", ["--target", "launcher"]),
-    "trainer": ("localhost/atb-check-trainer", ["--build-arg", "VARIANT=cpu"]),
-}
+LAUNCHER = "localhost/atb-check-launcher"
+TRAINER = "localhost/atb-check-trainer"
+LIBRARIES = """
+import ctypes, glob, sysconfig
+site = sysconfig.get_path("purelib")
+for path in sorted(glob.glob(f"{site}/nvidia/*/lib/*.so*") + glob.glob(f"{site}/nvidia/*/nvvm/lib64/*.so*")):
+    try:
+        ctypes.CDLL(path)
+    except OSError as error:
+        if "libcuda.so.1" not in str(error):
+            print(error)
+"""
+PTX = ".version 8.0\n.target sm_90\n.address_size 64\n.visible .entry nothing(){ ret; }\n"
 PACKAGES = "ca-certificates,python3,python3-venv"
 RELEASE = "bookworm"
 UNWANTED = "command -v gcc cc make pip git; ls -d /root/.cache /opt/atb/bin/pip* 2>/dev/null; true"
@@ -39,7 +51,13 @@ def main() -> None:
     """Build, look, and print what was found. Leaves with 1 where an image is not as it should be."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--base", help="an image with Python 3.11 or newer, instead of one made by debootstrap")
-    base = parser.parse_args().base
+    parser.add_argument("--variant", choices=["cpu", "gpu"], default="cpu", help="which TensorFlow the trainer has")
+    arguments = parser.parse_args()
+    base, variant = arguments.base, arguments.variant
+    images = {
+        "launcher": (LAUNCHER, ["--target", "launcher"]),
+        "trainer": (f"{TRAINER}-{variant}", ["--build-arg", f"VARIANT={variant}"]),
+    }
     for tool in ("buildah", *(() if base else ("debootstrap",))):
         if shutil.which(tool) is None:
             raise SystemExit(f"{tool} is not here; get it with: apt-get install buildah debootstrap")
@@ -47,13 +65,15 @@ def main() -> None:
         base = BASE
         with timed("base"):
             make_base()
-    for name, (image, options) in IMAGES.items():
+    for name, (image, options) in images.items():
         with timed(f"build of the {name}'s image"):
             build(image, base, options)
     with timed("build of the trainer's image again, nothing changed"):
-        image, options = IMAGES["trainer"]
+        image, options = images["trainer"]
         build(image, base, options)
-    failed = [name for name, (image, _) in IMAGES.items() if not inspect(name, image)]
+    failed = [name for name, (image, _) in images.items() if not inspect(name, image)]
+    if variant == "gpu" and not inspect_cuda(images["trainer"][0]):
+        failed.append("CUDA")
     if failed:
         raise SystemExit(f"not as it should be: {', '.join(failed)}")
 
@@ -108,9 +128,27 @@ def inspect(name: str, image: str) -> bool:
     return not (unwanted or outside or doctor.returncode or helped.returncode or user != "10001:10001")
 
 
+def inspect_cuda(image: str) -> bool:
+    """Print what of CUDA does not open; whether all of it does, and doctor says that there is no GPU."""
+    container = said("buildah", "from", image)
+    try:
+        broken = said(*inside(container, "python", "-c", LIBRARIES))
+        print(f"CUDA libraries that do not open: {broken or 'none'}")
+        compile_ptx = (
+            f"printf '%s' '{PTX}' > /tmp/k.ptx && /opt/atb/cuda/bin/ptxas -arch=sm_90 /tmp/k.ptx -o /tmp/k.cubin"
+        )
+        compiled = subprocess.run(inside(container, "sh", "-c", compile_ptx), check=False).returncode
+        doctor = inside(container, "atb", "doctor", "--accelerator", "gpu", "--no-train")
+        absent = subprocess.run(doctor, check=False).returncode
+        print(f"ptxas: {compiled}; doctor where a GPU is asked for: {absent}")
+    finally:
+        said("buildah", "rm", container)
+    return not broken and compiled == 0 and absent == 21
+
+
 def code_folders(container: str) -> list[str]:
     """Where the code lies in an image."""
-    script = "import trainer, launcher; print(*trainer.__path__, *launcher.__path__)"
+    script = "import atb, trainer, launcher; print(*atb.__path__, *trainer.__path__, *launcher.__path__)"
     return said(*inside(container, "python", "-c", script)).split()
 
 

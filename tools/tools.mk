@@ -11,5 +11,5 @@ chart-docs: .venv/test.stamp tools ## the chart's values, schema and tables, and
 reference: .venv/test.stamp ## docs/reference.md and the table of options, from their models
 	$(PYTHON) -m tools.options
 
-image-check: | .venv/bin/python ## build the CPU image and the launcher's with buildah; atb doctor inside
-	$(PYTHON) -m tools.image_check
+image-check: | .venv/bin/python ## build the trainer's image (VARIANT=cpu or gpu) and the launcher's with buildah; atb doctor inside
+	$(PYTHON) -m tools.image_check --variant $(or $(VARIANT),cpu)

@@ -9,10 +9,11 @@ from atb.options.flags import Configured
 
 @click.command(cls=Configured)
 @click.option("--gpus", type=click.IntRange(0, 64), default=0, show_default=True, help="How many GPUs must be seen.")
+@click.option("--accelerator", type=click.Choice(["auto", "gpu"]), default="auto", help="gpu: the same as --gpus 1.")
 @click.option("--store", metavar="URL", help="Also try this store: a directory or s3://bucket/prefix.")
 @click.option("--train/--no-train", default=True, help="Train and export one small model.")
 @click.option("--endpoint-url", metavar="URL", help="Where an S3-compatible server listens.")
-def doctor(gpus: int, store: str | None, endpoint_url: str | None, train: bool) -> None:
+def doctor(gpus: int, accelerator: str, store: str | None, endpoint_url: str | None, train: bool) -> None:
     """Say what this place can do: versions, device, a small training, store, clock.
 
     Exits 0 when all is well, 21 when a GPU was asked for and is absent, 75 when the store does not answer,
@@ -27,7 +28,7 @@ def doctor(gpus: int, store: str | None, endpoint_url: str | None, train: bool) 
 
     opened = open_store(store, endpoint_url) if store else None
     first: AtbError | None = None
-    for finding in examine(gpus, opened, train_sample if train else None):
+    for finding in examine(max(gpus, int(accelerator == "gpu")), opened, train_sample if train else None):
         mark = "FAULT" if finding.error else "note" if finding.note else "ok"
         click.echo(f"{mark:<6}{finding.name:<10}{finding.error or finding.text}")
         first = first or finding.error
