@@ -1,9 +1,11 @@
 """How long people wait before anything happens.
 
     python -m benchmarks.start
+    python -m benchmarks.start --imports
 
 Prints medians of: ``atb-launch --help``, a dry-run of 1,000 symbols, and process start to the first training step for
-one training by itself and for a child of the local backend's preloaded parent.
+one training by itself and for a child of the local backend's preloaded parent. With ``--imports``: what a training
+imports, as ``trainer.own_process`` has it and as Keras and TA-Lib do by themselves, in seconds and in memory.
 """
 
 from __future__ import annotations
@@ -45,11 +47,44 @@ def first_step(command: list[str], store: Path, run: str) -> float:
     return result.started.timestamp() - began + inside
 
 
+IMPORTS = """
+import time
+began = time.perf_counter()
+{head}
+    import trainer.cli.train, trainer.fit.device, trainer.pipeline.job
+from trainer.process_memory import peak_memory
+print(time.perf_counter() - began, peak_memory() / 1e6)
+"""
+HEADS = {
+    "imports, as a training": "from trainer.own_process import own_imports\nwith own_imports():",
+    "imports, all optional ones": "from trainer.process_memory import gc_frozen\nwith gc_frozen():",
+}
+
+
+def compare_imports(repeat: int) -> None:
+    """Print seconds and MB of both ways, taken in turn."""
+    found: dict[str, list[tuple[float, float]]] = {label: [] for label in HEADS}
+    for _ in range(repeat):
+        for label, head in HEADS.items():
+            command = [sys.executable, "-c", IMPORTS.format(head=head)]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            seconds, megabytes = map(float, done.stdout.split())
+            found[label].append((seconds, megabytes))
+    print(f"{machine()}; median of {repeat}")
+    for label, values in found.items():
+        seconds, megabytes = (statistics.median(column) for column in zip(*values, strict=True))
+        print(f"{label:<28}{seconds:>8.2f} s {megabytes:>8.0f} MB")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--out", type=Path, help="write start.json to this folder")
+    parser.add_argument("--imports", action="store_true", help="only what is imported")
     asked = parser.parse_args()
+    if asked.imports:
+        compare_imports(asked.repeat)
+        return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "symbols").write_text("\n".join(f"S{number:04}USDT" for number in range(1_000)))

@@ -84,8 +84,9 @@ def import_memory_mb() -> float:
     """What a process holds that has only imported what a job imports."""
     if not _IMPORT_MEMORY:
         code = (
-            "from trainer.process_memory import gc_frozen, peak_memory\n"
-            "with gc_frozen():\n"
+            "from trainer.own_process import own_imports\n"
+            "from trainer.process_memory import peak_memory\n"
+            "with own_imports():\n"
             "    import trainer.cli.train, trainer.fit.device, trainer.pipeline.job\n"
             "print(peak_memory() / 1e6)"
         )

@@ -146,8 +146,11 @@ def check_training(train: Callable[[int], str], gpus: int) -> Finding:
 def train_sample(gpus: int) -> str:
     """Train one epoch on the sample bars, in memory, as a job would; returns what was done. Raises AtbError."""
     from atb.contract.spec import resolve_spec
-    from trainer.fit.device import prepare_device
-    from trainer.pipeline.job import RunContext, run_job
+    from trainer.own_process import own_imports
+
+    with own_imports():
+        from trainer.fit.device import prepare_device
+        from trainer.pipeline.job import RunContext, run_job
 
     spec = resolve_spec("BTCUSDT", "fast", {"source": "sample", "days": 30, "epochs": 1, "as_of": SAMPLE_AS_OF})
     device = prepare_device("gpu", gpus) if gpus else prepare_device("auto")

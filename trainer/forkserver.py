@@ -29,8 +29,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from trainer.log import capture_stderr
-from trainer.process_memory import gc_frozen
+from trainer.own_process import own_imports
 
 PRELOADED = ("trainer.pipeline.job",)
 """What every training needs and takes seconds to import, TensorFlow with it."""
@@ -151,7 +150,7 @@ def main(run: Callable[[list[str]], int] = run_atb) -> None:
         os.environ.setdefault("TF_XLA_FLAGS", f"--tf_xla_persistent_cache_directory={folder}")
         # It warns of the processor's tuning hints as if they were features, each time it loads what it has compiled
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        with capture_stderr(), gc_frozen():
+        with own_imports():
             for module in PRELOADED:
                 importlib.import_module(module)
         serve(run)

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import matplotlib.dates as mdates
 import numpy as np
-from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 from atb.errors import SpecError
 from trainer.bars.frame import CLOSE, HIGH, LOW, OPEN, VOLUME, Bars, gaps
@@ -24,9 +20,8 @@ _MS_A_DAY = 86_400_000
 def draw_bars(bars: Bars, path: Path, title: str) -> None:
     """Write a PNG, its folder made where it is not there. Raises SpecError where the file can't be written."""
     drawn = thin_bars(bars, MOST_CANDLES)
-    figure, (prices, volumes) = plt.subplots(
-        2, 1, figsize=(14, 7), sharex=True, height_ratios=(4, 1), layout="constrained"
-    )
+    figure = Figure(figsize=(14, 7), layout="constrained")
+    prices, volumes = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     days = drawn.time / _MS_A_DAY
     width = max(float(np.median(np.diff(days))) if len(drawn) > 1 else 1.0, 1e-6)
     rising = drawn.values[:, CLOSE] >= drawn.values[:, OPEN]
@@ -52,8 +47,6 @@ def draw_bars(bars: Bars, path: Path, title: str) -> None:
         figure.savefig(path, dpi=110)
     except OSError as error:
         raise SpecError(f"{path} can't be written: {error.strerror}; name another --output") from None
-    finally:
-        plt.close(figure)
 
 
 def thin_bars(bars: Bars, most: int) -> Bars:

@@ -73,8 +73,9 @@ def _train(spec: Spec, store: Store, options: Mapping[str, Any]) -> None:
     os.environ["OMP_NUM_THREADS"] = "1"  # a linear algebra library's sums too differ with the number of threads
     from atb.contract import keys
     from atb.contract.runs import new_run, validate_run
-    from trainer.log import capture_stderr, start_logging
-    from trainer.process_memory import gc_frozen, tune_malloc
+    from trainer.log import start_logging
+    from trainer.own_process import own_imports
+    from trainer.process_memory import tune_malloc
 
     run, execution = validate_run(options["run"]) if options["run"] else new_run(), read_execution(options)
     log_format = execution.log_format
@@ -83,7 +84,7 @@ def _train(spec: Spec, store: Store, options: Mapping[str, Any]) -> None:
     for line in (f"run     {run}, spec {spec.digest[:16]}, store {store.url}", *describe_spec(spec)):
         click.echo(line) if log_format == "text" else log.info("%s", line)
     try:
-        with capture_stderr(), gc_frozen():
+        with own_imports():
             from trainer.fit.device import prepare_device
             from trainer.pipeline.job import RunContext, run_job
 

@@ -7,12 +7,9 @@ seen, and a price of 1e-8 after one of 1e5 would have no digit left. ``benchmark
 from __future__ import annotations
 
 import numpy as np
+import talib
 
 from trainer.bars.frame import Floats
-from trainer.extras import hidden
-
-with hidden("pandas"):
-    import talib
 
 
 def sma(x: Floats, window: int) -> Floats:

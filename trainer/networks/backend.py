@@ -1,19 +1,24 @@
 """Keras as every part of this package uses it: import it from here.
 
-What a user's ``keras.json`` says would else change the nets: the same spec gives the same model wherever it is trained.
+The same spec gives the same model wherever it is trained, so the nets are built only where Keras is set as
+``trainer.own_process`` sets it.
 """
 
-import os
+from __future__ import annotations
 
-from trainer.extras import hidden
+import keras
 
-os.environ["KERAS_BACKEND"] = "tensorflow"
+from atb.errors import SpecError
 
-with hidden("matplotlib", "pandas", "scipy", "sklearn"):
-    import keras
+__all__ = ["keras", "validate_settings"]
 
-keras.config.set_floatx("float32")
-keras.config.set_epsilon(1e-7)
-keras.config.set_image_data_format("channels_last")
 
-__all__ = ["keras"]
+def validate_settings() -> None:
+    """Raises SpecError where a ``keras.json`` or another library has set Keras otherwise in this process."""
+    found = (keras.backend.backend(), keras.config.floatx(), keras.config.epsilon(), keras.config.image_data_format())
+    wanted = ("tensorflow", "float32", 1e-7, "channels_last")
+    if found != wanted:
+        raise SpecError(
+            f"Keras is set to {', '.join(map(str, found))} in this process, nets need {', '.join(map(str, wanted))}; "
+            "train by atb.train or atb train, which have a process of their own"
+        )

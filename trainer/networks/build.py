@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from atb.contract.presets import ModelType
 from trainer.networks.architecture import ARCHITECTURES, HEAD
-from trainer.networks.backend import keras
+from trainer.networks.backend import keras, validate_settings
 from trainer.networks.layers import connect, convolve, recur, seeds_from
 
 Network: TypeAlias = keras.Model
@@ -31,8 +31,9 @@ def build_network(
 
     Initial weights and dropout follow from ``seed`` alone. Batch normalisation is over all ``replicas``. Under mixed
     precision the layers compute in float16 and the weights, the input and the head are float32: a float16 head
-    overflows at 65,504.
+    overflows at 65,504. Raises SpecError where Keras is set otherwise in this process.
     """
+    validate_settings()
     plan, seeds = ARCHITECTURES[model_type], seeds_from(seed)
     dtype = "mixed_float16" if mixed_precision else "float32"
     features = keras.Input((sequence_length, feature_count), dtype="float32", name="features")

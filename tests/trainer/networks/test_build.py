@@ -71,7 +71,9 @@ def test_the_user_s_own_keras_settings_change_nothing(tmp_path: Path) -> None:
     settings = {"backend": "jax", "floatx": "float16", "epsilon": 0.1, "image_data_format": "channels_first"}
     (tmp_path / "keras.json").write_text(json.dumps(settings))
     program = (
-        "import trainer.pipeline.job, keras\n"
+        "from trainer.own_process import own_imports\n"
+        "with own_imports():\n"
+        "    import trainer.pipeline.job, keras\n"
         "from trainer.networks.build import build_network\n"
         "print(keras.backend.backend(), keras.config.epsilon(), keras.config.image_data_format())\n"
         "print({weight.dtype for weight in build_network('fast', 16, 3, 7).weights})"

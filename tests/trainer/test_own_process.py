@@ -1,0 +1,52 @@
+"""Importing our code changes no other library; a process of our own leaves out what it does not need."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+EVERYTHING = """
+import importlib, os, pkgutil, signal, sys
+import keras, matplotlib
+before = dict(os.environ)
+settings = lambda: (keras.config.floatx(), keras.config.epsilon(), keras.config.image_data_format())
+keras.config.set_epsilon(1e-3)
+kept = settings(), matplotlib.rcParams["backend"], signal.getsignal(signal.SIGTERM)
+import atb, trainer, launcher
+for package in (atb, trainer, launcher):
+    for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+assert kept == (settings(), matplotlib.rcParams["backend"], signal.getsignal(signal.SIGTERM))
+added = {name for name in os.environ if os.environ[name] != before.get(name)}
+print(sorted(name for name in added if not name.startswith(("TF_", "TF2_", "KMP_"))))
+import numpy as np, pandas as pd, talib
+print(type(talib.SMA(pd.Series(np.arange(50.0)), 5)).__name__)
+from keras.wrappers import SKLearnRegressor
+print(SKLearnRegressor.__name__, SKLearnRegressor(lambda X, y: None) is not None)
+"""
+
+
+def test_after_everything_of_ours_is_imported_other_libraries_work_as_before() -> None:
+    done = subprocess.run([sys.executable, "-c", EVERYTHING], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.splitlines() == ["[]", "Series", "SKLearnRegressor True"], done.stderr
+
+
+def test_what_is_optional_is_out_of_sight_only_while_a_process_of_ours_imports() -> None:
+    code = """
+import sys
+from trainer.own_process import own_imports
+with own_imports():
+    import trainer.fit.device, trainer.pipeline.job
+    try:
+        import scipy
+    except ModuleNotFoundError:
+        print("out of sight")
+print(sorted({"pandas", "scipy", "sklearn"} & set(sys.modules)))
+import scipy
+print(scipy.__name__)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.splitlines() == ["out of sight", "[]", "scipy"], done.stderr
