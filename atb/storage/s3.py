@@ -18,6 +18,7 @@ from atb.patience import Patience
 from atb.storage import s3_errors as failures
 from atb.storage.s3_client import connect
 from atb.storage.store import Entry
+from atb.storage.url import Bucket, locate_store
 
 PATIENCE_SECONDS = 600.0
 """How long a store that has answered before is waited for."""
@@ -39,20 +40,18 @@ class S3Store:
     """
 
     def __init__(self, url: str, endpoint_url: str | None = None, *, first_seconds: float = FIRST_SECONDS) -> None:
-        bucket, _, prefix = url.removeprefix("s3://").partition("/")
-        if not bucket:
-            raise SpecError(f"store {url!r} names no bucket; write s3://bucket/prefix")
+        place = locate_store(url)
+        assert isinstance(place, Bucket)
         self.url = url.rstrip("/")
         self.endpoint_url = endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
         self.on_wait: Callable[[str], None] = lambda words: None
         self.rejects_conditions = False
-        self._bucket = bucket
-        self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        self._bucket, self._prefix = place.name, place.prefix
         self._patience: Patience | None = None
         self._first = Patience(first_seconds)
         self._answered: set[bool] = set()
         """Not empty once the store has answered; shared with copies of another patience."""
-        self._session, self._client = connect(self.url, bucket, self.endpoint_url)
+        self._session, self._client = connect(self.url, place.name, self.endpoint_url)
         self._transfer = TransferConfig(use_threads=False)
 
     def within(self, seconds: float) -> S3Store:
