@@ -42,3 +42,14 @@ def plain_symbol(symbol: str) -> str:
 def _is_letter(character: str) -> bool:
     """A letter, a digit, or a mark that belongs to the letter before it."""
     return character.isalnum() or unicodedata.category(character).startswith("M")
+
+
+def validate_symbol(symbol: str, source: str, market: str) -> None:
+    """Raise SpecError for a symbol that its source can't have, with the spelling that it may have."""
+    if source != "binance":
+        return
+    separators = _MARKS if market == "spot" else _MARKS.replace("_", "")
+    if symbol == symbol.upper() and not any(mark in symbol for mark in separators):
+        return
+    spelt = "".join(character for character in symbol.partition(":")[0].upper() if character not in separators)
+    raise SpecError(f"binance has no symbol {symbol}: it writes capitals without separators; write {spelt}")

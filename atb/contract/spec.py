@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from atb.contract import timeframe as tf
 from atb.contract.features import canonical_features, split_features
 from atb.contract.presets import DEFAULT_PRESET, MODEL_TYPES, PRESET_NAMES, PRESETS, ModelType, PresetName
-from atb.contract.sources import split_source
+from atb.contract.sources import normal_symbol, split_source
 from atb.errors import SpecError
 from atb.schema import Document, Option, canonical_json, first_problem
 
@@ -26,7 +26,6 @@ Target = Literal["return", "volatility"]
 Residual = Literal["none", "har"]
 TARGETS: tuple[Target, ...] = get_args(Target)
 
-_SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9/:._-]{0,62}")
 _PINNED = re.compile(r"[^@]+@[0-9a-f]{64}")
 AUGMENTATIONS = ("jitter", "scale")
 FINE_TUNING = 0.1
@@ -34,6 +33,7 @@ FINE_TUNING = 0.1
 _WINDOW_OPTIONS = ("days", "start", "end", "as_of")
 _BARS, _NET, _FIT, _OUTCOME = (functools.partial(Option, heading) for heading in ("Bars", "Net", "Fit", "Outcome"))
 _MOST_BANDS = 9
+_MOST_BARS = 20_000_000  # minute bars of 38 years
 _ADDED = ("target", "residual", "bands")
 """Fields that specs of earlier versions don't have: a default among them is left out of the digest, which so stays."""
 
@@ -127,9 +127,18 @@ class Spec(Document):
     @field_validator("symbol")
     @classmethod
     def _symbol_is_plain(cls, symbol: str) -> str:
-        if not _SYMBOL.fullmatch(symbol):
-            raise ValueError(f"{symbol!r} is not a symbol: letters, digits and / : . _ - up to 63, like BTCUSDT")
-        return symbol
+        return normal_symbol(symbol)
+
+    @field_validator("timeframe")
+    @classmethod
+    def _timeframe_is_a_length(cls, text: str) -> str:
+        tf.to_ms(text)
+        return text
+
+    @field_validator("start", "as_of")
+    @classmethod
+    def _instant_is_within_reach(cls, instant: datetime, info: ValidationInfo) -> datetime:
+        return tf.as_utc(instant, str(info.field_name))
 
     @field_validator("source")
     @classmethod
@@ -231,9 +240,12 @@ def resolve_spec(symbol: str, preset: str, options: Mapping[str, Any], *, now: d
         raise SpecError(f"model type {fields['model_type']!r} is unknown; choose one of {', '.join(MODEL_TYPES)}")
     start, as_of = _resolve_window(str(fields.get("timeframe", "1h")), chosen.days, options, now or datetime.now(UTC))
     try:
-        return Spec(**fields, start=start, as_of=as_of)
+        spec = Spec(**fields, start=start, as_of=as_of)
     except ValidationError as error:
-        raise SpecError(f"{symbol} {preset}: {first_problem(error)}") from None
+        raise SpecError(f"{symbol[:80]!a} {preset}: {first_problem(error)}") from None
+    if spec.expected_bars > _MOST_BARS:
+        raise SpecError(f"a window of {spec.expected_bars:,} bars is more than {_MOST_BARS:,}; lower --days")
+    return spec
 
 
 def _of_target(options: Mapping[str, Any]) -> dict[str, str]:
@@ -256,7 +268,7 @@ def _resolve_window(
         raise SpecError("--start and --days both say where the window begins; give one of them")
     if start is None:
         days = _number(options.get("days", preset_days))
-        start = as_of - timedelta(days=days)
+        start = tf.as_utc(as_of - timedelta(days=days), "the window's start")
     start = tf.floor(start, timeframe)
     if start >= as_of:
         raise SpecError(f"the window is empty: it starts at {start:%Y-%m-%d %H:%M} and ends at {as_of:%Y-%m-%d %H:%M}")
@@ -265,9 +277,10 @@ def _resolve_window(
 
 def _instant(options: Mapping[str, Any], name: str) -> datetime | None:
     value = options.get(name)
-    if value is None or isinstance(value, datetime):
-        return value
-    return tf.parse_instant(str(value), f"--{name.replace('_', '-')}")
+    what = f"--{name.replace('_', '-')}"
+    if isinstance(value, datetime):
+        return tf.as_utc(value, what)
+    return None if value is None else tf.parse_instant(str(value), what)
 
 
 def _number(value: Any) -> float:
@@ -276,7 +289,7 @@ def _number(value: Any) -> float:
     except (TypeError, ValueError):
         days = math.nan
     if not 0 < days <= 36_500:
-        raise SpecError(f"days {value!r} is not a number above 0; write --days 180")
+        raise SpecError(f"days {str(value)[:40]!a} is not a number above 0; write --days 180")
     return days
 
 

@@ -5,12 +5,16 @@ An origin is a name and a fingerprint, kept with a committed result:
     sample                                       made up: follows from the code
     bars/binance/spot/BTCUSDT/1h/2026-01.parquet  a cached month: the digest of its rows, from the index beside it
     bars/…/2026-02.parquet@1771027200000         the same of its rows before that instant
-    file:/data/BTCUSDT_1h.csv                    a file of this machine: size and time of change
-    store:mine/BTCUSDT_1h.csv                    an object of the store: its etag
+    file:/data/BTCUSDT_1h.csv                    a file of this machine: size, time of change, digest
+    store:mine/BTCUSDT_1h.csv                    an object of the store: its etag and digest
+
+A file that was touched, or written again as it was, has another time of change or etag, and the same digest: it is read
+once more to tell.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -27,30 +31,59 @@ def changed_origin(recorded: Mapping[str, str], store: Store) -> str | None:
         return "what the bars were read from is not known"
     indexes: dict[str, BarsIndex] = {}
     for name, fingerprint in recorded.items():
-        if _fingerprint(name, store, indexes) != fingerprint:
+        if not _is_same(name, fingerprint, store, indexes):
             return f"{name} has changed"
     return None
 
 
-def file_origin(path: Path) -> tuple[str, str]:
-    """The origin of a file of this machine."""
+def file_origin(path: Path) -> tuple[bytes, tuple[str, str]]:
+    """The content of a file of this machine, and its origin."""
+    stamp = _stamp(path)  # before it is read: what is written meanwhile has a later one
+    data = path.read_bytes()
+    return data, (f"file:{path.absolute()}", f"{stamp} {content_digest(data)}")
+
+
+def object_origin(key: str, store: Store) -> tuple[bytes, tuple[str, str]]:
+    """The content of an object of the store, and its origin."""
+    etag = _etag(key, store)
+    data = store.get(key)
+    return data, (f"store:{key}", f"{etag} {content_digest(data)}")
+
+
+def content_digest(data: bytes) -> str:
+    """32 hex digits of the sha256."""
+    return hashlib.sha256(data).hexdigest()[:32]
+
+
+def _is_same(name: str, fingerprint: str, store: Store, indexes: dict[str, BarsIndex]) -> bool:
+    """Whether an origin is as it was; what can be told without reading it is told so."""
+    kind, _, place = name.partition(":")
+    if kind not in ("file", "store"):
+        return _fingerprint(name, store, indexes) == fingerprint
+    stamp, _, digest = fingerprint.partition(" ")
+    try:
+        now = _stamp(Path(place)) if kind == "file" else _etag(place, store)
+        if now == stamp:
+            return True
+        return (
+            bool(digest) and content_digest(Path(place).read_bytes() if kind == "file" else store.get(place)) == digest
+        )
+    except (OSError, NotFound):
+        return False
+
+
+def _stamp(path: Path) -> str:
     stat = path.stat()
-    return f"file:{path.absolute()}", f"{stat.st_size}-{stat.st_mtime_ns}"
+    return f"{stat.st_size}-{stat.st_mtime_ns}"
 
 
-def object_origin(key: str, store: Store) -> tuple[str, str]:
-    """The origin of an object of the store."""
-    return f"store:{key}", next((entry.etag for entry in store.list(key) if entry.key == key), "")
+def _etag(key: str, store: Store) -> str:
+    return next((entry.etag for entry in store.list(key) if entry.key == key), "")
 
 
 def _fingerprint(name: str, store: Store, indexes: dict[str, BarsIndex]) -> str | None:
     if name == SAMPLE:
         return SAMPLE
-    if name.startswith("file:"):
-        path = Path(name.removeprefix("file:"))
-        return file_origin(path)[1] if path.is_file() else None
-    if name.startswith("store:"):
-        return object_origin(name.removeprefix("store:"), store)[1]
     key, _, cut = name.partition("@")
     folder, _, month = key.removesuffix(".parquet").rpartition("/")
     if folder not in indexes:

@@ -17,6 +17,7 @@ from rich.console import Console
 from atb.code import code_digest
 from atb.contract import keys
 from atb.contract.runs import DEFAULT_FDR, new_run, validate_run
+from atb.contract.sources import validate_symbol
 from atb.documents.manifest import Manifest
 from atb.documents.plan import Plan
 from atb.errors import AtbError, SpecError, StoreError
@@ -82,6 +83,8 @@ def launch(choices: Choices) -> int:
         launcher_options={**backend.options, "promote": options.promote},
         pin=lambda text, model_key: pin_warm_start(store, text, model_key),
     )
+    for job in plan.jobs:
+        validate_symbol(job.spec.symbol, job.spec.source, job.spec.market)
     begun = find_plan(store, run) if options.schedule else None
     if begun is not None:
         _tell(f"run {run} has begun already and is resumed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -12,6 +13,7 @@ from typing import Any
 from atb.contract import keys
 from atb.contract.features import split_features
 from atb.contract.runs import validate_run
+from atb.contract.sources import plain_symbol
 from atb.contract.spec import resolve_spec
 from atb.documents.plan import Plan, PlannedJob
 from atb.documents.result import Result, ResultPointer
@@ -33,10 +35,10 @@ def read_names(text: str, what: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """
     if text.startswith("@"):
         try:
-            lines = Path(text[1:]).expanduser().read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not text"
-            raise SpecError(f"{what} {text}: can't read the file: {reason}") from None
+            lines = Path(text[1:]).expanduser().read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError, RuntimeError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else f"it is not text ({error})"
+            raise SpecError(f"{what} {text!a}: can't read the file: {reason}") from None
         text = ",".join(line.split("#")[0] for line in lines)
     found: dict[str, int] = {}
     for name in re.split(r"[,\s]+", text):
@@ -65,14 +67,26 @@ def build_plan(
     split_features(str(options.get("features", "classic")))
     unpinned = {name: value for name, value in options.items() if name != "warm_start"}
     jobs = []
+    _validate_distinct(symbols)
     for symbol in symbols:
         for preset in presets:
             spec = resolve_spec(symbol, preset, unpinned, now=now)
             if "warm_start" in options:
                 pinned = {"warm_start": pin(str(options["warm_start"]), ModelKey.of(spec))}
                 spec = resolve_spec(symbol, preset, {**options, **pinned}, now=now)
-            jobs.append(PlannedJob.model_construct(job=keys.job_id(symbol, preset), spec=spec, spec_digest=spec.digest))
+            jobs.append(
+                PlannedJob.model_construct(job=keys.job_id(spec.symbol, preset), spec=spec, spec_digest=spec.digest)
+            )
     return Plan(run=run, created=now, backend=backend, options=dict(launcher_options or {}), jobs=tuple(jobs))
+
+
+def _validate_distinct(symbols: Sequence[str]) -> None:
+    """Raise SpecError where two symbols are spellings of one market."""
+    seen: dict[str, str] = {}
+    for symbol in symbols:
+        other = seen.setdefault(plain_symbol(symbol), symbol)
+        if other != symbol:
+            raise SpecError(f"--symbols: {other} and {symbol} are spellings of one market; name it once")
 
 
 def skip_unchanged(plan: Plan, store: Store, code_digest: str, image: str | None) -> Plan:
@@ -108,10 +122,17 @@ def _unchanged(spec_digest: str, store: Store, code_digest: str, image: str | No
         if changed_origin(pointer.sources, store) is not None:
             return None
         result = keys.result(pointer.run, pointer.job)
-        same = read_document(store, Result, result, run=pointer.run, job=pointer.job).spec_digest == spec_digest
+        committed = read_document(store, Result, result, run=pointer.run, job=pointer.job)
+        same = committed.spec_digest == spec_digest and _is_whole(committed, store)
     except (NotFound, SpecError):
         return None  # the index is a hint; without a committed result behind it the job runs
     return pointer if same else None
+
+
+def _is_whole(result: Result, store: Store) -> bool:
+    """Whether every file of a bundle is there, of its size."""
+    sizes = {entry.key: entry.size for entry in store.list(keys.bundle(result.run, result.job, result.attempt, ""))}
+    return all(sizes.get(file.key) == file.size for file in result.files)
 
 
 def jobs_left(plan: Plan, store: Store) -> list[PlannedJob]:
@@ -153,7 +174,8 @@ def read_plan(store: Store, run: str) -> Plan:
 
 def find_job(plan: Plan, job: str) -> PlannedJob:
     """A job of a plan by its id, or by its symbol where that names one job. Raises SpecError."""
-    found = [planned for planned in plan.jobs if job in (planned.job, planned.spec.symbol)]
+    names = {job, unicodedata.normalize("NFC", job)}
+    found = [planned for planned in plan.jobs if names & {planned.job, planned.spec.symbol}]
     if len(found) == 1:
         return found[0]
     known = [planned.job for planned in (found or plan.jobs)]

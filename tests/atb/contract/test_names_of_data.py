@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+import re
+import unicodedata
 
-from atb.contract.sources import split_source
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from atb.contract.labels import label_value, object_name
+from atb.contract.sources import normal_symbol, plain_symbol, split_source, validate_symbol
 from atb.contract.spec import resolve_spec
 from atb.errors import SpecError
 
@@ -25,3 +31,57 @@ def test_features_are_checked_and_spelled_in_one_way() -> None:
     assert spec.features == "relative,+rate"
     with pytest.raises(SpecError, match="did you mean classic"):
         resolve_spec("BTCUSDT", "fast", {"features": "clasic"})
+
+
+@pytest.mark.parametrize(
+    "text", ["BTCUSDT", "btc/usdt", "BTC/USDT:USDT", "1000PEPE", "币安人生USDT", "Ünal_X", "กำไร", "x" * 63]
+)
+def test_letters_of_any_alphabet_make_a_symbol(text: str) -> None:
+    assert normal_symbol(text) == unicodedata.normalize("NFC", text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "/BTC", "..", "BTC USDT", "BTC\n", "BTC\0", "B\ud800", "x" * 64, "\u202eBTC", "\u0301a", "🚀USDT", "a\\b"],
+)
+def test_anything_else_is_no_symbol_and_printed_plain(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a symbol: letters, digits") as caught:
+        normal_symbol(text)
+    assert str(caught.value).isascii()
+
+
+@given(st.text(max_size=70))
+def test_a_symbol_has_one_form_one_key_and_a_valid_label(text: str) -> None:
+    try:
+        symbol = normal_symbol(text)
+    except ValueError:
+        return
+    assert normal_symbol(symbol) == symbol
+    assert plain_symbol(symbol) == plain_symbol(symbol.lower()) or not symbol.isascii()
+    assert re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", label_value(symbol))
+    assert re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", object_name("run", symbol))
+
+
+@pytest.mark.parametrize(
+    ("symbol", "market", "spelt"),
+    [
+        ("btcusdt", "spot", "BTCUSDT"),
+        ("BTC/USDT", "spot", "BTCUSDT"),
+        ("BTC_USDT", "spot", "BTCUSDT"),
+        ("BTC-USDT", "um", "BTCUSDT"),
+        ("BTC/USDT:USDT", "um", "BTCUSDT"),
+        ("btcusd_perp", "cm", "BTCUSD_PERP"),
+    ],
+)
+def test_a_symbol_that_binance_spells_otherwise_is_refused_with_its_spelling(
+    symbol: str, market: str, spelt: str
+) -> None:
+    with pytest.raises(SpecError, match=f"binance has no symbol {symbol}: .*; write {spelt}$"):
+        validate_symbol(symbol, "binance", market)
+    validate_symbol(spelt, "binance", market)
+    validate_symbol(symbol, "ccxt:kraken", market)
+
+
+def test_a_delivery_contract_and_a_listing_in_chinese_are_symbols_of_binance() -> None:
+    validate_symbol("BTCUSDT_251226", "binance", "um")
+    validate_symbol("币安人生USDT", "binance", "spot")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from atb.contract import keys
 from atb.contract.runs import validate_run
 from atb.documents.plan import Plan
-from atb.documents.result import ResultPointer
+from atb.documents.result import FileEntry, ResultPointer
 from atb.errors import SpecError
 from atb.storage import MemoryStore, Store
 from atb.storage.fingerprints import SAMPLE, file_origin
@@ -153,10 +154,58 @@ def test_an_image_by_digest_proves_its_own_code_and_a_tag_does_not() -> None:
 def test_a_changed_bar_file_is_noticed(tmp_path: Path) -> None:
     store, plan, path = MemoryStore(), plan_of("BTCUSDT"), tmp_path / "BTCUSDT.csv"
     path.write_text("one")
-    commit(store, plan, sources=dict([file_origin(path)]))
+    commit(store, plan, sources=dict([file_origin(path)[1]]))
     assert skip_unchanged(plan, store, CODE, None).jobs[0].action == "skip"
     path.write_text("another")
     assert skip_unchanged(plan, store, CODE, None).jobs[0].action == "run"
+
+
+def test_a_touched_bar_file_and_one_written_again_as_it_was_are_not_trained_anew(tmp_path: Path) -> None:
+    store, plan, path = MemoryStore(), plan_of("BTCUSDT"), tmp_path / "BTCUSDT.csv"
+    path.write_text("one")
+    commit(store, plan, sources=dict([file_origin(path)[1]]))
+    for spoil in (lambda: os.utime(path, (1, 1)), lambda: path.write_text("one")):
+        spoil()
+        assert skip_unchanged(plan, store, CODE, None).jobs[0].action == "skip"
+    path.write_text("two")
+    os.utime(path, (1, 1))
+    assert skip_unchanged(plan, store, CODE, None).jobs[0].action == "run"
+
+
+@pytest.mark.parametrize("spoil", ["delete", "cut"])
+def test_a_result_whose_files_are_gone_is_trained_anew(spoil: str, store: Store) -> None:
+    plan = plan_of("BTCUSDT")
+    commit(store, plan)
+    key = keys.bundle("r1", "BTCUSDT-fast", 1, "model.onnx")
+    store.put(key, b"a model")
+    result = make_result("r1", "BTCUSDT", "fast")
+    entry = FileEntry(path="model.onnx", key=key, size=7, sha256="0" * 64)
+    spec = {"spec": plan.jobs[0].spec, "spec_digest": plan.jobs[0].spec_digest, "files": (entry,), "attempt": 1}
+    store.put(keys.result("r1", "BTCUSDT-fast"), result.model_copy(update=spec).to_bytes())
+    assert skip_unchanged(plan, store, CODE, None).jobs[0].action == "skip"
+    if spoil == "delete":
+        store.delete(key)
+    else:
+        store.put(key, b"a mod")
+    assert skip_unchanged(plan, store, CODE, None).jobs[0].action == "run"
+
+
+@pytest.mark.parametrize("pair", [("BTCUSDT", "btcusdt"), ("BTC/USDT", "BTC-USDT"), ("BTC_USDT", "BTCUSDT")])
+def test_two_spellings_of_one_market_are_refused(pair: tuple[str, str]) -> None:
+    with pytest.raises(SpecError, match=f"--symbols: {pair[0]} and {pair[1]} are spellings of one market; name it"):
+        plan_of("ETHUSDT", *pair, source="files:/data")
+
+
+def test_symbols_that_only_look_alike_to_a_regular_expression_are_two() -> None:
+    plan = plan_of("币安人生USDT", "我踏马来了USDT", "USDT", "BTC/USDT", "BTC/USDT:USDT")
+    assert len({job.job for job in plan.jobs}) == 5
+    assert all(job.job.isascii() for job in plan.jobs)
+
+
+def test_one_name_in_two_forms_of_unicode_is_one_job() -> None:
+    composed, apart = plan_of("Caf\xe9USDT"), plan_of("Cafe\u0301USDT")
+    assert composed.jobs == apart.jobs
+    assert find_job(composed, "Cafe\u0301USDT") == composed.jobs[0]
 
 
 def test_a_plan_is_written_once(store: Store) -> None:

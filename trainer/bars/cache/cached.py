@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
+from atb.contract.sources import validate_symbol
 from atb.documents.bars_index import BarsIndex
 from atb.errors import DataError, NetworkError
 from atb.storage import Store
@@ -56,6 +57,7 @@ class CachedSource:
     def fetch(self, symbol: str, timeframe: str, market: str, start_ms: int, end_ms: int) -> Bars:
         """Rows with ``start_ms <= open time < end_ms`` that have closed by now."""
         end_ms = min(end_ms, self._now_ms())
+        validate_symbol(symbol, self.name, market)
         series = Series(market, symbol, timeframe)
         cache = MonthCache(self._store, self.name, series)
         wanted = months_between(start_ms, end_ms)

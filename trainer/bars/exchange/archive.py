@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
+from urllib.parse import quote
 
 from atb.errors import DataError
 from trainer.bars.cache.months import Month, day_name
@@ -67,6 +68,6 @@ class Archive:
 
     def _url(self, period: str, market: str, symbol: str, timeframe: str, when: str) -> str:
         return (
-            f"{self._base_url}/data/{_FOLDERS[market]}/{period}/klines/{symbol}/{timeframe}/"
-            f"{symbol}-{timeframe}-{when}.zip"
+            f"{self._base_url}/data/{_FOLDERS[market]}/{period}/klines/{quote(symbol)}/{timeframe}/"
+            f"{quote(symbol)}-{timeframe}-{when}.zip"
         )

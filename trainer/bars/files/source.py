@@ -106,10 +106,10 @@ class FilesSource:
 
     def _read(self, where: str) -> tuple[bytes, tuple[str, str]]:
         if self._path.startswith(_IN_STORE):
-            return self._store.get(where), object_origin(where, self._store)
+            return object_origin(where, self._store)
         try:
             bounded(Path(where).stat().st_size, where)
-            return Path(where).read_bytes(), file_origin(Path(where))
+            return file_origin(Path(where))
         except OSError as error:
             raise DataError(f"{where} can't be read: {error.strerror}; make it a readable file") from None
 
