@@ -34,7 +34,8 @@ from launcher.kubernetes.api import requests
 from launcher.kubernetes.api.connect import open_cluster
 from launcher.kubernetes.control.controller import RunController
 from launcher.kubernetes.control.retry import first_attempt
-from launcher.kubernetes.objects.jobs import Target, build_job, run_selector
+from launcher.kubernetes.objects.jobs import build_job, run_selector
+from launcher.kubernetes.objects.pod import Target
 from launcher.kubernetes.options import ClusterOptions
 from launcher.plan.build import build_plan
 from launcher.records.manifest import collect

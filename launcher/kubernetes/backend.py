@@ -105,7 +105,8 @@ class KubernetesBackend:
 
     def _build(self, plan: Plan, store: Store) -> Iterator[dict[str, Any]]:
         from launcher.kubernetes.control.retry import first_attempt
-        from launcher.kubernetes.objects.jobs import Target, build_job, build_owner
+        from launcher.kubernetes.objects.jobs import build_job, build_owner
+        from launcher.kubernetes.objects.pod import Target
         from launcher.records.memory_needs import read_memory_needs
 
         target = Target(plan.run, store.url, store.endpoint_url)

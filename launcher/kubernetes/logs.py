@@ -15,7 +15,7 @@ from launcher.kubernetes.api.client import Cluster
 from launcher.kubernetes.api.requests import ApiError
 from launcher.kubernetes.api.responses import parse_time, split_lines
 from launcher.kubernetes.objects.job_status import PodStatus, read_pod
-from launcher.kubernetes.objects.jobs import CONTAINER
+from launcher.kubernetes.objects.pod import CONTAINER
 
 _STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d) (.*)", re.DOTALL)
 

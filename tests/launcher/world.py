@@ -22,7 +22,8 @@ from atb.storage import MemoryStore, Store
 from launcher.kubernetes.api.client import Cluster
 from launcher.kubernetes.api.connect import open_cluster
 from launcher.kubernetes.control.controller import RunController
-from launcher.kubernetes.objects.jobs import JobAttempt, Target, build_job
+from launcher.kubernetes.objects.jobs import JobAttempt, build_job
+from launcher.kubernetes.objects.pod import Target
 from launcher.kubernetes.options import ClusterOptions
 from tests.apiserver.controller import JobController
 from tests.apiserver.http import ApiServer

@@ -18,7 +18,8 @@ import yaml
 from atb.contract.keys import job_id
 from atb.contract.spec import resolve_spec
 from atb.documents.plan import PlannedJob
-from launcher.kubernetes.objects.jobs import JobAttempt, Target, build_job
+from launcher.kubernetes.objects.jobs import JobAttempt, build_job
+from launcher.kubernetes.objects.pod import Target
 from launcher.kubernetes.options import ClusterOptions
 from tools.unpack import find_tool
 
@@ -69,7 +70,8 @@ def example_job(options: ClusterOptions) -> dict[str, Any]:
     """What the launcher creates for one symbol, with these options."""
     spec = resolve_spec("BTCUSDT", "balanced", {"as_of": EXAMPLE_AS_OF, "days": 180})
     planned = PlannedJob(job=job_id("BTCUSDT", "balanced"), spec=spec, spec_digest=spec.digest)
-    attempt = JobAttempt(options.memory, options.deadline_seconds, EXAMPLE_AS_OF + timedelta(minutes=15))
+    began = EXAMPLE_AS_OF + timedelta(minutes=15)
+    attempt = JobAttempt(memory=options.memory, deadline_seconds=options.deadline_seconds, first_created=began)
     return build_job(planned, Target("example", "s3://atb"), options, attempt)
 
 

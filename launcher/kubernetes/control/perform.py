@@ -19,8 +19,9 @@ from launcher.kubernetes.api.responses import format_time
 from launcher.kubernetes.control import actions
 from launcher.kubernetes.control.actions import Action, Cancelled, Create, Created, Gone, LookForResult, PutOff, Refused
 from launcher.kubernetes.objects.ensure import create_job, delete_object, find_owner, give_up_job, mark_owner, notes_of
-from launcher.kubernetes.objects.jobs import JobAttempt, Target, build_job
+from launcher.kubernetes.objects.jobs import JobAttempt, build_job
 from launcher.kubernetes.objects.kueue import queue_reasons, queue_version
+from launcher.kubernetes.objects.pod import Target
 from launcher.kubernetes.objects.warnings import read_warnings
 from launcher.kubernetes.options import ClusterOptions
 from launcher.records.listing import latest_attempt

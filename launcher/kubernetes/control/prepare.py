@@ -11,7 +11,7 @@ from launcher.kubernetes.api.client import Cluster
 from launcher.kubernetes.api.requests import ApiError
 from launcher.kubernetes.control.state import RunState
 from launcher.kubernetes.objects.ensure import create_owner, find_owner, mark_owner, notes_of, sweep_owners
-from launcher.kubernetes.objects.jobs import Target
+from launcher.kubernetes.objects.pod import Target
 from launcher.kubernetes.options import ClusterOptions
 from launcher.plan.backend import Mode
 from launcher.records.memory_needs import read_memory_needs

@@ -12,7 +12,8 @@ from launcher.kubernetes.api.client import Cluster
 from launcher.kubernetes.api.requests import ApiError
 from launcher.kubernetes.api.responses import format_time
 from launcher.kubernetes.objects.job_status import JobStatus, read_job
-from launcher.kubernetes.objects.jobs import Target, build_owner, owner_name
+from launcher.kubernetes.objects.jobs import build_owner, owner_name
+from launcher.kubernetes.objects.pod import Target
 
 GOING_SECONDS = 300.0
 """How long an object of the same name that is being deleted is waited for."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from atb.contract import labels
 from launcher.kubernetes.api.responses import parse_time
-from launcher.kubernetes.objects.jobs import CONTAINER
+from launcher.kubernetes.objects.pod import CONTAINER
 
 JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
 

@@ -14,8 +14,9 @@ from launcher.kubernetes.api import requests
 from launcher.kubernetes.api.client import Cluster
 from launcher.kubernetes.api.requests import ApiError, Call
 from launcher.kubernetes.control.retry import first_attempt
-from launcher.kubernetes.objects.jobs import Target, build_job
+from launcher.kubernetes.objects.jobs import build_job
 from launcher.kubernetes.objects.kueue import get_queue, queue_version
+from launcher.kubernetes.objects.pod import Target
 from launcher.kubernetes.options import ClusterOptions
 from launcher.kubernetes.preflight.node_fit import check_nodes, check_quotas
 from launcher.plan.backend import Check

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from launcher.kubernetes.api.quantity import parse_quantity
-from launcher.kubernetes.objects.jobs import gpu_tolerations
+from launcher.kubernetes.objects.pod import gpu_tolerations
 from launcher.kubernetes.options import ClusterOptions
 
 Node = Mapping[str, Any]

@@ -15,7 +15,8 @@ from launcher.kubernetes.api.connect import open_cluster
 from launcher.kubernetes.api.requests import ApiError
 from launcher.kubernetes.api.responses import split_lines
 from launcher.kubernetes.objects.ensure import create_job, create_owner, delete_object, give_up_job
-from launcher.kubernetes.objects.jobs import Target, build_job
+from launcher.kubernetes.objects.jobs import build_job
+from launcher.kubernetes.objects.pod import Target
 from tests.apiserver.http import ApiServer
 from tests.launcher.world import connect, make_options, make_plan, make_try
 

@@ -9,7 +9,8 @@ from launcher.kubernetes.api.informer import Listed
 from launcher.kubernetes.control.apply import apply_job, apply_pod
 from launcher.kubernetes.control.state import RunState
 from launcher.kubernetes.objects.job_status import Condition, JobStatus, PodStatus, read_job, read_pod
-from launcher.kubernetes.objects.jobs import Target, build_job, job_name
+from launcher.kubernetes.objects.jobs import build_job, job_name
+from launcher.kubernetes.objects.pod import Target
 from launcher.kubernetes.options import ClusterOptions
 from launcher.plan.backend import Mode
 from tests.launcher.world import NOW as START

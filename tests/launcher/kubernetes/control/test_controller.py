@@ -29,7 +29,8 @@ from launcher.kubernetes.objects.ensure import (
     sweep_owners,
 )
 from launcher.kubernetes.objects.job_status import PodStatus, read_job
-from launcher.kubernetes.objects.jobs import JobAttempt, Target, build_job, job_name, owner_name, run_selector
+from launcher.kubernetes.objects.jobs import JobAttempt, build_job, job_name, owner_name, run_selector
+from launcher.kubernetes.objects.pod import Target
 from launcher.kubernetes.preflight.checks import check_all
 from tests.launcher.world import World, commit, make_options, make_plan, make_try, running
 

@@ -10,7 +10,8 @@ import pytest
 from atb.contract.exits import EXITS
 from launcher.kubernetes.control.observe import Observation, observe
 from launcher.kubernetes.objects.job_status import Condition, JobStatus, PodStatus, keep_pull_error, read_job, read_pod
-from launcher.kubernetes.objects.jobs import Target, build_job
+from launcher.kubernetes.objects.jobs import build_job
+from launcher.kubernetes.objects.pod import Target
 from launcher.kubernetes.objects.warnings import WarningEvent
 from launcher.records.categories import CATEGORIES
 from tests.launcher.world import make_options, make_plan, make_try

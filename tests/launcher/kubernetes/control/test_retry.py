@@ -9,7 +9,8 @@ import pytest
 
 from launcher.kubernetes.control.retry import bad_nodes, first_attempt, next_attempt
 from launcher.kubernetes.objects.job_status import JobStatus, read_job
-from launcher.kubernetes.objects.jobs import Target, build_job
+from launcher.kubernetes.objects.jobs import build_job
+from launcher.kubernetes.objects.pod import Target
 from launcher.records.categories import CATEGORIES, INFRASTRUCTURE
 from tests.launcher.world import NOW, make_options, make_plan, make_try
 

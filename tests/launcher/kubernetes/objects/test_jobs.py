@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atb.contract import labels
-from launcher.kubernetes.objects.jobs import Target, build_job, build_owner, job_name, keep_off_nodes, owner_name
+from launcher.kubernetes.objects.jobs import build_job, build_owner, job_name, owner_name
 from launcher.kubernetes.objects.patch import merge_patch
+from launcher.kubernetes.objects.pod import Target, keep_off_nodes
 from launcher.kubernetes.objects.render import render_yaml
 from launcher.kubernetes.options import ClusterOptions
 from tests.apiserver.state import check_object
