@@ -51,6 +51,7 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
         {"control", "cleanup"},
         {"preflight", "logs", "schedule"},
         {"why"},
+        {"packed"},
         {"print_logs"},
         {"backend"},
     ),

@@ -35,12 +35,19 @@ CREATED_ANNOTATION = "atb/created"
 CANCELLED_ANNOTATION = "atb/cancelled"
 """On a run's ConfigMap when someone has cancelled it."""
 
+WORKERS_ANNOTATION = "atb/workers"
+"""On the Job of a packed run: how many workers it has."""
+SINCE_ANNOTATION = "atb/since"
+"""On the same: what failed before this time, in seconds since 1970 by the store's clock, is tried again."""
+
 POD_VARIABLE = "ATB_POD"
 """Set in a Pod to its name."""
 NODE_VARIABLE = "ATB_NODE"
 """Set in a Pod to its node's name."""
 
 JOB_NAME_MAX = 63
+INDEXED_JOB_NAME_MAX = 57
+"""The Pods of an Indexed Job are named by it, its index and five more characters."""
 LABEL_VALUE_MAX = 63
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")

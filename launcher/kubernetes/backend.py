@@ -19,6 +19,7 @@ from launcher.records.categories import CATEGORIES
 
 if TYPE_CHECKING:
     from launcher.kubernetes.api.client import Cluster
+    from launcher.kubernetes.packed.controller import PackedController
     from launcher.plan.backend import Check, Mode, Say, Show
     from launcher.report.live_table import Row
 
@@ -61,7 +62,7 @@ def open_backend(setup: Setup) -> KubernetesBackend:
 
 
 class KubernetesBackend:
-    """One Job of a cluster for each job of the plan."""
+    """One Job of a cluster for each job of the plan, or one whose Pods are workers."""
 
     name = "kubernetes"
     outlives_launcher = True
@@ -84,7 +85,11 @@ class KubernetesBackend:
     def describe(self, jobs: int) -> str:
         gpus = self._options.gpus
         device = f"{gpus} × {self._options.gpu_resource}" if gpus else "the CPU"
-        return f"in namespace {self._cluster.namespace} of {self._cluster.host}, each on {device}"
+        place = f"in namespace {self._cluster.namespace} of {self._cluster.host}"
+        if (workers := self._options.workers) is None:
+            return f"{place}, each on {device}"
+        count = "as many workers as have room" if workers == "auto" else f"{workers} worker{'s' * (workers != 1)}"
+        return f"{place} by {count}, {self._options.worker_slots} at a time in each, on {device}"
 
     def check(self, plan: Plan, store: Store) -> Sequence[Check]:
         from launcher.kubernetes.preflight.checks import check_all
@@ -107,19 +112,28 @@ class KubernetesBackend:
         from launcher.kubernetes.control.retry import first_attempt
         from launcher.kubernetes.objects.jobs import build_job, build_owner
         from launcher.kubernetes.objects.pod import Target
+        from launcher.kubernetes.objects.worker_job import build_worker_job
+        from launcher.kubernetes.packed.run import count_workers, first_round
         from launcher.records.memory_needs import read_memory_needs
 
         target = Target(plan.run, store.url, store.endpoint_url)
         needs = read_memory_needs(store, plan.to_run)
         yield build_owner(target)
+        if self._options.workers is not None:
+            shape = first_round(plan, self._options, count_workers(self._cluster, self._options))
+            yield build_worker_job(plan, target, self._options, shape)
+            return
         for planned in plan.to_run:
             attempt = first_attempt(self._options, self._cluster.now(), remembered=needs.get(planned.job, ""))
             yield build_job(planned, target, self._options, attempt)
 
     def run(self, plan: Plan, store: Store, show: Show, *, mode: Mode, wait: bool = True) -> int | None:
         from launcher.kubernetes.control.controller import RunController
+        from launcher.kubernetes.packed.run import run_packed
 
         with catch_stop() as stopped_by:
+            if self._options.workers is not None:
+                return run_packed(self._cluster, store, plan, self._options, show, stopped_by, mode=mode, wait=wait)
             controller = RunController(self._cluster, store, plan, self._options, show=show)
             controller.run(mode, wait=wait, stopped=lambda: stopped_by() is not None)
             return stopped_by()
@@ -127,12 +141,17 @@ class KubernetesBackend:
     def rows(self, plan: Plan, store: Store) -> Sequence[Row]:
         from launcher.kubernetes.control.snapshot import read_state
 
+        if self._options.workers is not None:
+            return self._packed(plan, store).look()
         return read_state(self._cluster, store, plan, self._options).rows(self._cluster.now())
 
     def explain(self, plan: Plan, store: Store, planned: PlannedJob) -> Sequence[str]:
         from launcher.kubernetes.control.snapshot import read_state
+        from launcher.kubernetes.packed.look import explain_packed
         from launcher.kubernetes.why import explain_job
 
+        if self._options.workers is not None:
+            return list(explain_packed(self._cluster, store, self._packed(plan, store), plan, planned))
         state = read_state(self._cluster, store, plan, self._options)
         return list(explain_job(self._cluster, store, state, plan, planned))
 
@@ -142,7 +161,15 @@ class KubernetesBackend:
         from launcher.kubernetes.print_logs import print_logs
 
         jobs = [find_job(plan, job)] if job else plan.to_run
-        print_logs(self._cluster, store, plan.run, jobs, say, named=job is None, follow=follow, tail=tail)
+        packed = self._options.workers is not None
+        print_logs(
+            self._cluster, store, plan.run, jobs, say, packed=packed, named=job is None, follow=follow, tail=tail
+        )
+
+    def _packed(self, plan: Plan, store: Store) -> PackedController:
+        from launcher.kubernetes.packed.controller import PackedController
+
+        return PackedController(self._cluster, store, plan, self._options, 1)
 
     def cancel(self, plan: Plan, confirm: Say) -> str:
         from launcher.kubernetes.cleanup import cancel_run

@@ -15,6 +15,8 @@ from atb.schema import Option
 from launcher.kubernetes.api.quantity import QUANTITY, parse_quantity
 
 DAY = 86_400
+SLOTS_PER_GPU = 4
+"""Trainings that share a GPU unless told otherwise: each holds a CUDA context and needs a core."""
 
 _DNS = r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -69,6 +71,14 @@ class ClusterOptions(BaseModel):
     service_account: Annotated[DnsName | None, _POD("NAME")] = Field(
         None, description="The Pods' service account, for cloud identities. Its token is not mounted."
     )
+    workers: Annotated[Annotated[int, Field(ge=1, le=1000)] | Literal["auto"] | None, _JOB("N|auto")] = Field(
+        None,
+        description="Pods that take jobs from the plan until none is left, in place of a Job for each; auto: as many "
+        "as have room now. CPU, memory and GPUs are then those of a worker.",
+    )
+    slots: Annotated[Annotated[int, Field(ge=1, le=256)] | None, _JOB("K")] = Field(
+        None, description="Trainings at a time in a worker. [default: one for each CPU requested, at most 4 for a GPU]"
+    )
     cpu: Annotated[Quantity, _JOB("N")] = Field(
         "2", description="CPU request of a job. There is no CPU limit, so idle cores are used."
     )
@@ -90,6 +100,13 @@ class ClusterOptions(BaseModel):
         True,
         description="A job that asked for GPUs ends with exit 21 where TensorFlow sees fewer. False, for trials: "
         "it then trains on the CPU.",
+    )
+    resources: Annotated[dict[str, Quantity], _POD("NAME=N", flag="--resource")] = Field(
+        {},
+        description="More resources of a Pod, requested and limited, such as rdma/hca=1.",
+    )
+    resource_claim_template: Annotated[DnsName | None, _POD("NAME")] = Field(
+        None, description="A ResourceClaimTemplate: each Pod gets a claim made from it (dynamic resource allocation)."
     )
     node_selector: Annotated[dict[str, str], _POD("KEY=VALUE")] = Field({}, description="Labels a node must have.")
     tolerations: Annotated[tuple[dict[str, Any], ...], _POD("KEY[=VALUE][:EFFECT]", flag="--toleration")] = Field(
@@ -181,6 +198,12 @@ class ClusterOptions(BaseModel):
             raise ValueError(f"{text!r} is not above zero")
         return text
 
+    @model_validator(mode="after")
+    def _slots_are_those_of_workers(self) -> Self:
+        if self.slots and self.workers is None:
+            raise ValueError("slots are those of workers: give workers too, or leave slots out")
+        return self
+
     @field_validator("env")
     @classmethod
     def _names_are_names_and_values_no_secrets(cls, env: dict[str, str]) -> dict[str, str]:
@@ -199,6 +222,12 @@ class ClusterOptions(BaseModel):
         if parse_quantity(self.memory) > parse_quantity(self.max_memory):
             raise ValueError(f"memory {self.memory} is above max_memory {self.max_memory}")
         return self
+
+    @property
+    def worker_slots(self) -> int:
+        """Trainings at a time in a worker."""
+        cores = max(1, int(parse_quantity(self.cpu)))
+        return self.slots or (min(cores, SLOTS_PER_GPU * self.gpus) if self.gpus else cores)
 
     @property
     def image_is_pinned(self) -> bool:

@@ -10,6 +10,7 @@ from atb.errors import AtbError
 from atb.storage import Store
 from launcher.kubernetes.api.client import Cluster
 from launcher.kubernetes.logs import find_pods, follow_log, read_log, stored_log
+from launcher.kubernetes.packed.look import print_packed_log
 from launcher.kubernetes.why import job_selector
 from launcher.plan.backend import Say
 
@@ -21,15 +22,24 @@ def print_logs(
     jobs: Sequence[PlannedJob],
     say: Say,
     *,
+    packed: bool,
     named: bool,
     follow: bool,
     tail: int | None,
 ) -> None:
-    """Print the latest attempt's log of each job. ``named``: each line has its job's name before it."""
+    """Print the latest attempt's log of each job. ``named``: each line has its job's name before it;
+    ``packed``: they are done by workers."""
 
     def print_one(planned: PlannedJob) -> None:
         head = f"{planned.job}: " if named else ""
-        _print_log(cluster, store, run, planned, lambda line: say(f"{head}{line}"), follow, tail)
+
+        def say_one(line: str) -> None:
+            say(f"{head}{line}")
+
+        if packed:
+            print_packed_log(cluster, store, run, planned, say_one, follow=follow, tail=tail)
+        else:
+            _print_log(cluster, store, run, planned, say_one, follow, tail)
 
     if not follow:
         for planned in jobs:

@@ -31,7 +31,7 @@ def explain_job(cluster: Cluster, store: Store, state: RunState, plan: Plan, pla
         yield f"job       {_say_job(job)}"
     pods = find_pods(cluster, job_selector(plan.run, planned.job))
     for pod in pods:
-        yield f"pod       {_say_pod(pod)}"
+        yield f"pod       {say_pod(pod)}"
     for name in (found.pod, *(job.name for job in state.tries(planned.job)[-1:])):
         for trouble in read_warnings(cluster, name).values() if name else ():
             yield f"event     {format_time(trouble.at)} {trouble.reason}: {trouble.message}"
@@ -65,7 +65,8 @@ def _say_job(job: JobStatus) -> str:
     return f"{job.name} {state}, {job.memory}{cause}"
 
 
-def _say_pod(pod: PodStatus) -> str:
+def say_pod(pod: PodStatus) -> str:
+    """A Pod in one line: its node, its phase, what it waits for or how it ended."""
     where = f" on {pod.node}" if pod.node else ""
     if pod.phase == "Failed":
         finding = diagnose_ended(pod)

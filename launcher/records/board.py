@@ -26,10 +26,10 @@ PATIENCE_SECONDS = 900.0
 
 
 class Board:
-    """One run, for one worker. Not for sharing between threads."""
+    """One run, for one worker. ``me`` is its state, None for who only looks. Not for sharing between threads."""
 
     def __init__(
-        self, plan: Plan, jobs: Sequence[PlannedJob], store: Store, me: WorkerState, clock: Clock, rules: Rules
+        self, plan: Plan, jobs: Sequence[PlannedJob], store: Store, me: WorkerState | None, clock: Clock, rules: Rules
     ) -> None:
         self.jobs = {job.job: job for job in jobs}
         """What this worker may take, in its order."""
@@ -44,7 +44,7 @@ class Board:
         self._plan, self._store, self._me, self._clock, self._rules = plan, store, me, clock, rules
         self._reader = AttemptReader(store, plan.run)
         self._progress_reader = ProgressReader(store, plan.run)
-        self._time = StoreTime(store, keys.worker(plan.run, me.worker), clock, rules.beat)
+        self._time = StoreTime(store, keys.worker(plan.run, me.worker), clock, rules.beat) if me else None
         self._looked = -1e9
         self._every = min(LOOK_SECONDS, rules.beat)
         self._answered = clock.monotonic()
@@ -55,7 +55,7 @@ class Board:
         Raises StoreError.
         """
         self._look({})
-        self.since = self._time.now() if resumed else since
+        self.since = self.now() if resumed else since
 
     def look(self, running: Mapping[str, int], *, at_once: bool = False) -> bool:
         """See how things are, where that was long enough ago. Raises StoreError where the store has been away long.
@@ -83,26 +83,29 @@ class Board:
     def standing(self, job: str) -> Standing:
         """Where a job stands, as it was last seen."""
         # until the store has answered for a while, only those are lapsed whose process is known to be gone
-        rules = self._rules if self._time.steady else replace(self._rules, lease=float("inf"))
-        return classify_job(self.facts.get(job, JobFacts(job)), self._time.now(), self.since, rules)
+        steady = self._time is None or self._time.steady
+        rules = self._rules if steady else replace(self._rules, lease=float("inf"))
+        return classify_job(self.facts.get(job, JobFacts(job)), self.now(), self.since, rules)
 
     def claim(self, job: str, attempt: int) -> Claim | None:
         """Who has an attempt; None where nobody has. Raises StoreError."""
         return self._reader.claim(job, attempt)
 
     def now(self) -> float:
-        """The store's time."""
-        return self._time.now()
+        """The store's time; this machine's for who only looks."""
+        return self._clock.now() if self._time is None else self._time.now()
 
     def say(self, **changes: object) -> None:
         """Write this worker's state, with changes. Raises StoreError."""
+        if self._me is None or self._time is None:
+            return
         updated = datetime.fromtimestamp(self._clock.now(), UTC)
         self._me = self._me.model_copy(update={"updated": updated, **changes})
         self._time.beat(self._me.to_bytes())
 
     def _look(self, running: Mapping[str, int]) -> None:
         began = self._clock.monotonic()
-        if self._time.due:
+        if self._time is not None and self._time.due:
             self.say(running=tuple(running))
         self.facts = self._reader.read_all()
         self.progress.update(self._progress_reader.read_changed())

@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.apiserver.state import Object, Refused, State, now
 
+INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
 _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
 
 
@@ -69,6 +70,9 @@ class JobController:
             if len(conditions) < len(job["status"].get("conditions", [])):
                 conditions = with_condition(job, "Suspended", "JobResumed", "Job resumed", status="False")
             job = self._status(job, startTime=now(), conditions=conditions)
+        if job["spec"].get("completionMode") == "Indexed":
+            self._sync_indexes(job, pods)
+            return
         failure = self._failure(job, pods)
         if failure is not None:
             self._fail(job, active, *failure)
@@ -81,6 +85,35 @@ class JobController:
             self._status(job, conditions=conditions, completionTime=now(), succeeded=1, active=0)
         elif not active:
             self._create_pod(job)
+
+    def _sync_indexes(self, job: Object, pods: list[Object]) -> None:
+        """An Indexed Job with a backoff limit for each index: it is over when no index is left to run."""
+        if (failure := self._overdue(job)) is not None:
+            active = [pod for pod in pods if pod["status"]["phase"] in ("Pending", "Running")]
+            self._fail(job, active, *failure)
+            return
+        done, failed, running = set[int](), set[int](), set[int]()
+        counts: dict[int, int] = {}
+        for pod in pods:
+            index, phase = int(pod["metadata"]["labels"][INDEX_LABEL]), pod["status"]["phase"]
+            if phase == "Succeeded":
+                done.add(index)
+            elif phase == "Failed":
+                action, _ = judge(job, pod)
+                counts[index] = counts.get(index, 0) + (action == "Count")
+                if action == "FailIndex" or counts[index] > job["spec"]["backoffLimitPerIndex"]:
+                    failed.add(index)
+            else:
+                running.add(index)
+        for index in range(job["spec"]["completions"]):
+            if index not in done | failed | running and len(running) < job["spec"]["parallelism"]:
+                running.add(index)
+                self._create_pod(job, index)
+        if not running and failed:
+            self._fail(job, [], "FailedIndexes", "Job has failed indexes")
+        elif not running:
+            conditions = with_condition(job, "Complete", "CompletionsReached", "")
+            self._status(job, conditions=conditions, completionTime=now(), succeeded=len(done), active=0)
 
     def _failure(self, job: Object, pods: list[Object]) -> tuple[str, str] | None:
         for condition in job["status"].get("conditions", []):
@@ -96,6 +129,9 @@ class JobController:
                     counted.add(pod["metadata"]["uid"])
         if len(counted) > job["spec"]["backoffLimit"]:
             return "BackoffLimitExceeded", "Job has reached the specified backoff limit"
+        return self._overdue(job)
+
+    def _overdue(self, job: Object) -> tuple[str, str] | None:
         deadline = job["spec"].get("activeDeadlineSeconds")
         started = datetime.fromisoformat(job["status"]["startTime"]).timestamp()
         if deadline is not None and time.time() - started >= deadline:
@@ -123,7 +159,7 @@ class JobController:
             conditions = with_condition(job, "Suspended", "JobSuspended", "Job suspended")
             self._status(job, conditions=conditions, startTime=None)
 
-    def _create_pod(self, job: Object) -> None:
+    def _create_pod(self, job: Object, index: int | None = None) -> None:
         meta = job["metadata"]
         if self.pod_quota is not None and len(self.state.items("pods", self.namespace)) >= self.pod_quota:
             event_name = f"{meta['name'][:50]}.{next(self._counter):x}"
@@ -142,11 +178,13 @@ class JobController:
             return
         template = job["spec"]["template"]
         number = next(self._counter)
+        middle, marks = ("", {}) if index is None else (f"-{index}", {INDEX_LABEL: str(index)})
         suffix = "".join(_SUFFIX[(number // len(_SUFFIX) ** place) % len(_SUFFIX)] for place in range(5))
         pod = {
             "metadata": {
                 **template["metadata"],
-                "name": f"{meta['name'][:57]}-{suffix}",
+                "labels": {**template["metadata"]["labels"], **marks},
+                "name": f"{meta['name'][:57]}{middle}-{suffix}",
                 "ownerReferences": [
                     {
                         "apiVersion": "batch/v1",

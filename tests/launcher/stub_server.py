@@ -40,7 +40,7 @@ def train(arguments: list[str]) -> int:
             os.kill(os.getpid(), signal.SIGKILL)
         case ("BROKEN", _):
             raise ZeroDivisionError("a bug")
-        case ("BADBARS", _):
+        case ("BADBARS", _) | ("BADONCE", 1):
             return end(store, run, job, number, 10, "40 bars where 500 are needed")
         case ("FLAKY", 1 | 2) | ("NEVER", _):
             return end(store, run, job, number, 75, "the exchange did not answer")

@@ -129,6 +129,10 @@ class ScheduleDefaults(Section):
         description="Overrides of the presets' numbers, as atb-launch --set has them.",
         json_schema_extra=_overrides(),
     )
+    workers: Annotated[int, Field(ge=1, le=1000)] | Literal["auto"] | None = Field(
+        None, description="In place of jobs.workers."
+    )
+    slots: Annotated[int, Field(ge=1, le=256)] | None = Field(None, description="In place of jobs.slots.")
     promote: Literal["auto", "manual"] = Field(
         "manual", description="auto moves the champion's pointer when the gate passes; manual leaves that to people."
     )

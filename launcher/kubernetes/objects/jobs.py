@@ -53,7 +53,7 @@ def build_owner(target: Target) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": {"name": owner_name(target.run), "labels": _run_labels(target.run)},
+        "metadata": {"name": owner_name(target.run), "labels": run_labels(target.run)},
         "data": data,
     }
 
@@ -63,7 +63,7 @@ def build_job(planned: PlannedJob, target: Target, options: ClusterOptions, atte
     spec = planned.spec
     marks = {
         **options.labels,
-        **_run_labels(target.run),
+        **run_labels(target.run),
         labels.JOB_LABEL: labels.label_value(planned.job),
         labels.SYMBOL_LABEL: labels.label_value(spec.symbol),
         labels.PRESET_LABEL: spec.preset,
@@ -86,16 +86,13 @@ def build_job(planned: PlannedJob, target: Target, options: ClusterOptions, atte
     }
     if attempt.cause:
         notes[labels.CAUSE_ANNOTATION] = attempt.cause
+    command = training_command(planned, target, options)
     metadata: dict[str, Any] = {
         "name": job_name(target.run, planned.job, attempt.ordinal),
         "labels": marks,
         "annotations": {**identity, **notes},
+        **owner_reference(target),
     }
-    if target.owner_uid:
-        # no blockOwnerDeletion: it needs a right to the owner's finalizers where that admission is on
-        metadata["ownerReferences"] = [
-            {"apiVersion": "v1", "kind": "ConfigMap", "name": owner_name(target.run), "uid": target.owner_uid}
-        ]
     job_spec: dict[str, Any] = {
         "completions": 1,
         "parallelism": 1,
@@ -104,9 +101,7 @@ def build_job(planned: PlannedJob, target: Target, options: ClusterOptions, atte
         "ttlSecondsAfterFinished": options.ttl_seconds,
         "podReplacementPolicy": "Failed",
         "podFailurePolicy": {"rules": _failure_rules()},
-        "template": build_template(
-            marks, identity, training_command(planned, target, options), target, options, attempt
-        ),
+        "template": build_template(marks, identity, command, target, options, attempt),
     }
     if options.queue:
         job_spec["suspend"] = True
@@ -124,7 +119,17 @@ def training_command(planned: PlannedJob, target: Target, options: ClusterOption
     return words
 
 
-def _run_labels(run: str) -> dict[str, str]:
+def owner_reference(target: Target) -> dict[str, Any]:
+    """The reference to the run's ConfigMap in an object's metadata; empty before there is one."""
+    if not target.owner_uid:
+        return {}
+    # no blockOwnerDeletion: it needs a right to the owner's finalizers where that admission is on
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": owner_name(target.run), "uid": target.owner_uid}
+    return {"ownerReferences": [owner]}
+
+
+def run_labels(run: str) -> dict[str, str]:
+    """The labels of everything of a run."""
     return {"app.kubernetes.io/name": "atb", labels.RUN_LABEL: labels.label_value(run)}
 
 

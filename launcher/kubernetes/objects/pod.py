@@ -12,6 +12,8 @@ from launcher.kubernetes.objects.patch import merge_patch
 from launcher.kubernetes.options import ClusterOptions
 
 CONTAINER = "trainer"
+CLAIM = "devices"
+"""What the Pod calls the resource claim that is made for it."""
 SCRATCH = "/tmp"  # noqa: S108  the only writable path in the Pod; HOME and TMPDIR point to it
 
 
@@ -69,6 +71,8 @@ def _pod(command: Sequence[str], target: Target, options: ClusterOptions, shape:
         "containers": [_container(command, target, options, shape)],
         "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": options.scratch_size}}],
     }
+    if options.resource_claim_template:
+        pod["resourceClaims"] = [{"name": CLAIM, "resourceClaimTemplateName": options.resource_claim_template}]
     if options.image_pull_secrets:
         pod["imagePullSecrets"] = [{"name": name} for name in options.image_pull_secrets]
     if tolerations := [*gpu_tolerations(options), *_node_loss_tolerations(options), *options.tolerations]:
@@ -91,7 +95,7 @@ def _container(command: Sequence[str], target: Target, options: ClusterOptions, 
     env: list[dict[str, Any]] = [{"name": name, "value": value.replace("$", "$$")} for name, value in plain.items()]
     for name, field in ((labels.POD_VARIABLE, "metadata.name"), (labels.NODE_VARIABLE, "spec.nodeName")):
         env.append({"name": name, "valueFrom": {"fieldRef": {"fieldPath": field}}})
-    limits: dict[str, str] = {"memory": shape.memory}
+    limits: dict[str, str] = {"memory": shape.memory, **options.resources}
     if options.gpus:
         limits[options.gpu_resource] = str(options.gpus)
     container: dict[str, Any] = {
@@ -109,6 +113,8 @@ def _container(command: Sequence[str], target: Target, options: ClusterOptions, 
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [{"name": "scratch", "mountPath": SCRATCH}],
     }
+    if options.resource_claim_template:
+        container["resources"]["claims"] = [{"name": CLAIM}]
     sources = [{"secretRef": {"name": name}} for name in options.env_from_secrets]
     sources += [{"configMapRef": {"name": name}} for name in options.env_from_config_maps]
     if sources:

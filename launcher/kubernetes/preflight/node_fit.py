@@ -14,6 +14,7 @@ from launcher.kubernetes.options import ClusterOptions
 Node = Mapping[str, Any]
 Verdict = tuple[Literal["ok", "warning", "error"], str]
 
+_VERY_MANY = 1000
 _GROWING = (
     "karpenter.sh/nodepool",
     "eks.amazonaws.com/nodegroup",
@@ -30,10 +31,10 @@ def check_nodes(nodes: Sequence[Node], options: ClusterOptions, jobs: int) -> Ve
     places = 0
     fitting = 0
     for node in nodes:
-        reason = _why_not(node, options)
+        reason = why_not(node, options)
         if reason is None:
             fitting += 1
-            places += _places(node, options)
+            places += count_places(node, options)
         else:
             reasons[reason] += 1
     if fitting:
@@ -103,7 +104,8 @@ def _meets(have: Mapping[str, str], wanted: Mapping[str, Any]) -> bool:
     return False
 
 
-def _why_not(node: Node, options: ClusterOptions) -> str | None:
+def why_not(node: Node, options: ClusterOptions) -> str | None:
+    """Why a node can never take a Pod; None where it can when it is empty."""
     if node.get("spec", {}).get("unschedulable"):
         return "cordoned"
     ready = {c["type"]: c["status"] for c in node.get("status", {}).get("conditions") or []}.get("Ready")
@@ -131,10 +133,29 @@ def _why_not(node: Node, options: ClusterOptions) -> str | None:
     return None
 
 
-def _places(node: Node, options: ClusterOptions) -> int:
-    allocatable = _allocatable(node)
-    counts = [int(parse_quantity(allocatable.get(name, "0")) // amount) for name, amount in _requests(options).items()]
-    return min([*counts, int(parse_quantity(allocatable.get("pods", "110")))])
+def count_places(node: Node, options: ClusterOptions, used: Mapping[str, Decimal] | None = None) -> int:
+    """How many Pods a node has room for beside what is ``used``."""
+    allocatable, taken = _allocatable(node), used or {}
+
+    def left(name: str, otherwise: str) -> Decimal:
+        return parse_quantity(allocatable.get(name, otherwise)) - taken.get(name, Decimal(0))
+
+    counts = [int(left(name, "0") // amount) for name, amount in _requests(options).items()]
+    return max(0, min([*counts, int(left("pods", "110"))]))
+
+
+def count_quota(quota: Mapping[str, Any], options: ClusterOptions) -> int:
+    """How many Pods a quota leaves room for; very many where it does not count what they need."""
+    if quota.get("spec", {}).get("scopes") or quota.get("spec", {}).get("scopeSelector"):
+        return _VERY_MANY
+    need, status = _needs(options), quota.get("status", {})
+    hard, used = status.get("hard") or quota.get("spec", {}).get("hard") or {}, status.get("used") or {}
+    counts = [
+        int((parse_quantity(limit) - parse_quantity(used.get(name, "0"))) // need[name])
+        for name, limit in hard.items()
+        if need.get(name) and name != "count/jobs.batch"
+    ]
+    return max(0, min([*counts, _VERY_MANY]))
 
 
 def _allocatable(node: Node) -> Mapping[str, str]:
@@ -147,7 +168,7 @@ def _requests(options: ClusterOptions) -> dict[str, Decimal]:
     wanted = {"cpu": parse_quantity(options.cpu), "memory": parse_quantity(options.memory)}
     if options.gpus:
         wanted[options.gpu_resource] = Decimal(options.gpus)
-    return wanted
+    return wanted | {name: parse_quantity(amount) for name, amount in options.resources.items()}
 
 
 def _needs(options: ClusterOptions) -> dict[str, Decimal]:

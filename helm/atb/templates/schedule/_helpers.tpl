@@ -112,6 +112,8 @@
 {{- range $name, $value := .schedule.set -}}
 {{- $command = concat $command (list "--set" (printf "%s=%s" $name (include "atb.argument" $value))) -}}
 {{- end -}}
+{{- with .schedule.workers }}{{- $command = concat $command (list "--workers" (toString .)) -}}{{- end -}}
+{{- with .schedule.slots }}{{- $command = concat $command (list "--slots" (toString .)) -}}{{- end -}}
 {{- $command = concat $command (list "--schedule" .name "--promote" .schedule.promote) -}}
 {{- if .schedule.acceptFirst -}}
 {{- $command = append $command "--accept-first" -}}

@@ -61,6 +61,8 @@ OPTIONS: dict[str, ClusterOptions] = {
             "spec": {"dnsPolicy": "ClusterFirst", "volumes": [{"name": "scratch", "emptyDir": {"medium": "Memory"}}]}
         },
         node_loss_seconds=30,
+        resources={"rdma/hca": "1"},
+        resource_claim_template="one-gpu",
         env={"TF_CPP_MIN_LOG_LEVEL": "2"},
         env_from_secrets=("store-keys",),
         env_from_config_maps=("store-settings",),
@@ -234,6 +236,7 @@ def test_each_try_has_a_name_of_its_own() -> None:
 def test_every_option_changes_what_is_rendered_or_how_the_launcher_acts() -> None:
     acts = {"namespace", "max_memory", "oom_retries", "infrastructure_retries", "schedule_seconds", "start_seconds"}
     acts |= {"create_rate", "max_parallel", "deadline_seconds", "memory"}  # the last two are in the Job's attempt
+    acts |= {"workers", "slots"}  # there is another Job then: test_worker_job.py
     plain = build_job(make_plan("BTCUSDT").jobs[0], TARGET, OPTIONS["gpu"], TRIES["gpu"])
     for name in set(ClusterOptions.model_fields) - acts:
         changed = OPTIONS["gpu"].model_copy(update={name: getattr(OPTIONS["full"], name)})

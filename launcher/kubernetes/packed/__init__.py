@@ -1,0 +1,1 @@
+"""A run whose jobs are done by workers: one Indexed Job, followed through the store."""

@@ -1,0 +1,154 @@
+"""A packed run on a cluster whose Pods run real workers with trainings that do what their symbol says."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from atb.contract import keys
+from atb.documents.attempt import Verdict
+from atb.documents.plan import Plan
+from atb.storage import DirectoryStore
+from launcher.kubernetes.objects.pod import Target
+from launcher.kubernetes.objects.worker_job import WorkerRound, build_worker_job
+from launcher.kubernetes.options import ClusterOptions
+from launcher.kubernetes.packed.controller import PackedController
+from launcher.kubernetes.packed.look import explain_packed
+from launcher.records.manifest import build_manifest
+from launcher.records.run_record import RunRecord
+from launcher.report.live_table import Row
+from tests.launcher.worker.share import RULES
+from tests.launcher.world import World, make_options, make_plan
+
+Look = Callable[[Sequence[Row]], None]
+
+
+def pods_that_work(store: DirectoryStore) -> Callable[[Plan, Target, ClusterOptions, WorkerRound], dict[str, Any]]:
+    """A builder of worker Jobs whose Pods work on this machine."""
+
+    def build(plan: Plan, target: Target, options: ClusterOptions, shape: WorkerRound) -> dict[str, Any]:
+        body = build_worker_job(plan, target, options, shape)
+        command = f"exec {sys.executable} -m tests.launcher.worker.pod {store.root} {plan.run} {shape.since}"
+        body["spec"]["template"]["spec"]["containers"][0]["command"] = ["sh", "-c", command]
+        return body
+
+    return build
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> DirectoryStore:
+    return DirectoryStore(tmp_path / "store")
+
+
+def follow(
+    fake: World,
+    store: DirectoryStore,
+    plan: Plan,
+    *,
+    mode: Any = "create",
+    workers: int = 2,
+    look: Look | None = None,
+    options: ClusterOptions | None = None,
+) -> PackedController:
+    store.put(keys.plan(plan.run), plan.to_bytes())
+    controller = PackedController(
+        fake.cluster,
+        store,
+        plan,
+        options or make_options(workers=workers, slots=2),
+        workers,
+        show=lambda rows, note: look(rows) if look else None,
+        leases=RULES,
+        poll=0.2,
+        build=pods_that_work(store),
+    )
+    controller.run(mode)
+    return controller
+
+
+def states(store: DirectoryStore, plan: Plan) -> dict[str, tuple[str, str, int]]:
+    return {
+        job.symbol: (job.state, job.category, job.attempts) for job in build_manifest(RunRecord.of(store, plan)).jobs
+    }
+
+
+def test_workers_do_the_plan_with_three_objects_and_what_fails_is_named(fake: World, store: DirectoryStore) -> None:
+    plan = make_plan("QUICK1", "BADBARS", "QUICK2", "KILLEDONCE", "QUICK3", "FLAKY")
+    seen: list[list[str]] = []
+    controller = follow(fake, store, plan, look=lambda rows: seen.append([row.state for row in rows]))
+    assert states(store, plan) == {
+        "QUICK1": ("done", "", 1),
+        "BADBARS": ("failed", "bad-data", 1),
+        "QUICK2": ("done", "", 1),
+        "KILLEDONCE": ("done", "", 2),
+        "QUICK3": ("done", "", 1),
+        "FLAKY": ("done", "", 3),
+    }
+    assert any("running" in states_then for states_then in seen)
+    assert fake.server is not None
+    assert len(fake.server.state.items("jobs", "lab")) == 1
+    assert len(fake.server.state.items("configmaps", "lab")) == 1
+    lines = list(explain_packed(fake.cluster, store, controller, plan, plan.jobs[1]))
+    assert lines[:2] == ["BADBARS-fast: failed (bad-data)", "reason    40 bars where 500 are needed"]
+    assert any(line.startswith("attempt   1 in ") and line.endswith("ended with code 10 (bad-data)") for line in lines)
+    assert any(line.startswith("worker    ") for line in lines)
+
+
+def test_a_resumed_run_tries_again_what_failed_and_nothing_else(fake: World, store: DirectoryStore) -> None:
+    plan = make_plan("QUICK1", "BADONCE")
+    follow(fake, store, plan)
+    assert states(store, plan)["BADONCE"] == ("failed", "bad-data", 1)
+    follow(fake, store, plan, mode="resume")
+    assert states(store, plan) == {"QUICK1": ("done", "", 1), "BADONCE": ("done", "", 2)}
+    assert fake.server is not None
+    assert len(fake.server.state.items("jobs", "lab")) == 2
+
+
+def test_a_killed_worker_is_begun_again_and_its_jobs_lose_one_attempt(fake: World, store: DirectoryStore) -> None:
+    plan = make_plan("SLOW", "QUICK1")
+    killed: list[str] = []
+
+    def kill(rows: Sequence[Row]) -> None:
+        assert fake.server is not None
+        slow = next(row for row in rows if row.symbol == "SLOW")
+        if not killed and slow.epoch:
+            pods = fake.server.state.items("pods", "lab")
+            killed.append(pods[0]["metadata"]["name"])
+            fake.server.state.delete("pods", "lab", killed[0])
+
+    follow(fake, store, plan, workers=1, look=kill)
+    assert killed
+    assert {symbol: found[0] for symbol, found in states(store, plan).items()} == {"SLOW": "done", "QUICK1": "done"}
+    assert states(store, plan)["SLOW"][2] == 2
+
+
+def test_workers_that_no_node_takes_are_given_up_with_the_cause(fake: World, store: DirectoryStore) -> None:
+    plan = make_plan("QUICK1", "QUICK2")
+    seen: list[tuple[str, str]] = []
+    options = fake.hurried(node_selector={"disk": "ssd"}, workers=1)
+    follow(
+        fake,
+        store,
+        plan,
+        workers=1,
+        options=options,
+        look=lambda rows: seen.extend((row.state, row.category) for row in rows),
+    )
+    assert ("pending", "affinity") in seen
+    assert states(store, plan) == {"QUICK1": ("failed", "affinity", 0), "QUICK2": ("failed", "affinity", 0)}
+    key = keys.verdict(plan.run, "QUICK1-fast")
+    assert "given up after" in Verdict.from_bytes(store.get(key), key).reason
+
+
+def test_attach_follows_and_creates_nothing(fake: World, store: DirectoryStore) -> None:
+    plan = make_plan("QUICK1")
+    follow(fake, store, plan)
+    before = store.get(keys.result(plan.run, "QUICK1-fast"))
+    follow(fake, store, plan, mode="attach")
+    assert store.get(keys.result(plan.run, "QUICK1-fast")) == before
+    assert fake.server is not None
+    assert len(fake.server.state.items("jobs", "lab")) == 1
