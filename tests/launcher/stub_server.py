@@ -54,7 +54,8 @@ def train(arguments: list[str]) -> int:
             return end(store, run, job, number, 143, "stopped in epoch 3")
     if spec.symbol.startswith("QUICK"):
         time.sleep(0.3)
-    store.put_if_absent(keys.result(run, job), make_result(run, spec.symbol, spec.preset).to_bytes())
+    result = make_result(run, spec.symbol, spec.preset).model_copy(update={"spec": spec, "spec_digest": spec.digest})
+    store.put_if_absent(keys.result(run, job), result.to_bytes())
     return end(store, run, job, number, 0, "done")
 
 
