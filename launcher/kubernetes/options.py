@@ -202,6 +202,8 @@ class ClusterOptions(BaseModel):
     def _slots_are_those_of_workers(self) -> Self:
         if self.slots and self.workers is None:
             raise ValueError("slots are those of workers: give workers too, or leave slots out")
+        if self.workers is not None and self.max_parallel is not None:
+            raise ValueError("max_parallel is for Jobs of their own: workers times slots is how many train at a time")
         return self
 
     @field_validator("env")
