@@ -83,9 +83,13 @@ def weigh_run(store: Store, results: Iterable[Result], *, planned: int = 0, fdr:
 
 
 def foresee(store: Store, result: Result, rows: TestRows, fdr: float = DEFAULT_FDR) -> Shown:
-    """What a candidate would show if it were the only one: for its card, with nothing spent. Raises StoreError."""
-    entry = advance(read_ledger(store, model_key_of(result)), result, rows, result.finished)
-    return _shown(entry, Shown(0.0, e_bh_bound([0.0], fdr), fdr, 1))
+    """What a candidate would show if it were the only one: for its card, with nothing spent. A ledger that can't be
+    read is a ``problem``, and no reason to lose a training."""
+    alone = Shown(-math.inf, e_bh_bound([0.0], fdr), fdr, 1)
+    try:
+        return _shown(advance(read_ledger(store, model_key_of(result)), result, rows, result.finished), alone)
+    except AtbError as error:
+        return replace(alone, problem=str(error))
 
 
 def planned_candidates(store: Store, run: str) -> int:

@@ -36,16 +36,16 @@ def draw_plots(
     float64[len(rows.ends)] prices; ``history``: loss, val_loss and learning_rate by epoch."""
     folder.mkdir(parents=True, exist_ok=True)
     return [
-        _save(draw_history(title, history), folder / "loss.png"),
-        _save(draw_forecast(title, rows, time, predicted), folder / "forecast.png"),
-        _save(draw_errors(title, rows, predicted), folder / "errors.png"),
-        _save(draw_equity(title, time, judgement.model_trading, judgement.hold_trading), folder / "equity.png"),
+        save(draw_history(title, history), folder / "loss.png"),
+        save(draw_forecast(title, rows, time, predicted), folder / "forecast.png"),
+        save(draw_errors(title, rows, predicted), folder / "errors.png"),
+        save(draw_equity(title, time, judgement.model_trading, judgement.hold_trading), folder / "equity.png"),
     ]
 
 
 def draw_history(title: str, history: Mapping[str, Sequence[float]]) -> Figure:
     """Loss by epoch with the best one marked, and the learning rate below."""
-    figure, (top, bottom) = _panels(f"{title}: loss", (3, 1))
+    figure, (top, bottom) = new_panels(f"{title}: loss", (3, 1))
     epochs = np.arange(1, len(history["loss"]) + 1)
     top.plot(epochs, history["loss"], color=QUIET, label="train")
     top.plot(epochs, history["val_loss"], color=MODEL, label="validation")
@@ -89,7 +89,7 @@ def draw_forecast(title: str, rows: JudgedRows, time: Times, predicted: Floats) 
 
 def draw_errors(title: str, rows: JudgedRows, predicted: Floats) -> Figure:
     """The forecast's errors in percent of the price, over those of the last close."""
-    figure, (axes,) = _panels(f"{title}: errors on {len(rows.ends):,} test rows", (1,))
+    figure, (axes,) = new_panels(f"{title}: errors on {len(rows.ends):,} test rows", (1,))
     own, persistence = (100 * (price / rows.actual - 1) for price in (predicted, rows.last))
     reach = float(np.percentile(np.abs(np.concatenate([own, persistence])), 99.5)) or 1.0
     bins = np.linspace(-reach, reach, 61).tolist()
@@ -105,7 +105,7 @@ def draw_errors(title: str, rows: JudgedRows, predicted: Floats) -> Figure:
 
 def draw_equity(title: str, time: Times, model: Backtest, held: Backtest) -> Figure:
     """What one unit became after costs, and the loss from its peak below."""
-    figure, (top, bottom) = _panels(f"{title}: trading on the test rows, after costs", (3, 1))
+    figure, (top, bottom) = new_panels(f"{title}: trading on the test rows, after costs", (3, 1))
     for backtest, color, label in ((held, QUIET, "buy and hold"), (model, MODEL, "model")):
         at = _dates(time[backtest.ends + 1])
         peaks = np.maximum.accumulate(np.concatenate([[1.0], backtest.equity]))[1:]
@@ -119,7 +119,8 @@ def draw_equity(title: str, time: Times, model: Backtest, held: Backtest) -> Fig
     return figure
 
 
-def _panels(title: str, heights: tuple[int, ...]) -> tuple[Figure, list[Axes]]:
+def new_panels(title: str, heights: tuple[int, ...]) -> tuple[Figure, list[Axes]]:
+    """A figure with panels below each other."""
     figure = Figure(figsize=(9, 4.8))
     # A layout that fits itself to the labels draws each figure twice
     figure.subplots_adjust(left=0.1, right=0.98, top=0.93, bottom=0.11, hspace=0.12)
@@ -151,6 +152,7 @@ def _dates(milliseconds: Times) -> npt.NDArray[np.datetime64]:
     return milliseconds.astype("datetime64[ms]")
 
 
-def _save(figure: Figure, path: Path) -> Path:
+def save(figure: Figure, path: Path) -> Path:
+    """Write a PNG."""
     figure.savefig(path, dpi=110, metadata={"Software": None})  # the same numbers give the same bytes
     return path

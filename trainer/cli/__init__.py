@@ -13,7 +13,7 @@ from trainer.cli.data import data
 from trainer.cli.doctor import doctor
 from trainer.cli.models import models
 from trainer.cli.predict import predict
-from trainer.cli.promotion import promote, rollback
+from trainer.cli.promotion import evidence, promote, rollback
 from trainer.cli.train import train
 
 
@@ -31,7 +31,7 @@ atb.add_command(models)
 atb.add_command(predict)
 atb.add_command(train)
 
-for command in (promote, rollback):
+for command in (promote, rollback, evidence):
     models.add_command(command)
 
 

@@ -42,6 +42,7 @@ def predict(
     opened = open_source(source, store) if source else None
     found = predict_next(store, champion, cut, opened)
     asked_made_up = opened is not None and opened.synthetic
+    seen = found.last_open < champion.unseen_from
     skill = champion.metrics.get("skill", 0.0)
     if json:
         fields = {
@@ -56,6 +57,8 @@ def predict(
             "run": champion.run,
             "skill": skill,
             "synthetic": champion.synthetic or asked_made_up,
+            "unseen_from": champion.unseen_from.isoformat(),
+            "unseen": not seen,
         }
         click.echo(readable_json(fields), nl=False)
         return
@@ -68,3 +71,8 @@ def predict(
         f"{found.target_open:%Y-%m-%d %H:%M} UTC"
     )
     click.echo(f"model       {champion.run}/{champion.job}, skill {skill:+.4f} over the last close on its test rows")
+    if seen:
+        click.echo(
+            f"trained on  these bars: it has seen all before {champion.unseen_from:%Y-%m-%d %H:%M} UTC, so this is no "
+            "forecast that was put to the test"
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -9,12 +10,15 @@ import click
 from atb.contract.runs import DEFAULT_FDR
 from atb.options.stores import with_store
 from trainer.cli.models import find_key, name_problems, with_key
+from trainer.cli.tables import print_table
 
 if TYPE_CHECKING:
+    from atb.documents.evidence import LedgerEntry
     from atb.documents.result import Result, Rule
     from atb.errors import Unreadable
     from atb.storage import Store
 
+YEAR_MS = 365 * 86_400_000
 _DECLINED = 1
 """The exit code of a promotion that the gate declined: nothing went wrong, and nothing was moved."""
 
@@ -77,6 +81,79 @@ def rollback(store: Store, symbol: str, timeframe: str | None, preset: str | Non
     model_key = find_key(store, symbol, timeframe, preset)
     champion = roll_back(store, model_key, by=whoami(), why=why, force=force)
     click.echo(f"{model_key} is served by {champion.run} again")
+
+
+@click.command()
+@click.argument("symbol")
+@with_key
+@click.option("--last", type=click.IntRange(1), default=20, show_default=True, help="How many candidates.")
+@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw the e-value to this PNG file.")
+@click.option("--json", is_flag=True, help="The entries of the ledger, as one JSON array.")
+@with_store
+def evidence(
+    store: Store, symbol: str, timeframe: str | None, preset: str | None, last: int, plot: Path | None, json: bool
+) -> None:
+    """Print SYMBOL's ledger: which rows were spent by which models, and what they have shown."""
+    from atb.registry.betting import e_value
+    from atb.registry.ledger import read_entries
+    from atb.schema import readable_json
+
+    model_key = find_key(store, symbol, timeframe, preset, declined=True)
+    entries = read_entries(store, model_key)
+    if plot is not None:
+        from trainer.bundle.evidence import draw_evidence
+
+        draw_evidence(str(model_key), entries, plot)
+    if json:
+        click.echo(readable_json([each.model_dump(mode="json") for each in entries[-last:]]), nl=False)
+        return
+    if not entries:
+        click.echo(f"{model_key} has spent no rows; they are spent when a run is collected")
+        return
+    head = ("entry", "time, UTC", "model", "rows", "spent until, UTC", "all rows", "e-value")
+    print_table(head, [_entry_row(entry, e_value(entry.log_e)) for entry in entries[-last:]])
+    click.echo(_deflated_line(store, entries[-1]))
+
+
+def _entry_row(entry: LedgerEntry, value: float) -> tuple[str, ...]:
+    until = f"{entry.spent_until:%Y-%m-%d %H:%M}" if entry.spent_until else ""
+    return (
+        str(entry.number),
+        f"{entry.recorded:%Y-%m-%d %H:%M}",
+        f"{entry.run}/{entry.job}",
+        f"{entry.rows:,}",
+        until,
+        f"{entry.total_rows:,}",
+        f"{value:.4g}",
+    )
+
+
+def _deflated_line(store: Store, entry: LedgerEntry) -> str:
+    """The latest candidate's Sharpe, beside what the luckiest of the ledger's trials would show."""
+    from atb.contract import timeframe as tf
+    from atb.errors import SpecError
+    from atb.registry.deflated import deflated_sharpe
+    from atb.registry.promote import read_result
+
+    try:
+        result = read_result(store, entry.run, entry.job)
+    except SpecError as error:
+        return f"deflated Sharpe unknown: {error}"
+    trading = result.backtest.model
+    found = deflated_sharpe(
+        trading.get("sharpe", 0.0),
+        trading.get("bars", 0.0),
+        trading.get("skew", 0.0),
+        trading.get("kurtosis", 3.0),
+        entry.candidates,
+        entry.sharpe_squares / (entry.candidates - 1) if entry.candidates > 1 else 0.0,
+        YEAR_MS / tf.to_ms(result.spec.timeframe),
+    )
+    chance = "unknown" if found is None else f"{found:.1%}"
+    return (
+        f"deflated Sharpe {chance}: the chance that {trading.get('sharpe', 0.0):+.2f} by the year is more than the "
+        f"best of {entry.candidates:,} trials shows by luck"
+    )
 
 
 def _find_result(store: Store, run: str, symbol: str, preset: str | None) -> Result:

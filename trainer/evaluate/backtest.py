@@ -96,8 +96,8 @@ def hold(close: Floats, ends: Rows, horizon: int, rules: TradingRules) -> Backte
 
 def summarise(backtest: Backtest, bar_ms: int) -> Iterator[tuple[str, float]]:
     """Yield (name, value): return and drawdown as shares, Sharpe by the year with its standard error (Lo 2002, for
-    independent returns: √((1 + S²/2) / n)), trades, the mean absolute position, and what was traded in units of
-    equity."""
+    independent returns: √((1 + S²/2) / n)), trades, the mean absolute position, what was traded in units of equity,
+    and the skew and kurtosis (3 is normal) of a bar's return."""
     returns = backtest.returns
     spread = float(np.std(returns))
     each = float(np.mean(returns)) / spread if spread > 1e-15 else 0.0
@@ -110,6 +110,9 @@ def summarise(backtest: Backtest, bar_ms: int) -> Iterator[tuple[str, float]]:
     yield "exposure", float(np.mean(np.abs(backtest.positions)))
     yield "turnover", float(np.sum(backtest.traded))
     yield "bars", float(len(returns))
+    scaled = (returns - np.mean(returns)) / spread if spread > 1e-15 else np.zeros_like(returns)
+    yield "skew", float(np.mean(scaled**3))
+    yield "kurtosis", float(np.mean(scaled**4)) if spread > 1e-15 else 3.0
 
 
 def curve(backtest: Backtest, points: int = 120) -> list[float]:

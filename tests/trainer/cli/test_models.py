@@ -89,3 +89,17 @@ def test_rollback_and_pull_follow_the_pointer(store: DirectoryStore, tmp_path: P
     assert require_champion(store, SEAT).run == "r1"
     assert "3 files of r1/BTCUSDT-fast" in run(store, "pull", "BTCUSDT", str(tmp_path / "model")).output
     assert (tmp_path / "model" / "card.md").read_text() == "# r1\n"
+
+
+def test_evidence_prints_which_rows_were_spent_by_which_models_and_draws_it(
+    store: DirectoryStore, tmp_path: Path
+) -> None:
+    promote(store, commit(store, "r1"))
+    promote(store, commit(store, "r2", last=NOW + timedelta(days=1), champion=None), 1)
+    lines = run(store, "evidence", "BTCUSDT", "--plot", str(tmp_path / "e.png")).output.splitlines()
+    assert lines[1].split()[3:5] == ["r1/BTCUSDT-fast", "400"]
+    assert lines[2].split()[3:5] == ["r2/BTCUSDT-fast", "24"]
+    assert "of 2 trials" in lines[3]
+    assert (tmp_path / "e.png").read_bytes().startswith(b"\x89PNG")
+    found = json.loads(run(store, "evidence", "BTCUSDT", "--last", "1", "--json").output)
+    assert [(entry["number"], entry["candidates"]) for entry in found] == [(2, 2)]

@@ -20,6 +20,7 @@ from trainer.cli import atb
 from trainer.forecast import forecast, open_forecaster, read_directory
 
 BARS = make_bars(600, 1e-6)
+TEST_FROM = tf.from_epoch_ms(int(BARS.time[500]))
 
 
 @pytest.fixture
@@ -33,6 +34,7 @@ def served(tmp_path: Path) -> tuple[DirectoryStore, Path]:
         store.put(key, data)
         files.append(FileEntry(path=path.name, key=key, size=len(data), sha256=hashlib.sha256(data).hexdigest()))
     result = make_result(files=tuple(files))
+    result = result.model_copy(update={"split": result.split.model_copy(update={"test_from": TEST_FROM})})
     store.put(keys.result("r1", "BTCUSDT-fast"), result.to_bytes())
     evaluate_candidate(store, result, SHOWN, by="me", why="")
     return store, folder
@@ -67,3 +69,17 @@ def test_a_forecast_from_made_up_bars_says_so(served: tuple[DirectoryStore, Path
     said = CliRunner().invoke(atb, words, catch_exceptions=False).output
     assert said.splitlines()[0] == "forecast from made-up bars: this is not a market"
     assert json.loads(CliRunner().invoke(atb, [*words, "--json"], catch_exceptions=False).output)["synthetic"]
+
+
+def test_a_forecast_inside_the_bars_it_was_trained_on_says_so(
+    served: tuple[DirectoryStore, Path], tmp_path: Path
+) -> None:
+    store, _ = served
+    write_csv(BARS, tmp_path / "BTCUSDT_1h.csv")
+    for row, unseen in ((500, False), (501, True)):  # the last bar read is the one before
+        cut = tf.from_epoch_ms(int(BARS.time[row])).isoformat()
+        words = ["predict", "BTCUSDT", "--source", f"files:{tmp_path}", "--as-of", cut, "--store", store.url]
+        found = json.loads(CliRunner().invoke(atb, [*words, "--json"], catch_exceptions=False).output)
+        assert (found["unseen"], found["unseen_from"]) == (unseen, TEST_FROM.isoformat())
+        said = CliRunner().invoke(atb, words, catch_exceptions=False).output
+        assert ("it has seen all before" in said) != unseen

@@ -66,6 +66,8 @@ def test_the_threshold_is_the_cost_of_a_trade_unless_said_otherwise() -> None:
             "exposure": 0,
             "turnover": 0,
             "bars": 4,
+            "skew": 0,
+            "kurtosis": 3,
         }
     )
 
@@ -144,3 +146,11 @@ def test_every_number_is_finite_and_within_its_range(rows: list[int], horizon: i
         assert 0 <= found["drawdown"] <= 1
         assert 0 <= found["exposure"] <= 1 + 1e-9
     assert sum(len(group) for group in contiguous(ends)) == len(ends)
+
+
+def test_the_shape_of_a_bar_s_return_is_told() -> None:
+    close = np.array([100.0, 100.0, 100.0, 100.0, 110.0])
+    found = dict(summarise(run_backtest(close, np.arange(4), np.full(4, 1.0), 1, FREE), HOUR))
+    # one return of four is 0.1: a binary variable of chance 1/4
+    assert found["skew"] == pytest.approx((1 - 2 / 4) / np.sqrt(3 / 16))
+    assert found["kurtosis"] == pytest.approx(3 + (1 - 6 * 3 / 16) / (3 / 16))
