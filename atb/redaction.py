@@ -12,19 +12,34 @@ _SHAPES = (
     re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
     re.compile(r"\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]+"),  # a JSON web token
     re.compile(r"\b(?:gh[pousr]_|glpat-|xox[abpr]-|sk-)[A-Za-z0-9_-]{16,}"),
-    re.compile(r"://[^/\s:@]+:[^/\s@]+@"),  # a password inside an address
+    re.compile(r"://[^/\s@]*(?::[^\s@]*)?@"),  # a user or a password inside an address
 )
+PLAIN_NAME = re.compile(
+    r"^((https?|no|all)_proxy|(HTTPS?|NO|ALL)_PROXY|TZ|LANG|LC_[A-Z]+|TMPDIR|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE"
+    r"|AWS_((DEFAULT_)?REGION|CA_BUNDLE|ENDPOINT_URL(_S3)?|USE_(FIPS|DUALSTACK)_ENDPOINT|EC2_METADATA_DISABLED)"
+    r"|(ATB|TF|XLA|CUDA|CUDNN|NVIDIA|NCCL|KERAS|OMP|MKL|MALLOC)_[A-Z0-9_]+|PYTHON[A-Z]+)$"
+)
+"""Environment variables that are known to hold no secret. No look-around: Go reads this in the chart's schema too."""
+TELLING_NAME = r"(?i)(secret|passw|token|credential|private|api_?key|access_?key|_auth)"
+"""A part of a name that speaks of a secret, for the same two."""
+TELLING_VALUE = r"://[^/\s]*@|-----BEGIN [A-Z ]*PRIVATE KEY-----"
+"""What no plain value may hold, however it is named, for the same two."""
 _BLOB = re.compile(r"(?=[A-Za-z0-9+=]*[a-z])(?=[A-Za-z0-9+=]*[A-Z])(?=[A-Za-z0-9+=]*[0-9])[A-Za-z0-9+=]{20,}")
 """A long run of small and capital letters and digits, without what separates the words of a path or a name."""
 _BLOB_BITS = 3.8
 """Bits a character from which such a run is taken for a key."""
 
 
+def holds_secret(value: str) -> bool:
+    """Whether a value has a secret's shape, whatever it is for."""
+    return any(shape.search(value) for shape in _SHAPES)
+
+
 def looks_like_secret(name: str, value: str) -> bool:
     """Whether a named value is better passed by reference: by its name, a known shape, or its randomness."""
     if not value:
         return False
-    if _NAME.search(name) or any(shape.search(value) for shape in _SHAPES):
+    if _NAME.search(name) or holds_secret(value):
         return True
     return any(_entropy(blob) > _BLOB_BITS for blob in _BLOB.findall(value))
 

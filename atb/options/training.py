@@ -13,7 +13,7 @@ from atb.contract.spec import OPTION_NAMES
 from atb.errors import SpecError
 from atb.options.flags import TableOption
 from atb.options.table import TRAIN
-from atb.redaction import looks_like_secret
+from atb.redaction import holds_secret
 
 _RANKS = {ParameterSource.DEFAULT_MAP: 1, ParameterSource.ENVIRONMENT: 2, ParameterSource.COMMANDLINE: 3}
 _EITHER = (("days", "start"), ("end", "as_of"))
@@ -33,7 +33,7 @@ def training_options(context: click.Context) -> dict[str, Any]:
         if one in chosen and other in chosen and chosen[one][0] != chosen[other][0]:
             del chosen[min(one, other, key=lambda name: chosen[name][0])]
     for name, (_, _, value) in chosen.items():
-        if looks_like_secret(name, str(value)):
+        if holds_secret(str(value)):
             raise SpecError(f"the value of {name} looks like a secret, and the plan would keep it; leave it out")
     return {name: value for name, (_, _, value) in chosen.items()}
 

@@ -7,10 +7,11 @@ import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic.config import JsonDict
 
 from atb.contract.options import Options
 from atb.errors import SpecError
-from atb.redaction import looks_like_secret
+from atb.redaction import PLAIN_NAME, TELLING_NAME, TELLING_VALUE, holds_secret, looks_like_secret
 from atb.schema import Option
 from launcher.kubernetes.api.quantity import QUANTITY, parse_quantity
 
@@ -21,11 +22,26 @@ SLOTS_PER_GPU = 4
 _DNS = r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
+_BY_REFERENCE = (
+    "put it in a Secret (kubectl create secret generic NAME --from-env-file=FILE) and pass --env-from-secret NAME"
+)
+
 DnsName = Annotated[str, Field(pattern=rf"^{_DNS}$", max_length=253)]
 Quantity = Annotated[
     str, Field(json_schema_extra={"pattern": f"^({QUANTITY.pattern})$"}, examples=["500m", "2", "8Gi"])
 ]
 
+
+_PLAIN_VALUE: JsonDict = {"type": "string", "not": {"pattern": TELLING_VALUE}}
+# by patternProperties: helm names another place for what propertyNames refuses
+ENV_SCHEMA: JsonDict = {
+    "patternProperties": {PLAIN_NAME.pattern: _PLAIN_VALUE, TELLING_NAME: False},
+    "additionalProperties": False,
+}
+ENV_PLAIN_SCHEMA: JsonDict = {
+    "patternProperties": {f"^{_ENV_NAME.pattern}$": _PLAIN_VALUE},
+    "additionalProperties": False,
+}
 
 _NodeLoss = Annotated[int, Field(ge=5, le=3600)]
 _CLUSTER, _JOB, _POD, _LIMITS = (
@@ -126,7 +142,15 @@ class ClusterOptions(BaseModel):
         None, description="A Kueue WorkloadPriorityClass: which Jobs its queue admits first."
     )
     env: Annotated[dict[str, str], _POD("NAME=VALUE")] = Field(
-        {}, description="Plain environment variables. Values that look like secrets are refused."
+        {},
+        description="Environment variables whose names are known to hold no secret: proxies, AWS_REGION, ATB_…, TF_…. "
+        "Others go into a Secret, or to the plain ones where they hold none.",
+        json_schema_extra=ENV_SCHEMA,
+    )
+    env_plain: Annotated[dict[str, str], _POD("NAME=VALUE")] = Field(
+        {},
+        description="Environment variables of any name. Whoever may read the cluster or the run's plan reads them.",
+        json_schema_extra=ENV_PLAIN_SCHEMA,
     )
     env_from_secrets: Annotated[tuple[DnsName, ...], _POD("NAME", flag="--env-from-secret")] = Field(
         (), description="Secrets whose keys become environment variables: the store's and the exchange's credentials."
@@ -208,15 +232,22 @@ class ClusterOptions(BaseModel):
 
     @field_validator("env")
     @classmethod
-    def _names_are_names_and_values_no_secrets(cls, env: dict[str, str]) -> dict[str, str]:
+    def _names_are_known_to_hold_no_secret(cls, env: dict[str, str]) -> dict[str, str]:
+        for name, value in env.items():
+            if looks_like_secret(name, value):
+                raise ValueError(f"the value of {name} looks like a secret; {_BY_REFERENCE}")
+            if not PLAIN_NAME.fullmatch(name) or re.search(TELLING_NAME, name):
+                raise ValueError(f"{name} may hold a secret; {_BY_REFERENCE}, or --env-plain {name}=… where it is none")
+        return env
+
+    @field_validator("env_plain")
+    @classmethod
+    def _names_are_names(cls, env: dict[str, str]) -> dict[str, str]:
         for name, value in env.items():
             if not _ENV_NAME.fullmatch(name):
-                raise ValueError(f"{name!r} is not the name of an environment variable")
-            if looks_like_secret(name, value):
-                raise ValueError(
-                    f"the value of {name} looks like a secret; put it in a Secret (kubectl create secret generic NAME "
-                    f"--from-env-file=FILE) and pass --env-from-secret NAME"
-                )
+                raise ValueError("what stands before = is not the name of an environment variable")
+            if holds_secret(value):
+                raise ValueError(f"the value of {name} looks like a secret; {_BY_REFERENCE}")
         return env
 
     @model_validator(mode="after")

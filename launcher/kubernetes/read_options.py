@@ -12,7 +12,7 @@ from atb.errors import SpecError
 from atb.schema import first_problem
 from launcher.kubernetes.options import ClusterOptions
 
-_PAIRS = ("node_selector", "resources", "env", "labels", "annotations")
+_PAIRS = ("node_selector", "resources", "env", "env_plain", "labels", "annotations")
 """Options that are given as NAME=VALUE, one flag each."""
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 

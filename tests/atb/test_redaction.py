@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from atb.redaction import looks_like_secret, redact
+from atb.redaction import holds_secret, looks_like_secret, redact
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,20 @@ def test_random_keys_are_seen() -> None:
 )
 def test_paths_names_and_digests_are_no_secrets(value: str) -> None:
     assert not looks_like_secret("source", value)
+
+
+@pytest.mark.parametrize(
+    "value", ["classic,+OpenInterestUSDT1hBinance", "files:/data/BinanceUsdtPerp1h2026", "s3://bucket/Some/Path2026"]
+)
+def test_camel_case_names_have_no_secret_s_shape(value: str) -> None:
+    assert not holds_secret(value)
+
+
+@pytest.mark.parametrize(
+    "address", ["https://me:hid@h/x", "https://hid@h/x", "https://:hid@h", "http://me:hi/d@h:8080"]
+)
+def test_who_an_address_is_opened_as_is_redacted(address: str) -> None:
+    assert "hi" not in redact(f"GET {address} failed")
 
 
 def test_a_redacted_text_keeps_everything_else() -> None:

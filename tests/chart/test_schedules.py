@@ -52,7 +52,10 @@ def test_a_run_is_never_started_beside_itself_and_ends_before_the_next() -> None
         ("15 0 * * *", 86_400),
         ("15 0 * * 1-5", 86_400),
         ("15 0 * * SUN", 7 * 86_400),
-        ("15 0 * * 7", 7 * 86_400),
+        ("15 0 * * 0", 7 * 86_400),
+        ("15 0 ? * mon", 7 * 86_400),
+        ("15 0 * jan,JUL *", 86_400),
+        ("15 0 * 2-11/3 FRI-SAT", 86_400),
         ("15 0 1 * *", 28 * 86_400),
         ("15 0 1 * 1", 86_400),
         ("08 09 * * *", 86_400),
@@ -68,9 +71,39 @@ def test_a_deadline_that_reaches_the_next_firing_is_refused_with_its_path() -> N
     assert 'schedules[1].deadlineSeconds: 3600 is not below the period of "@hourly", which is 3600' in said
 
 
-@pytest.mark.parametrize("cron", ["61 * * * *", "5 24 * * *", "x * * * *", "5-1 * * * *", "*/0 * * * *"])
+@pytest.mark.parametrize(
+    "cron",
+    [
+        "61 * * * *", "5 24 * * *", "x * * * *", "5-1 * * * *", "*/0 * * * *", "0 0 0 * *", "0 0 32 * *", "0 0 * 13 *",
+        "0 0 * 0 *", "0 0 * * 7", "0 0 * * 1-8", "0 0 * * SAT-SUN", "0 0 * * MONDAY", "0 0 L * *", "0 0 1,,2 * *",
+        "0 0 5-3 * *", "0 0 * * */0", "0 0 * FEBR *",
+    ],
+)  # fmt: skip
 def test_a_wrong_cron_field_is_refused_with_its_path(cron: str) -> None:
     assert "schedules[0].cron" in refusal({"schedules": [{**DAILY, "cron": cron}]})
+
+
+@pytest.mark.parametrize("zone", ["Europe/Atlantis", "Berlin", "Local", "Etc/GMT+99"])
+def test_what_is_no_time_zone_is_refused(zone: str) -> None:
+    assert "timeZone" in refusal({"schedules": [{**DAILY, "timeZone": zone}]})
+
+
+@pytest.mark.parametrize(
+    "zone", ["Etc/UTC", "UTC", "Europe/London", "Asia/Kolkata", "America/Argentina/Ushuaia", "CET"]
+)
+def test_a_time_zone_is_taken(zone: str) -> None:
+    assert spec_of({**DAILY, "timeZone": zone})["timeZone"] == zone
+
+
+@pytest.mark.parametrize(("memory", "most"), [("33Gi", "32Gi"), ("36G", "32Gi"), ("4e10", "32Gi"), ("1Ti", "999Gi")])
+def test_memory_above_what_it_may_grow_to_is_refused(memory: str, most: str) -> None:
+    said = refusal({"schedules": [DAILY], "jobs": {"memory": memory, "maxMemory": most}})
+    assert f"jobs.memory: {memory} is above jobs.maxMemory, which is {most}" in said
+
+
+@pytest.mark.parametrize(("memory", "most"), [("32Gi", "32Gi"), ("34G", "32Gi"), ("512Mi", "1Gi"), ("1.5Gi", "1536Mi")])
+def test_memory_up_to_it_is_taken(memory: str, most: str) -> None:
+    spec_of(DAILY, jobs={"memory": memory, "maxMemory": most})
 
 
 def test_two_schedules_of_one_name_are_refused() -> None:

@@ -12,7 +12,7 @@ from pydantic.alias_generators import to_camel
 
 from atb.contract.presets import DEFAULT_PRESET, PresetName
 from atb.contract.spec import OPTION_NAMES, Spec
-from launcher.kubernetes.options import ClusterOptions, DnsName, Quantity
+from launcher.kubernetes.options import ENV_PLAIN_SCHEMA, ENV_SCHEMA, ClusterOptions, DnsName, Quantity
 
 CHART_DECIDES = ("image", "image_pull_policy", "image_pull_secrets", "namespace", "service_account")
 """Options of a Job that follow from other values."""
@@ -25,7 +25,9 @@ Label = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_len
 ObjectName = Annotated[str, Field(pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$", max_length=253)]
 Symbol = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9/:._-]{0,62}$")]
 Cron = Annotated[str, Field(pattern=r"^(@(hourly|daily|midnight|weekly|monthly|yearly|annually)|\S+( \S+){4})$")]
-TimeZone = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$")]
+TimeZone = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$", json_schema_extra={"not": {"const": "Local"}})
+]
 
 
 def _overrides() -> dict[str, Any]:
@@ -97,7 +99,17 @@ class Launcher(Section):
         description="Its requests and limits.",
     )
     scratch_size: Quantity = Field("256Mi", description="Size limit of its writable volume at /tmp.")
-    env: dict[str, str] = Field({}, description="Plain environment variables, such as a proxy's.")
+    env: dict[str, str] = Field(
+        {},
+        description="Environment variables of names that are known to hold no secret, such as a proxy's.",
+        json_schema_extra=ENV_SCHEMA,
+    )
+    env_plain: dict[str, str] = Field(
+        {},
+        description="Environment variables of any name. Their values are readable in the cluster.",
+        json_schema_extra=ENV_PLAIN_SCHEMA,
+    )
+    env_from_secrets: list[DnsName] = Field([], description="Secrets whose keys become environment variables.")
     node_selector: dict[str, str] = Field({}, description="Labels its node must have.")
     tolerations: list[dict[str, Any]] = Field([], description="Taints it tolerates.")
     priority_class: ObjectName = Field("", description="Its priority class.")

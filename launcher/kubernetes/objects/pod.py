@@ -89,7 +89,7 @@ def _pod(command: Sequence[str], target: Target, options: ClusterOptions, shape:
 
 
 def _container(command: Sequence[str], target: Target, options: ClusterOptions, shape: PodShape) -> dict[str, Any]:
-    plain = {**options.env, IMAGE_VARIABLE: options.image, "HOME": SCRATCH, "TMPDIR": SCRATCH}
+    plain = {**options.env_plain, **options.env, IMAGE_VARIABLE: options.image, "HOME": SCRATCH, "TMPDIR": SCRATCH}
     if target.endpoint_url:
         plain["AWS_ENDPOINT_URL_S3"] = target.endpoint_url
     env: list[dict[str, Any]] = [{"name": name, "value": value.replace("$", "$$")} for name, value in plain.items()]

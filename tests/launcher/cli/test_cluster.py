@@ -214,11 +214,11 @@ def test_cluster_flags_need_a_cluster(desk: Desk) -> None:
 
 def test_options_come_from_a_file_and_flags_beat_it(desk: Desk, tmp_path: Path) -> None:
     path = tmp_path / "cluster.yaml"
-    path.write_text("gpus: 0\nmemory: 3Gi\nenv: {A: b}\n")
+    path.write_text("gpus: 0\nmemory: 3Gi\nenv_plain: {A: b}\n")
     flags = [
         "--memory",
         "4Gi",
-        "--env",
+        "--env-plain",
         "C=d",
         "--toleration",
         "spot",

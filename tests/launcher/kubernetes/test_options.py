@@ -31,12 +31,28 @@ def test_a_value_that_looks_like_a_secret_is_refused_without_repeating_it(name: 
     [
         ("TF_CPP_MIN_LOG_LEVEL", "2"),
         ("AWS_DEFAULT_REGION", "eu-central-1"),
-        ("IMAGE", "registry.example/atb@sha256:" + "0123456789abcdef" * 4),
-        ("NOTE", "the quick brown fox"),
+        ("HTTPS_PROXY", "http://proxy.example:3128"),
+        ("https_proxy", "http://proxy.example:3128"),
+        ("ATB_BINANCE_REST_URL", "https://mirror.example/binance"),
     ],
 )
-def test_a_plain_value_is_taken(name: str, value: str) -> None:
+def test_a_name_that_is_known_is_taken(name: str, value: str) -> None:
     assert ClusterOptions(image="x", env={name: value}).env == {name: value}
+
+
+@pytest.mark.parametrize("name", ["NOTE", "DATABASE_URL", "ATB_TOKEN", "MY_TF_X", "TF_AUTH_KEY_ID_TOKEN", "PGPASS"])
+def test_any_other_name_is_refused_unless_it_is_said_to_be_plain(name: str) -> None:
+    with pytest.raises(ValidationError, match="kubectl create secret"):
+        ClusterOptions(image="x", env={name: "a value"})
+    assert ClusterOptions(image="x", env_plain={name: "a value"}).env_plain == {name: "a value"}
+
+
+@pytest.mark.parametrize("value", ["https://me:hidden@mirror", "https://hidden@mirror", "https://:hid/den@mirror"])
+@pytest.mark.parametrize("option", ["env", "env_plain"])
+def test_a_password_in_an_address_is_refused_however_it_is_named(option: str, value: str) -> None:
+    with pytest.raises(ValidationError, match="looks like a secret") as refused:
+        ClusterOptions(image="x", **{option: {"HTTPS_PROXY": value}})
+    assert "hid" not in str(refused.value)
 
 
 def test_an_unknown_option_is_an_error() -> None:

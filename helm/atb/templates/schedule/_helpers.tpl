@@ -7,6 +7,7 @@
 
 {{/* The options of the Jobs as the launcher reads them, in its own spelling. */}}
 {{- define "atb.clusterOptions" -}}
+{{- include "atb.checkMemory" . -}}
 {{- $options := dict "run_as_user" nil -}}
 {{- range $key, $value := .Values.jobs -}}
 {{- if not (kindIs "invalid" $value) -}}
@@ -29,23 +30,33 @@
 {{- toYaml $options -}}
 {{- end -}}
 
-{{/* Numbers that a cron field names, joined by commas. Takes field and size: how many numbers there are. */}}
+{{/*
+Numbers that a cron field names, joined by commas; what the API server would refuse fails here. Takes field, low, high,
+path and optionally names, those of the numbers from low on.
+*/}}
 {{- define "atb.cronNumbers" -}}
 {{- $found := list -}}
-{{- $size := int .size -}}
-{{- range $part := splitList "," .field -}}
-{{- if not (regexMatch "^(\\*|[0-9]+(-[0-9]+)?)(/[1-9][0-9]*)?$" $part) -}}
-{{- fail (printf "%s: %q is no cron field" $.path $part) -}}
+{{- $low := int .low -}}
+{{- $high := int .high -}}
+{{- $field := upper .field -}}
+{{- range $index, $name := .names -}}
+{{- $field = replace $name (add $low $index | toString) $field -}}
+{{- end -}}
+{{- range $part := splitList "," $field -}}
+{{- if not (regexMatch "^([*?]|[0-9]+(-[0-9]+)?)(/0*[1-9][0-9]*)?$" $part) -}}
+{{- fail (printf "%s: %q is no cron field" $.path $.field) -}}
 {{- end -}}
 {{- $range := splitList "/" $part -}}
-{{- $ends := splitList "-" (first $range) -}}
-{{- $from := ternary 0 (atoi (first $ends)) (eq (first $ends) "*") -}}
-{{- $to := ternary (sub $size 1) (atoi (last $ends)) (or (eq (first $ends) "*") (and (eq (len $ends) 1) (eq (len $range) 2))) -}}
-{{- if or (gt (int $from) (int $to)) (ge (int $to) $size) -}}
-{{- fail (printf "%s: %q is out of range" $.path $part) -}}
+{{- $ends := splitList "-" (replace "?" "*" (first $range)) -}}
+{{- $all := eq (first $ends) "*" -}}
+{{- $open := or $all (and (eq (len $ends) 1) (eq (len $range) 2)) -}}
+{{- $from := int (ternary ($low | toString) (first $ends) $all | trimPrefix "0" | default "0") -}}
+{{- $to := int (ternary ($high | toString) (last $ends) $open | trimPrefix "0" | default "0") -}}
+{{- if or (lt $from $low) (gt $from $to) (gt $to $high) -}}
+{{- fail (printf "%s: %q is out of range, which is %d to %d" $.path $.field $low $high) -}}
 {{- end -}}
-{{- $step := ternary (atoi (last $range)) 1 (eq (len $range) 2) -}}
-{{- range untilStep (int $from) (int (add $to 1)) (int $step) -}}
+{{- $step := ternary (last $range | trimPrefix "0") "1" (eq (len $range) 2) | atoi -}}
+{{- range untilStep $from (add $to 1 | int) $step -}}
 {{- $found = append $found (printf "%02d" .) -}}
 {{- end -}}
 {{- end -}}
@@ -73,20 +84,52 @@
 {{- get $macros .cron -}}
 {{- else -}}
 {{- $fields := splitList " " .cron -}}
-{{- $minutes := include "atb.cronNumbers" (dict "field" (index $fields 0) "size" 60 "path" .path) -}}
-{{- $hours := include "atb.cronNumbers" (dict "field" (index $fields 1) "size" 24 "path" .path) -}}
+{{- $minutes := include "atb.cronNumbers" (dict "field" (index $fields 0) "low" 0 "high" 59 "path" .path) -}}
+{{- $hours := include "atb.cronNumbers" (dict "field" (index $fields 1) "low" 0 "high" 23 "path" .path) -}}
+{{- $days := include "atb.cronNumbers" (dict "field" (index $fields 2) "low" 1 "high" 31 "path" .path) -}}
+{{- $months := list "JAN" "FEB" "MAR" "APR" "MAY" "JUN" "JUL" "AUG" "SEP" "OCT" "NOV" "DEC" -}}
+{{- $_ := include "atb.cronNumbers" (dict "field" (index $fields 3) "low" 1 "high" 12 "names" $months "path" .path) -}}
+{{- $names := list "SUN" "MON" "TUE" "WED" "THU" "FRI" "SAT" -}}
+{{- $weekdays := include "atb.cronNumbers" (dict "field" (index $fields 4) "low" 0 "high" 6 "names" $names "path" .path) -}}
 {{- $hourGap := mul 3600 (include "atb.shortestGap" (dict "numbers" $hours "size" 24)) -}}
 {{- if contains "," $minutes -}}
 {{- mul 60 (include "atb.shortestGap" (dict "numbers" $minutes "size" 60)) -}}
 {{- else if contains "," $hours -}}
 {{- $hourGap -}}
-{{- else if and (eq (index $fields 2) "*") (regexMatch "^([0-7]|[A-Za-z]{3})$" (index $fields 4)) -}}
+{{- else if and (has (index $fields 2) (list "*" "?")) (not (contains "," $weekdays)) -}}
 {{- mul 7 $day -}}
-{{- else if and (eq (index $fields 4) "*") (regexMatch "^[0-9]+$" (index $fields 2)) -}}
+{{- else if and (has (index $fields 4) (list "*" "?")) (not (contains "," $days)) -}}
 {{- mul 28 $day -}}
 {{- else -}}
 {{- $day -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+Fails for a time zone that is none. Go reads an unknown one as UTC, and all of them where it has no data of time zones:
+then nothing is said. Takes zone and path.
+*/}}
+{{- define "atb.checkTimeZone" -}}
+{{- $known := ne (dateInZone "MST" now "Europe/Berlin") "UTC" -}}
+{{- $utc := regexMatch "^(Etc/)?(UTC|UCT|Universal|Zulu)$" .zone -}}
+{{- if and $known (not $utc) (eq (dateInZone "MST" now .zone) "UTC") -}}
+{{- fail (printf "%s.timeZone: %q is no time zone; write one like Europe/Berlin or Etc/UTC" .path .zone) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* How many bytes a quantity is, as a float. */}}
+{{- define "atb.bytes" -}}
+{{- $units := dict "" 1.0 "m" 0.001 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "E" 1e18 "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 "Pi" 1125899906842624.0 "Ei" 1152921504606846976.0 -}}
+{{- $number := regexFind "^[+]?[0-9.]+([eE][+-]?[0-9]+)?" . -}}
+{{- $unit := trimPrefix $number . -}}
+{{- mulf (float64 $number) (get $units $unit) -}}
+{{- end -}}
+
+{{/* Fails where a Job's memory is above what it may grow to. */}}
+{{- define "atb.checkMemory" -}}
+{{- if gt (include "atb.bytes" .Values.jobs.memory | float64) (include "atb.bytes" .Values.jobs.maxMemory | float64) -}}
+{{- fail (printf "jobs.memory: %s is above jobs.maxMemory, which is %s" .Values.jobs.memory .Values.jobs.maxMemory) -}}
 {{- end -}}
 {{- end -}}
 
