@@ -1,0 +1,188 @@
+"""How long the books of many jobs and runs take, and how much memory: status, collect, list, and Jobs as YAML.
+
+    python -m benchmarks.books [--jobs 5000] [--runs 5000] [--s3] [--json FILE]
+
+Each command is a process of its own; the median of three, with the largest peak of memory. ``--s3`` asks an S3 server
+on this machine beside the directory. Every job has what a training leaves: a result of 18 KB with its curves, a claim,
+an exit report, a log, its progress, and thirteen files of a bundle (of one byte here: the books don't read them).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from atb.contract import keys
+from atb.documents.attempt import Claim, ExitReport, Progress
+from atb.documents.plan import Plan
+from atb.documents.result import Result
+from atb.storage import Store, open_store
+from launcher.plan.build import build_plan
+from launcher.records.manifest import collect
+from launcher.records.run_record import RunRecord
+
+NOW = datetime(2026, 1, 31, 6, tzinfo=UTC)
+TEMPLATE = Path(__file__).parents[1] / "tests" / "atb" / "documents" / "schema_1_0" / "result.json"
+TARGETS = {
+    "directory": {"status": (3.0, 150), "collect": (6.0, 300), "list": (5.0, 150)},
+    "s3": {"status": (10.0, 150), "collect": (20.0, 300), "list": (5.0, 150)},
+}
+"""Seconds and MB that are aimed at, for 5,000 jobs and 5,000 runs."""
+YAML_TARGET = 15.0
+"""Seconds of CPU for 10,000 Jobs."""
+_WRITERS = 16
+
+
+def plan_of(run: str, jobs: int) -> Plan:
+    """A plan of so many symbols."""
+    symbols = [f"C{number:05}USDT" for number in range(jobs)]
+    return build_plan(run, symbols, ["fast"], {"as_of": NOW}, backend="local", now=NOW)
+
+
+def fill_run(store: Store, run: str, jobs: int) -> None:
+    """A run whose jobs are all done, as the trainings leave it: planned, not yet collected."""
+    plan, template = plan_of(run, jobs), Result.from_bytes(TEMPLATE.read_bytes(), TEMPLATE.name)
+    store.put(keys.plan(run), plan.to_bytes())
+    claim = Claim(attempt=1, host="node", process=7, started=NOW).to_bytes()
+    said = {"attempt": 1, "code": 0, "category": "done", "message": "done", "stage": "saving"}
+    left = ExitReport.model_validate({**said, "started": NOW, "finished": NOW}).to_bytes()
+    progress = Progress(attempt=1, stage="saving", updated=NOW).to_bytes()
+
+    def fill(number: int) -> None:
+        planned = plan.jobs[number]
+        files = tuple(
+            file.model_copy(update={"key": keys.bundle(run, planned.job, 1, file.path)}) for file in template.files
+        )
+        changed = {"run": run, "job": planned.job, "spec": planned.spec, "spec_digest": planned.spec_digest}
+        for file in files:
+            store.put(file.key, b"x")
+        store.put(keys.progress(run, planned.job), progress)
+        for name, data in (("claim.json", claim), ("exit.json", left), ("log.txt", b"log\n")):
+            store.put(keys.attempt(run, planned.job, 1, name), data)
+        result = template.model_copy(update={**changed, "files": files})
+        store.put(keys.result(run, planned.job), result.to_bytes())
+
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        list(pool.map(fill, range(jobs)))
+
+
+def fill_runs(store: Store, runs: int) -> None:
+    """So many collected runs of two jobs each."""
+    fill_run(store, "r-template", 2)
+    manifest = collect(store, RunRecord.load(store, "r-template"))
+    plan = plan_of("r-template", 2)
+
+    def fill(number: int) -> None:
+        run = f"r{number:05}"
+        store.put(keys.plan(run), plan.model_copy(update={"run": run}).to_bytes())
+        store.put(keys.manifest(run), manifest.model_copy(update={"run": run}).to_bytes())
+
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        list(pool.map(fill, range(runs)))
+
+
+def measure(words: list[str], times: int = 3) -> dict[str, float]:
+    """The median seconds of a command and its largest peak of memory, in MB. Raises where it fails."""
+    seconds, peaks = [], []
+    for _ in range(times):
+        began = time.perf_counter()
+        with subprocess.Popen([sys.executable, "-m", "launcher.cli", *words], stdout=subprocess.DEVNULL) as process:
+            _, code, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(code)
+        seconds.append(time.perf_counter() - began)
+        peaks.append(usage.ru_maxrss / 1024)
+        if process.returncode:
+            raise RuntimeError(f"{' '.join(words)} ended with {process.returncode}")
+    return {"seconds": statistics.median(seconds), "peak_mb": max(peaks)}
+
+
+def measure_store(url: str, endpoint: str | None, jobs: int, runs: int) -> dict[str, dict[str, float]]:
+    """Status and collect of one large run, and a list of many small ones."""
+    store = open_store(url, endpoint)
+    place = ["--store", url, *(["--endpoint-url", endpoint] if endpoint else [])]
+    fill_run(store, "big", jobs)
+    found = {
+        "status": measure(["status", "big", *place]),
+        "collect": measure(["collect", "big", *place], 1),
+    }
+    found["status, collected"] = measure(["status", "big", *place])
+    many = open_store(f"{url}-runs", endpoint)
+    fill_runs(many, runs)
+    found["list"] = measure(["list", "--store", f"{url}-runs", *place[2:]])
+    return found
+
+
+def measure_yaml(jobs: int) -> float:
+    """Seconds of CPU for a dry run of so many Jobs, by a process of its own."""
+    symbols = ",".join(f"C{number:05}USDT" for number in range(jobs))
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as names:
+        names.write(symbols)
+        names.flush()
+        words = ["--symbols", f"@{names.name}", "--backend", "kubernetes", "--image", "ghcr.io/x/atb:1", "--dry-run"]
+        words += ["--preset", "fast", "--store", "s3://bucket/prefix", "--force", "--as-of", "2026-01-31"]
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        measure(words, 1)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+@contextlib.contextmanager
+def s3_server() -> Iterator[str]:
+    """An S3 server on this machine with an empty bucket."""
+    import boto3
+
+    from tests.seaweed import ACCESS_KEY, SECRET_KEY, serve_s3
+
+    os.environ.update(AWS_ACCESS_KEY_ID=ACCESS_KEY, AWS_SECRET_ACCESS_KEY=SECRET_KEY, AWS_DEFAULT_REGION="us-east-1")
+    with tempfile.TemporaryDirectory() as folder, serve_s3(Path(folder)) as endpoint:
+        boto3.client("s3", endpoint_url=endpoint).create_bucket(Bucket="books")
+        yield endpoint
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--jobs", type=int, default=5_000)
+    parser.add_argument("--runs", type=int, default=5_000)
+    parser.add_argument("--yaml", type=int, default=10_000, help="Jobs rendered as YAML; 0 for none.")
+    parser.add_argument("--s3", action="store_true")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    found: dict[str, Any] = {"jobs": options.jobs, "runs": options.runs}
+    with tempfile.TemporaryDirectory() as folder:
+        found["directory"] = measure_store(f"{folder}/store", None, options.jobs, options.runs)
+        print_rows("directory", found["directory"])
+    if options.s3:
+        with s3_server() as endpoint:
+            found["s3"] = measure_store("s3://books/store", endpoint, options.jobs, options.runs)
+            print_rows("s3", found["s3"])
+    if options.yaml:
+        found["yaml_cpu_s"] = measure_yaml(options.yaml)
+        print(f"{options.yaml:,} Jobs as YAML: {found['yaml_cpu_s']:.1f} s of CPU (aim {YAML_TARGET:g})")
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=2))
+
+
+def print_rows(place: str, found: dict[str, dict[str, float]]) -> None:
+    """One line a command."""
+    for name, row in found.items():
+        seconds, memory = TARGETS[place].get(name, (0.0, 0))
+        aim = f" (aim {seconds:g} s, {memory} MB)" if seconds else ""
+        print(f"{place:<10} {name:<18} {row['seconds']:6.2f} s  {row['peak_mb']:4.0f} MB{aim}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
