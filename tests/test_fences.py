@@ -19,6 +19,7 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
     "atb": (
         {"clock", "errors", "machine", "redaction", "threads"},
         {"patience", "schema"},
+        {"table"},
         {"contract"},
         {"documents"},
         {"code", "storage"},

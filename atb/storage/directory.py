@@ -68,22 +68,12 @@ class DirectoryStore:
             return self._write(key, data, lambda staged, path: os.replace(staged, path))
 
     def list(self, prefix: str) -> Iterator[Entry]:
-        folder = self.root / prefix.rpartition("/")[0]
+        folder = prefix.rpartition("/")[0]
         with self._explain(prefix):
-            found = sorted(
-                (path.relative_to(self.root).as_posix(), path)
-                for directory, names, files in os.walk(folder)
-                if _keep_visible(names)
-                for path in (Path(directory, name) for name in files)
-            )
-        for key, path in found:
-            if key.startswith(prefix):
-                try:
-                    stat = path.stat()
-                except FileNotFoundError:
-                    continue
-                etag = f"{stat.st_mtime_ns:x}-{stat.st_ino:x}-{stat.st_size:x}"
-                yield Entry(key, stat.st_size, etag, datetime.fromtimestamp(stat.st_mtime, UTC))
+            found = sorted(_walk(str(self.root / folder), f"{folder}/" if folder else "", prefix))
+        for key, stat in found:
+            etag = f"{stat.st_mtime_ns:x}-{stat.st_ino:x}-{stat.st_size:x}"
+            yield Entry(key, stat.st_size, etag, datetime.fromtimestamp(stat.st_mtime, UTC))
 
     def folders(self, prefix: str) -> Iterator[str]:
         with self._explain(prefix):
@@ -189,7 +179,20 @@ class DirectoryStore:
             raise StoreError(f"store {self.url} refused {key}: {error.strerror}; {hint}") from None
 
 
-def _keep_visible(names: list[str]) -> bool:
-    if _STAGING in names:
-        names.remove(_STAGING)
-    return True
+def _walk(folder: str, key: str, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
+    """The files below a folder whose key begins with the prefix; ``key`` is the folder's. Folders that can't be read
+    are passed over, as what is not there."""
+    try:
+        with os.scandir(folder) as found:
+            for each in found:
+                name = f"{key}{each.name}"
+                try:
+                    if each.is_dir(follow_symlinks=False):
+                        if each.name != _STAGING and (name.startswith(prefix) or prefix.startswith(f"{name}/")):
+                            yield from _walk(each.path, f"{name}/", prefix)
+                    elif name.startswith(prefix) and each.is_file():
+                        yield name, each.stat()
+                except FileNotFoundError:
+                    continue  # it went away
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return

@@ -204,7 +204,7 @@ def finish(run: str, store: Store, ending: Ending) -> Manifest:
     if ending.output == "json":
         click.echo(manifest.to_bytes(), nl=False)
     else:
-        print_manifest(Console(), manifest, store.url)
+        print_manifest(manifest, store.url)
         click.echo(f"report    {store.url}/{page}")
         click.echo(f"manifest  {store.url}/{keys.manifest(run)}")
     return manifest

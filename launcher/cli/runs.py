@@ -26,15 +26,15 @@ _T = TypeVar("_T")
 @with_store
 def status(store: Store, run: str, output: str | None, **_: Any) -> None:
     """Say how far a RUN is, as the store and its cluster have it now."""
-    from rich.console import Console
+    import shutil
 
     from atb.contract import keys
     from launcher.records.manifest import build_manifest
     from launcher.records.run_record import RunRecord
-    from launcher.report.live_table import build_table, summary_line
+    from launcher.report.live_table import row_lines, summary_line
     from launcher.report.table import print_manifest
 
-    record, console = RunRecord.load(store, run), Console()
+    record = RunRecord.load(store, run)
     plan, manifest = record.plan, build_manifest(record)
     if stale := [problem for problem in record.problems if problem.key == keys.manifest(run)]:
         click.echo(f"unreadable: {stale[0]}; make it again with: atb-launch collect {run}", err=True)
@@ -43,9 +43,9 @@ def status(store: Store, run: str, output: str | None, **_: Any) -> None:
         return
     rows = () if manifest.complete else _ask_backend(plan, lambda backend: backend.rows(plan, store))
     if rows:
-        console.print(build_table(rows, width=console.width))
+        click.echo("\n".join(row_lines(rows, width=shutil.get_terminal_size().columns)))
         click.echo(f"{run}  {summary_line(rows)}")
-    print_manifest(console, manifest, store.url)
+    print_manifest(manifest, store.url)
 
 
 def _ask_backend(plan: Plan, question: Callable[[Backend], Sequence[_T]]) -> Sequence[_T]:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from atb.documents.manifest import State
+from atb.table import Cell, Column, table_lines
 
 STYLES: dict[State, str] = {
     "pending": "yellow",
@@ -51,29 +51,22 @@ class Row:
     attempts: int = 0
 
 
-def build_table(rows: Sequence[Row], *, width: int, height: int | None = None) -> Table:
-    """The rows, what needs eyes first; rows beyond ``height`` are counted in the caption."""
-    table = Table(box=None, pad_edge=False, expand=True, show_edge=False)
-    presets = len({row.preset for row in rows}) > 1
-    table.add_column("symbol", no_wrap=True, overflow="ellipsis", ratio=3, min_width=8)
-    if presets:
-        table.add_column("preset", no_wrap=True, min_width=6)
-    table.add_column("state", no_wrap=True, min_width=8)
-    table.add_column("reason", no_wrap=True, overflow="ellipsis", ratio=6, min_width=8)
-    if width >= _WIDE:
-        table.add_column("node", no_wrap=True, overflow="ellipsis", ratio=3)
-    table.add_column("epoch", justify="right", no_wrap=True)
-    table.add_column("val_loss", justify="right", no_wrap=True)
-    table.add_column("ETA", justify="right", no_wrap=True)
-    table.add_column("try", justify="right", no_wrap=True)
+def row_lines(rows: Sequence[Row], *, width: int, height: int | None = None) -> Iterator[str]:
+    """A head and one line a row, what needs eyes first; rows beyond ``height`` are counted in the last line."""
+    presets, node = len({row.preset for row in rows}) > 1, width >= _WIDE
+    columns = [
+        Column("symbol", gives=True),
+        *([Column("preset")] if presets else []),
+        Column("state"),
+        Column("reason", gives=True),
+        *([Column("node", gives=True)] if node else []),
+        *(Column(name, right=True) for name in ("epoch", "val_loss", "ETA", "try")),
+    ]
     ordered = sorted(rows, key=lambda row: _ORDER.index(row.state))
     shown = ordered if height is None else ordered[: max(1, height)]
-    for row in shown:
-        table.add_row(*_cells(row, presets=presets, node=width >= _WIDE))
+    yield from table_lines(columns, [_cells(row, presets=presets, node=node) for row in shown], width=width)
     if hidden := len(ordered) - len(shown):
-        table.caption = f"… and {hidden} more"
-        table.caption_justify = "left"
-    return table
+        yield f"… and {hidden} more"
 
 
 def summary_line(rows: Sequence[Row]) -> str:
@@ -139,7 +132,7 @@ class RunView:
         head = Text.assemble((self._title, "bold"), "  ", summary_line(rows))
         lines: list[RenderableType] = [
             head,
-            build_table(rows, width=self._console.width, height=self._console.height - 5),
+            *map(Text.from_ansi, row_lines(rows, width=self._console.width, height=self._console.height - 5)),
         ]
         if note:
             lines.append(Text(note, style="dim", overflow="ellipsis", no_wrap=True))
@@ -164,18 +157,16 @@ class RunView:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _cells(row: Row, *, presets: bool, node: bool) -> list[str | Text]:
+def _cells(row: Row, *, presets: bool, node: bool) -> list[str | Cell]:
     reason = f"{row.category}: {row.detail}" if row.category and row.detail else row.category or row.detail
-    cells: list[str | Text] = [Text(row.symbol)]
-    if presets:
-        cells.append(row.preset)
-    cells += [Text(row.state, style=STYLES[row.state]), Text(reason)]
-    if node:
-        cells.append(Text(row.node))
-    cells += [
+    return [
+        row.symbol,
+        *([row.preset] if presets else []),
+        Cell(row.state, STYLES[row.state]),
+        reason,
+        *([row.node] if node else []),
         f"{row.epoch}/{row.epochs}" if row.epochs else "",
         f"{row.validation_loss:.4g}" if row.validation_loss is not None else "",
         format_eta(row.eta_seconds) if row.state == "running" else "",
         str(row.attempts) if row.attempts else "",
     ]
-    return cells

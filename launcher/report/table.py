@@ -2,66 +2,70 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+import click
 
 from atb.documents.manifest import Manifest, ManifestJob
 from atb.documents.plan import Plan
 from atb.schema import printable
+from atb.table import Cell, Column, style, table_lines
 from launcher.report.live_table import STYLES
 
-_NUMBERS = 68
-"""Columns that all but the symbol take at most."""
+_COLUMNS = (
+    Column("symbol", gives=True),
+    Column("preset"),
+    Column("state"),
+    *(Column(name, right=True) for name in ("epochs", "test RMSE", "MAPE %", "skill", "time")),
+)
 _MOST_LINES = 40
 """Jobs of which each has its lines below the table; of more, only those that need eyes."""
 
 
-def print_manifest(console: Console, manifest: Manifest, store_url: str) -> None:
+def print_manifest(manifest: Manifest, store_url: str) -> None:
     """The table, each failure's reason and each model's place."""
-    console.print(build_table(manifest.jobs, console.width))
+    click.echo("\n".join(manifest_lines(manifest, store_url, shutil.get_terminal_size().columns)))
+
+
+def manifest_lines(manifest: Manifest, store_url: str, width: int) -> Iterator[str]:
+    """The table in ``width`` columns, and below it lines of any length."""
+    yield from job_lines(manifest.jobs, width)
     for job in manifest.jobs:
         if job.reason and job.state not in ("done", "skipped"):
             words = (
                 f"{job.job} {job.state} ({job.category}): {job.reason}" if job.category else f"{job.job}: {job.reason}"
             )
-            _say(console, words, STYLES[job.state])
+            yield style(printable(words, 2_000), STYLES[job.state])
     told = {job.reason for job in manifest.jobs}
     for problem in manifest.problems:
         if problem.problem not in told:
-            _say(console, f"unreadable: {problem.problem}", "red")
-    for line in _places(manifest, store_url):
-        _say(console, line)
+            yield style(printable(f"unreadable: {problem.problem}", 2_000), "red")
+    yield from _places(manifest, store_url)
     if made_up := sum(job.synthetic for job in manifest.jobs):
         some = "These" if made_up == len(manifest.jobs) else f"{made_up} of these"
-        _say(console, f"{some} models were trained on made-up bars: their numbers say nothing of a market.", "yellow")
+        yield style(f"{some} models were trained on made-up bars: their numbers say nothing of a market.", "yellow")
 
 
-def build_table(jobs: Sequence[ManifestJob], width: int) -> Table:
-    """One row a job, in ``width`` columns; a long symbol gives way to the numbers.
+def job_lines(jobs: Sequence[ManifestJob], width: int) -> Iterator[str]:
+    """One line a job; a long symbol gives way to the numbers.
 
     RMSE is in the price's unit, MAPE in percent; skill 0 is as good as the last close.
     """
-    table = Table(box=None, pad_edge=False, show_edge=False)
-    table.add_column("symbol", no_wrap=True, overflow="ellipsis", max_width=max(8, width - _NUMBERS))
-    table.add_column("preset", no_wrap=True)
-    table.add_column("state", no_wrap=True)
-    for name in ("epochs", "test RMSE", "MAPE %", "skill", "time"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for job in jobs:
-        table.add_row(
-            Text(job.symbol),
+    rows = [
+        (
+            job.symbol,
             job.preset,
-            Text(job.state, style=STYLES[job.state]),
+            Cell(job.state, STYLES[job.state]),
             "" if job.epochs is None else str(job.epochs),
             _number(job, "rmse", ".5g"),
             _number(job, "mape", ".3f"),
             _number(job, "skill", "+.4f"),
             format_seconds(job.seconds),
         )
-    return table
+        for job in jobs
+    ]
+    yield from table_lines(_COLUMNS, rows, width=width)
 
 
 def plan_lines(plan: Plan) -> Iterator[str]:
@@ -94,7 +98,3 @@ def _places(manifest: Manifest, store_url: str) -> Iterator[str]:
 
 def _number(job: ManifestJob, name: str, form: str) -> str:
     return format(job.metrics[name], form) if name in job.metrics else ""
-
-
-def _say(console: Console, line: str, style: str = "") -> None:
-    console.print(Text(printable(line, 2_000), style=style), soft_wrap=True)

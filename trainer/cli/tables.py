@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from atb.table import Column, table_lines
+
 if TYPE_CHECKING:
     from atb.documents.champion import Champion
     from atb.documents.evaluation import ForecastComparison
@@ -14,9 +16,8 @@ if TYPE_CHECKING:
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Columns as wide as their widest cell, so that a line stays a line wherever it is piped."""
-    widths = [max(len(row[index]) for row in [head, *rows]) for index in range(len(head))]
-    for row in [head, *rows]:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    for line in table_lines([Column(name) for name in head], rows):
+        click.echo(line)
 
 
 def champion_row(champion: Champion) -> tuple[str, ...]:

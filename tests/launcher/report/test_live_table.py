@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 
+import click
 import pytest
 from rich.console import Console
 
-from launcher.report.live_table import Row, RunView, build_table, format_eta, summary_line
+from launcher.report.live_table import Row, RunView, format_eta, row_lines, summary_line
 
 ROWS = [
     Row("A-fast", "BTCUSDT", "fast", "done", epoch=40, epochs=100, validation_loss=0.1234567, attempts=1),
@@ -18,9 +19,7 @@ ROWS = [
 
 
 def paint(rows: list[Row], width: int, height: int | None = None) -> list[str]:
-    console = Console(file=io.StringIO(), width=width, color_system=None)
-    console.print(build_table(rows, width=width, height=height))
-    return [line for line in console.file.getvalue().splitlines() if line.strip()]  # type: ignore[attr-defined]
+    return [click.unstyle(line) for line in row_lines(rows, width=width, height=height)]
 
 
 def test_a_row_is_one_line_of_80_columns_with_state_reason_epoch_and_loss() -> None:
