@@ -68,12 +68,24 @@ class DirectoryStore:
             return self._write(key, data, lambda staged, path: os.replace(staged, path))
 
     def list(self, prefix: str) -> Iterator[Entry]:
-        folder = prefix.rpartition("/")[0]
+        return self.list_without(prefix, _STAGING)
+
+    def list_without(self, prefix: str, folder: str) -> Iterator[Entry]:
+        """The same without what lies in folders of that name, which are not looked into."""
+        top = prefix.rpartition("/")[0]
+        found: list[os.DirEntry[str]] = []
         with self._explain(prefix):
-            found = sorted(_walk(str(self.root / folder), f"{folder}/" if folder else "", prefix))
-        for key, stat in found:
-            etag = f"{stat.st_mtime_ns:x}-{stat.st_ino:x}-{stat.st_size:x}"
-            yield Entry(key, stat.st_size, etag, datetime.fromtimestamp(stat.st_mtime, UTC))
+            _walk(str(self.root / top), {_STAGING, folder}, found)
+        start = len(str(self.root)) + 1
+        for path, each in sorted((each.path, each) for each in found):
+            key = path[start:]
+            if key.startswith(prefix):
+                try:
+                    stat = each.stat()
+                except FileNotFoundError:
+                    continue  # it went away
+                etag = f"{stat.st_mtime_ns:x}-{stat.st_ino:x}-{stat.st_size:x}"
+                yield Entry(key, stat.st_size, etag, datetime.fromtimestamp(stat.st_mtime, UTC))
 
     def folders(self, prefix: str) -> Iterator[str]:
         with self._explain(prefix):
@@ -179,20 +191,16 @@ class DirectoryStore:
             raise StoreError(f"store {self.url} refused {key}: {error.strerror}; {hint}") from None
 
 
-def _walk(folder: str, key: str, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
-    """The files below a folder whose key begins with the prefix; ``key`` is the folder's. Folders that can't be read
-    are passed over, as what is not there."""
+def _walk(folder: str, without: set[str], found: list[os.DirEntry[str]]) -> None:
+    """Add the files below a folder, but for those in folders of some names. What can't be read is passed over."""
     try:
-        with os.scandir(folder) as found:
-            for each in found:
-                name = f"{key}{each.name}"
-                try:
-                    if each.is_dir(follow_symlinks=False):
-                        if each.name != _STAGING and (name.startswith(prefix) or prefix.startswith(f"{name}/")):
-                            yield from _walk(each.path, f"{name}/", prefix)
-                    elif name.startswith(prefix) and each.is_file():
-                        yield name, each.stat()
-                except FileNotFoundError:
-                    continue  # it went away
+        with os.scandir(folder) as entries:
+            inside = list(entries)
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return
+    for each in inside:
+        if each.is_dir(follow_symlinks=False):
+            if each.name not in without:
+                _walk(each.path, without, found)
+        elif each.is_file():
+            found.append(each)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 
 @dataclass(frozen=True)
@@ -75,3 +75,11 @@ class Store(Protocol):
 
     def identity(self) -> str:
         """Who we are there, for people: a user, an access key's id, a role. Never a secret."""
+
+
+@runtime_checkable
+class SkipsFolders(Protocol):
+    """A store that can list without looking into folders of a name; in a bucket there is nothing to save by it."""
+
+    def list_without(self, prefix: str, folder: str) -> Iterator[Entry]:
+        """All objects whose key begins with the prefix, but for those in such folders, in key order."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from atb.contract import keys
 from atb.storage import Entry, Store
+from atb.storage.store import SkipsFolders
 
 _ATTEMPT = re.compile(r"attempts/(\d{1,9})/([^/]+)")
 
@@ -56,7 +57,8 @@ def list_run(store: Store, run: str) -> RunFiles:
     files = RunFiles()
     tops = {keys.plan(run): "plan", keys.manifest(run): "manifest", keys.launcher(run): "launcher"}
     jobs, progress = keys.jobs_prefix(run), keys.progress_prefix(run)
-    for entry in store.list(keys.run_prefix(run)):
+    prefix = keys.run_prefix(run)
+    for entry in store.list_without(prefix, "bundle") if isinstance(store, SkipsFolders) else store.list(prefix):
         if entry.key.startswith(jobs):
             job, _, name = entry.key[len(jobs) :].partition("/")
             if name and not name.startswith("bundle/"):
