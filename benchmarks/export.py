@@ -43,6 +43,7 @@ def measure(preset: PresetName) -> dict[str, float]:
         scaler=Scaler(np.zeros(count), np.ones(count)),
         target=TargetScaler(0.0, 1.0),
         weights=read_weights(model),
+        quantiles=(1.0, 1.0, 1.0),
     )
     began = time.perf_counter()
     ours = features_model(trained)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,16 +22,29 @@ from trainer.bars.frame import Bars, segment_starts
 _AT_ONCE = 64
 """Windows in one call of a session."""
 
+_VALUES = (bundle.RETURN, bundle.PRICE, bundle.VOLATILITY)
+
 Read = Callable[[str], bytes]
 """A bundle's file by its name."""
 
 
 @dataclass(frozen=True)
+class Band:
+    """Prices between which the close lies with probability ``level``."""
+
+    level: float
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True)
 class Forecast:
-    """What a model expects of the close ``horizon`` bars after the last one.
+    """What a model expects of the ``horizon`` bars after the last one.
 
     ``last_open`` is the open time of the last bar read, ``target_open`` that of the bar whose close is forecast.
-    ``log_return`` is from the last close to the forecast price.
+    A model of the return has a ``price`` and the ``log_return`` to it from the last close; one of volatility has the
+    ``volatility`` per bar, as a log-return. ``bands`` are of the close, the narrowest first; models of earlier versions
+    have none.
     """
 
     symbol: str
@@ -39,8 +53,17 @@ class Forecast:
     last_open: datetime
     target_open: datetime
     last_close: float
-    log_return: float
-    price: float
+    log_return: float | None = None
+    price: float | None = None
+    volatility: float | None = None
+    bands: tuple[Band, ...] = ()
+
+    @property
+    def volatility_by_year(self) -> float | None:
+        """The volatility by the year: per bar, times the root of the number of bars in 365 days."""
+        if self.volatility is None:
+            return None
+        return self.volatility * math.sqrt(365 * 86_400_000 / tf.to_ms(self.timeframe))
 
 
 def open_session(model: bytes, name: str = bundle.MODEL) -> onnxruntime.InferenceSession:
@@ -63,6 +86,8 @@ class Forecaster:
     horizon: int
     rows: int
     extra_columns: list[str]
+    target: str = "return"
+    levels: tuple[float, ...] = ()
 
 
 def read_directory(directory: Path) -> Read:
@@ -92,6 +117,8 @@ def open_forecaster(read: Read) -> Forecaster:
         horizon=schema["horizon"],
         rows=files[bundle.MODEL_FROM_BARS]["rows"],
         extra_columns=schema["extra_columns"],
+        target=schema.get("forecasts", "return"),
+        levels=tuple(schema.get("bands", {}).get("levels", ())),
     )
 
 
@@ -104,6 +131,9 @@ def forecast(forecaster: Forecaster, bars: Bars) -> Forecast:
     last = bars.rows(len(bars) - forecaster.rows, len(bars))
     outputs = run_from_bars(forecaster.session, [last], forecaster.extra_columns)
     opened = int(last.time[-1])
+    found = {name: float(outputs[name][0, 0]) for name in _VALUES if name in outputs}
+    edges = [outputs[name][0] for name in (bundle.LOWER, bundle.UPPER)] if forecaster.levels else [(), ()]
+    bands = zip(forecaster.levels, *edges, strict=True)
     return Forecast(
         symbol=bars.symbol,
         timeframe=bars.timeframe,
@@ -111,15 +141,17 @@ def forecast(forecaster: Forecaster, bars: Bars) -> Forecast:
         last_open=tf.from_epoch_ms(opened),
         target_open=tf.from_epoch_ms(opened + forecaster.horizon * bars.step_ms),
         last_close=float(last.close[-1]),
-        log_return=float(outputs[bundle.RETURN][0, 0]),
-        price=float(outputs[bundle.PRICE][0, 0]),
+        log_return=found.get(bundle.RETURN),
+        price=found.get(bundle.PRICE),
+        volatility=found.get(bundle.VOLATILITY),
+        bands=tuple(Band(level, float(low), float(high)) for level, low, high in bands),
     )
 
 
 def run_from_bars(
     session: onnxruntime.InferenceSession, stretches: list[Bars], extra_columns: list[str]
-) -> dict[str, npt.NDArray[np.float32]]:
-    """Every output by name, ``[n, 1]``, for stretches of exactly the rows that the model takes."""
+) -> dict[str, npt.NDArray[Any]]:
+    """Every output by name, ``[n, k]``, for stretches of exactly the rows that the model takes."""
     feed: dict[str, npt.NDArray[Any]] = {bundle.BARS: np.stack([stretch.values for stretch in stretches])}
     if bundle.TIME in {value.name for value in session.get_inputs()}:
         feed[bundle.TIME] = np.stack([stretch.time for stretch in stretches])
@@ -132,17 +164,16 @@ def run_from_bars(
 
 def run_session(
     session: onnxruntime.InferenceSession, feed: dict[str, npt.NDArray[Any]]
-) -> dict[str, npt.NDArray[np.float32]]:
-    """Every output by name, ``[n, 1]``, asked for in parts: a session keeps scratch memory for the largest it has seen,
+) -> dict[str, npt.NDArray[Any]]:
+    """Every output by name, ``[n, k]``, asked for in parts: a session keeps scratch memory for the largest it has seen,
     as long as one of its own arrays lives."""
     count = len(next(iter(feed.values())))
+    names = [output.name for output in session.get_outputs()]
     parts = [
-        session.run(bundle.OUTPUTS, {name: values[at : at + _AT_ONCE] for name, values in feed.items()})
+        session.run(names, {name: values[at : at + _AT_ONCE] for name, values in feed.items()})
         for at in range(0, count, _AT_ONCE)
     ]
-    return {
-        name: np.concatenate(outputs) for name, outputs in zip(bundle.OUTPUTS, zip(*parts, strict=True), strict=True)
-    }
+    return {name: np.concatenate(outputs) for name, outputs in zip(names, zip(*parts, strict=True), strict=True)}
 
 
 def _validate_fit(forecaster: Forecaster, bars: Bars) -> None:

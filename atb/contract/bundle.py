@@ -15,6 +15,8 @@ HISTORY = "history.json"
 METRICS = "metrics.json"
 EVIDENCE = "evidence.json"
 """The test rows, for the ledger."""
+FORECASTS = "forecasts.parquet"
+"""What the model said of each validation and test row, with bands and baselines, and what came."""
 CARD = "card.md"
 PLOTS = "plots/"
 
@@ -28,8 +30,13 @@ that read the clock."""
 SCALED = "scaled"
 RETURN = "return"
 PRICE = "price"
-"""Their outputs, float32 ``[batch, 1]`` each: what the net says, the log-return, and the price."""
-OUTPUTS = (SCALED, RETURN, PRICE)
+VOLATILITY = "volatility"
+"""Their outputs, float32 ``[batch, 1]`` each: what the net says; then the log-return and the price, or the volatility
+per bar."""
+LOWER = "lower"
+UPPER = "upper"
+"""The outputs that every model has: prices float64 ``[batch, levels]``, between which the close lies with the stated
+probabilities."""
 
 LEVEL_COLUMN = "close"
 """A feature set with this column knows the price level; one without is given the last close beside its features."""

@@ -46,15 +46,32 @@ class NotCompared(Part):
     problem: str
 
 
+class BandMetrics(Part):
+    """How bands of one level did. ``coverage``: the share of closes within. ``width`` and ``score`` are shares of the
+    last close; the interval score is the width and ``2/(1 − level)`` times the distance by which a close lies outside,
+    and smaller is better (Gneiting and Raftery 2007; Winkler 1972)."""
+
+    level: float
+    coverage: float
+    width: float
+    score: float
+
+
 class Evaluation(SparsePart):
     """What is known of the forecasts beside their metrics. ``rows`` counts the test rows; ``spread`` is the standard
-    deviation of forecast returns over that of actual returns; ``regimes`` has metrics by volatility regime."""
+    deviation of what was forecast over that of what was; ``regimes`` has metrics by volatility regime. ``over`` is the
+    skill over each baseline with its lower bound, the best baseline first. ``bands`` are by who made them (the model,
+    EWMA with a normal distribution, historical simulation), then over all rows or by regime. ``zero_ranges``: bars of
+    the test rows' targets whose range was below the floor."""
 
     rows: int | None = None
     spread: float | None = None
     regimes: dict[str, dict[str, float]] = {}
     champion: ChampionComparison | NotCompared | None = None
     folds: Folds | None = None
+    over: dict[str, dict[str, float]] = {}
+    bands: dict[str, dict[str, tuple[BandMetrics, ...]]] = {}
+    zero_ranges: int | None = None
 
 
 class TradingTerms(Part):

@@ -13,15 +13,18 @@ from atb.schema import SparsePart
 class Parity(SparsePart):
     """The largest differences between an exported model and the trained net over ``windows`` real windows.
 
-    ``scaled`` is of the scaled output and must stay within ``bound``; ``log_return`` and ``price`` (relative) are held
-    against the model's own scaled output. ``whole_history``: of a model from bars, the difference to features that
-    were computed over all bars instead of just the rows that the model takes.
+    ``scaled`` is of the scaled output and must stay within ``bound``; ``log_return`` and ``price`` (relative), or
+    ``volatility`` (relative), and ``bands`` (of the log width, relative) are held against the model's own scaled
+    output. ``whole_history``: of a model from bars, the difference to features that were computed over all bars
+    instead of just the rows that the model takes.
     """
 
     windows: int
     scaled: float
-    log_return: float
-    price: float
+    log_return: float | None = None
+    price: float | None = None
+    volatility: float | None = None
+    bands: float | None = None
     bound: float
     enough_windows: bool
     whole_history: float | None = None

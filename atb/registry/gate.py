@@ -8,6 +8,9 @@ add up: so a candidate must also keep half of the champion's skill.
 Every candidate must have shown that it knows something beyond the bar, which is persistence: the e-value of its model
 key's ledger (``atb.registry.betting``) reaches the bound that the run's candidates are held to together, and on its
 own test rows it is no worse than the bar. A champion that has not shown skill on those rows sets no bar of its own.
+
+Nor may a net be behind what a simpler model does on the same rows: its RMSE is held against that of the best baseline.
+Which one is best is known only after the test rows, so that this bar is higher than any one baseline's.
 """
 
 from __future__ import annotations
@@ -27,12 +30,14 @@ from atb.registry.betting import e_value
 @dataclass(frozen=True)
 class Bounds:
     """What a candidate may not pass. ``tolerance``: how much larger than the champion's the RMSE may be, as a share.
-    ``kept_skill``: the least share of the champion's skill.
+    ``kept_skill``: the least share of the champion's skill. ``over_volatility_baseline``: how much larger the RMSE may
+    be than the best baseline's of volatility, as a share; of the return it may be no larger.
     ``least_spread``: forecast returns' standard deviation over actual returns'. ``drawdown``: of the backtest, or
     buy-and-hold's on the same rows where that is deeper."""
 
     tolerance: float = 0.05
     kept_skill: float = 0.5
+    over_volatility_baseline: float = 0.01
     least_spread: float = 0.02
     drawdown: float = 0.25
 
@@ -93,7 +98,7 @@ def describe(rule: Rule) -> str:
     return f"{rule.name}{measured}" + (f": {rule.note}" if rule.note else "")
 
 
-_OF_SKILL = ("skill-shown", "no-worse-than-bar")
+_OF_SKILL = ("skill-shown", "no-worse-than-bar", "not-behind-baseline")
 
 
 def _waive(rule: Rule) -> Rule:
@@ -116,14 +121,13 @@ def _judge(result: Result, champion: Champion | None, shown: Shown | None, bound
         yield _at_least("skill-kept", own.get("skill"), least, f"{bounds.kept_skill:.0%} of the champion's")
     yield _skill_shown(shown)
     yield _at_least("no-worse-than-bar", result.metrics.get("skill"), 0.0, f"skill on {result.split.test:,} test rows")
-    yield _at_least("spread", result.evaluation.spread, bounds.least_spread, "of forecast over actual returns")
+    yield _not_behind_baseline(result, bounds)
+    what = "returns" if result.spec.target == "return" else "volatility"
+    yield _at_least("spread", result.evaluation.spread, bounds.least_spread, f"of forecast over actual {what}")
     yield _parity(result.export)
-    yield _at_most(
-        "drawdown",
-        result.backtest.model.get("drawdown"),
-        max(bounds.drawdown, result.backtest.hold.get("drawdown", 0.0)),
-        "of trading on the forecast",
-    )
+    if result.spec.target == "return":
+        drawdown, held = result.backtest.model.get("drawdown"), result.backtest.hold.get("drawdown", 0.0)
+        yield _at_most("drawdown", drawdown, max(bounds.drawdown, held), "of trading on the forecast")
 
 
 def _champion_measured(champion: Champion, beside: ChampionComparison | NotCompared | None) -> Rule:
@@ -137,6 +141,16 @@ def _champion_measured(champion: Champion, beside: ChampionComparison | NotCompa
         bound=None,
         passed=not problem,
         note=f"the champion is {champion.run} {champion.job}" + (f": {problem}" if problem else ""),
+    )
+
+
+def _not_behind_baseline(result: Result, bounds: Bounds) -> Rule:
+    measured = {name: metrics["rmse"] for name, metrics in result.baselines.items() if "rmse" in metrics}
+    best = min(measured, key=lambda name: measured[name], default="persistence")
+    more = bounds.over_volatility_baseline if result.spec.target == "volatility" else 0.0
+    ratio = _ratio(result.metrics.get("rmse"), measured.get(best))
+    return _at_most(
+        "not-behind-baseline", ratio, 1 + more, f"RMSE as a share of that of {best}, the best baseline here"
     )
 
 

@@ -45,6 +45,7 @@ def test_the_forecast_is_the_trained_net_s_for_the_bar_horizon_bars_on(fitted: F
     window = fitted.flat[-fitted.trained.spec.sequence_length :][None]
     scaled = fitted.predict(fitted.trained.scaler.transform(window))
     assert found.log_return == pytest.approx(float(fitted.trained.target.inverse_transform(scaled)[0]), abs=1e-7)
+    assert found.log_return is not None
     assert found.price == pytest.approx(found.last_close * np.exp(found.log_return), rel=1e-6)
     assert found.last_close == fitted.bars.close[-1]
     assert tf.epoch_ms(found.last_open) == fitted.bars.time[-1]

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
 from atb.contract import bundle
 from atb.contract.features import split_features
 from atb.documents.evaluation import NotCompared
 from atb.documents.result import Result
+from atb.registry.champions import ModelKey
 from atb.registry.gate import describe, passes, verdict
+from trainer.bundle.quality import METRICS, table, write_quality, write_verdict
 
-_METRICS = (
-    ("skill", "Skill over the last close", "{:+.4f}"),
-    ("directional_accuracy", "Directional accuracy", "{:.1%}"),
-    ("rmse", "RMSE, price", "{:.6g}"),
-    ("mae", "MAE, price", "{:.6g}"),
-    ("mape", "MAPE, %", "{:.4f}"),
-    ("smape", "sMAPE, %", "{:.4f}"),
-)
 _TRADING = (
     ("return", "Return", "{:+.1%}"),
     ("sharpe", "Sharpe, by the year", "{:+.2f}"),
@@ -34,8 +28,11 @@ _COUNTED = (
 
 
 _MARKS = {"passed": "✓", "waived": "○ waived:", "failed": "✗"}
-_OUTPUT_NAMES = ("scaled", "log_return", "price")
-"""``return`` is no name in Python."""
+_OUTPUT_NAMES = {
+    "return": ("scaled", "log_return", "price", "lower", "upper"),
+    "volatility": ("scaled", "volatility", "lower", "upper"),
+}
+"""In the models' order; ``return`` is no name in Python."""
 
 
 def write_card(result: Result) -> str:
@@ -45,16 +42,16 @@ def write_card(result: Result) -> str:
 
 def _lines(result: Result) -> Iterator[str]:
     spec = result.spec
-    yield f"# {spec.symbol} {spec.timeframe} {spec.preset}"
+    yield f"# {ModelKey.of(spec)}"
     yield ""
     yield (
-        f"Forecasts the close {_bars(spec.horizon)} after the last close of a window of {spec.sequence_length} bars. "
+        f"Forecasts {_goal(result)} of a window of {spec.sequence_length} bars. "
         f"Trained on bars from {spec.start:%Y-%m-%d %H:%M} to {spec.as_of:%Y-%m-%d %H:%M} UTC in run `{result.run}`."
     )
     if result.bars.synthetic:
         yield "\n> **Made-up bars.** This model has never seen a market."
-    yield f"\n**{_verdict(result)}**\n"
-    yield from _quality(result)
+    yield f"\n**{write_verdict(result)}**\n"
+    yield from write_quality(result)
     yield from _backtest(result)
     yield from _beside_champion(result)
     yield from _gate(result)
@@ -64,41 +61,14 @@ def _lines(result: Result) -> Iterator[str]:
     yield from _identity(result)
 
 
-def _verdict(result: Result) -> str:
-    skill, low = result.metrics.get("skill", 0.0), result.metrics.get("skill_low", -1.0)
-    if low > 0:
-        return f"Skill {skill:+.4f} over the last close, more than noise would show."
-    if skill > 0:
-        return f"Skill {skill:+.4f} over the last close, which noise could show too: don't count on it."
-    return f"Skill {skill:+.4f}: no better than the last close."
-
-
-def _quality(result: Result) -> Iterator[str]:
-    yield f"## Quality on {result.split.test:,} test rows it never saw"
-    yield ""
-    columns: dict[str, Mapping[str, float]] = {"model": result.metrics, **result.baselines}
-    yield from _table(("", *columns), _METRICS, list(columns.values()))
-    low, high = (result.metrics.get(f"directional_accuracy_{end}") for end in ("low", "high"))
-    yield ""
-    if low is not None and high is not None:
-        yield f"Directional accuracy lies between {low:.1%} and {high:.1%} at 95 %; one half is a coin."
-        yield ""
-    regimes = result.evaluation.regimes
-    if regimes:
-        yield "By the volatility before each row:"
-        yield ""
-        yield from _table(("", *regimes), (("rows", "Rows", "{:.0f}"), *_METRICS[:3], _METRICS[4]), [*regimes.values()])
-        yield ""
-    folds = result.evaluation.folds
-    if folds is not None:
-        yield f"Over {folds.count} walk-forward folds: " + ", ".join(
-            f"{name.replace('_', ' ')} {folds.mean[name]:+.4f} ± {folds.spread[name]:.4f}"
-            for name in ("skill", "directional_accuracy")
-        )
-        yield ""
-    yield f"![Forecast and actual]({bundle.PLOTS}forecast.png)"
-    yield f"![Errors]({bundle.PLOTS}errors.png)"
-    yield ""
+def _goal(result: Result) -> str:
+    spec = result.spec
+    if spec.target == "return":
+        return f"the close {_bars(spec.horizon)} after the last close"
+    return (
+        f"the volatility over the {_bars(spec.horizon)} after the last close, per bar, from each bar's range "
+        "(Parkinson 1980)"
+    )
 
 
 def _backtest(result: Result) -> Iterator[str]:
@@ -117,7 +87,7 @@ def _backtest(result: Result) -> Iterator[str]:
             f"{rules.threshold_bps:g} bps; each trade costs {rules.fee_bps + rules.slippage_bps:g} bps."
         )
         yield ""
-    yield from _table(("", *columns), _TRADING, list(columns.values()))
+    yield from table(("", *columns), _TRADING, list(columns.values()))
     yield ""
     yield f"![Equity]({bundle.PLOTS}equity.png)"
     yield ""
@@ -135,9 +105,9 @@ def _beside_champion(result: Result) -> Iterator[str]:
         yield f"On the {beside.rows:,} test rows that both can forecast and neither had seen:"
         yield ""
         names = ("candidate", "champion")
-        yield from _table(("", *names), _METRICS, [beside.candidate, beside.champion])
+        yield from table(("", *names), METRICS[result.spec.target], [beside.candidate, beside.champion])
         yield ""
-        yield from _table(("", *names), _TRADING, [beside.candidate_trading, beside.champion_trading])
+        yield from table(("", *names), _TRADING, [beside.candidate_trading, beside.champion_trading])
     yield ""
 
 
@@ -196,10 +166,12 @@ def _use(result: Result) -> Iterator[str]:
         yield f"features = np.load(...)  # float32 {shape}, raw: {bundle.FEATURE_SCHEMA} says which"
         if not has_level:
             yield "last_close = np.load(...)  # float32 [batch]"
-    yield f"{', '.join(_OUTPUT_NAMES)} = session.run(None, {{{feed}}})"
+    yield f"{', '.join(_OUTPUT_NAMES[result.spec.target])} = session.run(None, {{{feed}}})"
     yield "```"
     yield ""
-    yield f"From a terminal: `atb predict {result.spec.symbol} --preset {result.spec.preset}`."
+    spec = result.spec
+    more = "" if (spec.target, spec.horizon) == ("return", 1) else f" --target {spec.target} --horizon {spec.horizon}"
+    yield f"From a terminal: `atb predict {spec.symbol} --preset {spec.preset}{more}`."
     yield ""
     yield from _files(result)
 
@@ -246,17 +218,6 @@ def _identity(result: Result) -> Iterator[str]:
         yield f"- {', '.join(f'{name} {version}' for name, version in code.packages.items())}"
     yield ""
     yield f"![Loss]({bundle.PLOTS}loss.png)"
-
-
-def _table(
-    head: Sequence[str], rows: Sequence[tuple[str, str, str]], columns: Sequence[Mapping[str, float]]
-) -> Iterator[str]:
-    yield f"| {' | '.join(head)} |"
-    yield "|---" + "|---:" * len(columns) + "|"
-    for name, label, form in rows:
-        if any(name in column for column in columns):
-            cells = (form.format(column[name]) if name in column else "–" for column in columns)
-            yield f"| {label} | {' | '.join(cells)} |"
 
 
 def _bars(count: int) -> str:

@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
-from trainer.evaluate.backtest import Backtest
-from trainer.evaluate.evaluation import JudgedRows, Judgement
+from trainer.evaluate.evaluation import Judgement, Trading
 from trainer.evaluate.metrics import Floats
+from trainer.evaluate.rows import JudgedRows
 
 MODEL, OTHER, QUIET = "#1f5fa8", "#d9822b", "#8a8f98"
 _SHOWN_BARS = 240
@@ -32,15 +32,19 @@ def draw_plots(
     predicted: Floats,
     judgement: Judgement,
 ) -> list[Path]:
-    """Write the four plots; returns their paths. ``time``: int64[n] open times in ms of all bars; ``predicted``:
-    float64[len(rows.ends)] prices; ``history``: loss, val_loss and learning_rate by epoch."""
+    """Write the plots; returns their paths. A model of volatility has no equity to draw. ``time``: int64[n] open times
+    in ms of all bars; ``predicted``: float64[len(rows.ends)] in the terms of ``rows.actual``; ``history``: loss,
+    val_loss and learning_rate by epoch."""
     folder.mkdir(parents=True, exist_ok=True)
-    return [
-        save(draw_history(title, history), folder / "loss.png"),
-        save(draw_forecast(title, rows, time, predicted), folder / "forecast.png"),
-        save(draw_errors(title, rows, predicted), folder / "errors.png"),
-        save(draw_equity(title, time, judgement.model_trading, judgement.hold_trading), folder / "equity.png"),
-    ]
+    volatile = rows.variance is not None
+    drawn = {
+        "loss": draw_history(title, history),
+        "forecast": (draw_volatility if volatile else draw_forecast)(title, rows, time, predicted),
+        "errors": (draw_volatility_errors if volatile else draw_errors)(title, rows, predicted),
+    }
+    if judgement.trading is not None:
+        drawn["equity"] = draw_equity(title, time, judgement.trading)
+    return [save(figure, folder / f"{name}.png") for name, figure in drawn.items()]
 
 
 def draw_history(title: str, history: Mapping[str, Sequence[float]]) -> Figure:
@@ -89,24 +93,57 @@ def draw_forecast(title: str, rows: JudgedRows, time: Times, predicted: Floats) 
 
 def draw_errors(title: str, rows: JudgedRows, predicted: Floats) -> Figure:
     """The forecast's errors in percent of the price, over those of the last close."""
-    figure, (axes,) = new_panels(f"{title}: errors on {len(rows.ends):,} test rows", (1,))
     own, persistence = (100 * (price / rows.actual - 1) for price in (predicted, rows.last))
-    reach = float(np.percentile(np.abs(np.concatenate([own, persistence])), 99.5)) or 1.0
+    return _draw_errors(title, own, persistence, "last close", "forecast error, % of the price")
+
+
+def _draw_errors(title: str, own: Floats, other: Floats, whose: str, unit: str) -> Figure:
+    figure, (axes,) = new_panels(f"{title}: errors on {len(own):,} test rows", (1,))
+    reach = float(np.percentile(np.abs(np.concatenate([own, other])), 99.5)) or 1.0
     bins = np.linspace(-reach, reach, 61).tolist()
     axes.hist(np.clip(own, -reach, reach), bins=bins, color=MODEL, alpha=0.6, label="model")
-    axes.hist(
-        np.clip(persistence, -reach, reach), bins=bins, color=OTHER, histtype="step", linewidth=1.4, label="last close"
-    )
-    axes.set_xlabel("forecast error, % of the price")
+    axes.hist(np.clip(other, -reach, reach), bins=bins, color=OTHER, histtype="step", linewidth=1.4, label=whose)
+    axes.set_xlabel(unit)
     axes.set_ylabel("rows")
     axes.legend(frameon=False, loc="upper left")
     return figure
 
 
-def draw_equity(title: str, time: Times, model: Backtest, held: Backtest) -> Figure:
+def draw_volatility(title: str, rows: JudgedRows, time: Times, predicted: Floats) -> Figure:
+    """Forecast and actual volatility per bar on the last test rows, and one against the other on all of them."""
+    figure = Figure(figsize=(11, 4.2))
+    figure.subplots_adjust(left=0.08, right=0.985, top=0.91, bottom=0.13, wspace=0.17)
+    left, right = figure.subplots(1, 2, width_ratios=(2.2, 1))
+    at = _dates(time[rows.ends + rows.horizon] + rows.bar_ms)[-_SHOWN_BARS:]
+    actual, said = (100 * np.exp(logs) for logs in (rows.actual, predicted))
+    left.plot(at, actual[-_SHOWN_BARS:], color=QUIET, linewidth=1.2, label="actual")
+    left.plot(at, said[-_SHOWN_BARS:], color=MODEL, linewidth=1.0, label="forecast")
+    left.set_title(f"{title}: last {len(at)} test rows", loc="left", fontsize=11)
+    left.set_ylabel("volatility per bar, %")
+    left.legend(frameon=False, loc="upper left")
+    set_date_axis(left, at)
+    right.scatter(actual, said, s=6, color=MODEL, alpha=0.35, linewidths=0)
+    ends = [float(actual.min()), float(actual.max())]
+    right.plot(ends, ends, color=QUIET, linewidth=0.8, linestyle=":")
+    right.set_xscale("log")
+    right.set_yscale("log")
+    right.set_title("volatility per bar, %", loc="left", fontsize=11)
+    right.set_xlabel("actual")
+    right.set_ylabel("forecast")
+    _plain(right)
+    return figure
+
+
+def draw_volatility_errors(title: str, rows: JudgedRows, predicted: Floats) -> Figure:
+    """The logs of forecast over actual volatility, over those of persistence."""
+    own, persistence = predicted - rows.actual, rows.persistence - rows.actual
+    return _draw_errors(title, own, persistence, "persistence", "log of forecast over actual volatility")
+
+
+def draw_equity(title: str, time: Times, trading: Trading) -> Figure:
     """What one unit became after costs, and the loss from its peak below."""
     figure, (top, bottom) = new_panels(f"{title}: trading on the test rows, after costs", (3, 1))
-    for backtest, color, label in ((held, QUIET, "buy and hold"), (model, MODEL, "model")):
+    for backtest, color, label in ((trading.hold, QUIET, "buy and hold"), (trading.model, MODEL, "model")):
         at = _dates(time[backtest.ends + 1])
         peaks = np.maximum.accumulate(np.concatenate([[1.0], backtest.equity]))[1:]
         top.plot(at, backtest.equity, color=color, label=f"{label} {100 * (backtest.equity[-1] - 1):+.1f} %")

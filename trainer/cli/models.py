@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from atb.contract.spec import TARGETS
 from atb.options.flags import ConfiguredGroup
 from atb.options.stores import with_store
 from trainer.cli.tables import champion_row, print_comparison, print_table
@@ -21,12 +23,23 @@ if TYPE_CHECKING:
     from atb.storage import Store
 
 
+Words = dict[str, Any]
+"""The options of a model key that were given."""
+
+
 def with_key(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that tell a symbol's models apart."""
-    command = click.option("--preset", metavar="NAME", help="Where a symbol has models of several presets.")(command)
-    return click.option("--timeframe", metavar="LENGTH", help="Where a symbol has models of several timeframes.")(
-        command
-    )
+    """Add the options that tell a symbol's models apart; the command gets those given as ``words``."""
+
+    @click.option("--timeframe", metavar="LENGTH", help="Where a symbol has models of several timeframes.")
+    @click.option("--preset", metavar="NAME", help="Where a symbol has models of several presets.")
+    @click.option("--target", type=click.Choice(TARGETS), help="Where a symbol has models of several targets.")
+    @click.option("--horizon", type=click.IntRange(1), help="Where a symbol has models of several horizons.")
+    @functools.wraps(command)
+    def wrapped(**options: Any) -> Any:
+        words = {name: options.pop(name) for name in ("timeframe", "preset", "target", "horizon")}
+        return command(words={name: word for name, word in words.items() if word is not None}, **options)
+
+    return wrapped
 
 
 @click.group(cls=ConfiguredGroup)
@@ -42,7 +55,7 @@ def models() -> None:
 @click.option("--json", is_flag=True, help="The pointers, as one JSON array.")
 @with_store
 def list_(store: Store, symbol: str | None, json: bool) -> None:
-    """List the champions, their skill beside the linear baseline's."""
+    """List the champions, their skill over persistence beside the best baseline's."""
     from atb.registry.champions import scan_champions
     from atb.schema import readable_json
 
@@ -56,7 +69,7 @@ def list_(store: Store, symbol: str | None, json: bool) -> None:
             return
         click.echo(f"no champions in {store.url} yet; make one with: atb models promote RUN SYMBOL")
         return
-    head = ("symbol", "timeframe", "preset", "skill", "linear", "direction", "bars up to", "run", "promoted", "by")
+    head = ("symbol", "timeframe", "preset", "target", "skill", "best baseline", "bars up to", "run", "promoted", "by")
     print_table(head, [champion_row(each) for each in champions])
 
 
@@ -64,12 +77,12 @@ def list_(store: Store, symbol: str | None, json: bool) -> None:
 @click.argument("model")
 @with_key
 @with_store
-def show(store: Store, model: str, timeframe: str | None, preset: str | None) -> None:
+def show(store: Store, model: str, words: Words) -> None:
     """Print a MODEL's card."""
     from atb.contract.bundle import CARD
     from atb.registry.pull import bundle_file, read_file
 
-    run, files = _files_of(store, model, timeframe, preset)
+    run, files = _files_of(store, model, words)
     card = read_file(store, bundle_file(files, CARD, run)).decode()
     if not sys.stdout.isatty():
         click.echo(card, nl=False)
@@ -85,12 +98,12 @@ def show(store: Store, model: str, timeframe: str | None, preset: str | None) ->
 @click.argument("other")
 @with_key
 @with_store
-def compare(store: Store, one: str, other: str, timeframe: str | None, preset: str | None) -> None:
+def compare(store: Store, one: str, other: str, words: Words) -> None:
     """Ask two MODELs on the same rows: those of the one with the later data that neither was trained on."""
     from trainer.pipeline.champion import compare_models
     from trainer.pipeline.loaded_model import open_result
 
-    first, second = (_result_of(store, name, timeframe, preset) for name in (one, other))
+    first, second = (_result_of(store, name, words) for name in (one, other))
     later = max(first, second, key=lambda result: result.spec.as_of)
     found = compare_models(store, later, open_result(store, first), open_result(store, second))
     click.echo(f"{found.rows:,} rows of {later.spec.symbol} up to {later.spec.as_of:%Y-%m-%d %H:%M} UTC")
@@ -103,14 +116,14 @@ def compare(store: Store, one: str, other: str, timeframe: str | None, preset: s
 @click.option("--last", type=click.IntRange(1), default=20, show_default=True, help="How many decisions.")
 @click.option("--json", is_flag=True, help="The entries, as one JSON array.")
 @with_store
-def history(store: Store, symbol: str, timeframe: str | None, preset: str | None, last: int, json: bool) -> None:
+def history(store: Store, symbol: str, words: Words, last: int, json: bool) -> None:
     """Tell who decided what, when and why, and what came of it."""
     from atb.registry.champions import read_history
     from atb.registry.gate import failures
     from atb.schema import readable_json
 
     problems: list[Unreadable] = []
-    model_key = find_key(store, symbol, timeframe, preset, declined=True)
+    model_key = find_key(store, symbol, words, declined=True)
     decisions = read_history(store, model_key, last=last, problems=problems)
     name_problems(problems)
     if json:
@@ -136,12 +149,12 @@ def history(store: Store, symbol: str, timeframe: str | None, preset: str | None
 @click.argument("folder", type=click.Path(path_type=Path))
 @with_key
 @with_store
-def pull(store: Store, symbol: str, folder: Path, timeframe: str | None, preset: str | None) -> None:
+def pull(store: Store, symbol: str, folder: Path, words: Words) -> None:
     """Fetch the champion's files to FOLDER, each verified by its hash."""
     from atb.registry import pull as pulling
     from atb.registry.champions import require_champion
 
-    champion = require_champion(store, find_key(store, symbol, timeframe, preset))
+    champion = require_champion(store, find_key(store, symbol, words))
     paths = pulling.pull(store, champion, folder)
     click.echo(f"{len(paths)} files of {champion.run}/{champion.job}, every hash as in its result, are in {folder}")
 
@@ -152,29 +165,27 @@ def name_problems(problems: Sequence[Unreadable]) -> None:
         click.echo(f"unreadable: {problem}", err=True)
 
 
-def find_key(
-    store: Store, symbol: str, timeframe: str | None, preset: str | None, *, declined: bool = False
-) -> ModelKey:
+def find_key(store: Store, symbol: str, words: Words, *, declined: bool = False) -> ModelKey:
     """The one model key that these words fit. Raises SpecError."""
     from atb.registry.champions import find_model_key
 
-    return find_model_key(store, symbol, timeframe, preset, declined=declined)
+    return find_model_key(store, symbol, **words, declined=declined)
 
 
-def _files_of(store: Store, model: str, timeframe: str | None, preset: str | None) -> tuple[str, tuple[Any, ...]]:
+def _files_of(store: Store, model: str, words: Words) -> tuple[str, tuple[Any, ...]]:
     """The pointer is enough for a champion: its result may have been cleaned away."""
-    named = _result_or_champion(store, model, timeframe, preset)
+    named = _result_or_champion(store, model, words)
     return named.run, named.files
 
 
-def _result_of(store: Store, model: str, timeframe: str | None, preset: str | None) -> Result:
+def _result_of(store: Store, model: str, words: Words) -> Result:
     from atb.registry.promote import read_result
 
-    named = _result_or_champion(store, model, timeframe, preset)
+    named = _result_or_champion(store, model, words)
     return read_result(store, named.run, named.job)
 
 
-def _result_or_champion(store: Store, model: str, timeframe: str | None, preset: str | None) -> Result | Champion:
+def _result_or_champion(store: Store, model: str, words: Words) -> Result | Champion:
     """RUN/JOB, or a symbol, which may have a slash in it too."""
     from atb.errors import SpecError, Unreadable
     from atb.registry.champions import require_champion
@@ -189,7 +200,7 @@ def _result_or_champion(store: Store, model: str, timeframe: str | None, preset:
         except SpecError:
             pass
     try:
-        return require_champion(store, find_key(store, model, timeframe, preset))
+        return require_champion(store, find_key(store, model, words))
     except SpecError as error:
         if slash:
             raise SpecError(f"{model} is neither a committed RUN/JOB nor a champion in {store.url}") from None

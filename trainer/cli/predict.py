@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from atb.options.flags import Configured, add_options
 from atb.options.stores import with_store
+from trainer.cli.models import with_key
 
 if TYPE_CHECKING:
     from atb.storage import Store
+    from trainer.forecast import Forecast
 
 
 @click.command(cls=Configured)
 @click.argument("symbol")
 @add_options("train.source", "train.as-of", defaults={"source": "the model's own"})
-@click.option("--timeframe", metavar="LENGTH", help="Where the symbol has champions of several timeframes.")
-@click.option("--preset", metavar="NAME", help="Where the symbol has champions of several presets.")
+@with_key
 @click.option("--json", is_flag=True, help="One JSON object.")
 @with_store
 def predict(
@@ -26,18 +27,17 @@ def predict(
     symbol: str,
     source: str | None,
     as_of: str | None,
-    timeframe: str | None,
-    preset: str | None,
+    words: dict[str, Any],
     json: bool,
 ) -> None:
-    """Forecast SYMBOL's next close with its champion, whose files are verified first."""
+    """Forecast SYMBOL's next close or volatility, with price bands, by its champion, whose files are verified first."""
     from atb.contract import timeframe as tf
     from atb.registry.champions import find_model_key, require_champion
     from atb.schema import readable_json
     from trainer.bars.source import open_source
     from trainer.pipeline.predict import predict_next
 
-    champion = require_champion(store, find_model_key(store, symbol, timeframe, preset))
+    champion = require_champion(store, find_model_key(store, symbol, **words))
     cut = tf.parse_instant(as_of, "--as-of") if as_of else datetime.now(UTC)
     opened = open_source(source, store) if source else None
     found = predict_next(store, champion, cut, opened)
@@ -48,12 +48,14 @@ def predict(
         fields = {
             "symbol": found.symbol,
             "timeframe": found.timeframe,
+            "target": champion.target,
             "horizon": found.horizon,
             "last_open": found.last_open.isoformat(),
             "target_open": found.target_open.isoformat(),
             "last_close": found.last_close,
-            "price": found.price,
-            "log_return": found.log_return,
+            **({} if found.price is None else {"price": found.price, "log_return": found.log_return}),
+            **({} if found.volatility is None else _volatility(found)),
+            "bands": [{"level": band.level, "lower": band.lower, "upper": band.upper} for band in found.bands],
             "run": champion.run,
             "skill": skill,
             "synthetic": champion.synthetic or asked_made_up,
@@ -66,13 +68,23 @@ def predict(
         what = "trained on" if champion.synthetic else "forecast from"
         click.echo(f"{what} made-up bars: this is not a market")
     click.echo(f"last close  {found.last_close:.8g}   bar of {found.last_open:%Y-%m-%d %H:%M} UTC")
-    click.echo(
-        f"forecast    {found.price:.8g}   {found.log_return:+.4%}, close of the bar of "
-        f"{found.target_open:%Y-%m-%d %H:%M} UTC"
-    )
-    click.echo(f"model       {champion.run}/{champion.job}, skill {skill:+.4f} over the last close on its test rows")
+    until = f"the bar of {found.target_open:%Y-%m-%d %H:%M} UTC"
+    if found.price is not None:
+        click.echo(f"forecast    {found.price:.8g}   {found.log_return:+.4%}, close of {until}")
+    if found.volatility is not None:
+        click.echo(
+            f"volatility  {found.volatility:.4%} per bar, {found.volatility_by_year:.1%} by the year, up to {until}"
+        )
+    for band in found.bands:
+        click.echo(f"{band.level:<10.4g}  {band.lower:.8g} … {band.upper:.8g}   the close of {until}")
+    over = "the last close" if champion.target == "return" else "persistence"
+    click.echo(f"model       {champion.run}/{champion.job}, skill {skill:+.4f} over {over} on its test rows")
     if seen:
         click.echo(
             f"trained on  these bars: it has seen all before {champion.unseen_from:%Y-%m-%d %H:%M} UTC, so this is no "
             "forecast that was put to the test"
         )
+
+
+def _volatility(found: Forecast) -> dict[str, float | None]:
+    return {"volatility": found.volatility, "volatility_by_year": found.volatility_by_year}

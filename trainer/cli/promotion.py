@@ -9,7 +9,7 @@ import click
 
 from atb.contract.runs import DEFAULT_FDR
 from atb.options.stores import with_store
-from trainer.cli.models import find_key, name_problems, with_key
+from trainer.cli.models import Words, find_key, name_problems, with_key
 from trainer.cli.tables import print_table
 
 if TYPE_CHECKING:
@@ -74,11 +74,11 @@ def promote(
 @click.option("--why", default="", metavar="TEXT", help="For the history.")
 @click.option("--force", is_flag=True, help="Also on a store that ignores conditions.")
 @with_store
-def rollback(store: Store, symbol: str, timeframe: str | None, preset: str | None, why: str, force: bool) -> None:
+def rollback(store: Store, symbol: str, words: Words, why: str, force: bool) -> None:
     """Let the model serve that served before the champion."""
     from atb.registry.promote import roll_back, whoami
 
-    model_key = find_key(store, symbol, timeframe, preset)
+    model_key = find_key(store, symbol, words)
     champion = roll_back(store, model_key, by=whoami(), why=why, force=force)
     click.echo(f"{model_key} is served by {champion.run} again")
 
@@ -90,15 +90,13 @@ def rollback(store: Store, symbol: str, timeframe: str | None, preset: str | Non
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw the e-value to this PNG file.")
 @click.option("--json", is_flag=True, help="The entries of the ledger, as one JSON array.")
 @with_store
-def evidence(
-    store: Store, symbol: str, timeframe: str | None, preset: str | None, last: int, plot: Path | None, json: bool
-) -> None:
+def evidence(store: Store, symbol: str, words: Words, last: int, plot: Path | None, json: bool) -> None:
     """Print SYMBOL's ledger: which rows were spent by which models, and what they have shown."""
     from atb.registry.betting import e_value
     from atb.registry.ledger import read_entries
     from atb.schema import readable_json
 
-    model_key = find_key(store, symbol, timeframe, preset, declined=True)
+    model_key = find_key(store, symbol, words, declined=True)
     entries = read_entries(store, model_key)
     if plot is not None:
         from trainer.bundle.evidence import draw_evidence

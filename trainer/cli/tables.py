@@ -22,14 +22,14 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def champion_row(champion: Champion) -> tuple[str, ...]:
     """A champion as a row of ``atb models list``."""
-    linear = champion.baselines.get("linear", {})
+    name, best = min(champion.baselines.items(), key=lambda each: each[1]["rmse"])
     return (
         champion.symbol + (" (made up)" if champion.synthetic else ""),
         champion.timeframe,
         champion.preset,
+        f"{champion.target} {champion.horizon}",
         _number(champion.metrics, "skill", "+.4f"),
-        _number(linear, "skill", "+.4f"),
-        _number(champion.metrics, "directional_accuracy", ".1%"),
+        f"{_number(best, 'skill', '+.4f')} {name}",
         f"{champion.as_of:%Y-%m-%d %H:%M}",
         champion.run,
         f"{champion.promoted:%Y-%m-%d %H:%M}",
@@ -47,7 +47,9 @@ def print_comparison(found: ForecastComparison, one: str, other: str) -> None:
             ("directional_accuracy", ".1%"),
             ("rmse", ".6g"),
             ("mape", ".4f"),
+            ("qlike", ".4f"),
         )
+        if name in found.candidate
     ]
     rows += [
         (
@@ -56,6 +58,7 @@ def print_comparison(found: ForecastComparison, one: str, other: str) -> None:
             _number(found.champion_trading, name, form),
         )
         for name, form in (("return", "+.2%"), ("sharpe", "+.2f"), ("drawdown", ".1%"), ("trades", ".0f"))
+        if found.candidate_trading
     ]
     print_table(("", one, other), rows)
 

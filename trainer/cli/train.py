@@ -165,11 +165,18 @@ def describe_outcome(result: Result) -> list[str]:
     from atb.registry.gate import failures, passes
     from trainer.pipeline.stages import format_stages
 
-    metrics, persistence = result.metrics, result.baselines["persistence"]
+    metrics, best = result.metrics, next(iter(result.baselines))
+    if result.spec.target == "return":
+        more = (
+            f"MAPE {metrics['mape']:.3f} %, direction {metrics['directional_accuracy']:.1%} "
+            f"where the commoner one is {metrics['commoner_direction']:.1%}"
+        )
+    else:
+        more = f"R² {metrics['r2']:.4f}, QLIKE {metrics['qlike']:.4f}"
     return [
         *format_stages(result.stages),
-        f"test    RMSE {metrics['rmse']:.6g}, persistence {persistence['rmse']:.6g}, skill {metrics['skill']:+.4f}, "
-        f"MAPE {metrics['mape']:.3f} %, direction {metrics['directional_accuracy']:.1%}"
+        f"test    RMSE {metrics['rmse']:.6g}, persistence {result.baselines['persistence']['rmse']:.6g}, skill "
+        f"{metrics['skill']:+.4f}, best baseline {best} {result.baselines[best]['skill']:+.4f}, {more}"
         + (" (made-up bars)" if result.bars.synthetic else ""),
         "gate    " + ("passed" if passes(result.gate) else f"not passed: {failures(result.gate)}"),
     ]

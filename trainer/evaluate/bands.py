@@ -10,13 +10,19 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from atb.documents.evaluation import BandMetrics
 from trainer.evaluate.metrics import Floats
+from trainer.features.volatility import VARIANCE_FLOOR
 
 Rows = NDArray[np.int64]
+
+DECAY = 0.94
+"""RiskMetrics'."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,7 @@ class Bands:
     lower: Floats
     upper: Floats
 
-    def take(self, chosen: NDArray[np.bool_]) -> Bands:
+    def take(self, chosen: NDArray[Any]) -> Bands:
         """The bands of some rows."""
         return Bands(self.levels, self.lower[chosen], self.upper[chosen])
 
@@ -74,27 +80,19 @@ def historical_bands(levels: tuple[float, ...], last: Floats, returns: Floats) -
     return Bands(levels, last[:, None] * np.exp(low), last[:, None] * np.exp(high))
 
 
-def ewma_volatility(close: Floats, ends: Rows, bars: int, decay: float = 0.94) -> Floats:
-    """Volatility per bar from the last ``bars`` log-returns up to each end, each weighing ``decay`` of the next."""
-    steps = np.square(np.diff(np.log(close), prepend=np.log(close[0])))
-    weights = decay ** np.arange(bars - 1, -1, -1)
-    windows = np.lib.stride_tricks.sliding_window_view(steps, bars)[ends - bars + 1]
-    volatility: Floats = np.sqrt(windows @ (weights / weights.sum()))
+def ewma_weights(bars: int) -> Floats:
+    """The weights of the last ``bars`` squared returns, the oldest first: each is DECAY of the next, 1 in all."""
+    weights: Floats = DECAY ** np.arange(bars - 1, -1, -1, dtype=np.float64)
+    weights /= weights.sum()
+    return weights
+
+
+def ewma_volatility(returns: Floats, ends: Rows, bars: int) -> Floats:
+    """Volatility per bar from the last ``bars`` log-returns up to each end; never below what a basis point's range
+    stands for. ``returns``: float64[n] of all bars."""
+    windows = np.lib.stride_tricks.sliding_window_view(np.square(returns), bars)[ends - bars + 1]
+    volatility: Floats = np.sqrt(np.maximum(windows @ ewma_weights(bars), VARIANCE_FLOOR))
     return volatility
-
-
-@dataclass(frozen=True)
-class BandMetrics:
-    """How bands of one level did on n rows. ``width`` and ``score`` are shares of the last close.
-
-    ``coverage``: the share of closes within. ``score``: the interval score of Gneiting and Raftery (2007), also
-    Winkler's: the width, and ``2/(1 − level)`` times the distance by which a close lies outside; smaller is better.
-    """
-
-    level: float
-    coverage: float
-    width: float
-    score: float
 
 
 def measure_bands(bands: Bands, actual: Floats, last: Floats) -> tuple[BandMetrics, ...]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from trainer.evaluate.metrics import Floats, price_metrics, rmse
+from trainer.evaluate.metrics import Floats, rmse
 from trainer.evaluate.ridge import Ridge
 from trainer.evaluate.trees import forecast_trees
 from trainer.features.har import Har
@@ -51,18 +51,6 @@ def forecast_linear(model: LinearModel, close: Floats, ends: Rows) -> Floats:
     """The forecast price ``horizon`` bars after each end, float64[len(ends)]."""
     forecast: Floats = close[ends] * np.exp(model.ridge.forecast(_last_returns(close, ends, model.lags)))
     return forecast
-
-
-def baseline_metrics(
-    close: Floats, train_ends: Rows, test_ends: Rows, horizon: int, sequence_length: int
-) -> dict[str, dict[str, float]]:
-    """The metrics of persistence and of the linear model on the test rows, by baseline."""
-    actual, last = close[test_ends + horizon], close[test_ends]
-    linear = forecast_linear(fit_linear(close, train_ends, horizon, sequence_length), close, test_ends)
-    return {
-        "persistence": dict(price_metrics(actual, last, last, horizon)),
-        "linear": dict(price_metrics(actual, linear, last, horizon)),
-    }
 
 
 def return_baselines(

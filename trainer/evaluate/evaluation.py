@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from atb.documents.evaluation import BacktestSummary, Evaluation, ForecastComparison
-from trainer.evaluate.backtest import DEFAULT_RULES, Backtest, Rows, TradingRules, curve, hold, run_backtest, summarise
-from trainer.evaluate.baselines import baseline_metrics
-from trainer.evaluate.metrics import Floats, price_metrics
+from trainer.evaluate.backtest import DEFAULT_RULES, Backtest, TradingRules, curve, hold, run_backtest, summarise
+from trainer.evaluate.metrics import Floats, skill, skill_low
+from trainer.evaluate.rows import JudgedRows
 
 REGIME_BARS = 24
 """The volatility at a row is the spread of this many log-returns up to it."""
@@ -18,70 +19,59 @@ REGIMES = ("calm", "usual", "wild")
 
 
 @dataclass(frozen=True)
-class JudgedRows:
-    """The rows that models are judged on. ``close``: float64[n] of all bars; ``ends``: the test windows' last rows."""
+class Trading:
+    """Trading on the forecasts, and buy and hold over the same bars."""
 
-    close: Floats
-    ends: Rows
-    horizon: int
-    bar_ms: int
-
-    @property
-    def last(self) -> Floats:
-        """The close at each window's end."""
-        closes: Floats = self.close[self.ends]
-        return closes
-
-    @property
-    def actual(self) -> Floats:
-        """The close ``horizon`` bars later."""
-        closes: Floats = self.close[self.ends + self.horizon]
-        return closes
+    model: Backtest
+    hold: Backtest
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What goes into a result, and the two equity curves for its plot."""
+    """What goes into a result, and the two equity curves for its plot; none of volatility."""
 
     metrics: dict[str, float]
     baselines: dict[str, dict[str, float]]
     evaluation: Evaluation
     backtest: BacktestSummary
-    model_trading: Backtest
-    hold_trading: Backtest
+    trading: Trading | None
 
 
 def judge_forecast(
-    rows: JudgedRows,
-    predicted: Floats,
-    train_ends: Rows,
-    sequence_length: int,
-    rules: TradingRules = DEFAULT_RULES,
+    rows: JudgedRows, predicted: Floats, baselines: Mapping[str, Floats], rules: TradingRules = DEFAULT_RULES
 ) -> Judgement:
-    """Judge the forecast prices ``predicted``, float64[len(rows.ends)]. Raises Diverged where one is not a price."""
-    metrics = dict(price_metrics(rows.actual, predicted, rows.last, rows.horizon))
+    """Judge a forecast float64[len(rows.ends)] beside those of the baselines, of which the best comes first.
+
+    Raises Diverged where a forecast is none.
+    """
+    measured = {name: rows.measure(forecast) for name, forecast in baselines.items()}
+    measured = dict(sorted(measured.items(), key=lambda each: each[1]["rmse"]))
+    over = {name: dict(skill_over(rows, predicted, baselines[name])) for name in measured}
+    best = next(iter(over.values()))
+    metrics = rows.measure(predicted) | {"skill_over_best": best["skill"], "skill_over_best_low": best["skill_low"]}
     evaluation = Evaluation(
-        rows=len(rows.ends), spread=spread(rows, predicted), regimes=dict(regime_metrics(rows, predicted))
+        rows=len(rows.ends), spread=spread(rows, predicted), regimes=dict(regime_metrics(rows, predicted)), over=over
     )
-    model, held = trade(rows, predicted, rules), hold(rows.close, rows.ends, rows.horizon, rules)
+    if rows.variance is not None:  # says nothing of the direction, so that there is nothing to trade on
+        return Judgement(metrics, measured, evaluation, BacktestSummary(), None)
+    trading = Trading(trade(rows, predicted, rules), hold(rows.close, rows.ends, rows.horizon, rules))
     backtest = BacktestSummary(
         rules=rules.terms,
-        model=dict(summarise(model, rows.bar_ms)),
-        hold=dict(summarise(held, rows.bar_ms)),
-        curves={"model": tuple(curve(model)), "hold": tuple(curve(held))},
+        model=dict(summarise(trading.model, rows.bar_ms)),
+        hold=dict(summarise(trading.hold, rows.bar_ms)),
+        curves={"model": tuple(curve(trading.model)), "hold": tuple(curve(trading.hold))},
     )
-    baselines = baseline_metrics(rows.close, train_ends, rows.ends, rows.horizon, sequence_length)
-    return Judgement(metrics, baselines, evaluation, backtest, model, held)
+    return Judgement(metrics, measured, evaluation, backtest, trading)
 
 
 def compare_forecasts(
     rows: JudgedRows, candidate: Floats, champion: Floats, rules: TradingRules = DEFAULT_RULES
 ) -> ForecastComparison:
-    """Metrics and trading of both on the same rows. Raises Diverged where a forecast is not a price."""
+    """Metrics and trading of both on the same rows. Raises Diverged where a forecast is none."""
 
     def measure(predicted: Floats) -> tuple[dict[str, float], dict[str, float]]:
-        metrics = dict(price_metrics(rows.actual, predicted, rows.last, rows.horizon))
-        return metrics, dict(summarise(trade(rows, predicted, rules), rows.bar_ms))
+        trading = {} if rows.variance is not None else dict(summarise(trade(rows, predicted, rules), rows.bar_ms))
+        return rows.measure(predicted), trading
 
     (own, own_trading), (other, other_trading) = measure(candidate), measure(champion)
     return ForecastComparison(
@@ -93,27 +83,41 @@ def compare_forecasts(
     )
 
 
+def skill_over(rows: JudgedRows, predicted: Floats, other: Floats) -> Iterator[tuple[str, float]]:
+    """Yield the skill over another forecast of the same rows, and its lower bound."""
+    yield "skill", skill(rows.actual, predicted, other)
+    yield "skill_low", skill_low(rows.actual, predicted, other, rows.horizon)
+
+
 def trade(rows: JudgedRows, predicted: Floats, rules: TradingRules) -> Backtest:
     """Trade forecast prices by the rules."""
     return run_backtest(rows.close, rows.ends, predicted / rows.last - 1, rows.horizon, rules)
 
 
 def spread(rows: JudgedRows, predicted: Floats) -> float:
-    """The forecast returns' standard deviation as a share of the actual returns': 0 for a model that says one thing."""
-    actual = float(np.std(np.log(rows.actual / rows.last)))
-    return float(np.std(np.log(predicted / rows.last))) / actual if actual > 0 else 0.0
+    """The standard deviation of the forecast log-returns, or log volatilities, as a share of that of the actual ones:
+    0 for a model that says one thing."""
+    if rows.variance is None:
+        said, was = np.log(predicted / rows.last), np.log(rows.actual / rows.last)
+    else:
+        said, was = predicted, rows.actual
+    actual = float(np.std(was))
+    return float(np.std(said)) / actual if actual > 0 else 0.0
 
 
 def regime_metrics(rows: JudgedRows, predicted: Floats) -> Iterator[tuple[str, dict[str, float]]]:
-    """Yield (regime, metrics) for the calm, usual and wild third of the test rows by the volatility before them."""
+    """Yield (regime, metrics) for each third of the test rows by the volatility before them."""
+    for name, mask in regimes(rows):
+        found = rows.take(mask).measure(predicted[mask])
+        yield name, {"rows": float(mask.sum()), **_without_proof(found)}
+
+
+def regimes(rows: JudgedRows) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Yield the name and the rows of the calm, usual and wild third by the volatility before them, where it has any."""
     volatility = trailing_volatility(rows.close)[rows.ends]
     low, high = np.quantile(volatility, [1 / 3, 2 / 3])
     masks = (volatility <= low, (volatility > low) & (volatility <= high), volatility > high)
-    for name, mask in zip(REGIMES, masks, strict=True):
-        if not mask.any():
-            continue
-        found = dict(price_metrics(rows.actual[mask], predicted[mask], rows.last[mask], rows.horizon))
-        yield name, {"rows": float(mask.sum()), **_without_proof(found)}
+    yield from ((name, mask) for name, mask in zip(REGIMES, masks, strict=True) if mask.any())
 
 
 def trailing_volatility(close: Floats, bars: int = REGIME_BARS) -> Floats:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
 OPSET = 17
 """The first with LayerNormalization; every runtime of the last years reads it."""
@@ -32,10 +32,10 @@ class Graph:
         self._inputs.append(helper.make_tensor_value_info(name, _onnx_type(dtype), list(shape)))
         return name
 
-    def output(self, name: str, value: str, shape: Shape) -> None:
-        """Declare a float32 output that is ``value``."""
+    def output(self, name: str, value: str, shape: Shape, dtype: npt.DTypeLike = np.float32) -> None:
+        """Declare an output that is ``value``."""
         self._nodes.append(helper.make_node("Identity", [value], [name], name=name))
-        self._outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape)))
+        self._outputs.append(helper.make_tensor_value_info(name, _onnx_type(dtype), list(shape)))
 
     def constant(self, value: npt.ArrayLike, dtype: npt.DTypeLike) -> str:
         """A constant; equal ones are stored once."""

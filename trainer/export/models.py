@@ -2,32 +2,55 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 
-from atb.contract.bundle import BARS, EXTRA, FEATURES, LAST_CLOSE, PRICE, RETURN, SCALED, TIME
+from atb.contract.bundle import (
+    BARS,
+    EXTRA,
+    FEATURES,
+    LAST_CLOSE,
+    LOWER,
+    PRICE,
+    RETURN,
+    SCALED,
+    TIME,
+    UPPER,
+    VOLATILITY,
+)
 from atb.contract.spec import Spec
 from atb.contract.timeframe import to_ms
 from trainer.bars.frame import CLOSE, COLUMNS
+from trainer.evaluate.bands import ewma_weights
 from trainer.export.graph import Graph
 from trainer.export.indicators import write_features
 from trainer.export.net import Weights, write_net
+from trainer.features.har import INPUTS, Har
 from trainer.features.scaling import Scaler, TargetScaler
 from trainer.features.sets import FeatureSet
+from trainer.features.volatility import VARIANCE_FLOOR
 from trainer.networks.architecture import ARCHITECTURES
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained net with everything that stands between bars and its forecast."""
+    """A trained net with everything that stands between bars and its forecast.
+
+    ``quantiles``: how many volatilities wide the price band of each of the spec's levels is on either side. ``har``:
+    what a net of volatility adds its answer to.
+    """
 
     spec: Spec
     features: FeatureSet
     scaler: Scaler
     target: TargetScaler
     weights: Weights
+    quantiles: tuple[float, ...]
+    har: Har | None = None
 
     @property
     def bar_rows(self) -> int:
@@ -36,7 +59,7 @@ class Trained:
 
 
 def features_model(trained: Trained) -> onnx.ModelProto:
-    """Raw features float32 ``[batch, L, F]`` → SCALED, RETURN, PRICE.
+    """Raw features float32 ``[batch, L, F]`` → the outputs of ``_write_forecast``.
 
     A feature set free of the price level needs a second input, LAST_CLOSE float32 ``[batch]``.
     """
@@ -54,7 +77,7 @@ def features_model(trained: Trained) -> onnx.ModelProto:
 
 
 def bars_model(trained: Trained) -> onnx.ModelProto:
-    """Raw bars float64 ``[batch, bar_rows, 5]`` → SCALED, RETURN, PRICE.
+    """Raw bars float64 ``[batch, bar_rows, 5]`` → the outputs of ``_write_forecast``.
 
     Float64 because the difference of two prices near 1e5 has no digits left in float32. A set with extra columns
     takes them as EXTRA float64 ``[batch, bar_rows, E]``, and one that reads the clock the bars' open times as TIME
@@ -72,17 +95,62 @@ def bars_model(trained: Trained) -> onnx.ModelProto:
 
 
 def _write_forecast(graph: Graph, trained: Trained, windows: str, last_close: str) -> None:
-    """Scale, ask the net, and bring its answer back, in float64 around the net as in ``trainer.features.scaling``."""
-    centred = graph.node("Sub", graph.cast(windows, np.float64), graph.constant(trained.scaler.mean, np.float64))
-    scaled_windows = graph.node("Div", centred, graph.constant(trained.scaler.scale, np.float64))
-    plan = ARCHITECTURES[trained.spec.model_type]
+    """Scale, ask the net, and bring its answer back, in float64 around the net as in ``trainer.features.scaling``.
+
+    Outputs: SCALED; RETURN and PRICE, or VOLATILITY; LOWER and UPPER of the price bands.
+    """
+
+    def number(value: npt.ArrayLike) -> str:
+        return graph.constant(value, np.float64)
+
+    spec, levels = trained.spec, len(trained.quantiles)
+    centred = graph.node("Sub", graph.cast(windows, np.float64), number(trained.scaler.mean))
+    scaled_windows = graph.node("Div", centred, number(trained.scaler.scale))
+    plan = ARCHITECTURES[spec.model_type]
     scaled = write_net(graph, graph.cast(scaled_windows, np.float32), plan, trained.weights)
-    spread = graph.node("Mul", graph.cast(scaled, np.float64), graph.constant(trained.target.scale, np.float64))
-    log_return = graph.node("Add", spread, graph.constant(trained.target.mean, np.float64))
-    price = graph.node("Mul", last_close, graph.node("Exp", log_return))
     graph.output(SCALED, scaled, ["batch", 1])
-    graph.output(RETURN, graph.cast(log_return, np.float32), ["batch", 1])
-    graph.output(PRICE, graph.cast(price, np.float32), ["batch", 1])
+    spread = graph.node("Mul", graph.cast(scaled, np.float64), number(trained.target.scale))
+    answer = graph.node("Add", spread, number(trained.target.mean))
+    if trained.har is not None:
+        answer = graph.node("Add", answer, _write_har(graph, trained, trained.har, windows))
+    if spec.target == "volatility":
+        centre, volatility = None, graph.node("Exp", answer)
+        graph.output(VOLATILITY, graph.cast(volatility, np.float32), ["batch", 1])
+    else:
+        centre, volatility = answer, _write_window_volatility(graph, trained, windows)
+        price = graph.node("Mul", last_close, graph.node("Exp", answer))
+        graph.output(RETURN, graph.cast(answer, np.float32), ["batch", 1])
+        graph.output(PRICE, graph.cast(price, np.float32), ["batch", 1])
+    reach = graph.node("Mul", volatility, number(np.array(trained.quantiles)[None] * math.sqrt(spec.horizon)))
+    for name, side in ((LOWER, graph.node("Neg", reach)), (UPPER, reach)):
+        edge = side if centre is None else graph.node("Add", centre, side)
+        price = graph.node("Mul", last_close, graph.node("Exp", edge))
+        graph.output(name, price, ["batch", levels], np.float64)
+
+
+def _write_har(graph: Graph, trained: Trained, har: Har, windows: str) -> str:
+    """HAR's forecast from the last row of each window: float64 ``[batch, 1]``."""
+    weights = np.zeros((len(trained.features.columns), 1))
+    weights[[trained.features.columns.index(name) for name in INPUTS], 0] = har.weights
+    steps = trained.spec.sequence_length
+    last_row = graph.cast(graph.squeeze(graph.slice(windows, steps - 1, steps, 1), 1), np.float64)
+    product = graph.node("MatMul", last_row, graph.constant(weights, np.float64))
+    return graph.node("Add", product, graph.constant(har.intercept, np.float64))
+
+
+def _write_window_volatility(graph: Graph, trained: Trained, windows: str) -> str:
+    """EWMA over the returns within each window, per bar: float64 ``[batch, 1]``."""
+    steps, columns = trained.spec.sequence_length, trained.features.columns
+    index = columns.index("close" if trained.features.has_price_level else "log_return")
+    column = graph.cast(graph.squeeze(graph.slice(windows, index, index + 1, 2), 2), np.float64)
+    if trained.features.has_price_level:
+        logs = graph.node("Log", column)
+        returns = graph.node("Sub", graph.slice(logs, 1, steps, 1), graph.slice(logs, 0, steps - 1, 1))
+    else:
+        returns = graph.slice(column, 1, steps, 1)
+    weights = graph.constant(ewma_weights(steps - 1)[:, None], np.float64)
+    variance = graph.node("MatMul", graph.node("Mul", returns, returns), weights)
+    return graph.node("Sqrt", graph.node("Max", variance, graph.constant(VARIANCE_FLOOR, np.float64)))
 
 
 def _metadata(trained: Trained) -> dict[str, str]:
@@ -91,7 +159,9 @@ def _metadata(trained: Trained) -> dict[str, str]:
     return {
         "symbol": spec.symbol,
         "timeframe": spec.timeframe,
+        "target": spec.target,
         "horizon": str(spec.horizon),
+        "bands": spec.bands,
         "features": trained.features.name,
         "columns": " ".join(trained.features.columns),
         "spec_digest": spec.digest,

@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from atb.contract.bundle import FEATURES, LAST_CLOSE, OUTPUTS, PRICE, RETURN, SCALED
+from atb.contract.bundle import FEATURES, LAST_CLOSE, LOWER, PRICE, RETURN, SCALED, UPPER, VOLATILITY
 from atb.documents.export import Parity
 from atb.errors import ExportError
 from trainer.bars.frame import Bars, Times, segment_starts
+from trainer.export.expected import expected_outputs
 from trainer.export.models import Trained
 from trainer.features.sets import Features, compute_features
 from trainer.forecast import run_from_bars, run_session
@@ -24,10 +25,12 @@ WANTED = 256
 """Windows to compare; all where there are fewer."""
 _RETURN_BOUND, _PRICE_BOUND = 1e-6, 1e-6
 """Relative to the target's scale, and to the price: the outputs are float32."""
+_WIDTH_BOUND = 1e-5
+"""Of a volatility and of the bands' log width, as a share of it."""
 
 Predict = Callable[[Features], npt.NDArray[np.float32]]
 """The trained net: scaled windows ``[n, L, F]`` → scaled returns ``[n]``."""
-Outputs = Mapping[str, npt.NDArray[np.float32]]
+Outputs = Mapping[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -62,34 +65,40 @@ def run_features(session: onnxruntime.InferenceSession, reference: Reference) ->
 
 def validate_parity(file: str, trained: Trained, outputs: Outputs, reference: Reference) -> Parity:
     """Compare one model's answers with the trained net's. Raises ExportError beyond the bounds."""
-    for name in OUTPUTS:
-        if not np.isfinite(outputs[name]).all():
+    for name, output in outputs.items():
+        if not np.isfinite(output).all():
             raise ExportError(f"{file} gives a {name} that is no number for a real window")
-    got = {name: outputs[name].reshape(-1).astype(np.float64) for name in OUTPUTS}
-    # Return and price are held against the model's own scaled output, so that each bound tells of one thing.
-    log_return = trained.target.inverse_transform(got[SCALED])
-    price = trained.target.price(got[SCALED], reference.last_close)
-    windows = len(reference.scaled)
-    parity = Parity(
-        windows=windows,
-        scaled=_largest(got[SCALED] - reference.scaled),
-        log_return=_largest(got[RETURN] - log_return),
-        price=_largest(got[PRICE] / price - 1),
-        bound=BOUND,
-        enough_windows=windows >= WANTED,
-    )
-    return_bound = _RETURN_BOUND * (trained.target.scale + abs(trained.target.mean)) * max(1.0, _largest(got[SCALED]))
-    for what, value, bound in (
-        ("scaled return", parity.scaled, BOUND),
-        ("return", parity.log_return, return_bound),
-        ("price", parity.price, _PRICE_BOUND),
-    ):
-        if not value <= bound:
+    scaled = outputs[SCALED].reshape(-1).astype(np.float64)
+    # The others are held against what follows from its own scaled output, so that each bound tells of one thing.
+    expected = expected_outputs(trained, scaled, reference.windows, reference.last_close)
+    got = {name: outputs[name].astype(np.float64).reshape(expected[name].shape) for name in expected}
+    differences = {"scaled output": _largest(scaled - reference.scaled)}
+    bounds = {"scaled output": BOUND, "price": _PRICE_BOUND, "volatility": _WIDTH_BOUND, "bands": _WIDTH_BOUND}
+    if RETURN in expected:
+        differences["return"] = _largest(got[RETURN] - expected[RETURN])
+        unit = trained.target.scale + abs(trained.target.mean)
+        bounds["return"] = _RETURN_BOUND * unit * max(1.0, _largest(scaled))
+        differences["price"] = _largest(got[PRICE] / expected[PRICE] - 1)
+    if VOLATILITY in expected:
+        differences["volatility"] = _largest(got[VOLATILITY] / expected[VOLATILITY] - 1)
+    widths = [np.log(each[UPPER] / each[LOWER]) for each in (got, expected)]
+    differences["bands"] = _largest(widths[0] - widths[1]) / (float(widths[1].max()) or 1.0)
+    for what, value in differences.items():
+        if not value <= bounds[what]:
             raise ExportError(
-                f"{file} is not the trained net: its {what} differs by {value:.2g} on {parity.windows} windows, "
-                f"the bound is {bound:.2g}"
+                f"{file} is not the trained net: its {what} differs by {value:.2g} on {len(scaled)} windows, "
+                f"the bound is {bounds[what]:.2g}"
             )
-    return parity
+    return Parity(
+        windows=len(scaled),
+        scaled=differences["scaled output"],
+        log_return=differences.get("return"),
+        price=differences.get("price"),
+        volatility=differences.get("volatility"),
+        bands=differences["bands"],
+        bound=BOUND,
+        enough_windows=len(scaled) >= WANTED,
+    )
 
 
 def windows_with_history(trained: Trained, bars: Bars, ends: Times) -> Times:

@@ -8,11 +8,25 @@ import numpy as np
 import onnx
 
 from atb.contract import bundle
+from atb.contract.spec import band_levels
 from trainer.bars.frame import COLUMNS
+from trainer.evaluate.bands import DECAY
 from trainer.export.models import Trained
 from trainer.features import volatility
 from trainer.features.sets import MEANS, PERIOD
 
+_TARGETS = {
+    "return": "log(close of the bar `horizon` bars after the last one / last close)",
+    "volatility": "log of the volatility per bar over the `horizon` bars after the last one: the root of the mean of "
+    "log(high / low)² / (4 log 2), each at least that of a range of one basis point",
+}
+_USES = {
+    "return": "Outputs: scaled = what the net says, return = log-return, price = last close × exp(return); lower and "
+    "upper = the price bands by level, last close × exp(return ∓ volatilities × v × √horizon) with v the root of an "
+    f"exponential mean (weight {DECAY}) of the window's squared log-returns.",
+    "volatility": "Outputs: scaled = what the net says; volatility = per bar, in log-return, by the year × √(bars in a "
+    "year); lower and upper = the price bands by level, last close × exp(∓ volatilities × volatility × √horizon).",
+}
 _PRICE, _SHARE = "price", "share of the close"
 _UNITS = {
     "open": _PRICE,
@@ -52,7 +66,9 @@ def describe_features(trained: Trained, models: dict[str, onnx.ModelProto]) -> d
         "features": features.name,
         "sequence_length": spec.sequence_length,
         "horizon": spec.horizon,
-        "target": "log(close of the bar `horizon` bars after the last one / last close)",
+        "forecasts": spec.target,
+        "target": _TARGETS[spec.target],
+        "bands": {"levels": list(band_levels(spec.bands)), "volatilities": list(trained.quantiles)},
         "columns": [{"name": name, "unit": _UNITS.get(name, "as in the source")} for name in features.columns],
         "bar_columns": list(COLUMNS),
         "extra_columns": list(features.extras),
@@ -66,7 +82,7 @@ def describe_features(trained: Trained, models: dict[str, onnx.ModelProto]) -> d
             for name, model in models.items()
         ],
         "use": "Rows are oldest first and end with the last closed bar; values are raw, scaling is inside the model. "
-        "Outputs: scaled = what the net says, return = log-return, price = last close × exp(return).",
+        + _USES[spec.target],
     }
 
 
@@ -77,6 +93,7 @@ def describe_scaling(trained: Trained) -> dict[str, Any]:
         "columns": list(trained.features.columns),
         "features": trained.scaler.to_dict(),
         "target": trained.target.to_dict(),
+        **({} if trained.har is None else {"har": trained.har.to_dict()}),
         "use": "scaled = (value - mean) / scale; fitted on train rows. The ONNX models scale by themselves.",
     }
 

@@ -13,14 +13,20 @@ JUDGED = 0.6
 
 
 def walk_forward(
-    features: Features, starts: Times, first_row: int, sequence_length: int, horizon: int, folds: int
+    features: Features,
+    starts: Times,
+    first_row: int,
+    sequence_length: int,
+    horizon: int,
+    folds: int,
+    history: int = 1,
 ) -> Iterator[Split]:
     """Yield the splits, oldest first. Before a test stretch, train and validation rows are in the usual proportion.
 
     Arguments as for ``split_windows``. Raises DataError where a part of a fold would have no window.
     """
     rows = len(features)
-    ends = window_ends(features, starts, first_row, sequence_length, horizon)
+    ends = window_ends(features, starts, first_row, sequence_length, horizon, history)
     train_share = FRACTIONS[0] / sum(FRACTIONS)
     stretch = JUDGED * (rows - first_row) / folds
     for fold in range(folds):

@@ -39,16 +39,18 @@ class Split:
     purged: int
 
 
-def split_windows(features: Features, starts: Times, first_row: int, sequence_length: int, horizon: int) -> Split:
+def split_windows(
+    features: Features, starts: Times, first_row: int, sequence_length: int, horizon: int, history: int = 1
+) -> Split:
     """Split rows ``first_row …`` of features ``[n, F]`` in time, 70/15/15, by rows.
 
-    ``starts``: the first row of each segment. A window with an undefined feature in it is none. Raises DataError
-    where a part would have no window.
+    ``starts``: the first row of each segment. A window with an undefined feature in it is none, and one whose segment
+    has not ``history`` rows up to its end. Raises DataError where a part would have no window.
     """
     rows = len(features)
     train_stop = first_row + int((rows - first_row) * FRACTIONS[0])
     validation_stop = first_row + int((rows - first_row) * sum(FRACTIONS))
-    ends = window_ends(features, starts, first_row, sequence_length, horizon)
+    ends = window_ends(features, starts, first_row, sequence_length, horizon, history)
     return cut_windows(ends, (first_row, train_stop, validation_stop, rows), sequence_length, horizon)
 
 
@@ -71,8 +73,11 @@ def cut_windows(ends: Times, bounds: tuple[int, int, int, int], sequence_length:
     return Split(train, validation, test, first_row, train_stop, validation_stop, purged)
 
 
-def window_ends(features: Features, starts: Times, first_row: int, sequence_length: int, horizon: int) -> Times:
-    """End rows of all windows at or after ``first_row`` that lie with their target in one segment, all defined."""
+def window_ends(
+    features: Features, starts: Times, first_row: int, sequence_length: int, horizon: int, history: int = 1
+) -> Times:
+    """End rows of all windows at or after ``first_row`` that lie with their target in one segment, all defined and with
+    ``history`` rows of it up to their end."""
     rows = len(features)
     segment = np.zeros(rows, np.int64)
     segment[starts[1:]] = 1
@@ -81,7 +86,7 @@ def window_ends(features: Features, starts: Times, first_row: int, sequence_leng
     ends = np.arange(first_row + sequence_length - 1, rows - horizon, dtype=np.int64)
     begin = ends - sequence_length + 1
     whole = (segment[begin] == segment[ends + horizon]) & (undefined[ends + 1] == undefined[begin])
-    found: Times = ends[whole]
+    found: Times = ends[whole & (ends - starts[segment[ends]] + 1 >= history)]
     return found
 
 

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from atb.contract import timeframe as tf
-from atb.contract.spec import Spec
 from atb.documents.champion import Champion
 from atb.documents.evaluation import ChampionComparison, ForecastComparison, NotCompared
 from atb.documents.result import Result, Rule
@@ -23,9 +22,13 @@ from atb.storage import Store
 from trainer.bars.frame import Bars, Floats, segment_starts
 from trainer.bars.load import load_bars
 from trainer.evaluate.backtest import Rows, TradingRules
-from trainer.evaluate.evaluation import JudgedRows, compare_forecasts
+from trainer.evaluate.evaluation import compare_forecasts
 from trainer.evaluate.metrics import PROOF_ROWS
+from trainer.evaluate.rows import JudgedRows
 from trainer.features.sets import feature_set
+from trainer.features.targets import has_history
+from trainer.features.volatility import bar_variance
+from trainer.pipeline.judge import trading_rules
 from trainer.pipeline.loaded_model import LoadedModel, answerable, ask, open_champion, open_result
 
 log = logging.getLogger(__name__)
@@ -33,21 +36,16 @@ log = logging.getLogger(__name__)
 Load = Callable[[Store, Champion], LoadedModel]
 
 
-def trading_rules(spec: Spec) -> TradingRules:
-    """The costs and thresholds that a spec asks for."""
-    return TradingRules(spec.fee_bps, spec.slippage_bps, spec.threshold_bps, spec.short)
-
-
 @dataclass(frozen=True, eq=False)
 class Meeting:
-    """A champion asked about a candidate's test rows: ``prices``, float64[shared.sum()], of the ``shared`` ones.
+    """A champion asked about a candidate's test rows: ``forecasts``, float64[shared.sum()], of the ``shared`` ones.
 
     ``problem`` says why there are none; ``champion`` is None where its pointer can't be read.
     """
 
     champion: Champion | None
     shared: npt.NDArray[np.bool_] | None = None
-    prices: Floats | None = None
+    forecasts: Floats | None = None
     problem: str = ""
 
 
@@ -70,26 +68,27 @@ def ask_champion(store: Store, champion: Champion, bars: Bars, rows: JudgedRows,
     try:
         served = load(store, champion)
         shared = _shared(served, bars, rows)
-        prices = ask(served, bars, rows.ends[shared])
-        if not (np.isfinite(prices).all() and (prices > 0).all()):
-            raise SpecError(f"{champion.run} answers with what is no price")
+        forecasts = ask(served, bars, rows.ends[shared])
+        if not (np.isfinite(forecasts).all() and (rows.variance is not None or (forecasts > 0).all())):
+            raise SpecError(
+                f"{champion.run} answers with what is no {'price' if rows.variance is None else 'volatility'}"
+            )
     except Exception as problem:  # ONNX Runtime's and NumPy's own have no common class
         words = printable(str(problem) if isinstance(problem, AtbError) else f"{type(problem).__name__}: {problem}")
         log.warning("the champion, run %s, can't be compared: %s", champion.run, words)
         return Meeting(champion, problem=words)
-    return Meeting(champion, shared, prices)
+    return Meeting(champion, shared, forecasts)
 
 
 def compare_met(
     meeting: Meeting, rows: JudgedRows, predicted: Floats, rules: TradingRules
 ) -> ChampionComparison | NotCompared:
-    """Both models' metrics and trading on the rows both can answer. ``predicted``: the candidate's prices,
+    """Both models' metrics and trading on the rows both can answer. ``predicted``: the candidate's forecasts,
     float64[len(rows.ends)]. Where there is no fair comparison the answer says why, which fails the gate."""
     who = _identity(meeting.champion) if meeting.champion else {"entry": "", "run": "unknown", "job": "unknown"}
-    if meeting.shared is None or meeting.prices is None:
+    if meeting.shared is None or meeting.forecasts is None:
         return NotCompared(**who, problem=meeting.problem)
-    both = JudgedRows(rows.close, rows.ends[meeting.shared], rows.horizon, rows.bar_ms)
-    found = compare_forecasts(both, predicted[meeting.shared], meeting.prices, rules)
+    found = compare_forecasts(rows.take(meeting.shared), predicted[meeting.shared], meeting.forecasts, rules)
     return ChampionComparison(**who, **dict(found))
 
 
@@ -120,13 +119,18 @@ def compare_models(store: Store, result: Result, one: LoadedModel, other: Loaded
         raise SpecError(f"the bars of {spec.symbol} are not those of run {result.run} any more; train it again")
     bars = loaded.bars
     ends = _ends_from(bars, tf.epoch_ms(max(one.unseen_from, other.unseen_from)), spec.horizon)
-    rows = JudgedRows(bars.close, ends, spec.horizon, bars.step_ms)
-    rows = JudgedRows(bars.close, ends[_shared(one, bars, rows)], spec.horizon, bars.step_ms)
-    rows = JudgedRows(bars.close, rows.ends[_shared(other, bars, rows)], spec.horizon, bars.step_ms)
+    ends = ends[has_history(spec, bars, ends)]
+    variance = bar_variance(bars) if spec.target == "volatility" else None
+    rows = JudgedRows(bars.close, ends, spec.horizon, bars.step_ms, variance)
+    rows = rows.take(_shared(one, bars, rows))
+    rows = rows.take(_shared(other, bars, rows))
     return compare_forecasts(rows, ask(one, bars, rows.ends), ask(other, bars, rows.ends), trading_rules(spec))
 
 
 def _shared(served: LoadedModel, bars: Bars, rows: JudgedRows) -> Any:
+    target = "return" if rows.variance is None else "volatility"
+    if served.model.target != target:
+        raise SpecError(f"{served.run} forecasts {served.model.target} and not {target}")
     if served.model.horizon != rows.horizon:
         raise SpecError(f"{served.run} forecasts {served.model.horizon} bars ahead and not {rows.horizon}")
     if missing := [name for name in served.model.extra_columns if name not in bars.extra]:

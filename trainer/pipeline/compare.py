@@ -11,13 +11,15 @@ from atb.documents.comparison import Comparison, PresetResult
 from atb.documents.result import Result
 from atb.errors import SpecError
 from atb.storage import Store
-from trainer.bars.frame import Bars, Times, segment_starts
+from trainer.bars.frame import Bars, segment_starts
 from trainer.bars.load import load_bars
-from trainer.evaluate.baselines import baseline_metrics
-from trainer.evaluate.metrics import PROOF_ROWS, price_metrics
+from trainer.evaluate.metrics import PROOF_ROWS
+from trainer.evaluate.rows import JudgedRows
 from trainer.features.cache import load_features
 from trainer.features.sets import feature_set
-from trainer.features.windows import log_returns, split_windows
+from trainer.features.targets import history_needed, target_values
+from trainer.features.windows import split_windows
+from trainer.pipeline.judge import ask_baselines, judged_rows
 from trainer.pipeline.loaded_model import LoadedModel, answerable, ask, has_bars, open_result
 
 
@@ -53,7 +55,8 @@ def _judge_symbol(store: Store, results: Sequence[Result]) -> tuple[int, list[Pr
     bars, horizon = loaded.bars, spec.horizon
     flat, _ = load_features(features, bars, store)
     # parts are cut by rows, so the longest window's validation and test rows are those of every preset too
-    split = split_windows(flat, segment_starts(bars), loaded.first_row, spec.sequence_length, horizon)
+    starts, history = segment_starts(bars), history_needed(spec)
+    split = split_windows(flat, starts, loaded.first_row, spec.sequence_length, horizon, history)
     models = [open_result(store, result) for result in results]
     shared = np.all([answerable(model, bars, split.test) for model in models], axis=0)
     ends = split.test[shared]
@@ -63,9 +66,11 @@ def _judge_symbol(store: Store, results: Sequence[Result]) -> tuple[int, list[Pr
             f"{spec.symbol}: the presets share only {len(checked)} validation and {len(ends)} test rows; "
             "take more --days"
         )
-    unit = float(np.std(log_returns(bars.close, split.train, horizon)))
-    last, actual = bars.close[ends], bars.close[ends + horizon]
-    baselines = baseline_metrics(bars.close, split.train, ends, horizon, spec.sequence_length)
+    unit = float(np.std(target_values(spec, bars, split.train)))
+    rows, known = judged_rows(spec, bars, split, ends), judged_rows(spec, bars, split, checked)
+    forecasts = ask_baselines(spec, bars, features, flat, split.train, ends)
+    baselines = {name: rows.measure(forecast) for name, forecast in forecasts.items()}
+    baselines = dict(sorted(baselines.items(), key=lambda each: each[1]["rmse"]))
     return len(ends), [
         PresetResult(
             symbol=result.spec.symbol,
@@ -75,18 +80,19 @@ def _judge_symbol(store: Store, results: Sequence[Result]) -> tuple[int, list[Pr
             epochs=result.fit.epochs,
             parameters=result.fit.parameters,
             stages=result.stages,
-            validation_loss=_scaled_loss(model, bars, checked, horizon, unit),
+            validation_loss=_scaled_loss(model, bars, known, unit),
             peak_memory_bytes=result.peak_memory_bytes,
-            metrics=dict(price_metrics(actual, ask(model, bars, ends), last, horizon)),
+            metrics=rows.measure(ask(model, bars, ends)),
             baselines=baselines,
         )
         for result, model in zip(results, models, strict=True)
     ]
 
 
-def _scaled_loss(model: LoadedModel, bars: Bars, ends: Times, horizon: int, unit: float) -> float:
-    """The mean squared error of the log-return, in the variance of the train rows' returns."""
-    error = np.log(ask(model, bars, ends) / bars.close[ends + horizon])
+def _scaled_loss(model: LoadedModel, bars: Bars, rows: JudgedRows, unit: float) -> float:
+    """The mean squared error of the target, a log in any case, in the variance of the train rows' targets."""
+    predicted = ask(model, bars, rows.ends)
+    error = np.log(predicted / rows.actual) if rows.variance is None else predicted - rows.actual
     return float(np.mean(np.square(error))) / (unit * unit or 1.0)
 
 
@@ -94,7 +100,18 @@ def _validate_same(results: Iterable[Result]) -> None:
     """One preset may differ from another in its own numbers alone."""
     first, *others = results
     for other in others:
-        for name in ("start", "as_of", "source", "market", "timeframe", "features", "horizon", "seed", "on_gap"):
+        for name in (
+            "start",
+            "as_of",
+            "source",
+            "market",
+            "timeframe",
+            "features",
+            "target",
+            "horizon",
+            "seed",
+            "on_gap",
+        ):
             one, two = getattr(first.spec, name), getattr(other.spec, name)
             if one != two:
                 raise SpecError(

@@ -1,4 +1,4 @@
-"""What a fitted model leaves for the ledger: its test rows beyond the bar, which is persistence for returns."""
+"""What a fitted model leaves for the ledger: its test rows beyond the bar, which is persistence."""
 
 from __future__ import annotations
 
@@ -14,48 +14,46 @@ from atb.errors import AtbError
 from atb.registry.gate import Shown
 from atb.registry.weigh import foresee
 from atb.storage import Store
-from trainer.bars.frame import Floats, Times
-from trainer.evaluate.baselines import fit_linear, forecast_linear
-from trainer.evaluate.evaluation import JudgedRows
+from trainer.bars.frame import Bars, Floats
 from trainer.evaluate.evidence import make_test_rows, trailing_scale
-from trainer.features.windows import log_returns
-from trainer.pipeline.learn import FittedModel, TrainingData
+from trainer.evaluate.rows import ForecastRows
+from trainer.features.targets import target_values
+from trainer.features.volatility import bar_variance, past_volatility
+from trainer.features.windows import Split
+from trainer.pipeline.judge import Judged
 
 log = logging.getLogger(__name__)
 
 PERSISTENCE = "persistence"
+LINEAR = {"return": "linear", "volatility": "har"}
+"""The linear baseline of each target."""
 
 
-def describe_rows(
-    spec: Spec, material: TrainingData, learned: FittedModel, rows: JudgedRows, predicted: Floats
-) -> TestRows:
-    """The test rows of a model that forecasts the price ``predicted``, float64[len(rows.ends)], for them.
+def describe_rows(spec: Spec, bars: Bars, split: Split, judged: Judged) -> TestRows:
+    """The test rows of a judged model.
 
     How large an outcome was to be expected follows from train and validation rows and from test rows known by then;
     how large the forecasts are, from validation rows.
     """
-    close, split, horizon = rows.close, learned.split, spec.horizon
-
-    def beyond(price: Floats, ends: Times) -> Floats:
-        returns: Floats = np.log(price / close[ends])
-        return returns
-
-    outcomes = log_returns(close, np.concatenate([split.validation, rows.ends]), horizon)
-    start = float(np.mean(np.abs(log_returns(close, split.train, horizon))))
-    linear = forecast_linear(fit_linear(close, split.train, horizon, spec.sequence_length), close, rows.ends)
-    validation = beyond(learned.forecast(close, split.validation), split.validation)
+    validation, test = judged.validation, judged.test
+    outcomes = np.concatenate([_beyond(part, part.rows.actual) for part in (validation, test)])
+    known = target_values(spec, bars, split.train)
+    if spec.target == "volatility":
+        known = known - past_volatility(bar_variance(bars), split.train, spec.horizon)
+    scale = trailing_scale(outcomes, spec.horizon, float(np.mean(np.abs(known))))
+    first = len(validation.rows.ends)
     return make_test_rows(
-        time=material.bars.time[rows.ends],
-        step_ms=material.bars.step_ms,
-        horizon=horizon,
+        time=bars.time[test.rows.ends],
+        step_ms=bars.step_ms,
+        horizon=spec.horizon,
         bar=PERSISTENCE,
         columns={
-            "forecast": beyond(predicted, rows.ends),
-            "outcome": outcomes[len(split.validation) :],
-            "scale": trailing_scale(outcomes, horizon, start)[len(split.validation) :],
-            "linear": beyond(linear, rows.ends),
+            "forecast": _beyond(test, test.predicted),
+            "outcome": outcomes[first:],
+            "scale": scale[first:],
+            "linear": _beyond(test, test.baselines[LINEAR[spec.target]]),
         },
-        spread=float(np.sqrt(np.mean(np.square(validation)))),
+        spread=float(np.sqrt(np.mean(np.square(_beyond(validation, validation.predicted))))),
     )
 
 
@@ -67,3 +65,10 @@ def look_ahead(store: Store, result: Result, rows: TestRows) -> Shown:
     except AtbError as problem:
         log.warning("what %s has shown can't be told: %s", result.job, problem)
         return Shown(0.0, 1 / DEFAULT_FDR, DEFAULT_FDR, 1, problem=str(problem))
+
+
+def _beyond(part: ForecastRows, said: Floats) -> Floats:
+    """Log-returns, or logs of volatility over that of the last bars."""
+    rows = part.rows
+    beyond: Floats = np.log(said / rows.last) if rows.variance is None else said - rows.persistence
+    return beyond

@@ -25,21 +25,22 @@ from atb.storage import Store
 from trainer.bars.source import Source
 from trainer.bundle.card import write_card
 from trainer.bundle.charts import draw_plots
-from trainer.evaluate.evaluation import JudgedRows, judge_forecast
+from trainer.bundle.forecasts import write_forecasts
 from trainer.evaluate.folds import summarise_folds
-from trainer.evaluate.metrics import price_metrics
 from trainer.export import Trained, export_model, read_weights
 from trainer.export.schema import describe_features, describe_scaling
 from trainer.features.folds import walk_forward
+from trainer.features.targets import history_needed
 from trainer.fit.device import Device
 from trainer.fit.loop import Fitted, Hooks
 from trainer.log import LogTail
 from trainer.networks.reference import reference_predict
 from trainer.pipeline.attempt import Attempt
-from trainer.pipeline.champion import compare_met, judge_met, meet_champion, trading_rules
+from trainer.pipeline.champion import compare_met, judge_met, meet_champion
 from trainer.pipeline.commit import commit_result, describe_result, read_committed, upload_bundle
 from trainer.pipeline.evidence import describe_rows, look_ahead
 from trainer.pipeline.heartbeat import heartbeat
+from trainer.pipeline.judge import judge_model, judged_rows, trading_rules
 from trainer.pipeline.learn import (
     FittedModel,
     TrainingData,
@@ -129,7 +130,7 @@ def _work(spec: Spec, store: Store, run: str, around: RunContext, attempt: Attem
         resume=lambda: checkpoint,
         identity=identity,
     )
-    rows = JudgedRows(material.bars.close, split.test, spec.horizon, material.bars.step_ms)
+    rows = judged_rows(spec, material.bars, split, split.test)
     champion = meet_champion(store, ModelKey.of(spec), material.bars, rows)
     attempt.say_stage("training", spec.epochs)
     learned = learn(spec, material, split, around.device, clock, hooks, warm)
@@ -141,10 +142,10 @@ def _work(spec: Spec, store: Store, run: str, around: RunContext, attempt: Attem
 
     attempt.say_stage("evaluation", spec.epochs)
     with clock.stage("evaluation"):
-        predicted = learned.forecast(rows.close, split.test)
-        judgement = judge_forecast(rows, predicted, split.train, spec.sequence_length, trading_rules(spec))
+        judged = judge_model(spec, material, learned)
+        judgement, predicted = judged.judgement, judged.test.predicted
         evaluation = judgement.evaluation
-        test_rows = describe_rows(spec, material, learned, rows, predicted)
+        test_rows = describe_rows(spec, material.bars, split, judged)
         if champion is not None:
             beside = compare_met(champion, rows, predicted, trading_rules(spec))
             evaluation = evaluation.model_copy(update={"champion": beside})
@@ -156,7 +157,8 @@ def _work(spec: Spec, store: Store, run: str, around: RunContext, attempt: Attem
     with tempfile.TemporaryDirectory(prefix="atb-bundle-") as name:
         folder = Path(name)
         with clock.stage("saving"):
-            export = _export(spec, material, learned, around.device, folder)
+            export = _export(spec, material, learned, judged.quantiles, around.device, folder)
+            write_forecasts(folder / bundle.FORECASTS, material.bars.time, judged.validation, judged.test)
             history = _history(fitted)
             (folder / bundle.HISTORY).write_bytes(readable_json(history))
             title = f"{spec.symbol} {spec.timeframe} {spec.preset}"
@@ -183,21 +185,31 @@ def _walk_forward(spec: Spec, material: TrainingData, around: RunContext, clock:
     """Train anew on an ever longer past; each fold has scalers of its own."""
     found = []
     first_row = material.loaded.first_row
-    splits = walk_forward(material.flat, material.starts, first_row, spec.sequence_length, spec.horizon, spec.folds)
+    length, horizon, history = spec.sequence_length, spec.horizon, history_needed(spec)
+    splits = walk_forward(material.flat, material.starts, first_row, length, horizon, spec.folds, history)
     for number, split in enumerate(splits, 1):
         learned = learn(spec, material, split, around.device, clock, Hooks(should_stop=around.should_stop))
-        rows = JudgedRows(material.bars.close, split.test, spec.horizon, material.bars.step_ms)
-        predicted = learned.forecast(rows.close, split.test)
-        found.append(dict(price_metrics(rows.actual, predicted, rows.last, spec.horizon)))
+        rows = judged_rows(spec, material.bars, split, split.test)
+        answers = learned.forecast(material, split.test)
+        found.append(rows.measure(answers if spec.target == "volatility" else rows.last * np.exp(answers)))
         log.info("fold %d of %d: skill %+.4f", number, spec.folds, found[-1]["skill"])
     return summarise_folds(found)
 
 
-def _export(spec: Spec, material: TrainingData, learned: FittedModel, device: Device, folder: Path) -> ExportSummary:
+def _export(
+    spec: Spec,
+    material: TrainingData,
+    learned: FittedModel,
+    quantiles: tuple[float, ...],
+    device: Device,
+    folder: Path,
+) -> ExportSummary:
     """Write the model's files; returns what was verified of them, for the result."""
     split, model = learned.split, learned.fitted.model
     model.save(folder / bundle.MODEL_KERAS)
-    trained = Trained(spec, material.features, learned.scaler, learned.target, read_weights(model))
+    trained = Trained(
+        spec, material.features, learned.scaler, learned.target, read_weights(model), quantiles, learned.har
+    )
     if not spec.onnx:
         (folder / bundle.SCALER).write_bytes(readable_json(describe_scaling(trained)))
         (folder / bundle.FEATURE_SCHEMA).write_bytes(readable_json(describe_features(trained, {})))

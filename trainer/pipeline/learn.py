@@ -20,10 +20,12 @@ from trainer.bars.load import LoadedBars, load_bars
 from trainer.bars.source import Source
 from trainer.features.cache import load_features
 from trainer.features.folds import walk_forward
+from trainer.features.har import Har, har_inputs
 from trainer.features.movement import validate_movement
 from trainer.features.scaling import Scaler, TargetScaler
 from trainer.features.sets import Features, FeatureSet, feature_set
-from trainer.features.windows import Split, log_returns, rows_needed, split_windows
+from trainer.features.targets import history_needed, target_values
+from trainer.features.windows import Split, rows_needed, split_windows
 from trainer.fit.augment import make_augment
 from trainer.fit.device import Device
 from trainer.fit.loop import Fitted, Hooks, fit
@@ -54,25 +56,30 @@ class TrainingData:
 
 @dataclass(frozen=True, eq=False)
 class FittedModel:
-    """A fitted net with its scalers, which saw train rows only, and the split and scaled rows they come from."""
+    """A fitted net with its scalers, which saw train rows only, and the split and scaled rows they come from.
+
+    ``har``: what the net's answers are added to, fitted on the same rows.
+    """
 
     split: Split
     table: Table
     scaler: Scaler
     target: TargetScaler
     fitted: Fitted
+    har: Har | None = None
 
-    def forecast(self, close: Floats, ends: Times) -> Floats:
-        """Forecast prices, float64 ``[len(ends)]``."""
+    def forecast(self, material: TrainingData, ends: Times) -> Floats:
+        """The forecast log-returns, or logs of volatility per bar, float64 ``[len(ends)]``."""
         steps = self.fitted.model.input_shape[1]
         scaled = predict_rows(self.fitted.predict, self.table.features, ends, steps)
-        return self.target.price(scaled, close[ends])
+        found = self.target.inverse_transform(scaled)
+        if self.har is not None:
+            found = found + self.har.forecast(har_inputs(material.features.columns, material.flat, ends))
+        return found
 
 
 def load_training_data(spec: Spec, store: Store, clock: StageClock, source: Source | None = None) -> TrainingData:
     """Bars and features of a spec. Raises what ``load_bars`` raises."""
-    if spec.target != "return" or spec.residual != "none" or not spec.bands:
-        raise SpecError(f"{spec.symbol}: only --target return can be trained so far")
     with clock.stage("data loading"):
         features = feature_set(spec.features)
         loaded = load_bars(spec, store, features.memory, rows_needed(spec.sequence_length, spec.horizon), source)
@@ -84,8 +91,9 @@ def load_training_data(spec: Spec, store: Store, clock: StageClock, source: Sour
 def split_training_data(spec: Spec, material: TrainingData) -> Split:
     """The job's own split in time. Raises DataError where a part has no window, or nothing in it moves."""
     window = (material.flat, material.starts, material.loaded.first_row, spec.sequence_length, spec.horizon)
-    split = split_windows(*window)
-    for each in (split, *(walk_forward(*window, spec.folds) if spec.folds else ())):
+    history = history_needed(spec)
+    split = split_windows(*window, history)
+    for each in (split, *(walk_forward(*window, spec.folds, history) if spec.folds else ())):
         validate_movement(material.bars, material.flat, material.features.columns, each)
     return split
 
@@ -103,10 +111,15 @@ def learn(
     with clock.stage("dataset"):
         scaler = Scaler.fit(material.flat[split.first_row : split.train_stop])
         ends = np.concatenate([split.train, split.validation])
-        returns = np.zeros(len(material.bars))
-        returns[ends] = log_returns(material.bars.close, ends, spec.horizon)
-        target = TargetScaler.fit(returns[split.train])
-        table = Table(np.nan_to_num(scaler.transform(material.flat)), target.transform(returns))
+        wanted = np.zeros(len(material.bars))
+        wanted[ends] = target_values(spec, material.bars, ends)
+        har = None
+        if spec.residual == "har":
+            inputs = har_inputs(material.features.columns, material.flat, ends)
+            har = Har.fit(inputs[: len(split.train)], wanted[split.train])
+            wanted[ends] -= har.forecast(inputs)
+        target = TargetScaler.fit(wanted[split.train])
+        table = Table(np.nan_to_num(scaler.transform(material.flat)), target.transform(wanted))
     with clock.stage("training"), device.spread():
         model = build_network(
             spec.model_type,
@@ -120,7 +133,7 @@ def learn(
             model.set_weights(warm_start.get_weights())
         augment = make_augment(spec.augment, spec.seed)
         fitted = fit(model, table, split.train, split.validation, spec, device, hooks, augment)
-    return FittedModel(split, table, scaler, target, fitted)
+    return FittedModel(split, table, scaler, target, fitted, har)
 
 
 def find_unseen(material: TrainingData, split: Split) -> datetime:

@@ -56,15 +56,19 @@ def answerable(served: LoadedModel, bars: Bars, ends: Times) -> npt.NDArray[np.b
 
 
 def ask(served: LoadedModel, bars: Bars, ends: Times) -> Floats:
-    """The forecast price at each end, float64[len(ends)]."""
+    """The forecast price at each end, or the log of the volatility per bar, float64[len(ends)]."""
     found = []
     for start in range(0, len(ends), _BATCH):
         stretches = [bars.rows(end + 1 - served.model.rows, end + 1) for end in ends[start : start + _BATCH]]
         answers: dict[str, npt.NDArray[Any]] = run_from_bars(
             served.model.session, stretches, served.model.extra_columns
         )
-        found.append(answers[bundle.RETURN][:, 0].astype(np.float64))
-    prices: Floats = bars.close[ends] * np.exp(np.concatenate(found))
+        found.append(answers)
+    if served.model.target == "volatility":
+        logs: Floats = np.log(np.concatenate([each[bundle.VOLATILITY][:, 0] for each in found]).astype(np.float64))
+        return logs
+    returns = np.concatenate([each[bundle.RETURN][:, 0] for each in found]).astype(np.float64)
+    prices: Floats = bars.close[ends] * np.exp(returns)
     return prices
 
 

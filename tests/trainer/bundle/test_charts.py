@@ -7,7 +7,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from trainer.bundle.charts import draw_plots, set_date_axis
-from trainer.evaluate.evaluation import JudgedRows, judge_forecast
+from trainer.evaluate.evaluation import judge_forecast
+from trainer.evaluate.rows import JudgedRows
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -19,7 +20,7 @@ def test_four_plots_are_drawn_of_any_price_and_length_and_the_same_twice(
     close = level * np.exp(np.cumsum(np.random.default_rng(0).normal(scale=0.01, size=count)))
     rows = JudgedRows(close, np.arange(620, count - 1), 1, 3_600_000)
     predicted = rows.last * np.exp(np.random.default_rng(1).normal(scale=0.003, size=len(rows.ends)))
-    judged = judge_forecast(rows, predicted, np.arange(60, 500), 60)
+    judged = judge_forecast(rows, predicted, {"persistence": rows.last})
     curve = [1 / (1 + epoch) for epoch in range(epochs)]
     history = {"loss": curve, "val_loss": [0.1 + each for each in curve], "learning_rate": [1e-3] * epochs}
     time = np.arange(count) * 3_600_000 + 1_700_000_000_000

@@ -60,9 +60,9 @@ def test_historical_simulation_takes_the_quantiles_of_the_returns_it_was_given()
 
 
 def test_ewma_weighs_each_return_by_the_decay_of_the_next() -> None:
-    close = np.exp(np.cumsum([0.0, 0.01, -0.02, 0.04, 0.5]))
-    found = ewma_volatility(close, np.array([3]), 3, decay=0.5)
-    assert found**2 == pytest.approx((0.25 * 0.01**2 + 0.5 * 0.02**2 + 0.04**2) / 1.75)
+    found = ewma_volatility(np.array([9.0, 0.01, -0.02, 0.04, 0.5]), np.array([3]), 3)
+    assert found**2 == pytest.approx((0.94**2 * 0.01**2 + 0.94 * 0.02**2 + 0.04**2) / (1 + 0.94 + 0.94**2))
+    assert ewma_volatility(np.zeros(50), np.array([40]), 20) > 0
 
 
 def test_a_score_is_the_width_and_what_a_miss_costs() -> None:

@@ -7,10 +7,16 @@ import pytest
 
 from atb.documents.evaluation import TradingTerms
 from trainer.evaluate.backtest import TradingRules
-from trainer.evaluate.evaluation import JudgedRows, compare_forecasts, judge_forecast, spread, trailing_volatility
+from trainer.evaluate.evaluation import compare_forecasts, judge_forecast, spread, trailing_volatility
 from trainer.evaluate.metrics import Floats
+from trainer.evaluate.rows import JudgedRows
 
 HOUR = 3_600_000
+
+
+def baselines_of(rows: JudgedRows) -> dict[str, Floats]:
+    """Persistence, and one that is worse."""
+    return {"drift": rows.last * 1.002, "persistence": rows.last}
 
 
 def rows_of(close: Floats, first: int = 600, horizon: int = 1) -> JudgedRows:
@@ -25,7 +31,7 @@ def walk(rows: int = 900, seed: int = 0, level: float = 1.0) -> Floats:
 @pytest.mark.parametrize("level", [1e-8, 1e5])
 def test_a_judgement_holds_finite_numbers_for_model_baselines_regimes_and_trading(level: float) -> None:
     rows = rows_of(walk(level=level))
-    found = judge_forecast(rows, rows.last * 1.001, np.arange(60, 500), 60)
+    found = judge_forecast(rows, rows.last * 1.001, baselines_of(rows))
     whole = {
         "m": found.metrics,
         "b": found.baselines,
@@ -33,8 +39,9 @@ def test_a_judgement_holds_finite_numbers_for_model_baselines_regimes_and_tradin
         "t": found.backtest.model_dump(),
     }
     json.dumps(whole, allow_nan=False)
-    assert set(found.baselines) == {"persistence", "linear"}
-    assert set(found.metrics) == set(found.baselines["linear"])
+    assert list(found.baselines) == list(found.evaluation.over) == ["persistence", "drift"]
+    assert set(found.metrics) == {*found.baselines["drift"], "skill_over_best", "skill_over_best_low"}
+    assert found.metrics["skill_over_best"] == found.metrics["skill"] < 0 < found.evaluation.over["drift"]["skill"]
     assert found.backtest.rules == TradingTerms(fee_bps=10, slippage_bps=2, threshold_bps=12, short=False)
     assert set(found.backtest.model) == set(found.backtest.hold)
     assert set(found.backtest.curves) == {"model", "hold"}
@@ -52,7 +59,7 @@ def test_the_regimes_are_thirds_by_the_volatility_before_the_row() -> None:
     rng = np.random.default_rng(4)
     scale = np.repeat([0.001, 0.01, 0.05], 300)
     rows = rows_of(np.exp(np.cumsum(rng.normal(size=900) * scale)), first=30)
-    regimes = judge_forecast(rows, rows.last, np.arange(30, 500), 16).evaluation.regimes
+    regimes = judge_forecast(rows, rows.last, baselines_of(rows)).evaluation.regimes
     assert list(regimes) == ["calm", "usual", "wild"]
     assert sum(regime["rows"] for regime in regimes.values()) == len(rows.ends)
     mape = [regime["mape"] for regime in regimes.values()]
@@ -77,6 +84,6 @@ def test_a_model_that_says_one_thing_has_no_spread() -> None:
 
 def test_trading_rules_reach_the_backtest() -> None:
     rows = rows_of(walk())
-    long_only = judge_forecast(rows, rows.actual, np.arange(60, 500), 60)
-    both = judge_forecast(rows, rows.actual, np.arange(60, 500), 60, TradingRules(short=True))
+    long_only = judge_forecast(rows, rows.actual, baselines_of(rows))
+    both = judge_forecast(rows, rows.actual, baselines_of(rows), TradingRules(short=True))
     assert both.backtest.model["exposure"] > 1.5 * long_only.backtest.model["exposure"]

@@ -58,6 +58,7 @@ def test_every_net_and_set_gives_the_same_numbers_from_features_and_from_bars(
         found = parity_of(summary, file)
         assert found.windows >= 256
         assert found.scaled < 1e-5
+        assert found.price is not None
         assert found.price < 1e-6
         assert (file_of(summary, file).latency_ms or 0) > 0
         onnx.checker.check_model(onnx.load(tmp_path / file), full_check=True)

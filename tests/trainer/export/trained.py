@@ -13,9 +13,11 @@ from atb.contract.spec import resolve_spec
 from trainer.bars.frame import Bars, Times, segment_starts
 from trainer.export import Trained, read_weights
 from trainer.export.parity import Predict
+from trainer.features.har import Har, har_inputs
 from trainer.features.scaling import Scaler, TargetScaler
 from trainer.features.sets import Features, compute_features, feature_set
-from trainer.features.windows import log_returns, window_ends
+from trainer.features.targets import target_values
+from trainer.features.windows import window_ends
 from trainer.networks.build import build_network
 from trainer.networks.reference import reference_predict
 
@@ -52,6 +54,8 @@ def make_fitted(
     *,
     sequence_length: int = 24,
     horizon: int = 1,
+    target: str = "return",
+    residual: str = "none",
     edit: Callable[[Any], None] = lambda model: None,
 ) -> Fitted:
     """A net with random weights and random moving statistics, and scalers fitted on the bars; ``edit`` has the last
@@ -66,6 +70,8 @@ def make_fitted(
             "model_type": model_type,
             "sequence_length": sequence_length,
             "horizon": horizon,
+            "target": target,
+            "residual": residual,
             "start": "2026-01-01",
             "as_of": "2026-02-01",
         },
@@ -81,11 +87,19 @@ def make_fitted(
     edit(model)
     flat = compute_features(chosen, bars)
     ends = window_ends(flat, segment_starts(bars), 0, sequence_length, horizon)
+    wanted = target_values(spec, bars, ends)
+    har = None
+    if residual == "har":
+        inputs = har_inputs(chosen.columns, flat, ends)
+        har = Har.fit(inputs, wanted)
+        wanted = wanted - har.forecast(inputs)
     trained = Trained(
         spec=spec,
         features=chosen,
         scaler=Scaler.fit(flat),
-        target=TargetScaler.fit(log_returns(bars.close, ends, horizon)),
+        target=TargetScaler.fit(wanted),
         weights=read_weights(model),
+        quantiles=(0.7, 1.3, 2.1),
+        har=har,
     )
     return Fitted(trained, reference_predict(model, model_type), flat, bars, ends)

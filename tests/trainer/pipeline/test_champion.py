@@ -21,8 +21,8 @@ from tests.trainer.export.test_export import export
 from tests.trainer.export.trained import Fitted, make_bars, make_fitted
 from trainer.bars.frame import Bars, join_bars
 from trainer.evaluate.backtest import DEFAULT_RULES
-from trainer.evaluate.evaluation import JudgedRows
 from trainer.evaluate.metrics import Floats
+from trainer.evaluate.rows import JudgedRows
 from trainer.forecast import Forecaster
 from trainer.pipeline.champion import ask_champion, compare_met, judge_met, meet_champion
 from trainer.pipeline.loaded_model import LoadedModel
