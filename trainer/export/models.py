@@ -24,7 +24,7 @@ from atb.contract.bundle import (
 )
 from atb.contract.spec import Spec
 from atb.contract.timeframe import to_ms
-from trainer.bars.frame import CLOSE, COLUMNS
+from trainer.bars.frame import CLOSE, COLUMNS, Floats
 from trainer.evaluate.bands import ewma_weights
 from trainer.export.graph import Graph
 from trainer.export.indicators import write_features
@@ -130,12 +130,11 @@ def _write_forecast(graph: Graph, trained: Trained, windows: str, last_close: st
 
 def _write_har(graph: Graph, trained: Trained, har: Har, windows: str) -> str:
     """HAR's forecast from the last row of each window: float64 ``[batch, 1]``."""
-    weights = np.zeros((len(trained.features.columns), 1))
-    weights[[trained.features.columns.index(name) for name in INPUTS], 0] = har.weights
+    weights = np.zeros(len(trained.features.columns))
+    weights[[trained.features.columns.index(name) for name in INPUTS]] = har.weights
     steps = trained.spec.sequence_length
     last_row = graph.cast(graph.squeeze(graph.slice(windows, steps - 1, steps, 1), 1), np.float64)
-    product = graph.node("MatMul", last_row, graph.constant(weights, np.float64))
-    return graph.node("Add", product, graph.constant(har.intercept, np.float64))
+    return graph.node("Add", _weighted_sum(graph, last_row, weights), graph.constant(har.intercept, np.float64))
 
 
 def _write_window_volatility(graph: Graph, trained: Trained, windows: str) -> str:
@@ -148,9 +147,14 @@ def _write_window_volatility(graph: Graph, trained: Trained, windows: str) -> st
         returns = graph.node("Sub", graph.slice(logs, 1, steps, 1), graph.slice(logs, 0, steps - 1, 1))
     else:
         returns = graph.slice(column, 1, steps, 1)
-    weights = graph.constant(ewma_weights(steps - 1)[:, None], np.float64)
-    variance = graph.node("MatMul", graph.node("Mul", returns, returns), weights)
+    variance = _weighted_sum(graph, graph.node("Mul", returns, returns), ewma_weights(steps - 1))
     return graph.node("Sqrt", graph.node("Max", variance, graph.constant(VARIANCE_FLOOR, np.float64)))
+
+
+def _weighted_sum(graph: Graph, values: str, weights: Floats) -> str:
+    """float64 ``[batch, n]`` → ``[batch, 1]``; a MatMul would be taken for one of the net's when it is quantised."""
+    weighted = graph.node("Mul", values, graph.constant(weights, np.float64))
+    return graph.node("ReduceSum", weighted, graph.constant([1], np.int64), keepdims=1)
 
 
 def _metadata(trained: Trained) -> dict[str, str]:

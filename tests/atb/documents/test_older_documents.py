@@ -56,12 +56,16 @@ def test_an_older_result_has_its_evaluation_backtest_and_export() -> None:
     assert result.export.from_bars.parity.scaled <= result.export.from_bars.parity.bound
 
 
-def test_an_older_result_is_judged_as_it_was() -> None:
+def test_an_older_result_is_judged_as_it_was_and_by_the_rule_that_came_later() -> None:
     result = Result.from_bytes(read_old(Result), "old")
     champion = Champion.from_bytes(read_old(Champion), "old")
     again = check_candidate(result, champion, None)
     assert [rule for rule in again if rule in result.gate] == list(result.gate)
-    assert [rule.name for rule in again if rule not in result.gate] == ["skill-shown", "no-worse-than-bar"]
+    assert [rule.name for rule in again if rule not in result.gate] == [
+        "skill-shown",
+        "no-worse-than-bar",
+        "not-behind-baseline",
+    ]
 
 
 def test_what_an_older_job_did_not_say_is_unknown_and_not_zero() -> None:

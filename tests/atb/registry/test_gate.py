@@ -30,6 +30,9 @@ CHAMPION = Champion(
 )
 
 
+RULES = ["skill-shown", "no-worse-than-bar", "not-behind-baseline", "spread", "parity", "drawdown"]
+
+
 def failed(rules: tuple[Rule, ...]) -> list[str]:
     return [rule.name for rule in rules if not rule.passed]
 
@@ -37,7 +40,7 @@ def failed(rules: tuple[Rule, ...]) -> list[str]:
 def test_a_first_model_with_skill_shown_passes() -> None:
     rules = check_candidate(make_result(), None, SHOWN)
     assert passes(rules)
-    assert [rule.name for rule in rules] == ["skill-shown", "no-worse-than-bar", "spread", "parity", "drawdown"]
+    assert [rule.name for rule in rules] == RULES
 
 
 def test_a_first_model_without_skill_fails_unless_it_is_accepted_by_name() -> None:
@@ -98,7 +101,7 @@ def test_a_result_without_the_numbers_fails_rather_than_passes() -> None:
     nothing = {"metrics": {}, "evaluation": Evaluation(), "backtest": BacktestSummary(), "export": ExportSummary()}
     bare = make_result().model_copy(update=nothing)
     rules = check_candidate(bare, None, None)
-    assert failed(rules) == ["skill-shown", "no-worse-than-bar", "spread", "parity", "drawdown"]
+    assert failed(rules) == RULES
     assert not passes(())
 
 

@@ -27,12 +27,12 @@ def run(store: DirectoryStore, *words: str) -> Result:
     return result
 
 
-def test_list_shows_skill_beside_the_linear_baseline_s(store: DirectoryStore) -> None:
+def test_list_shows_skill_beside_the_best_baseline_s(store: DirectoryStore) -> None:
     assert "no champions in" in run(store, "list").output
     promote(store, commit(store, "r1"))
     head, row = run(store, "list").output.splitlines()
-    assert head.split()[:5] == ["symbol", "timeframe", "preset", "skill", "linear"]
-    assert row.split()[:5] == ["BTCUSDT", "1h", "fast", "+0.2000", "-0.0100"]
+    assert head.split()[:5] == ["symbol", "timeframe", "preset", "target", "skill"]
+    assert row.split()[:8] == ["BTCUSDT", "1h", "fast", "return", "1", "+0.2000", "+0.0000", "persistence"]
     assert json.loads(run(store, "list", "--json").output)[0]["run"] == "r1"
 
 
