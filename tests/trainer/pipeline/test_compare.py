@@ -32,7 +32,7 @@ def test_presets_are_judged_on_the_rows_they_share(trained: tuple[Store, list[Re
     assert legacy.metrics["rmse"] == pytest.approx(results[1].metrics["rmse"], rel=1e-4)
     assert legacy.validation_loss == pytest.approx(results[1].fit.best_validation_loss, rel=1e-3)
     assert found.trained[0].baselines == legacy.baselines
-    assert stage_table(found)[-1][0] == "speed-up over legacy"
+    assert "speed-up over legacy" in [row[0] for row in stage_table(found)]
     assert quality_table(found)[4][0] == "within 5%"
 
 

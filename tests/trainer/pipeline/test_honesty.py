@@ -49,7 +49,7 @@ def test_a_wave_is_learnt_and_only_the_linear_model_that_knows_it_to_the_last_di
     assert first.metrics["skill"] > 0.5
     assert next(iter(first.baselines)) == "linear"
     assert [rule.name for rule in first.gate if not rule.passed] == ["not-behind-baseline"]
-    assert passes(check_candidate(first, None, accept_first=True))
+    assert passes(check_candidate(first, None, None, accept_first=True))
 
 
 def test_the_candidate_is_measured_beside_the_champion_on_rows_new_to_both(
