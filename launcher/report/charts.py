@@ -1,12 +1,18 @@
-"""Small SVG pictures for the run's page, drawn from numbers alone."""
+"""Small SVG charts for the run's page, drawn from numbers alone."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT = 300, 90
 _PAD = 4
+_AXIS = 240
+"""Units of a row's width; a row is 16 high."""
+_LABEL = 16
+"""Room at each end for half a label."""
 
 
 def line_chart(title: str, lines: Mapping[str, Sequence[float]]) -> str:
@@ -31,14 +37,83 @@ def line_chart(title: str, lines: Mapping[str, Sequence[float]]) -> str:
     )
 
 
-def skill_bar(skill: float, reach: float) -> str:
-    """A bar from the middle: to the right for skill, to the left for less than none. ``reach`` fills half."""
-    share = max(-1.0, min(1.0, skill / reach)) if reach > 0 else 0.0
-    left, width = (50, 50 * share) if share >= 0 else (50 + 50 * share, -50 * share)
-    kind = "good" if share > 0 else "bad"
-    return f'<span class="bar"><i class="{kind}" style="left:{left:.1f}%;width:{width:.1f}%"></i></span>'
+@dataclass(frozen=True)
+class Skill:
+    """A model's skill, the lower end of its interval if known, and the best other baseline's skill if there is one."""
+
+    skill: float
+    low: float | None = None
+    baseline: float | None = None
+
+    @property
+    def high(self) -> float | None:
+        """The upper end: as far above the skill as ``low`` is below."""
+        return None if self.low is None else 2 * self.skill - self.low
 
 
-def _place(value: float, low: float, high: float, size: int) -> float:
+@dataclass(frozen=True)
+class SkillAxis:
+    """One axis for all models of a run, with 0 on it. ``clipped``: some values lie beyond it."""
+
+    low: float
+    high: float
+    step: float
+    clipped: bool
+
+    def head(self) -> str:
+        """The axis itself: ticks with their values, 0 marked."""
+        ticks = [self.step * n for n in range(math.ceil(self.low / self.step), math.floor(self.high / self.step) + 1)]
+        drawn = "".join(
+            f'<line class="{"zero" if tick == 0 else "grid"}" x1="{self._x(tick):.1f}" x2="{self._x(tick):.1f}" '
+            f'y1="14" y2="20"/><text x="{self._x(tick):.1f}" y="10" text-anchor="middle">{tick:+g}</text>'
+            for tick in (round(each, 12) + 0.0 for each in ticks)
+        ).replace(">+0<", ">0<")
+        label = f"axis of skill from {self.low:+.3g} to {self.high:+.3g}"
+        return f'<svg viewBox="0 0 {_AXIS} 20" role="img" aria-label="{label}">{drawn}</svg>'
+
+    def row(self, one: Skill) -> str:
+        """A model's dot and whiskers, and the baseline's tick."""
+        parts = [f'<line class="zero" x1="{self._x(0):.1f}" x2="{self._x(0):.1f}" y1="0" y2="16"/>']
+        words = f"skill {one.skill:+.4f}"
+        if one.low is not None and one.high is not None:
+            parts.append(
+                f'<line class="whisker" x1="{self._x(one.low):.1f}" x2="{self._x(one.high):.1f}" y1="8" y2="8"/>'
+            )
+            words += f", from {one.low:+.4f} to {one.high:+.4f}"
+        if one.baseline is not None:
+            x = self._x(one.baseline)
+            parts.append(f'<line class="tick" x1="{x:.1f}" x2="{x:.1f}" y1="3" y2="13"/>')
+            words += f", best baseline {one.baseline:+.4f}"
+        if self.low <= one.skill <= self.high:
+            parts.append(f'<circle class="dot" cx="{self._x(one.skill):.1f}" cy="8" r="3.5"/>')
+        else:
+            tip, back = (1, 7) if one.skill < self.low else (_AXIS - 1, _AXIS - 7)
+            parts.append(f'<polygon class="beyond" points="{tip},8 {back},4 {back},12"/>')
+        return f'<svg viewBox="0 0 {_AXIS} 16" role="img" aria-label="{words}">{"".join(parts)}</svg>'
+
+    def _x(self, value: float) -> float:
+        return _place(min(max(value, self.low), self.high), self.low, self.high, _AXIS, pad=_LABEL)
+
+
+def make_axis(models: Iterable[Skill]) -> SkillAxis | None:
+    """An axis that shows nineteen in twenty of the intervals whole; None where there is no model."""
+    known = [[end for end in (one.skill, one.low, one.high, one.baseline) if end is not None] for one in models]
+    if not known:
+        return None
+    lows, highs = sorted(min(ends) for ends in known), sorted((max(ends) for ends in known), reverse=True)
+    cut = len(known) // 20
+    low, high = min(lows[cut], 0.0), max(highs[cut], 0.0)
+    step = _nice((high - low) / 4 or 0.01)
+    low, high = step * math.floor(low / step), step * math.ceil(high / step) or step
+    return SkillAxis(low, high, step, lows[0] < low or highs[0] > high)
+
+
+def _nice(size: float) -> float:
+    """The next of 1, 2, 5, 10 … in any power of ten."""
+    power = 10.0 ** math.floor(math.log10(size))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= size * (1 - 1e-9))
+
+
+def _place(value: float, low: float, high: float, size: int, pad: int = _PAD) -> float:
     share = (value - low) / (high - low) if high > low else 0.5
-    return _PAD + share * (size - 2 * _PAD)
+    return pad + share * (size - 2 * pad)

@@ -12,8 +12,8 @@ from atb.registry.gate import check_candidate
 from atb.storage import MemoryStore, Store
 from launcher.plan.build import build_plan
 from launcher.records.run_record import RunRecord
-from launcher.report.charts import line_chart, skill_bar
-from launcher.report.page import render_report, write_report
+from launcher.report.charts import Skill, line_chart, make_axis
+from launcher.report.page import render_page, write_report
 from tests.atb.registry.candidates import NOISE, NOTHING, NOW, commit
 
 
@@ -76,16 +76,29 @@ def test_the_page_shows_every_job_its_verdicts_and_its_pictures() -> None:
     key = write_report(store, record_of(store, "BTCUSDT", "ETHUSDT", "XUSDT"))
     page = store.get(key).decode()
     assert key == "runs/r1/report.html"
-    for words in ("BTCUSDT-fast", "ETHUSDT-fast", "XUSDT-fast", "+0.2000", "not passed", "bad-data", "validation 0.95"):
+    for words in (
+        "BTCUSDT-fast",
+        "ETHUSDT-fast",
+        "XUSDT-fast",
+        "+0.2000",
+        "not passed",
+        "bad-data",
+        "validation 0.95",
+        "the bars cannot be used",
+        "what it knows could be chance",
+        "atb-launch --resume r1",
+    ):
         assert words in page
     balance = Balance()
     balance.feed(page)
     assert balance.open == []
-    assert all(link.startswith("#") for link in balance.links)
+    assert all(link.startswith(("#", "jobs/", "manifest.json")) for link in balance.links)
+    assert "jobs/BTCUSDT-fast/result.json" in balance.links
 
 
 def test_what_came_from_outside_is_escaped() -> None:
-    page = render_report(Manifest(run="r1", created=NOW, jobs=(FAILED,)), {}, {})
+    plan = record_of(MemoryStore(), "XUSDT").plan
+    page = render_page(plan, Manifest(run="r1", created=NOW, jobs=(FAILED,)), {}, {}, {}, "<store>")
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert(1)" in page
 
@@ -97,9 +110,9 @@ def test_a_result_or_history_that_is_gone_leaves_the_row_without_details() -> No
     record = record_of(store, "BTCUSDT", "ETHUSDT")
     store.delete("runs/r1/jobs/BTCUSDT-fast/result.json")
     page = store.get(write_report(store, record)).decode()
-    assert "<td>BTCUSDT-fast</td>" in page
-    assert '<details id="BTCUSDT-fast">' not in page
-    assert '<details id="ETHUSDT-fast">' in page
+    assert '<tr data-job="BTCUSDT-fast">' in page
+    assert '<details id="BTCUSDT-fast"' not in page
+    assert '<details id="ETHUSDT-fast"' in page
 
 
 def test_the_same_run_gives_the_same_page() -> None:
@@ -112,9 +125,36 @@ def test_the_same_run_gives_the_same_page() -> None:
 def test_pictures_take_any_numbers() -> None:
     assert line_chart("flat", {"a": [1.0, 1.0]}).count("polyline") == 1
     assert line_chart("nothing", {"a": [1.0], "b": []}) == ""
-    assert "left:0.0%;width:50.0%" in skill_bar(-5.0, 0.1)
-    assert "width:25.0%" in skill_bar(0.05, 0.1)
-    assert "width:0.0%" in skill_bar(0.0, 0.0)
+
+
+def test_every_model_is_drawn_on_one_axis_with_zero_on_it() -> None:
+    noise, good = Skill(0.0023, -0.004), Skill(0.2, 0.15, baseline=0.17)
+    axis = make_axis([noise, good])
+    assert axis is not None
+    assert axis.low <= -0.004
+    assert axis.high >= 0.25
+    assert not axis.clipped
+    assert ">0</text>" in axis.head()
+    dots = [float(axis.row(each).split('cx="')[1].split('"')[0]) for each in (noise, good)]
+    zero = float(axis.row(noise).split('x1="')[1].split('"')[0])
+    assert 0 < dots[0] - zero < 0.02 * (dots[1] - zero)  # noise looks like noise
+    assert 'class="tick"' in axis.row(good)
+
+
+def test_a_wild_skill_leaves_the_axis_to_the_others_and_is_marked() -> None:
+    usual = [Skill(0.01 * number, 0.01 * number - 0.005) for number in range(30)]
+    axis = make_axis([*usual, Skill(-400.0, -500.0)])
+    assert axis is not None
+    assert axis.low > -1
+    assert axis.clipped
+    assert 'class="beyond"' in axis.row(Skill(-400.0, -500.0))
+
+
+def test_an_axis_needs_a_model_and_bears_equal_ones() -> None:
+    assert make_axis([]) is None
+    flat = make_axis([Skill(0.0)])
+    assert flat is not None
+    assert flat.low <= 0 < flat.high
 
 
 @pytest.mark.parametrize("name", ["<b>", 'a"b'])

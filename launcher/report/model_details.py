@@ -1,0 +1,183 @@
+"""One model's part of the run's page: numbers beside the baselines, verdicts in words, curves and links."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from markupsafe import Markup
+
+from atb.contract import bundle, keys
+from atb.documents.manifest import ManifestJob
+from atb.documents.result import Result, Rule
+from atb.registry.gate import describe, passes, verdict
+from launcher.report.charts import line_chart
+
+_METRICS = (
+    ("skill", "skill over persistence", "+.4f"),
+    ("directional_accuracy", "directional accuracy", ".1%"),
+    ("rmse", "RMSE", ".6g"),
+    ("mape", "MAPE, %", ".4f"),
+    ("qlike", "QLIKE", ".4f"),
+)
+_TRADING = (
+    ("return", "return", "+.1%"),
+    ("sharpe", "Sharpe, by the year", "+.2f"),
+    ("sharpe_error", "its standard error", ".2f"),
+    ("drawdown", "drawdown", ".1%"),
+    ("trades", "trades", ".0f"),
+    ("exposure", "exposure", ".0%"),
+)
+_MISSED = {
+    "champion-measured": "it could not be compared with the champion",
+    "rmse-over-champion": "its error is too far above the champion's",
+    "skill-kept": "it lost more than half of the champion's skill",
+    "skill-shown": "what it knows could be chance",
+    "no-worse-than-bar": "it is worse than no change on its own test rows",
+    "spread": "its forecasts hardly move",
+    "parity": "the exported model differs from the trained one",
+    "drawdown": "trading on it lost too much at worst",
+}
+"""What a failed rule of the gate means."""
+_FILES = (
+    (bundle.CARD, "card"),
+    (f"{bundle.PLOTS}forecast.png", "forecast"),
+    (f"{bundle.PLOTS}equity.png", "equity"),
+    (f"{bundle.PLOTS}loss.png", "learning curve"),
+    (f"{bundle.PLOTS}errors.png", "errors"),
+    (bundle.MODEL, "model"),
+    (bundle.MODEL_FROM_BARS, "model from bars"),
+    (bundle.MODEL_INT8, "int8 model"),
+    (bundle.METRICS, "metrics"),
+    ("forecasts.parquet", "test forecasts"),
+)
+
+
+@dataclass(frozen=True)
+class Link:
+    """A link from the page to an object of the store."""
+
+    href: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Cells:
+    """A row of a small table."""
+
+    label: str
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A small table with a column for each of the things compared."""
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[Cells, ...]
+
+
+@dataclass(frozen=True)
+class RuleLine:
+    """A rule of the gate in words."""
+
+    kind: str
+    verdict: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a model's part of the page shows."""
+
+    job: str
+    skill: str
+    gate: str
+    links: tuple[Link, ...]
+    tables: tuple[Table, ...]
+    rules: tuple[RuleLine, ...]
+    charts: tuple[Markup, ...]
+    facts: str
+
+
+def build_model(
+    job: ManifestJob, result: Result, history: Mapping[str, Sequence[float]], serving: bool, run: str
+) -> Model:
+    """A model's details. ``history`` has the losses by epoch."""
+    gate, _, _ = describe_gate(result.gate)
+    curves = {name: result.backtest.curves.get(name, ()) for name in ("model", "hold")}
+    drawn = (
+        line_chart(
+            "validation and train loss by epoch",
+            {"validation": history.get("val_loss", []), "train": history.get("loss", [])},
+        ),
+        line_chart("equity on the test rows", curves),
+    )
+    return Model(
+        job=job.job,
+        skill=f"{result.metrics.get('skill', 0.0):+.4f}",
+        gate=f"{gate or 'not asked'}{', serving now' if serving else ''}",
+        links=tuple(_links(result, run)),
+        tables=tuple(_tables(result)),
+        rules=tuple(
+            RuleLine("bad" if verdict(rule) == "failed" else "good", verdict(rule), describe(rule))
+            for rule in result.gate
+        ),
+        charts=tuple(Markup(chart) for chart in drawn if chart),  # noqa: S704  numbers, and names escaped
+        facts=_facts(result),
+    )
+
+
+def _facts(result: Result) -> str:
+    fit, split, bars = result.fit, result.split, result.bars
+    return (
+        f"{bars.rows:,} bars in {bars.segments:,} stretch{'es' * (bars.segments != 1)}, features {result.features.name}, "
+        f"{split.train:,} train, {split.validation:,} validation and {split.test:,} test rows, {fit.parameters:,} "
+        f"parameters, best epoch {fit.best_epoch} of {fit.epochs} on {fit.device}, spec {result.spec_digest[:12]}, "
+        f"code {result.code.digest}"
+    )
+
+
+def describe_gate(rules: tuple[Rule, ...]) -> tuple[str, str, str]:
+    """The gate's verdict, its kind, and in words what failed."""
+    if not rules:
+        return "", "", ""
+    missed = [_MISSED.get(rule.name, describe(rule)) for rule in rules if not (rule.passed or rule.waived)]
+    if passes(rules):
+        return ("waived" if any(rule.waived for rule in rules) else "passed"), "good", ""
+    return "not passed", "bad", "; ".join(missed)
+
+
+def _links(result: Result, run: str) -> Iterator[Link]:
+    here = posixpath.dirname(keys.report(run))
+    by_path = {file.path: file.key for file in result.files}
+    wanted = [(by_path[path], label) for path, label in _FILES if path in by_path]
+    wanted.append((keys.attempt(result.run, result.job, result.attempt, "log.txt"), "log"))
+    wanted.append((keys.result(result.run, result.job), "result"))
+    wanted.append((keys.manifest(run), "manifest"))
+    yield from (Link(quote(posixpath.relpath(key, here)), label) for key, label in wanted)
+
+
+def _tables(result: Result) -> Iterator[Table]:
+    def skill(name: str) -> float:
+        return result.baselines[name].get("skill", 0.0)
+
+    best_first = sorted(result.baselines, key=skill, reverse=True)
+    yield _table(
+        "on the test rows", {"model": result.metrics, **{name: result.baselines[name] for name in best_first}}, _METRICS
+    )
+    if result.backtest.model:
+        trading = {"model": result.backtest.model, "buy and hold": result.backtest.hold}
+        yield _table("trading on the test rows, after costs", trading, _TRADING)
+
+
+def _table(caption: str, columns: Mapping[str, Mapping[str, float]], rows: tuple[tuple[str, str, str], ...]) -> Table:
+    shown = tuple(
+        Cells(label, tuple(format(values[name], form) if name in values else "–" for values in columns.values()))
+        for name, label, form in rows
+        if any(name in values for values in columns.values())
+    )
+    return Table(caption, tuple(columns), shown)

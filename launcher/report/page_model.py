@@ -1,0 +1,324 @@
+"""What the run's page shows, computed from the record and its results: plain values for the template."""
+
+from __future__ import annotations
+
+import posixpath
+import shlex
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+from urllib.parse import quote
+
+from markupsafe import Markup
+
+from atb.contract import keys
+from atb.contract.presets import PRESETS
+from atb.contract.spec import Spec
+from atb.documents.manifest import Manifest, ManifestJob
+from atb.documents.plan import Plan
+from atb.documents.result import TOTAL_STAGE, Result
+from atb.registry.gate import passes
+from launcher.records.categories import CATEGORIES, Category
+from launcher.report.charts import Skill, SkillAxis, make_axis
+from launcher.report.model_details import Model, build_model, describe_gate
+
+_UNKNOWN = Category("", "the reason is not known", "look with: atb-launch why RUN SYMBOL", "never", 1)
+_OF_PRESET = ("epochs", "batch_size", "sequence_length", "patience", "learning_rate")
+_OF_PRESET_WORDS = ("epochs", "batch", "window", "patience", "Adam")
+_SHOWN_SYMBOLS = 5
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A count with its name; ``kind`` is ``good``, ``bad`` or empty."""
+
+    count: int
+    label: str
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something to do next, with the command for it."""
+
+    text: str
+    command: str
+
+
+@dataclass(frozen=True)
+class FailedJob:
+    """A job without a model, why, and where its log is."""
+
+    job: str
+    reason: str
+    log: str
+
+
+@dataclass(frozen=True)
+class FailureGroup:
+    """All failures of a category."""
+
+    category: str
+    meaning: str
+    remedy: str
+    jobs: tuple[FailedJob, ...]
+
+    @property
+    def count(self) -> int:
+        """How many jobs failed so."""
+        return len(self.jobs)
+
+
+@dataclass(frozen=True)
+class PageRow:
+    """A job's row of the table. The ``…_value`` are what it is sorted by."""
+
+    job: str
+    symbol: str
+    preset: str
+    state: str
+    kind: str
+    synthetic: bool
+    detailed: bool
+    chart: Markup
+    gate: str
+    gate_kind: str
+    why: str
+    skill: str = ""
+    skill_value: str = ""
+    baseline: str = ""
+    baseline_value: str = ""
+    epochs: str = ""
+    epochs_value: str = ""
+    seconds: str = ""
+    seconds_value: str = ""
+    memory: str = ""
+    memory_value: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table; the one with the chart has the axis for its heading."""
+
+    name: str
+    chart: bool = False
+
+
+@dataclass(frozen=True)
+class StageRow:
+    """What a stage took."""
+
+    name: str
+    median: str
+    total: str
+
+
+COLUMNS = tuple(
+    Column(name, name == "chart")
+    for name in (
+        "symbol", "preset", "state", "skill", "chart", "best baseline", "gate", "epochs", "time", "memory", "why",
+    )
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything on the page."""
+
+    run: str
+    planned: str
+    place: str
+    asked: tuple[tuple[str, str], ...]
+    tiles: tuple[Tile, ...]
+    next_steps: tuple[Step, ...]
+    failures: tuple[FailureGroup, ...]
+    problems: tuple[str, ...]
+    rows: tuple[PageRow, ...]
+    models: tuple[Model, ...]
+    left_out: int
+    stages: tuple[StageRow, ...]
+    synthetic: bool
+    axis: PageAxis | None
+    columns: tuple[Column, ...] = field(default=COLUMNS)
+
+
+@dataclass(frozen=True)
+class PageAxis:
+    """The axis that all rows share."""
+
+    head: Markup
+    clipped: bool
+
+
+def build_page(
+    plan: Plan,
+    manifest: Manifest,
+    results: Mapping[str, Result],
+    histories: Mapping[str, Mapping[str, Sequence[float]]],
+    promoted: Mapping[str, bool],
+    store: str,
+) -> Page:
+    """The page of a run. ``results`` and ``histories`` are by job and may lack some; ``promoted`` says whether a job's
+    model serves; ``store`` is the URL that commands name."""
+    skills = {job.job: skill for job in manifest.jobs if (skill := _skill_of(job)) is not None}
+    axis = make_axis(skills.values())
+    details = tuple(
+        build_model(job, results[job.job], histories.get(job.job, {}), promoted.get(job.job, False), manifest.run)
+        for job in manifest.jobs
+        if job.job in results
+    )
+    return Page(
+        run=manifest.run,
+        planned=f"{manifest.created:%Y-%m-%d %H:%M}",
+        place=f"done on {plan.backend}, kept in {store}",
+        asked=tuple(_asked(plan)),
+        tiles=tuple(_tiles(manifest, promoted)),
+        next_steps=tuple(_next_steps(manifest, promoted, store)),
+        failures=tuple(_failures(manifest)),
+        problems=tuple(problem.problem for problem in manifest.problems),
+        rows=tuple(_row(job, axis, skills.get(job.job), job.job in results) for job in manifest.jobs),
+        models=details,
+        left_out=sum(job.result is not None for job in manifest.jobs) - len(details),
+        stages=tuple(_stages(results)),
+        synthetic=any(job.synthetic for job in manifest.jobs),
+        axis=PageAxis(Markup(axis.head()), axis.clipped) if axis else None,  # noqa: S704  drawn from numbers
+    )
+
+
+def _asked(plan: Plan) -> Iterator[tuple[str, str]]:
+    specs = [job.spec for job in plan.jobs]
+    symbols, presets = list(dict.fromkeys(spec.symbol for spec in specs)), dict.fromkeys(spec.preset for spec in specs)
+    first = specs[0]
+    more = f" and {len(symbols) - _SHOWN_SYMBOLS:,} more" if len(symbols) > _SHOWN_SYMBOLS else ""
+    yield "symbols", f"{', '.join(symbols[:_SHOWN_SYMBOLS])}{more}"
+    for preset in presets:
+        spec = next(each for each in specs if each.preset == preset)
+        numbers = ", ".join(
+            f"{word} {getattr(spec, name):g}" for name, word in zip(_OF_PRESET, _OF_PRESET_WORDS, strict=True)
+        )
+        yield f"preset {preset}", numbers
+    yield "bars", f"{first.source}, {first.market}, {first.timeframe}"
+    yield "window", f"{min(spec.start for spec in specs):%Y-%m-%d %H:%M} to {first.as_of:%Y-%m-%d %H:%M} UTC"
+    yield "forecast", f"{first.target}, {first.horizon} bar{'s' * (first.horizon > 1)} ahead, from {first.features}"
+    yield "command", _command(plan, symbols, list(presets), first)
+
+
+def _command(plan: Plan, symbols: list[str], presets: list[str], spec: Spec) -> str:
+    """The command that plans the same run again."""
+    named = ",".join(symbols) if len(symbols) <= _SHOWN_SYMBOLS else "@symbols.txt"
+    words = ["atb-launch", "--symbols", named, "--presets", ",".join(presets), "--source", spec.source]
+    words += ["--as-of", f"{spec.as_of:%Y-%m-%dT%H:%M}", "--start", f"{spec.start:%Y-%m-%dT%H:%M}"]
+    for name in ("market", "timeframe", "features", "target", "horizon", "seed", "on_gap", "augment", "folds"):
+        if (value := getattr(spec, name)) != Spec.model_fields[name].default:
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    for name in _OF_PRESET:
+        if len(presets) == 1 and (value := getattr(spec, name)) != getattr(PRESETS[spec.preset], name):
+            words += [f"--{name.replace('_', '-')}", f"{value:g}"]
+    return shlex.join([*words, "--backend", plan.backend])
+
+
+def _tiles(manifest: Manifest, promoted: Mapping[str, bool]) -> Iterator[Tile]:
+    counted: dict[str, int] = {}
+    for job in manifest.jobs:
+        counted[job.state] = counted.get(job.state, 0) + 1
+    for state in ("failed", "interrupted", "pending", "running", "done", "skipped"):
+        if state in counted:
+            kind = "good" if state in ("done", "skipped") else "bad" if state in ("failed", "interrupted") else ""
+            yield Tile(counted[state], state, kind)
+    yield Tile(sum(passes(job.gate) for job in manifest.jobs), "passed the gate")
+    yield Tile(sum(promoted.values()), "serving now")
+
+
+def _next_steps(manifest: Manifest, promoted: Mapping[str, bool], store: str) -> Iterator[Step]:
+    run, where = shlex.quote(manifest.run), f"--store {shlex.quote(store)}"
+    failed = [job for job in manifest.jobs if job.state not in ("done", "skipped")]
+    if failed:
+        symbol = shlex.quote(failed[0].symbol)
+        yield Step(f"See why {failed[0].job} failed.", f"atb-launch why {run} {symbol} {where}")
+        again = f"Train the {len(failed):,} missing models; what is done stays." if len(failed) > 1 else "Try it again."
+        yield Step(again, f"atb-launch --resume {run} {where}")
+    passed = [job for job in manifest.jobs if passes(job.gate) and not promoted.get(job.job)]
+    if passed:
+        yield Step(
+            f"Let {passed[0].symbol} serve; it passed the gate.",
+            f"atb models promote {run} {shlex.quote(passed[0].symbol)} {where}",
+        )
+    serving = [job for job in manifest.jobs if promoted.get(job.job)]
+    if serving:
+        yield Step("Forecast the next bar.", f"atb predict {shlex.quote(serving[0].symbol)} {where}")
+    if not failed and not passed and not serving:
+        yield Step("No model passed the gate. See what each knew.", f"atb-launch status {run} {where}")
+
+
+def _failures(manifest: Manifest) -> Iterator[FailureGroup]:
+    failed = [job for job in manifest.jobs if job.state in ("failed", "interrupted")]
+    by_category = sorted(failed, key=lambda job: job.category)
+    groups = [(name, list(jobs)) for name, jobs in groupby(by_category, key=lambda job: job.category)]
+    for name, jobs in sorted(groups, key=lambda group: -len(group[1])):
+        known = CATEGORIES.get(name, _UNKNOWN)
+        remedy = known.remedy.replace("RUN", manifest.run)
+        if len(jobs) == 1:
+            remedy = remedy.replace("SYMBOL", jobs[0].symbol)
+        yield FailureGroup(
+            name or "unknown",
+            known.meaning,
+            remedy,
+            tuple(FailedJob(job.job, job.reason, _log_link(manifest.run, job)) for job in jobs),
+        )
+
+
+def _log_link(run: str, job: ManifestJob) -> str:
+    return link_to(run, keys.attempt(run, job.job, job.attempts, "log.txt")) if job.attempts else ""
+
+
+def link_to(run: str, key: str) -> str:
+    """A link from the run's page to another object of the store."""
+    return quote(posixpath.relpath(key, posixpath.dirname(keys.report(run))))
+
+
+def _skill_of(job: ManifestJob) -> Skill | None:
+    if "skill" not in job.metrics:
+        return None
+    others = [each["skill"] for name, each in job.baselines.items() if name != "persistence" and "skill" in each]
+    return Skill(job.metrics["skill"], job.metrics.get("skill_low"), max(others, default=None))
+
+
+def _row(job: ManifestJob, axis: SkillAxis | None, skill: Skill | None, detailed: bool) -> PageRow:
+    gate, gate_kind, missed = describe_gate(job.gate)
+    chart = axis.row(skill) if axis and skill else ""
+    numbers: dict[str, Any] = {}
+    for name, value, form in (
+        ("skill", skill.skill if skill else None, "+.4f"),
+        ("baseline", skill.baseline if skill else None, "+.4f"),
+        ("epochs", job.epochs, ","),
+        ("seconds", job.seconds, ",.0f"),
+        ("memory", job.peak_memory_bytes / 2**20 if job.peak_memory_bytes else None, ",.0f"),
+    ):
+        if value is not None:
+            unit = {"seconds": " s", "memory": " MiB"}.get(name, "")
+            numbers |= {name: f"{value:{form}}{unit}", f"{name}_value": repr(value)}
+    return PageRow(
+        job=job.job,
+        symbol=job.symbol,
+        preset=job.preset,
+        state=job.state,
+        kind="good" if job.state in ("done", "skipped") else "bad" if job.state in ("failed", "interrupted") else "",
+        synthetic=job.synthetic,
+        detailed=detailed,
+        chart=Markup(chart),  # noqa: S704  drawn from numbers
+        gate=gate,
+        gate_kind=gate_kind,
+        why=" · ".join(filter(None, (job.category, job.reason, missed))),
+        **numbers,
+    )
+
+
+def _stages(results: Mapping[str, Result]) -> Iterator[StageRow]:
+    seconds: dict[str, list[float]] = {}
+    for result in results.values():
+        for stage in result.stages:
+            seconds.setdefault(stage.name, []).append(stage.seconds)
+    for name in sorted(seconds, key=lambda name: name == TOTAL_STAGE):
+        yield StageRow(name, f"{statistics.median(seconds[name]):,.1f}", f"{sum(seconds[name]):,.1f}")
