@@ -134,10 +134,10 @@ def build_model(
 def _facts(result: Result) -> str:
     fit, split, bars = result.fit, result.split, result.bars
     return (
-        f"{bars.rows:,} bars in {bars.segments:,} stretch{'es' * (bars.segments != 1)}, features {result.features.name}, "
-        f"{split.train:,} train, {split.validation:,} validation and {split.test:,} test rows, {fit.parameters:,} "
-        f"parameters, best epoch {fit.best_epoch} of {fit.epochs} on {fit.device}, spec {result.spec_digest[:12]}, "
-        f"code {result.code.digest}"
+        f"{bars.rows:,} bars in {bars.segments:,} stretch{'es' * (bars.segments != 1)}, "
+        f"features {result.features.name}, {split.train:,} train, {split.validation:,} validation and "
+        f"{split.test:,} test rows, {fit.parameters:,} parameters, best epoch {fit.best_epoch} of {fit.epochs} on "
+        f"{fit.device}, spec {result.spec_digest[:12]}, code {result.code.digest}"
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import shlex
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,20 +13,16 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from atb.contract import keys
-from atb.contract.presets import PRESETS
-from atb.contract.spec import Spec
 from atb.documents.manifest import Manifest, ManifestJob
 from atb.documents.plan import Plan
 from atb.documents.result import TOTAL_STAGE, Result
 from atb.registry.gate import passes
 from launcher.records.categories import CATEGORIES, Category
 from launcher.report.charts import Skill, SkillAxis, make_axis
+from launcher.report.guide import Step, describe_request, next_steps
 from launcher.report.model_details import Model, build_model, describe_gate
 
 _UNKNOWN = Category("", "the reason is not known", "look with: atb-launch why RUN SYMBOL", "never", 1)
-_OF_PRESET = ("epochs", "batch_size", "sequence_length", "patience", "learning_rate")
-_OF_PRESET_WORDS = ("epochs", "batch", "window", "patience", "Adam")
-_SHOWN_SYMBOLS = 5
 
 
 @dataclass(frozen=True)
@@ -37,14 +32,6 @@ class Tile:
     count: int
     label: str
     kind: str = ""
-
-
-@dataclass(frozen=True)
-class Step:
-    """Something to do next, with the command for it."""
-
-    text: str
-    command: str
 
 
 @dataclass(frozen=True)
@@ -173,9 +160,9 @@ def build_page(
         run=manifest.run,
         planned=f"{manifest.created:%Y-%m-%d %H:%M}",
         place=f"done on {plan.backend}, kept in {store}",
-        asked=tuple(_asked(plan)),
+        asked=tuple(describe_request(plan)),
         tiles=tuple(_tiles(manifest, promoted)),
-        next_steps=tuple(_next_steps(manifest, promoted, store)),
+        next_steps=tuple(next_steps(manifest, promoted, store)),
         failures=tuple(_failures(manifest)),
         problems=tuple(problem.problem for problem in manifest.problems),
         rows=tuple(_row(job, axis, skills.get(job.job), job.job in results) for job in manifest.jobs),
@@ -185,38 +172,6 @@ def build_page(
         synthetic=any(job.synthetic for job in manifest.jobs),
         axis=PageAxis(Markup(axis.head()), axis.clipped) if axis else None,  # noqa: S704  drawn from numbers
     )
-
-
-def _asked(plan: Plan) -> Iterator[tuple[str, str]]:
-    specs = [job.spec for job in plan.jobs]
-    symbols, presets = list(dict.fromkeys(spec.symbol for spec in specs)), dict.fromkeys(spec.preset for spec in specs)
-    first = specs[0]
-    more = f" and {len(symbols) - _SHOWN_SYMBOLS:,} more" if len(symbols) > _SHOWN_SYMBOLS else ""
-    yield "symbols", f"{', '.join(symbols[:_SHOWN_SYMBOLS])}{more}"
-    for preset in presets:
-        spec = next(each for each in specs if each.preset == preset)
-        numbers = ", ".join(
-            f"{word} {getattr(spec, name):g}" for name, word in zip(_OF_PRESET, _OF_PRESET_WORDS, strict=True)
-        )
-        yield f"preset {preset}", numbers
-    yield "bars", f"{first.source}, {first.market}, {first.timeframe}"
-    yield "window", f"{min(spec.start for spec in specs):%Y-%m-%d %H:%M} to {first.as_of:%Y-%m-%d %H:%M} UTC"
-    yield "forecast", f"{first.target}, {first.horizon} bar{'s' * (first.horizon > 1)} ahead, from {first.features}"
-    yield "command", _command(plan, symbols, list(presets), first)
-
-
-def _command(plan: Plan, symbols: list[str], presets: list[str], spec: Spec) -> str:
-    """The command that plans the same run again."""
-    named = ",".join(symbols) if len(symbols) <= _SHOWN_SYMBOLS else "@symbols.txt"
-    words = ["atb-launch", "--symbols", named, "--presets", ",".join(presets), "--source", spec.source]
-    words += ["--as-of", f"{spec.as_of:%Y-%m-%dT%H:%M}", "--start", f"{spec.start:%Y-%m-%dT%H:%M}"]
-    for name in ("market", "timeframe", "features", "target", "horizon", "seed", "on_gap", "augment", "folds"):
-        if (value := getattr(spec, name)) != Spec.model_fields[name].default:
-            words += [f"--{name.replace('_', '-')}", str(value)]
-    for name in _OF_PRESET:
-        if len(presets) == 1 and (value := getattr(spec, name)) != getattr(PRESETS[spec.preset], name):
-            words += [f"--{name.replace('_', '-')}", f"{value:g}"]
-    return shlex.join([*words, "--backend", plan.backend])
 
 
 def _tiles(manifest: Manifest, promoted: Mapping[str, bool]) -> Iterator[Tile]:
@@ -229,27 +184,6 @@ def _tiles(manifest: Manifest, promoted: Mapping[str, bool]) -> Iterator[Tile]:
             yield Tile(counted[state], state, kind)
     yield Tile(sum(passes(job.gate) for job in manifest.jobs), "passed the gate")
     yield Tile(sum(promoted.values()), "serving now")
-
-
-def _next_steps(manifest: Manifest, promoted: Mapping[str, bool], store: str) -> Iterator[Step]:
-    run, where = shlex.quote(manifest.run), f"--store {shlex.quote(store)}"
-    failed = [job for job in manifest.jobs if job.state not in ("done", "skipped")]
-    if failed:
-        symbol = shlex.quote(failed[0].symbol)
-        yield Step(f"See why {failed[0].job} failed.", f"atb-launch why {run} {symbol} {where}")
-        again = f"Train the {len(failed):,} missing models; what is done stays." if len(failed) > 1 else "Try it again."
-        yield Step(again, f"atb-launch --resume {run} {where}")
-    passed = [job for job in manifest.jobs if passes(job.gate) and not promoted.get(job.job)]
-    if passed:
-        yield Step(
-            f"Let {passed[0].symbol} serve; it passed the gate.",
-            f"atb models promote {run} {shlex.quote(passed[0].symbol)} {where}",
-        )
-    serving = [job for job in manifest.jobs if promoted.get(job.job)]
-    if serving:
-        yield Step("Forecast the next bar.", f"atb predict {shlex.quote(serving[0].symbol)} {where}")
-    if not failed and not passed and not serving:
-        yield Step("No model passed the gate. See what each knew.", f"atb-launch status {run} {where}")
 
 
 def _failures(manifest: Manifest) -> Iterator[FailureGroup]:
