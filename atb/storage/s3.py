@@ -17,6 +17,7 @@ from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError
 from atb.patience import Patience
 from atb.storage import s3_errors as failures
 from atb.storage.s3_client import connect
+from atb.storage.s3_lean import LeanReader
 from atb.storage.store import Entry
 from atb.storage.url import Bucket, locate_store
 
@@ -52,6 +53,7 @@ class S3Store:
         self._answered: set[bool] = set()
         """Not empty once the store has answered; shared with copies of another patience."""
         self._session, self._client = connect(self.url, place.name, self.endpoint_url)
+        self._lean = LeanReader(self._session, self._client, place.name) if self.endpoint_url else None
         self._transfer = TransferConfig(use_threads=False)
 
     def within(self, seconds: float) -> S3Store:
@@ -90,7 +92,16 @@ class S3Store:
         return self._put(key, data, {})
 
     def list(self, prefix: str) -> Iterator[Entry]:
-        for page in self._pages(prefix, {}):
+        options: dict[str, Any] = {}
+        token: str | None = None
+        while self._lean and (found := self._lean.list_page(f"{self._prefix}{prefix}", token)) is not None:
+            entries, token = found
+            for entry in entries:
+                yield Entry(entry.key[len(self._prefix) :], entry.size, entry.etag, entry.modified)
+            if token is None:
+                return
+            options = {"ContinuationToken": token}
+        for page in self._pages(prefix, options):
             for item in page.get("Contents", []):
                 yield Entry(item["Key"][len(self._prefix) :], item["Size"], item["ETag"], item["LastModified"])
 
@@ -163,6 +174,10 @@ class S3Store:
 
     def _read(self, key: str) -> tuple[bytes, str]:
         """One try."""
+        plain = self._lean.get(self._key(key)) if self._lean else None
+        if plain is not None:
+            self._compare(key, plain.metadata, hashlib.sha256(plain.data).hexdigest())
+            return plain.data, plain.etag
         answer = self._client.get_object(Bucket=self._bucket, Key=self._key(key))
         data = answer["Body"].read()
         if "ETag" not in answer:
@@ -219,6 +234,7 @@ class S3Store:
             return self._translate(key, call)
         except failures.ExpiredSession:
             self._session, self._client = connect(self.url, self._bucket, self.endpoint_url)
+            self._lean = LeanReader(self._session, self._client, self._bucket) if self.endpoint_url else None
         return self._translate(key, call)
 
     def _translate(self, key: str, call: Callable[[], _T]) -> _T:
