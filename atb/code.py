@@ -9,7 +9,10 @@ from importlib import metadata
 from pathlib import Path
 
 import atb
+from atb.contract.spec import Spec
 from atb.documents.result import CodeIdentity
+from atb.errors import SpecError
+from atb.plugins import NETS, require_plugin
 
 IMAGE_VARIABLE = "ATB_IMAGE"
 """Set in a Pod by the launcher to the image it asked for."""
@@ -56,8 +59,22 @@ def code_digest() -> str:
     return digest_files(Path(atb.__file__).parents[1])
 
 
-def code_identity() -> CodeIdentity:
-    """The version, digest and image of this code and the versions of the libraries beside it."""
+def code_digest_of(spec: Spec) -> str:
+    """The same for one spec: with the identity of the parts that it names and that are not ours.
+
+    A part that is not installed here counts as unknown, which no model was made with.
+    """
+    if not spec.net:
+        return code_digest()
+    try:
+        identity = require_plugin(NETS, spec.net).identity()
+    except SpecError:
+        identity = "unknown"
+    return hashlib.sha256(f"{code_digest()}\0{identity}".encode()).hexdigest()[:16]
+
+
+def code_identity(spec: Spec | None = None) -> CodeIdentity:
+    """The version, digest and image of this code, for a spec with its plug-ins, and the versions of libraries."""
     packages = {}
     for name in _PACKAGES:
         try:
@@ -66,7 +83,7 @@ def code_identity() -> CodeIdentity:
             continue
     return CodeIdentity(
         version=atb.__version__,
-        digest=code_digest(),
+        digest=code_digest_of(spec) if spec else code_digest(),
         image=os.environ.get(IMAGE_VARIABLE) or None,
         packages=packages,
     )

@@ -18,7 +18,7 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
     "": ({"atb"}, {"trainer", "launcher"}),
     "atb": (
         {"clock", "errors", "machine", "redaction", "threads"},
-        {"patience", "schema"},
+        {"patience", "plugins", "schema"},
         {"table"},
         {"contract"},
         {"documents"},

@@ -66,7 +66,7 @@ def train(
     _run(words, lambda: show and show(_how_far(opened, spec, name)))
     if show:
         show.end()
-    key = keys.result(name, keys.job_id(symbol, preset))
+    key = keys.result(name, keys.job_id(spec.symbol, spec.preset))
     return Result.from_bytes(opened.get(key), key)
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import difflib
 import functools
 import hashlib
-import math
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
@@ -17,7 +16,9 @@ from atb.contract import timeframe as tf
 from atb.contract.features import canonical_features, split_features
 from atb.contract.presets import DEFAULT_PRESET, MODEL_TYPES, PRESET_NAMES, PRESETS, ModelType, PresetName
 from atb.contract.sources import normal_symbol, split_source
+from atb.contract.window import WINDOW_OPTIONS, resolve_window
 from atb.errors import SpecError
+from atb.plugins import validate_name
 from atb.schema import Document, Option, canonical_json, first_problem
 
 Market = Literal["spot", "um", "cm"]
@@ -30,11 +31,10 @@ _PINNED = re.compile(r"[^@]+@[0-9a-f]{64}")
 AUGMENTATIONS = ("jitter", "scale")
 FINE_TUNING = 0.1
 """What a warm start multiplies the preset's learning rate by."""
-_WINDOW_OPTIONS = ("days", "start", "end", "as_of")
 _BARS, _NET, _FIT, _OUTCOME = (functools.partial(Option, heading) for heading in ("Bars", "Net", "Fit", "Outcome"))
 _MOST_BANDS = 9
 _MOST_BARS = 20_000_000  # minute bars of 38 years
-_ADDED = ("target", "residual", "bands")
+_ADDED = ("net", "target", "residual", "bands")
 """Fields that specs of earlier versions don't have: a default among them is left out of the digest, which so stays."""
 
 
@@ -47,6 +47,7 @@ class Spec(Document):
     from, as ``KEY@SHA256``: never "the champion", which may move. ``folds`` are trained beside the model to see how
     its numbers spread over time. Costs of the backtest are basis points of each trade; ``threshold_bps`` is what a
     forecast must exceed to be traded, the cost of one trade where it is None.
+    ``net`` names a net of the user's own, which replaces that of ``model_type``.
     ``target`` is the log-return to the close ``horizon`` bars on, or the log of the volatility over those bars. A net
     of volatility learns all of it, or what HAR leaves over where ``residual`` is ``har``. ``bands`` are the levels of
     price bands that every model has.
@@ -116,6 +117,11 @@ class Spec(Document):
         _OUTCOME("BPS"),
     ] = None
     short: Annotated[bool, Field(description="The backtest may also sell short."), _OUTCOME()] = False
+    net: Annotated[
+        str,
+        Field(description="A Keras net of one's own: an entry point of atb.nets, or package.module:function."),
+        _NET("NAME"),
+    ] = ""
     target: Annotated[Target, Field(description="What is forecast: the return, or the volatility."), _NET()] = "return"
     residual: Annotated[
         Residual, Field(description="What a net of volatility learns: what HAR leaves over, or all."), _NET()
@@ -166,6 +172,11 @@ class Spec(Document):
             raise ValueError(f"{text!r} names no one file; write KEY@SHA256, or --warm-start champion, or a run")
         return text
 
+    @field_validator("net")
+    @classmethod
+    def _net_is_a_name(cls, text: str) -> str:
+        return validate_name(text) if text else text
+
     @field_validator("residual")
     @classmethod
     def _residual_has_its_inputs(cls, residual: Residual, info: ValidationInfo) -> Residual:
@@ -207,7 +218,7 @@ def band_levels(text: str) -> tuple[float, ...]:
 
 
 OPTION_NAMES: tuple[str, ...] = tuple(
-    sorted((set(Spec.model_fields) - {"schema_version", "symbol", "preset"}) | set(_WINDOW_OPTIONS))
+    sorted((set(Spec.model_fields) - {"schema_version", "symbol", "preset"}) | set(WINDOW_OPTIONS))
 )
 """What ``--set NAME=VALUE`` and the flags of ``atb train model`` can override."""
 
@@ -234,11 +245,11 @@ def resolve_spec(symbol: str, preset: str, options: Mapping[str, Any], *, now: d
         "sequence_length": chosen.sequence_length,
         "patience": chosen.patience,
         "learning_rate": chosen.learning_rate * (FINE_TUNING if options.get("warm_start") else 1),
-        **{name: value for name, value in options.items() if name not in _WINDOW_OPTIONS},
+        **{name: value for name, value in options.items() if name not in WINDOW_OPTIONS},
     }
     if fields["model_type"] not in MODEL_TYPES:
         raise SpecError(f"model type {fields['model_type']!r} is unknown; choose one of {', '.join(MODEL_TYPES)}")
-    start, as_of = _resolve_window(str(fields.get("timeframe", "1h")), chosen.days, options, now or datetime.now(UTC))
+    start, as_of = resolve_window(str(fields.get("timeframe", "1h")), chosen.days, options, now or datetime.now(UTC))
     try:
         spec = Spec(**fields, start=start, as_of=as_of)
     except ValidationError as error:
@@ -254,43 +265,6 @@ def _of_target(options: Mapping[str, Any]) -> dict[str, str]:
         return {}
     features = str(options.get("features", "volatility"))
     return {"features": features, "residual": "har" if split_features(features)[0] == "volatility" else "none"}
-
-
-def _resolve_window(
-    timeframe: str, preset_days: int, options: Mapping[str, Any], now: datetime
-) -> tuple[datetime, datetime]:
-    end, cut = (_instant(options, name) for name in ("end", "as_of"))
-    if end and cut and end != cut:
-        raise SpecError("--end and --as-of name two different instants; give one of them")
-    as_of = tf.floor(cut or end or now, timeframe)
-    start = _instant(options, "start")
-    if start and options.get("days") is not None:
-        raise SpecError("--start and --days both say where the window begins; give one of them")
-    if start is None:
-        days = _number(options.get("days", preset_days))
-        start = tf.as_utc(as_of - timedelta(days=days), "the window's start")
-    start = tf.floor(start, timeframe)
-    if start >= as_of:
-        raise SpecError(f"the window is empty: it starts at {start:%Y-%m-%d %H:%M} and ends at {as_of:%Y-%m-%d %H:%M}")
-    return start, as_of
-
-
-def _instant(options: Mapping[str, Any], name: str) -> datetime | None:
-    value = options.get(name)
-    what = f"--{name.replace('_', '-')}"
-    if isinstance(value, datetime):
-        return tf.as_utc(value, what)
-    return None if value is None else tf.parse_instant(str(value), what)
-
-
-def _number(value: Any) -> float:
-    try:
-        days = float(value)
-    except (TypeError, ValueError):
-        days = math.nan
-    if not 0 < days <= 36_500:
-        raise SpecError(f"days {str(value)[:40]!a} is not a number above 0; write --days 180")
-    return days
 
 
 def suggest(name: str) -> str:

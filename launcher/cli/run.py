@@ -14,7 +14,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from atb.code import code_digest
+from atb.code import code_digest_of
 from atb.contract import keys
 from atb.contract.runs import DEFAULT_FDR, new_run, validate_run
 from atb.contract.sources import validate_symbol
@@ -90,7 +90,7 @@ def launch(choices: Choices) -> int:
         _tell(f"run {run} has begun already and is resumed")
         plan = begun
     elif not options.force:
-        plan = skip_unchanged(plan, store, code_digest(), backend.image)
+        plan = skip_unchanged(plan, store, code_digest_of, backend.image)
     to_run = len(plan.to_run)
     if options.dry_run:
         _say_dry_run(plan, store, backend, options)

@@ -14,7 +14,7 @@ from atb.contract import keys
 from atb.contract.features import split_features
 from atb.contract.runs import validate_run
 from atb.contract.sources import plain_symbol
-from atb.contract.spec import resolve_spec
+from atb.contract.spec import Spec, resolve_spec
 from atb.documents.plan import Plan, PlannedJob
 from atb.documents.result import Result, ResultPointer
 from atb.errors import NotFound, PreconditionFailed, SpecError
@@ -89,14 +89,14 @@ def _validate_distinct(symbols: Sequence[str]) -> None:
             raise SpecError(f"--symbols: {other} and {symbol} are spellings of one market; name it once")
 
 
-def skip_unchanged(plan: Plan, store: Store, code_digest: str, image: str | None) -> Plan:
+def skip_unchanged(plan: Plan, store: Store, code_digest: Callable[[Spec], str], image: str | None) -> Plan:
     """The plan with each job skipped that has a committed result of the same spec, code, image and bars.
 
     An image named by digest is its own proof of the code within. Raises StoreError.
     """
 
     def look(planned: PlannedJob) -> PlannedJob:
-        pointer = _unchanged(planned.spec_digest, store, code_digest, image)
+        pointer = _unchanged(planned.spec_digest, store, code_digest(planned.spec), image)
         if pointer is None:
             return planned
         return planned.model_copy(

@@ -146,7 +146,7 @@ def _listen_for_stop() -> Callable[[], bool]:
 _BLOCK = {
     "bars": ("symbol", "source", "market", "timeframe", "start", "as_of", "on_gap"),
     "goal": ("target", "horizon", "residual", "bands"),
-    "net": ("preset", "model_type", "features", "sequence_length", "warm_start"),
+    "net": ("preset", "model_type", "net", "features", "sequence_length", "warm_start"),
     "fit": ("epochs", "batch_size", "patience", "learning_rate", "seed", "augment", "mixed_precision"),
     "after": ("folds", "fee_bps", "slippage_bps", "threshold_bps", "short", "onnx"),
 }

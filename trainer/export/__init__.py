@@ -3,5 +3,6 @@
 from trainer.export.export import export_model
 from trainer.export.models import Trained
 from trainer.export.net import read_weights
+from trainer.export.own import convert_net
 
-__all__ = ["Trained", "export_model", "read_weights"]
+__all__ = ["Trained", "convert_net", "export_model", "read_weights"]

@@ -67,6 +67,14 @@ class Graph:
         """The value without an axis of length 1."""
         return self.node("Squeeze", value, self.constant([axis], np.int64))
 
+    def inline(self, model: onnx.ModelProto, value: str) -> str:
+        """Append a model with one input, which is ``value``, and one output, whose name is returned."""
+        graph = model.graph
+        self._initializers.extend(graph.initializer)
+        self._nodes.append(helper.make_node("Identity", [value], [graph.input[0].name], name="net_input"))
+        self._nodes.extend(graph.node)
+        return str(graph.output[0].name)
+
     def finish(self, name: str, metadata: Mapping[str, str]) -> onnx.ModelProto:
         """The whole model, checked with full shape inference. Raises onnx.checker.ValidationError."""
         graph = helper.make_graph(self._nodes, name, self._inputs, self._outputs, self._initializers)

@@ -51,6 +51,8 @@ class Trained:
     weights: Weights
     quantiles: tuple[float, ...]
     har: Har | None = None
+    net: onnx.ModelProto | None = None
+    """The net itself where it is not one of ours, whose graph is written from the weights."""
 
     @property
     def bar_rows(self) -> int:
@@ -106,8 +108,11 @@ def _write_forecast(graph: Graph, trained: Trained, windows: str, last_close: st
     spec, levels = trained.spec, len(trained.quantiles)
     centred = graph.node("Sub", graph.cast(windows, np.float64), number(trained.scaler.mean))
     scaled_windows = graph.node("Div", centred, number(trained.scaler.scale))
-    plan = ARCHITECTURES[spec.model_type]
-    scaled = write_net(graph, graph.cast(scaled_windows, np.float32), plan, trained.weights)
+    scaled_windows = graph.cast(scaled_windows, np.float32)
+    if trained.net is not None:
+        scaled = graph.inline(trained.net, scaled_windows)
+    else:
+        scaled = write_net(graph, scaled_windows, ARCHITECTURES[spec.model_type], trained.weights)
     graph.output(SCALED, scaled, ["batch", 1])
     spread = graph.node("Mul", graph.cast(scaled, np.float64), number(trained.target.scale))
     answer = graph.node("Add", spread, number(trained.target.mean))

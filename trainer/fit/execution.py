@@ -19,19 +19,24 @@ CHUNK = 16
 
 @dataclass(frozen=True)
 class Execution:
-    """``xla``: compile the steps, with the recurrent kernels of this package."""
+    """``xla``: compile the steps, with the recurrent kernels of this package. ``chain``: the net is one of ours."""
 
     name: str
     xla: bool
+    chain: bool = True
 
 
 XLA = Execution("xla", xla=True)
 KERAS = Execution("keras", xla=False)
 CUDNN = Execution("cudnn", xla=False)
+OWN = Execution("keras", xla=False, chain=False)
+"""A net of the user's own: as Keras runs it."""
 
 
-def choose_execution(device: Device, *, steps: int, mixed_precision: bool) -> Execution:
+def choose_execution(device: Device, *, steps: int, mixed_precision: bool, own: bool = False) -> Execution:
     """``steps``: how many training steps the fit takes if it runs to its last epoch."""
+    if own:
+        return OWN
     if device.kind == "gpu":
         return CUDNN
     return KERAS if mixed_precision or steps < XLA_PAYS_FROM else XLA

@@ -117,7 +117,9 @@ def fit(
     if batch % device.count:
         raise SpecError(f"a batch of {batch} can't be shared out evenly to {device.count} GPUs; set --batch-size")
     steps = len(train) // batch
-    execution = choose_execution(device, steps=steps * spec.epochs, mixed_precision=spec.mixed_precision)
+    execution = choose_execution(
+        device, steps=steps * spec.epochs, mixed_precision=spec.mixed_precision, own=bool(spec.net)
+    )
     optimizer: Any = keras.optimizers.Adam(spec.learning_rate)
     if spec.mixed_precision:
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)

@@ -56,8 +56,13 @@ def compile_training(
             windows = tf.ensure_shape(windows[part], [size, *windows.shape[1:]])
             wanted = tf.ensure_shape(wanted[part], [size])
         with tf.GradientTape() as tape:
-            forecast = run_forward(model, windows, own_kernels=path.xla, share=share)
+            if path.chain:
+                forecast = run_forward(model, windows, own_kernels=path.xla, share=share)
+            else:
+                forecast = model(windows, training=True)
             loss = tf.reduce_sum(tf.square(forecast[:, 0] - wanted)) / batch
+            if not path.chain and model.losses:  # what its layers add, such as a penalty on weights
+                loss += tf.add_n(model.losses)
             scaled = optimizer.scale_loss(loss)
         optimizer.apply(tape.gradient(scaled, variables), variables)
         return loss

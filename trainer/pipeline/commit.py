@@ -68,7 +68,7 @@ def describe_result(
         attempt=attempt.number,
         spec=spec,
         spec_digest=spec.digest,
-        code=code_identity(),
+        code=code_identity(spec),
         bars=material.loaded.summary,
         features=FeatureSummary(
             name=material.features.name,

@@ -27,13 +27,14 @@ from trainer.bundle.card import write_card
 from trainer.bundle.charts import draw_plots
 from trainer.bundle.forecasts import write_forecasts
 from trainer.evaluate.folds import summarise_folds
-from trainer.export import Trained, export_model, read_weights
+from trainer.export import Trained, convert_net, export_model, read_weights
 from trainer.export.schema import describe_features, describe_scaling
 from trainer.features.folds import walk_forward
 from trainer.features.targets import history_needed
 from trainer.fit.device import Device
 from trainer.fit.loop import Fitted, Hooks
 from trainer.log import LogTail
+from trainer.networks.own import own_predict
 from trainer.networks.reference import reference_predict
 from trainer.pipeline.attempt import Attempt
 from trainer.pipeline.champion import compare_met, judge_met, meet_champion
@@ -119,7 +120,7 @@ def _work(spec: Spec, store: Store, run: str, around: RunContext, attempt: Attem
     if around.should_stop():
         raise Stopped(f"{spec.symbol} {spec.preset}: stopped before training; the next attempt begins it")
 
-    identity = ":".join((spec.digest, material.bars.digest, code_identity().digest))
+    identity = ":".join((spec.digest, material.bars.digest, code_identity(spec).digest))
     resumed_from, checkpoint = attempt.find_checkpoint(identity) or (None, None)
     if checkpoint is not None:
         log.info("going on from attempt %d's checkpoint", resumed_from)
@@ -208,15 +209,19 @@ def _export(
     split, model = learned.split, learned.fitted.model
     model.save(folder / bundle.MODEL_KERAS)
     trained = Trained(
-        spec, material.features, learned.scaler, learned.target, read_weights(model), quantiles, learned.har
-    )
+        spec, material.features, learned.scaler, learned.target, read_weights(model), quantiles, learned.har,
+        convert_net(model, spec.net) if spec.net and spec.onnx else None,
+    )  # fmt: skip
     if not spec.onnx:
         (folder / bundle.SCALER).write_bytes(readable_json(describe_scaling(trained)))
         (folder / bundle.FEATURE_SCHEMA).write_bytes(readable_json(describe_features(trained, {})))
         return ExportSummary(skipped="asked for with --skip-onnx")
     ends = np.concatenate([split.train, split.validation, split.test])
     exact = device.kind == "cpu" and device.count == 1 and not spec.mixed_precision
-    predict = learned.fitted.predict if exact else reference_predict(model, spec.model_type)
+    if exact:
+        predict = learned.fitted.predict
+    else:
+        predict = own_predict(model) if spec.net else reference_predict(model, spec.model_type)
     return export_model(trained, predict, flat=material.flat, bars=material.bars, ends=ends, directory=folder)
 
 

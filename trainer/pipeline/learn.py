@@ -31,6 +31,7 @@ from trainer.fit.device import Device
 from trainer.fit.loop import Fitted, Hooks, fit
 from trainer.fit.steps import Table, predict_rows
 from trainer.networks.build import Network, build_network, load_network
+from trainer.networks.own import build_own_network
 from trainer.pipeline.stages import StageClock
 
 
@@ -121,19 +122,27 @@ def learn(
         target = TargetScaler.fit(wanted[split.train])
         table = Table(np.nan_to_num(scaler.transform(material.flat)), target.transform(wanted))
     with clock.stage("training"), device.spread():
-        model = build_network(
-            spec.model_type,
-            spec.sequence_length,
-            len(material.features.columns),
-            spec.seed,
-            mixed_precision=spec.mixed_precision,
-            replicas=device.count,
-        )
+        model = _build(spec, len(material.features.columns), device)
         if warm_start is not None:
             model.set_weights(warm_start.get_weights())
         augment = make_augment(spec.augment, spec.seed)
         fitted = fit(model, table, split.train, split.validation, spec, device, hooks, augment)
     return FittedModel(split, table, scaler, target, fitted, har)
+
+
+def _build(spec: Spec, features: int, device: Device) -> Network:
+    if not spec.net:
+        return build_network(
+            spec.model_type,
+            spec.sequence_length,
+            features,
+            spec.seed,
+            mixed_precision=spec.mixed_precision,
+            replicas=device.count,
+        )
+    if spec.mixed_precision or device.count > 1:
+        raise SpecError("--net trains on one device and in the precision of its own layers; leave out the others")
+    return build_own_network(spec.net, spec.sequence_length, features, spec.seed)
 
 
 def find_unseen(material: TrainingData, split: Split) -> datetime:
@@ -148,6 +157,8 @@ def load_warm_start(spec: Spec, store: Store, feature_count: int, tested_from: d
     """
     if not spec.warm_start:
         return None
+    if spec.net:
+        raise SpecError("--warm-start does not go with --net: only the presets' own nets can be continued")
     if (fresh := unseen_from(store, spec.warm_start)) > tested_from:
         raise SpecError(
             f"--warm-start {spec.warm_start.split('@')[0]} has seen bars up to {fresh:%Y-%m-%dT%H:%MZ}, and this "

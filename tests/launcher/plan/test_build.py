@@ -9,6 +9,7 @@ import pytest
 
 from atb.contract import keys
 from atb.contract.runs import validate_run
+from atb.contract.spec import Spec
 from atb.documents.plan import Plan
 from atb.documents.result import FileEntry, ResultPointer
 from atb.errors import SpecError
@@ -26,6 +27,10 @@ from tests.atb.registry.candidates import make_result
 
 NOW = datetime(2026, 1, 31, 6, 40, tzinfo=UTC)
 CODE = "c" * 16
+
+
+def code_of(spec: Spec) -> str:
+    return CODE
 
 
 def plan_of(*symbols: str, presets: tuple[str, ...] = ("fast",), **options: Any) -> Plan:
@@ -118,7 +123,7 @@ def test_a_run_needs_a_name_that_is_a_label_and_a_folder(name: str) -> None:
 def test_what_is_unchanged_is_skipped_and_refers_to_its_result(store: Store) -> None:
     plan = plan_of("BTCUSDT")
     commit(store, plan)
-    (job,) = skip_unchanged(plan, store, CODE, None).jobs
+    (job,) = skip_unchanged(plan, store, code_of, None).jobs
     assert (job.action, job.previous_run, job.previous_job) == ("skip", "r1", "BTCUSDT-fast")
     assert job.reason == "unchanged since run r1"
 
@@ -140,7 +145,7 @@ def test_what_may_differ_is_trained(pointer: dict[str, Any], code: str, image: s
     commit(store, plan, **{name: value for name, value in pointer.items() if name != "run"})
     if run:
         store.delete(keys.result("r1", "BTCUSDT-fast"))
-    assert [job.action for job in skip_unchanged(plan, store, code, image).jobs] == ["run"]
+    assert [job.action for job in skip_unchanged(plan, store, lambda spec: code, image).jobs] == ["run"]
 
 
 def test_an_image_by_digest_proves_its_own_code_and_a_tag_does_not() -> None:
@@ -148,16 +153,16 @@ def test_an_image_by_digest_proves_its_own_code_and_a_tag_does_not() -> None:
     for image, action in (("trainer@sha256:1", "skip"), ("trainer:1", "run")):
         store = MemoryStore()
         commit(store, plan, image=image)
-        assert [job.action for job in skip_unchanged(plan, store, "d" * 16, image).jobs] == [action]
+        assert [job.action for job in skip_unchanged(plan, store, lambda spec: "d" * 16, image).jobs] == [action]
 
 
 def test_a_changed_bar_file_is_noticed(tmp_path: Path) -> None:
     store, plan, path = MemoryStore(), plan_of("BTCUSDT"), tmp_path / "BTCUSDT.csv"
     path.write_text("one")
     commit(store, plan, sources=dict([file_origin(path)[1]]))
-    assert skip_unchanged(plan, store, CODE, None).jobs[0].action == "skip"
+    assert skip_unchanged(plan, store, code_of, None).jobs[0].action == "skip"
     path.write_text("another")
-    assert skip_unchanged(plan, store, CODE, None).jobs[0].action == "run"
+    assert skip_unchanged(plan, store, code_of, None).jobs[0].action == "run"
 
 
 def test_a_touched_bar_file_and_one_written_again_as_it_was_are_not_trained_anew(tmp_path: Path) -> None:
@@ -166,10 +171,10 @@ def test_a_touched_bar_file_and_one_written_again_as_it_was_are_not_trained_anew
     commit(store, plan, sources=dict([file_origin(path)[1]]))
     for spoil in (lambda: os.utime(path, (1, 1)), lambda: path.write_text("one")):
         spoil()
-        assert skip_unchanged(plan, store, CODE, None).jobs[0].action == "skip"
+        assert skip_unchanged(plan, store, code_of, None).jobs[0].action == "skip"
     path.write_text("two")
     os.utime(path, (1, 1))
-    assert skip_unchanged(plan, store, CODE, None).jobs[0].action == "run"
+    assert skip_unchanged(plan, store, code_of, None).jobs[0].action == "run"
 
 
 @pytest.mark.parametrize("spoil", ["delete", "cut"])
@@ -182,12 +187,12 @@ def test_a_result_whose_files_are_gone_is_trained_anew(spoil: str, store: Store)
     entry = FileEntry(path="model.onnx", key=key, size=7, sha256="0" * 64)
     spec = {"spec": plan.jobs[0].spec, "spec_digest": plan.jobs[0].spec_digest, "files": (entry,), "attempt": 1}
     store.put(keys.result("r1", "BTCUSDT-fast"), result.model_copy(update=spec).to_bytes())
-    assert skip_unchanged(plan, store, CODE, None).jobs[0].action == "skip"
+    assert skip_unchanged(plan, store, code_of, None).jobs[0].action == "skip"
     if spoil == "delete":
         store.delete(key)
     else:
         store.put(key, b"a mod")
-    assert skip_unchanged(plan, store, CODE, None).jobs[0].action == "run"
+    assert skip_unchanged(plan, store, code_of, None).jobs[0].action == "run"
 
 
 @pytest.mark.parametrize("pair", [("BTCUSDT", "btcusdt"), ("BTC/USDT", "BTC-USDT"), ("BTC_USDT", "BTCUSDT")])

@@ -19,6 +19,7 @@ from trainer.cli.train import describe_spec
 
 CHAMPION = f"runs/r1/jobs/BTCUSDT-fast/bundle/1/model.keras@{'0' * 64}"
 OVERRIDES: dict[str, tuple[tuple[str, ...], str]] = {
+    "net": (("--net", "tests.trainer.networks.own_nets:attention"), "tests.trainer.networks.own_nets:attention"),
     "source": (("--source", "sample"), "sample"),
     "market": (("--market", "um"), "um"),
     "timeframe": (("--timeframe", "4h"), "4h"),

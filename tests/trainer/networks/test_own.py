@@ -1,0 +1,67 @@
+"""A net of the user's own is trained, exported by tf2onnx under the same bound, judged, promoted and asked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from atb.code import code_digest, code_digest_of
+from atb.contract import keys
+from atb.contract.spec import resolve_spec
+from atb.documents.result import Result
+from atb.storage import DirectoryStore
+from tests.processes import Atb
+
+HERE = "tests.trainer.networks.own_nets"
+COMMON = ("--preset", "fast", "--source", "sample", "--days", "60", "--as-of", "2026-02-01", "--sequence-length", "32")
+
+
+def test_a_small_attention_block_goes_all_the_way(atb: Atb, tmp_path: Path) -> None:
+    place = ("--store", str(tmp_path))
+    name = f"{HERE}:attention"
+    done = atb("train", "model", "BTCUSDT", "--net", name, *COMMON, "--epochs", "2", "--run", "own", *place)
+    assert done.code == 0, done.output
+    key = keys.result("own", "BTCUSDT-fast")
+    result = Result.from_bytes(DirectoryStore(tmp_path).get(key), key)
+    assert result.spec.net == name
+    assert result.code.digest not in ("", code_digest())
+    assert result.export.model
+    assert result.export.model.parity
+    assert result.export.model.parity.scaled <= result.export.model.parity.bound == 1e-5
+    assert result.export.from_bars
+    assert result.export.from_bars.parity
+    assert result.gate, "it was judged"
+    promoted = atb("models", "promote", "own", "BTCUSDT", "--accept-first", "--force", *place)
+    assert promoted.code == 0, promoted.output
+    asked = atb("predict", "BTCUSDT", "--as-of", "2026-02-01", "--json", *place)
+    assert json.loads(asked.output)["price"] > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (f"{HERE}:two_outputs", "is a net from [(None, 32, 9)] to [(None, 2)]; it must be one from"),
+        (f"{HERE}:no_net", "returns a str and not a keras.Model"),
+        (f"{HERE}:absent", "can't be loaded from"),
+        ("no.such.module:net", "can't be loaded from no.such.module:net: No module named 'no'"),
+        ("absent", "'absent' is no entry point of atb.nets here"),
+        ("./net.py", "'./net.py' is neither the name of an entry point nor module:function"),
+    ],
+)
+def test_what_is_no_net_is_one_line(atb: Atb, tmp_path: Path, name: str, words: str) -> None:
+    done = atb("train", "model", "BTCUSDT", "--net", name, *COMMON, "--epochs", "1", "--store", str(tmp_path))
+    assert done.code == 2, done.output
+    assert words in done.lines[-1]
+    assert "Traceback" not in done.output
+
+
+def test_another_source_of_a_net_is_another_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    spec = resolve_spec("BTCUSDT", "fast", {"net": "my_nets:build"})
+    assert spec.digest != resolve_spec("BTCUSDT", "fast", {"as_of": spec.as_of}).digest
+    (tmp_path / "my_nets.py").write_text("def build(steps, features, seed): ...\n")
+    first = code_digest_of(spec)
+    (tmp_path / "my_nets.py").write_text("def build(steps, features, seed): return None\n")
+    assert len({first, code_digest_of(spec), code_digest()}) == 3
