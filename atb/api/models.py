@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from atb.api.bars import from_frame
 from atb.api.stores import find_store
+from atb.contract import bundle
 from atb.documents.result import Result
 from atb.errors import DataError
 from atb.storage import Store
@@ -73,14 +75,15 @@ class Model:
         """One row for each bar that has enough bars without a gap up to it, indexed by its opening time ``time``.
 
         ``bars`` are as ``load_bars`` gives them, or any DataFrame with times in its index or a column, and open, high,
-        low, close and volume. Columns: ``last_close``; ``forecast``, of the close ``horizon`` bars later, in price;
-        ``log_return`` between the two; ``target_time``, the opening time of the bar forecast. Raises DataError where
-        no bar has enough before it.
+        low, close and volume. Columns: ``target_time``, the opening time of the bar ``horizon`` bars later;
+        ``last_close``; ``forecast`` of its close, in price, and ``log_return`` between the two, or ``volatility``, per
+        bar, of the bars up to it; and ``lower_P`` and ``upper_P``, the band of level P for its close. Raises DataError
+        where no bar has enough before it.
         """
         import numpy as np
         import pandas as pd
 
-        from trainer.pipeline.loaded_model import ask, has_bars
+        from trainer.pipeline.loaded_model import ask_all, has_bars
 
         model = self.loaded.model
         found = from_frame(bars, str(bars.attrs.get("symbol", self.name)), model.timeframe)
@@ -92,14 +95,21 @@ class Model:
             raise DataError(
                 f"the model reads {model.rows} bars without a gap, and none of the {len(found)} has them before it"
             )
-        last, forecast = found.close[ends], ask(self.loaded, found, ends)
-        opened = found.time[ends]
-        return pd.DataFrame(
-            {
-                "last_close": last,
-                "forecast": forecast,
-                "log_return": np.log(forecast / last),
-                "target_time": pd.to_datetime(opened + model.horizon * found.step_ms, unit="ms", utc=True),
-            },
-            index=pd.DatetimeIndex(pd.to_datetime(opened, unit="ms", utc=True), name="time"),
-        )
+        opened, last = found.time[ends], found.close[ends]
+        target_time = pd.to_datetime(opened + model.horizon * found.step_ms, unit="ms", utc=True)
+        index = pd.DatetimeIndex(pd.to_datetime(opened, unit="ms", utc=True), name="time")
+        columns = {"target_time": target_time, "last_close": last}
+        return pd.DataFrame({**columns, **dict(self._forecasts(ask_all(self.loaded, found, ends), last))}, index=index)
+
+    def _forecasts(self, answers: dict[str, Any], last: Any) -> Iterator[tuple[str, Any]]:
+        import numpy as np
+
+        if bundle.VOLATILITY in answers:
+            yield "volatility", answers[bundle.VOLATILITY][:, 0].astype(np.float64)
+        else:
+            log_return = answers[bundle.RETURN][:, 0].astype(np.float64)
+            yield "forecast", last * np.exp(log_return)
+            yield "log_return", log_return
+        for number, level in enumerate(self.loaded.model.levels):
+            yield f"lower_{level:g}", answers[bundle.LOWER][:, number]
+            yield f"upper_{level:g}", answers[bundle.UPPER][:, number]

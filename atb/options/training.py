@@ -8,10 +8,10 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from atb.contract.settings import read_settings
 from atb.contract.spec import OPTION_NAMES
 from atb.errors import SpecError
 from atb.options.flags import TableOption
+from atb.options.settings import read_settings
 from atb.options.table import TRAIN
 from atb.redaction import holds_secret
 

@@ -57,19 +57,21 @@ def answerable(served: LoadedModel, bars: Bars, ends: Times) -> npt.NDArray[np.b
 
 def ask(served: LoadedModel, bars: Bars, ends: Times) -> Floats:
     """The forecast price at each end, or the log of the volatility per bar, float64[len(ends)]."""
+    answers = ask_all(served, bars, ends)
+    if served.model.target == "volatility":
+        logs: Floats = np.log(answers[bundle.VOLATILITY][:, 0].astype(np.float64))
+        return logs
+    prices: Floats = bars.close[ends] * np.exp(answers[bundle.RETURN][:, 0].astype(np.float64))
+    return prices
+
+
+def ask_all(served: LoadedModel, bars: Bars, ends: Times) -> dict[str, npt.NDArray[Any]]:
+    """Every output of the model by name, ``[len(ends), …]``."""
     found = []
     for start in range(0, len(ends), _BATCH):
         stretches = [bars.rows(end + 1 - served.model.rows, end + 1) for end in ends[start : start + _BATCH]]
-        answers: dict[str, npt.NDArray[Any]] = run_from_bars(
-            served.model.session, stretches, served.model.extra_columns
-        )
-        found.append(answers)
-    if served.model.target == "volatility":
-        logs: Floats = np.log(np.concatenate([each[bundle.VOLATILITY][:, 0] for each in found]).astype(np.float64))
-        return logs
-    returns = np.concatenate([each[bundle.RETURN][:, 0] for each in found]).astype(np.float64)
-    prices: Floats = bars.close[ends] * np.exp(returns)
-    return prices
+        found.append(run_from_bars(served.model.session, stretches, served.model.extra_columns))
+    return {name: np.concatenate([each[name] for each in found]) for name in found[0]}
 
 
 def _open(store: Store, run: str, files: tuple[FileEntry, ...]) -> Forecaster:

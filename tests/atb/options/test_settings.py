@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from atb.contract.settings import read_settings
 from atb.errors import SpecError
+from atb.options.settings import read_settings
 
 
 @pytest.mark.parametrize(
