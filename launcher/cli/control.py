@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from atb.options.flags import Configured, add_options
-from atb.options.stores import with_store
+from launcher.cli.arguments import with_named_run, with_run
 from launcher.cli.options import ACCESS, ENDING, read_setup
 
 if TYPE_CHECKING:
@@ -16,10 +16,9 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Configured)
-@click.argument("run")
 @add_options(*ENDING)
 @add_options(*ACCESS)
-@with_store
+@with_run
 def attach(store: Store, run: str, **options: Any) -> None:
     """Follow a RUN of a cluster to its end, from wherever you are, and collect it."""
     from launcher.cli.run import follow, read_ending
@@ -33,10 +32,9 @@ def attach(store: Store, run: str, **options: Any) -> None:
 
 
 @click.command(cls=Configured)
-@click.argument("run")
 @click.option("--yes", is_flag=True, help="Don't ask.")
 @add_options(*ACCESS)
-@with_store
+@with_named_run
 def cancel(store: Store, run: str, yes: bool, **_: Any) -> None:
     """Stop what is left of a RUN. Its trainings save a checkpoint, and --resume continues from there."""
     from launcher.plan.backends import open_run
@@ -51,10 +49,9 @@ def cancel(store: Store, run: str, yes: bool, **_: Any) -> None:
 
 
 @click.command(cls=Configured)
-@click.argument("run")
 @click.option("--force", is_flag=True, help="Also where Jobs are still live.")
 @add_options(*ACCESS)
-@with_store
+@with_named_run
 def clean(store: Store, run: str, force: bool, **_: Any) -> None:
     """Remove a RUN's objects from its cluster; what it left in the store stays."""
     from launcher.plan.backends import open_run

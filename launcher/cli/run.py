@@ -33,6 +33,7 @@ from launcher.plan.options import LaunchOptions
 from launcher.records.manifest import collect
 from launcher.records.promotion import promote_run, weigh_record
 from launcher.records.run_record import RunRecord
+from launcher.report.guide import next_steps
 from launcher.report.live_table import RunView
 from launcher.report.page import write_report
 from launcher.report.table import plan_lines, print_manifest
@@ -197,9 +198,11 @@ def finish(run: str, store: Store, ending: Ending) -> Manifest:
     weighed = weigh_record(store, record, ending.fdr)
     if weighed.shown:
         _tell(weighed.summary)
+    promoted: dict[str, bool] = {}
     if ending.promote == "auto":
         for promotion in promote_run(store, record, weighed, accept_first=ending.accept_first):
             _tell(f"{promotion.job}: {promotion.decided}: {promotion.reason}")
+            promoted[promotion.job] = promotion.decided == "promoted"
     page = write_report(store, record)
     if ending.output == "json":
         click.echo(manifest.to_bytes(), nl=False)
@@ -207,6 +210,8 @@ def finish(run: str, store: Store, ending: Ending) -> Manifest:
         print_manifest(manifest, store.url)
         click.echo(f"report    {store.url}/{page}")
         click.echo(f"manifest  {store.url}/{keys.manifest(run)}")
+        for step in next_steps(manifest, promoted, store.url):
+            click.echo(f"next      {step.command}")
     return manifest
 
 

@@ -9,6 +9,7 @@ import click
 
 from atb.options.flags import Configured, add_options
 from atb.options.stores import with_store
+from launcher.cli.arguments import with_named_run, with_run
 from launcher.cli.options import ACCESS, ENDING, read_setup
 
 if TYPE_CHECKING:
@@ -20,10 +21,9 @@ _T = TypeVar("_T")
 
 
 @click.command(cls=Configured)
-@click.argument("run")
 @add_options("launch.output")
 @add_options(*ACCESS)
-@with_store
+@with_run
 def status(store: Store, run: str, output: str | None, **_: Any) -> None:
     """Say how far a RUN is, as the store and its cluster have it now."""
     import shutil
@@ -75,12 +75,11 @@ def list_(store: Store) -> None:
 
 
 @click.command(cls=Configured)
-@click.argument("run")
+@with_named_run
 @click.argument("job", required=False)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the training ends.")
 @click.option("--tail", metavar="N", type=click.IntRange(1), help="Only the last lines.")
 @add_options(*ACCESS)
-@with_store
 def logs(store: Store, run: str, job: str | None, follow: bool, tail: int | None, **_: Any) -> None:
     """Print the log of the latest attempt of a JOB, like BTCUSDT-fast or BTCUSDT; without one, of all."""
     from launcher.plan.backends import open_run
@@ -92,14 +91,13 @@ def logs(store: Store, run: str, job: str | None, follow: bool, tail: int | None
 
 
 @click.command(cls=Configured)
-@click.argument("run")
+@with_named_run
 @click.argument("job")
 @add_options(*ACCESS)
-@with_store
 def why(store: Store, run: str, job: str, **_: Any) -> None:
     """Say why a JOB is in the state it is in, and what helps."""
-    from atb.contract.exits import EXITS
     from launcher.plan.build import find_job, read_plan
+    from launcher.records.categories import CATEGORIES
     from launcher.records.job_record import outcome_of, read_record
 
     plan = read_plan(store, run)
@@ -120,15 +118,14 @@ def why(store: Store, run: str, job: str, **_: Any) -> None:
         click.echo(f"attempts  {traces.attempts}")
     if traces.result is None and traces.report is not None:
         click.echo(f"ended     exit code {traces.report.code} in stage {traces.report.stage}")
-    remedy = next((entry.remedy for entry in EXITS if entry.category == outcome.category), "")
-    if remedy:
-        click.echo(f"remedy    {remedy.replace('RUN', run)}")
+    if outcome.category in CATEGORIES:
+        remedy = CATEGORIES[outcome.category].remedy
+        click.echo(f"remedy    {remedy.replace('RUN', run).replace('SYMBOL', planned.spec.symbol)}")
 
 
 @click.command(cls=Configured)
-@click.argument("run")
 @add_options(*ENDING)
-@with_store
+@with_run
 def collect(store: Store, run: str, **options: Any) -> None:
     """Build a RUN's manifest and page again from its results."""
     from launcher.cli.run import finish, read_ending
@@ -137,8 +134,7 @@ def collect(store: Store, run: str, **options: Any) -> None:
 
 
 @click.command(cls=Configured)
-@click.argument("run")
-@with_store
+@with_run
 def report(store: Store, run: str) -> None:
     """Write a RUN's page and say where it is."""
     from launcher.records.run_record import RunRecord

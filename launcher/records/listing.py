@@ -1,4 +1,4 @@
-"""What lies under a run in the store, from one listing: which documents there are, before any is read."""
+"""Which runs there are, and what lies under one: from listings, before any document is read."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ import re
 from dataclasses import dataclass, field
 
 from atb.contract import keys
+from atb.contract.runs import validate_run
+from atb.errors import SpecError
 from atb.storage import Entry, Store
 from atb.storage.store import SkipsFolders
 
+LATEST = "latest"
+_TIME = re.compile(r"\d{8}-\d{4,6}")
+_MOST_NAMED = 5
 _ATTEMPT = re.compile(r"attempts/(\d{1,9})/([^/]+)")
 
 
@@ -83,3 +88,38 @@ def list_job(store: Store, run: str, job: str) -> JobFiles:
 def latest_attempt(names: list[str]) -> int:
     """The number of the latest attempt among the names of a job's objects; 0 where there is none."""
     return max((int(match[1]) for name in names if (match := _ATTEMPT.search(name))), default=0)
+
+
+def find_run(store: Store, text: str) -> str:
+    """The run's whole name. Raises SpecError where none or several are meant, StoreError."""
+    if text == LATEST:
+        return _latest(store)
+    if _is_run(store, validate_run(text)):
+        return text
+    found = [run for run in store.folders(keys.RUNS) if run.startswith(text)]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise SpecError(f"there is no run {text} in {store.url}; see: atb-launch list")
+    more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
+    raise SpecError(f"{text} begins {len(found)} runs: {', '.join(found[:_MOST_NAMED])}{more}; write more of the name")
+
+
+def _latest(store: Store) -> str:
+    """The run planned last: by the time in its name, else by when its plan was written."""
+    runs = list(store.folders(keys.RUNS))
+    timed = [(match[0], run) for run in runs if (match := _TIME.search(run))]
+    named = [run for run in runs if not _TIME.search(run)]
+    planned = [
+        (f"{entry.modified:%Y%m%d-%H%M%S}", run)
+        for run in named
+        for entry in store.list(keys.plan(run))
+        if entry.key == keys.plan(run)
+    ]
+    if not timed and not planned:
+        raise SpecError(f"there are no runs in {store.url} yet; start one with: atb-launch --symbols BTCUSDT")
+    return max([*timed, *planned])[1]
+
+
+def _is_run(store: Store, run: str) -> bool:
+    return any(entry.key == keys.plan(run) for entry in store.list(keys.plan(run)))

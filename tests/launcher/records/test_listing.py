@@ -1,0 +1,42 @@
+"""Which run is meant by a name, a beginning of one, or ``latest``."""
+
+from __future__ import annotations
+
+import pytest
+
+from atb.contract import keys
+from atb.errors import SpecError
+from atb.storage import MemoryStore
+from launcher.records.listing import find_run
+
+
+def store_with(*runs: str) -> MemoryStore:
+    store = MemoryStore()
+    for run in runs:
+        store.put(keys.plan(run), b"{}")
+    return store
+
+
+def test_a_name_or_a_beginning_that_only_one_run_has_is_enough() -> None:
+    store = store_with("nightly", "nightly-2", "20261101-060000-ab12")
+    assert find_run(store, "nightly") == "nightly"  # exactly so, though another begins with it
+    assert find_run(store, "20261101") == "20261101-060000-ab12"
+    with pytest.raises(SpecError, match="night begins 2 runs: nightly, nightly-2; write more of the name"):
+        find_run(store, "night")
+    with pytest.raises(SpecError, match=r"there is no run daily .*atb-launch list"):
+        find_run(store, "daily")
+
+
+def test_the_latest_is_by_the_time_in_the_name_wherever_it_stands() -> None:
+    store = store_with("20261101-060000-ab12", "daily-20261103-001500", "20261102-235959-ffff")
+    assert find_run(store, "latest") == "daily-20261103-001500"
+
+
+def test_a_run_with_a_name_of_its_own_counts_by_when_it_was_planned() -> None:
+    assert find_run(store_with("20200101-000000-aaaa", "mine"), "latest") == "mine"
+    assert find_run(store_with("20991231-000000-aaaa", "mine"), "latest") == "20991231-000000-aaaa"
+
+
+def test_an_empty_store_has_no_latest_run() -> None:
+    with pytest.raises(SpecError, match="there are no runs"):
+        find_run(store_with(), "latest")
