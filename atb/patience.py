@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from atb.clock import SYSTEM_CLOCK, Clock
+from atb.clock import Clock, SystemClock
 from atb.errors import Unavailable
 
 _T = TypeVar("_T")
@@ -16,6 +17,7 @@ LAST_SECONDS = 5.0
 QUIET_SECONDS = 2.0
 """A shorter disturbance is not worth a word."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 15.0
+_JITTER = random.Random()  # our own: waiting must not move what somebody seeded
 _LOOK_SECONDS = 0.1
 """Seconds between two looks at whether the process was told to stop."""
 
@@ -35,12 +37,27 @@ INTERRUPT = Interrupt()
 """This process' own: handlers of SIGTERM and SIGINT call its ``stop``."""
 
 
+class WaitingClock(SystemClock):
+    """This machine's clock, whose ``sleep`` ends early when the process is told to stop."""
+
+    def __init__(self, interrupt: Interrupt) -> None:
+        self._interrupt = interrupt
+
+    def sleep(self, seconds: float) -> None:
+        told, end = self._interrupt.count, self.monotonic() + seconds
+        while self._interrupt.count == told and (left := end - self.monotonic()) > 0:
+            super().sleep(min(left, _LOOK_SECONDS))
+
+
+WAITING_CLOCK = WaitingClock(INTERRUPT)
+
+
 @dataclass(frozen=True)
 class Patience:
     """Tries a call again for as long as its failures are worth it, ``seconds`` from the first one at most."""
 
     seconds: float
-    clock: Clock = SYSTEM_CLOCK
+    clock: Clock = WAITING_CLOCK
     interrupt: Interrupt = INTERRUPT
 
     def persist(
@@ -61,17 +78,16 @@ class Patience:
             except Unavailable as error:
                 began = now() if began is None else began
                 end = began + min(seconds, error.retry_seconds)
-                wait = pause if error.retry_after is None else error.retry_after
-                if now() + wait > end:
-                    wait = end - now()  # one last try when time is up
-                if wait <= 0 or self.interrupt.count != told:
+                wait = pause * _JITTER.uniform(0.75, 1.25) if error.retry_after is None else error.retry_after
+                wait = min(wait, end - now())  # one last try when time is up
+                if wait < 0 or now() >= end or self.interrupt.count != told:
                     if now() - began > QUIET_SECONDS:
                         error.args = (f"{error}; tried again for {spell_seconds(now() - began)}",)
                     raise
                 if now() + wait - began > QUIET_SECONDS:
                     said = True
                     say(f"{error}; trying again for up to {spell_seconds(end - now())}")
-                self._sleep(wait, told)
+                self.clock.sleep(wait)
                 if self.interrupt.count != told:
                     raise
                 pause = min(pause * 2, _LONGEST_PAUSE)
@@ -79,11 +95,6 @@ class Patience:
                 if said and began is not None:
                     say(f"{name} answers again after {spell_seconds(now() - began)}")
                 return value
-
-    def _sleep(self, seconds: float, told: int) -> None:
-        end = self.clock.monotonic() + seconds
-        while self.interrupt.count == told and (left := end - self.clock.monotonic()) > 0:
-            self.clock.sleep(min(left, _LOOK_SECONDS))
 
 
 def spell_seconds(seconds: float) -> str:

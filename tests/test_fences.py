@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS: dict[str, tuple[set[str], ...]] = {
     "": ({"atb"}, {"trainer", "launcher"}),
     "atb": (
-        {"clock", "errors", "machine", "redaction", "threads"},
+        {"clock", "errors", "first_process", "machine", "redaction", "threads"},
         {"patience", "plugins", "schema"},
         {"table"},
         {"contract"},

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import FrameType
 from typing import NoReturn
 
 from atb.errors import AtbError
+from atb.patience import INTERRUPT
 
 
 @dataclass(frozen=True)
@@ -61,8 +65,21 @@ def last_error(text: str) -> str:
     return text[line + len(ERROR) :].partition("\n")[0].strip() if line >= 0 else ""
 
 
+_DEFAULT = signal.default_int_handler
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    INTERRUPT.stop()
+    raise KeyboardInterrupt
+
+
 def run_and_exit(main: Callable[[], object]) -> NoReturn:
-    """Run a command: a known failure is one line on stderr and its own code, anything else a traceback and 70."""
+    """Run a command: a known failure is one line on stderr and its own code, anything else a traceback and 70.
+
+    Ctrl-C also ends what other threads wait for, which Python would wait for in turn.
+    """
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is _DEFAULT:
+        signal.signal(signal.SIGINT, _interrupt)
     try:
         main()
     except AtbError as error:

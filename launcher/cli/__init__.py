@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+# ruff: noqa: E402
+from atb.first_process import end_on_sigterm
+
+end_on_sigterm()
+
 from typing import Any
 
 import click

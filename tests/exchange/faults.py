@@ -11,14 +11,15 @@ from typing import Literal
 class Fault:
     """Befalls the next ``times`` requests whose path and query match ``pattern``.
 
-    ``kind``: answer with ``status`` and ``headers``; ``hang`` without an answer; ``cut`` the connection in the
-    middle of the body; ``corrupt`` the body but not its checksum.
+    ``kind``: answer with ``status``, ``headers`` and ``body``; ``hang`` without an answer; ``cut`` the connection in
+    the middle of the body; ``corrupt`` the body but not its checksum.
     """
 
     pattern: str
     kind: Literal["status", "hang", "cut", "corrupt"] = "status"
     status: int = 500
     headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b"{}"
     times: int = 1
 
     def strikes(self, path: str) -> bool:

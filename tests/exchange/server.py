@@ -129,7 +129,7 @@ class _Handler(BaseHTTPRequestHandler):
         fault = next((fault for fault in self.exchange.faults if fault.strikes(self.path)), None)
         status, body = self.exchange.answer(self.path)
         if fault is not None and fault.kind == "status":
-            self._send(fault.status, b"{}", fault.headers)
+            self._send(fault.status, fault.body, fault.headers)
         elif fault is not None and fault.kind == "hang":
             self.exchange.released.wait(_HANG_SECONDS)
             self.close_connection = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -43,13 +44,16 @@ def exchange(market_bars: Bars) -> Iterator[Exchange]:
 
 
 class Slept(list[float]):
-    """Stands for ``time.sleep`` and ``time.monotonic``: waiting only moves its clock."""
+    """A clock: waiting only moves it, and is kept."""
 
     def sleep(self, seconds: float) -> None:
         self.append(seconds)
 
-    def clock(self) -> float:
+    def monotonic(self) -> float:
         return sum(self)
+
+    def now(self) -> float:
+        return time.time() + sum(self)
 
 
 @pytest.fixture
@@ -61,7 +65,7 @@ def slept() -> Slept:
 @pytest.fixture
 def http(slept: Slept) -> Http:
     """Patient without waiting, and with a read timeout that a busy machine still meets."""
-    return Http(timeout=(2, 2.0), sleep=slept.sleep, clock=slept.clock)
+    return Http(timeout=(2, 2.0), clock=slept)
 
 
 @pytest.fixture

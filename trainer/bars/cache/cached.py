@@ -6,7 +6,6 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from typing import Protocol
 
@@ -20,6 +19,7 @@ from trainer.bars.cache.claim import hold_claim
 from trainer.bars.cache.month_cache import CachedMonth, MonthCache, rows_before
 from trainer.bars.cache.months import DAY_MS, Month, Series, months_between
 from trainer.bars.frame import Bars, empty_bars, join_bars
+from trainer.bars.parallel import work_all
 
 log = logging.getLogger(__name__)
 
@@ -112,32 +112,25 @@ class CachedSource:
             if found is have:
                 return have
             if have is not None:
-                _say_what_changed(series, month, have.bars, found.bars)
+                found = replace(found, bars=_keep_rows(series, month, have.bars, found.bars))
             cache.write(month, found)
             return found
 
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            waiting = {pool.submit(fetch, month): month for month in due}
-            try:
-                for number, done in enumerate(as_completed(waiting), 1):
-                    done.result()
-                    renew()
-                    _show_progress(f"{series}: month {number} of {len(due)}", number == len(due))
-            finally:
-                pool.shutdown(cancel_futures=True)
-                fetched = {
-                    month: done.result()
-                    for done, month in waiting.items()
-                    if not done.cancelled() and done.exception() is None
-                }
-                cache.note(fetched, end_ms, self._now_ms())
+        fetched: dict[Month, CachedMonth] = {}
+        try:
+            for number, (month, found) in enumerate(work_all(fetch, list(due), _AT_ONCE), 1):
+                fetched[month] = found
+                renew()
+                _show_progress(f"{series}: month {number} of {len(due)}", number == len(due))
+        finally:
+            cache.note(fetched, end_ms, self._now_ms())
         log.info("%s: asked %s for %d months", series, self.name, len(fetched))
         return fetched
 
 
 def _read_all(cache: MonthCache, months: list[Month]) -> dict[Month, CachedMonth | None]:
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return dict(zip(months, pool.map(cache.read, months), strict=True))
+    found = dict(work_all(cache.read, months, _AT_ONCE))
+    return {month: found[month] for month in months}
 
 
 def _origins(cache: MonthCache, held: Mapping[Month, CachedMonth | None], end_ms: int) -> dict[str, str]:
@@ -155,15 +148,20 @@ def _origins(cache: MonthCache, held: Mapping[Month, CachedMonth | None], end_ms
     return origins
 
 
-def _say_what_changed(series: Series, month: Month, before: Bars, after: Bars) -> None:
+def _keep_rows(series: Series, month: Month, before: Bars, after: Bars) -> Bars:
+    """``after``, and the rows of ``before`` that it lacks: a source that has lost a bar knows less than we do."""
     common, old, new = np.intersect1d(before.time, after.time, return_indices=True)
     differing = int(np.count_nonzero((before.values[old] != after.values[new]).any(axis=1)))
-    gone = len(before) - len(common)
-    if differing or gone:
+    lost = ~np.isin(before.time, common)
+    if differing or lost.any():
         log.warning(
-            "%s %s has changed at the source: %d rows differ, %d are gone; it is replaced",
-            series, month.name, differing, gone,
+            "%s %s has changed at the source: %d rows differ and are replaced, %d are missing there and kept",
+            series, month.name, differing, int(lost.sum()),
         )  # fmt: skip
+    if not lost.any():
+        return after
+    joined = join_bars([after, before.take(lost)])
+    return joined.take(np.argsort(joined.time, kind="stable"))
 
 
 def _show_progress(text: str, last: bool) -> None:

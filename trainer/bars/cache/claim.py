@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import time
+import json
+import logging
+import os
+import socket
 import uuid
 from collections.abc import Callable, Iterator
 
-from atb.errors import NotFound, PreconditionFailed
+from atb.clock import Clock
+from atb.errors import NotFound, PreconditionFailed, Stopped, StoreError
+from atb.machine import is_gone, machine_id
+from atb.patience import INTERRUPT, WAITING_CLOCK
 from atb.storage import Store
+
+log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 120.0
 """A claim that has not been renewed for this long is taken over; its holder is taken for dead."""
@@ -16,51 +24,71 @@ _POLL_SECONDS = 0.5
 
 
 @contextlib.contextmanager
-def hold_claim(
-    store: Store,
-    key: str,
-    *,
-    sleep: Callable[[float], None] = time.sleep,
-    clock: Callable[[], float] = time.monotonic,
-) -> Iterator[Callable[[], None]]:
+def hold_claim(store: Store, key: str, *, clock: Clock = WAITING_CLOCK) -> Iterator[Callable[[], None]]:
     """Hold the claim at ``key`` for the body, waiting while another does; yields what renews it.
 
-    A help against doing work twice, not a lock: on a store that ignores conditions everybody holds it. No clocks of
-    two machines are compared: a waiter takes over what *it* has seen unchanged for PATIENCE_SECONDS.
+    A help against doing work twice, not a lock: on a store that ignores conditions everybody holds it. A holder on
+    this machine that has ended is seen at once. Of others no clocks are compared: a waiter takes over what *it* has
+    seen unchanged for PATIENCE_SECONDS. Raises Stopped when the process is told to stop while it waits.
     """
-    name = uuid.uuid4().hex
-    _acquire(store, key, name.encode(), sleep, clock)
-    renewals = 0
+    name, renewals = uuid.uuid4().hex, 0
+
+    def content() -> bytes:
+        holder = {"name": name, "renewals": renewals, "host": socket.gethostname()}
+        return json.dumps({**holder, "machine": machine_id(), "process": os.getpid()}).encode()
 
     def renew() -> None:
         nonlocal renewals
         renewals += 1
-        store.put(key, f"{name} {renewals}".encode())
+        with contextlib.suppress(StoreError):
+            store.within(0).put(key, content())
 
+    _acquire(store, key, content(), clock)
     try:
         yield renew
     finally:
-        with contextlib.suppress(NotFound):
-            if store.get(key).startswith(name.encode()):
+        with contextlib.suppress(StoreError):  # left behind, it is taken over
+            if name.encode() in store.get(key):
                 store.delete(key)
 
 
-def _acquire(
-    store: Store, key: str, content: bytes, sleep: Callable[[float], None], clock: Callable[[], float]
-) -> None:
-    seen, since = "", clock()
+def _acquire(store: Store, key: str, content: bytes, clock: Clock) -> None:
+    seen, since, told = "", clock.monotonic(), INTERRUPT.count
     while True:
         with contextlib.suppress(PreconditionFailed):
             store.put_if_absent(key, content)
             return
         try:
-            etag = store.get_with_etag(key)[1]
+            data, etag = store.get_with_etag(key)
         except NotFound:
             continue
+        if not seen:
+            log.info("waiting while %s; without news it is taken over after %.0f s", _who(data), PATIENCE_SECONDS)
         if etag != seen:
-            seen, since = etag, clock()
-        elif clock() - since > PATIENCE_SECONDS:
+            seen, since = etag, clock.monotonic()
+        if _is_gone(data) or clock.monotonic() - since > PATIENCE_SECONDS:
             with contextlib.suppress(PreconditionFailed):
                 store.put_if_match(key, content, etag)
                 return
-        sleep(_POLL_SECONDS)
+        clock.sleep(_POLL_SECONDS)
+        if INTERRUPT.count != told:
+            raise Stopped(f"stopped while {_who(data)}")
+
+
+def _who(data: bytes) -> str:
+    holder = _read(data)
+    return f"process {holder.get('process', '?')} on {holder.get('host', 'another machine')} fetches these bars"
+
+
+def _is_gone(data: bytes) -> bool:
+    holder = _read(data)
+    machine, process = holder.get("machine"), holder.get("process")
+    return isinstance(machine, str) and isinstance(process, int) and is_gone(machine, process)
+
+
+def _read(data: bytes) -> dict[str, object]:
+    try:
+        found = json.loads(data)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

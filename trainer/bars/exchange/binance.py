@@ -8,7 +8,6 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from trainer.bars.exchange.archive import Archive
 from trainer.bars.exchange.http import Http
 from trainer.bars.exchange.klines import Klines
 from trainer.bars.frame import Bars, empty_bars, join_bars
+from trainer.bars.parallel import work_all
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class BinanceMonths:
         http: Http | None = None,
         now_ms: Callable[[], int] | None = None,
     ) -> None:
-        http = http or Http()
+        http = http or Http(say=log.warning)
         self._archive = Archive(archive_url or os.environ.get(ARCHIVE_VARIABLE) or ARCHIVE_URL, http)
         self._klines = Klines(rest_url or os.environ.get(REST_VARIABLE) or None, http)
         self._now_ms = now_ms or (lambda: int(time.time() * 1000))
@@ -104,8 +104,7 @@ class BinanceMonths:
             return have
         now = self._now_ms()
         days = whole_days(begin, min(until_ms, now)) if tf.to_ms(series.timeframe) <= DAY_MS else []
-        with ThreadPoolExecutor(4) as pool:
-            by_day = dict(zip(days, pool.map(functools.partial(self._day, series), days), strict=True))
+        by_day = dict(work_all(functools.partial(self._day, series), days, 4))
         parts = {day: bars for day, bars in by_day.items() if bars is not None}
         for start, stop in _uncovered(begin, until_ms, sorted(parts)):
             parts[start] = self._by_rest(series, start, stop, now)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from atb.contract import timeframe as tf
 from atb.errors import DataError, NetworkError, SpecError
+from atb.redaction import redact
 from trainer.bars.cache.month_cache import CachedMonth
 from trainer.bars.cache.months import SETTLED_MS, Month, Series
 from trainer.bars.frame import empty_bars, join_bars
@@ -101,7 +102,7 @@ def _call(name: str, ask: Callable[..., Any], *arguments: Any) -> Any:
         return ask(*arguments)
     except Exception as error:
         classes = [cls.__name__ for cls in type(error).__mro__]
-        said = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        said = redact((str(error).splitlines() or [type(error).__name__])[0][:200])
         if "BadSymbol" in classes or "NotSupported" in classes:
             raise DataError(f"{name}: {said}") from None
         if "NetworkError" in classes:

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import email.utils
+import math
+import re
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import requests
 import requests.adapters
-import tenacity
 
+from atb.clock import Clock
 from atb.errors import DataError, NetworkError, SpecError
+from atb.patience import INTERRUPT, WAITING_CLOCK, Patience
+from atb.redaction import redact
 
-ATTEMPTS = 5
+PATIENCE_SECONDS = 60.0
+"""How long a failing request is tried again, beside the waits that the host asks for."""
 LONGEST_WAIT_SECONDS = 600.0
 """A host that asks for more is given up; the job's next attempt comes later."""
 _TIMEOUT = (10.0, 30.0)
-_FIRST_BACKOFF, _LONGEST_BACKOFF = 1.0, 30.0
 _BANNED_SECONDS = 120.0
 """How long to keep away after a 418 that names no time."""
+_BANNED_UNTIL = re.compile(rb"banned until (\d{13})\b")
 
 
 @dataclass(frozen=True)
@@ -37,19 +41,19 @@ class Answer:
 class Http:
     """One exchange's connections; safe to share between threads. Proxies come from the usual variables.
 
-    429 and 418 hold back every request to that host for as long as ``Retry-After`` says.
+    429 and 418 hold back every request to that host for as long as ``Retry-After`` or the body says. ``say`` hears of
+    waits. SIGTERM and Ctrl-C end a wait at once.
     """
 
     def __init__(
         self,
         *,
         timeout: tuple[float, float] = _TIMEOUT,
-        sleep: Callable[[float], None] = time.sleep,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock = WAITING_CLOCK,
+        say: Callable[[str], None] = lambda words: None,
     ) -> None:
-        self._timeout = timeout
-        self._sleep = sleep
-        self._clock = clock
+        self._timeout, self._clock, self._say = timeout, clock, say
+        self._patience = Patience(PATIENCE_SECONDS, clock)
         self._lock = threading.Lock()
         self._free_at: dict[str, float] = {}
         self._session = requests.Session()
@@ -57,28 +61,16 @@ class Http:
             self._session.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=32))
 
     def get(self, url: str, params: Mapping[str, str | int] | None = None) -> Answer:
-        """The answer, after as many as ATTEMPTS tries. Raises NetworkError, DataError for 451, SpecError."""
-        retrying = tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(ATTEMPTS),
-            wait=_backoff,
-            retry=tenacity.retry_if_exception_type(_Passing),
-            sleep=self._sleep,
-            reraise=True,
-        )
-        return retrying(self._get_once, url, params)
+        """The answer, after PATIENCE_SECONDS at most. Raises NetworkError; DataError, SpecError for what won't pass."""
+        return self._patience.persist(lambda: self._get_once(url, params), self._say, _host(url))
 
     def _get_once(self, url: str, params: Mapping[str, str | int] | None) -> Answer:
-        host = urlsplit(url).netloc
+        host, path = _host(url), urlsplit(url).path
         self._wait_until_free(host)
         try:
             answer = self._session.get(url, params=params, timeout=self._timeout)
-        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, requests.exceptions.MissingSchema):
-            raise SpecError(f"{url} is not an address; look at the ATB_BINANCE_… variables") from None
-        except requests.RequestException as error:
-            raise _Passing(
-                f"{host} did not answer {urlsplit(url).path}: {_cause(error)}; where there is no way out to it, "
-                "a mirror (ATB_BINANCE_ARCHIVE_URL, ATB_BINANCE_REST_URL) or a proxy (HTTPS_PROXY) may help"
-            ) from None
+        except (requests.RequestException, OSError) as error:
+            raise _explain(error, url) from None
         if answer.status_code in (200, 400, 404):
             return Answer(answer.status_code, answer.content, _host_ms(answer))
         if answer.status_code == 451:
@@ -86,20 +78,28 @@ class Http:
                 f"{host} refuses to serve this country (451): set ATB_BINANCE_REST_URL to a mirror, choose an --as-of "
                 "two days ago so that the archive has it all, or take --source files:PATH or ccxt:EXCHANGE"
             )
-        said = f"{host} answered {answer.status_code} to {urlsplit(url).path}"
-        wait = _named_wait(answer)
+        said = f"{host} answered {answer.status_code} to {path}"
+        wait = self._named_wait(answer)
         if wait is not None:
-            self._hold_back(host, answer.status_code, wait)
+            self._hold_back(host, answer.status_code, max(wait, 1.0))
             raise _HeldBack(said)
+        if answer.status_code == 407:
+            raise SpecError(f"{said}: the proxy lets nobody in without a user; {_PROXY_USER}")
         if answer.status_code in (403, 408, 429) or answer.status_code >= 500:
             raise _Passing(said)
-        raise NetworkError(said)
+        raise DataError(f"{said}; look at the ATB_BINANCE_… variables, --market and the symbol")
 
     def _wait_until_free(self, host: str) -> None:
         with self._lock:
-            wait = self._free_at.get(host, 0.0) - self._clock()
-        if wait > 0:
-            self._sleep(wait)
+            wait = self._free_at.get(host, 0.0) - self._clock.monotonic()
+        if wait <= 0:
+            return
+        if wait > 1:
+            self._say(f"{host} asked to be left alone for {wait:.0f} s more; waiting")
+        told = INTERRUPT.count
+        self._clock.sleep(wait)
+        if INTERRUPT.count != told:
+            raise NetworkError(f"stopped while waiting for {host}")
 
     def _hold_back(self, host: str, status: int, wait: float) -> None:
         if wait > LONGEST_WAIT_SECONDS:
@@ -108,35 +108,73 @@ class Http:
                 "try later, run fewer jobs at once, or set ATB_BINANCE_REST_URL to a mirror"
             )
         with self._lock:
-            self._free_at[host] = max(self._free_at.get(host, 0.0), self._clock() + wait)
+            self._free_at[host] = max(self._free_at.get(host, 0.0), self._clock.monotonic() + wait)
+
+    def _named_wait(self, answer: requests.Response) -> float | None:
+        """The seconds in ``Retry-After``, a number or a date (RFC 9110, 10.2.3), or until the instant that the body
+        names; a ban without either has our own."""
+        header = answer.headers.get("Retry-After", "").strip()
+        if answer.status_code not in (418, 429, 503):
+            return None
+        if header.isascii() and header.isdigit():
+            return float(header)
+        now = self._clock.now()
+        with contextlib.suppress(ValueError, OverflowError):
+            return max(0.0, email.utils.parsedate_to_datetime(header).timestamp() - now)
+        if until := _BANNED_UNTIL.search(answer.content[:4096]):
+            host_ms = _host_ms(answer)
+            return max(0.0, int(until[1]) / 1000 - (now if host_ms is None else host_ms / 1000))
+        return _BANNED_SECONDS if answer.status_code == 418 else None
 
 
 class _Passing(NetworkError):
     """May be gone at the next try."""
 
+    retry_seconds = math.inf
+
 
 class _HeldBack(_Passing):
     """The host has said when; nothing is added to that."""
 
-
-_exponential = tenacity.wait_exponential_jitter(initial=_FIRST_BACKOFF, max=_LONGEST_BACKOFF)
-
-
-def _backoff(state: tenacity.RetryCallState) -> float:
-    held_back = state.outcome is not None and isinstance(state.outcome.exception(), _HeldBack)
-    return 0.0 if held_back else _exponential(state)
+    retry_after = 0.0
 
 
-def _named_wait(answer: requests.Response) -> float | None:
-    """The seconds in ``Retry-After``, a number or a date (RFC 9110, 10.2.3); a ban without it has our own."""
-    header = answer.headers.get("Retry-After", "").strip()
-    if answer.status_code not in (418, 429, 503):
-        return None
-    if header.isdigit():
-        return float(header)
-    with contextlib.suppress(ValueError):
-        return max(0.0, email.utils.parsedate_to_datetime(header).timestamp() - time.time())
-    return _BANNED_SECONDS if answer.status_code == 418 else None
+_PROXY_USER = "put user and password into the proxy variable by a Secret, or take one that needs none"
+
+
+def _explain(error: Exception, url: str) -> NetworkError | SpecError:
+    """A failed request in our own words: those of requests can hold a proxy's password."""
+    kinds, words, host = requests.exceptions, str(error), _host(url)
+    if isinstance(error, kinds.InvalidSchema) and "SOCKS" in words:
+        return SpecError(
+            "the proxy is a SOCKS one, which needs the library PySocks: pip install PySocks, or name an HTTP proxy in "
+            "HTTPS_PROXY"
+        )
+    if isinstance(error, kinds.InvalidProxyURL) or (isinstance(error, kinds.ProxyError) and "scheme" in words):
+        return SpecError("the proxy's address is none; write http://HOST:PORT in HTTPS_PROXY")
+    if isinstance(error, kinds.InvalidURL | kinds.InvalidSchema | kinds.MissingSchema):
+        return SpecError(f"{redact(url)} is not an address; look at the ATB_BINANCE_… variables")
+    if isinstance(error, kinds.ProxyError) and "407" in words:
+        return SpecError(f"the proxy lets nobody in without a user (407); {_PROXY_USER}")
+    if isinstance(error, kinds.SSLError) and ("CERTIFICATE_VERIFY" in words or "CERTIFICATE_OR_CRL" in words):
+        return SpecError(
+            f"the certificate of {host} is not trusted: name your authority's file in REQUESTS_CA_BUNDLE, as the "
+            "proxy that opens encrypted connections needs it"
+        )
+    if not isinstance(error, requests.RequestException) and "CA certificate bundle" in words:
+        return SpecError("REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names a file that is not there")
+    cause = "it took too long" if isinstance(error, requests.Timeout) else type(error).__name__
+    if isinstance(error, kinds.ProxyError):
+        cause = "the proxy did not let us through"
+    return _Passing(
+        f"{host} did not answer {urlsplit(url).path}: {cause}; where there is no way out to it, "
+        "a mirror (ATB_BINANCE_ARCHIVE_URL, ATB_BINANCE_REST_URL) or a proxy (HTTPS_PROXY) may help"
+    )
+
+
+def _host(url: str) -> str:
+    """Host and port, without a user and a password."""
+    return urlsplit(url).netloc.rpartition("@")[2]
 
 
 def _host_ms(answer: requests.Response) -> int | None:
@@ -144,11 +182,3 @@ def _host_ms(answer: requests.Response) -> int | None:
     with contextlib.suppress(ValueError):
         return int(email.utils.parsedate_to_datetime(answer.headers.get("Date", "")).timestamp() * 1000)
     return None
-
-
-def _cause(error: requests.RequestException) -> str:
-    if isinstance(error, requests.Timeout):
-        return "it took too long"
-    if isinstance(error, requests.exceptions.ProxyError):
-        return "the proxy did not let us through"
-    return type(error).__name__

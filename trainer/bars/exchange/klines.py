@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import urlsplit
 
 from atb.contract import timeframe as tf
-from atb.errors import NetworkError
+from atb.errors import DataError, NetworkError
+from atb.redaction import redact
 from trainer.bars.cache.months import DAY_MS
 from trainer.bars.exchange.http import Http
 from trainer.bars.frame import Bars, empty_bars, join_bars
@@ -17,7 +19,7 @@ _LONGEST_SPAN_MS = 200 * DAY_MS
 """The coin-margined API refuses longer ones."""
 _PATHS = {"spot": "/api/v3/klines", "um": "/fapi/v1/klines", "cm": "/dapi/v1/klines"}
 _HOSTS = {"spot": "https://api.binance.com", "um": "https://fapi.binance.com", "cm": "https://dapi.binance.com"}
-_UNKNOWN_SYMBOL = -1121
+_UNKNOWN_SYMBOL, _ILLEGAL_CHARACTERS = -1121, -1100
 
 
 class Klines:
@@ -51,6 +53,7 @@ class Klines:
 
     def _ask(self, market: str, symbol: str, timeframe: str, **params: int) -> tuple[list[list[Any]], int | None]:
         url = f"{(self._base_url or _HOSTS[market]).rstrip('/')}{_PATHS[market]}"
+        host = urlsplit(url).netloc.rpartition("@")[2]
         answer = self._http.get(url, {"symbol": symbol, "interval": timeframe, **params})
         try:
             said = json.loads(answer.body)
@@ -60,5 +63,11 @@ class Klines:
             return said, answer.host_ms
         if isinstance(said, dict) and said.get("code") == _UNKNOWN_SYMBOL:
             return [], answer.host_ms
-        text = str(said.get("msg")) if isinstance(said, dict) else "no JSON"
-        raise NetworkError(f"{url} answered {answer.status}: {text[:200]}")
+        if isinstance(said, dict) and answer.status == 400:
+            text = redact(str(said.get("msg"))[:200])
+            wrong = said.get("code") == _ILLEGAL_CHARACTERS
+            raise DataError(
+                f"{host} refuses {symbol} {timeframe}: {text}"
+                + ("; a symbol is written like BTCUSDT there" if wrong else "; check the symbol and --market")
+            )
+        raise NetworkError(f"{host} answered {answer.status} to {_PATHS[market]} with something else than bars")

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import threading
-import time
 
+import pytest
+
+from atb.clock import SystemClock
+from atb.errors import Stopped
+from atb.machine import machine_id
+from atb.patience import INTERRUPT
 from atb.storage import MemoryStore, Store
 from tests.trainer.bars.conftest import Slept
 from trainer.bars.cache.claim import PATIENCE_SECONDS, hold_claim
+
+
+class Quick(SystemClock):
+    def sleep(self, seconds: float) -> None:
+        super().sleep(min(seconds, 0.01))
 
 
 def test_holders_take_turns(store: Store) -> None:
@@ -16,7 +30,7 @@ def test_holders_take_turns(store: Store) -> None:
 
     def work() -> None:
         nonlocal inside, most
-        with hold_claim(store, "k", sleep=lambda _: time.sleep(0.01)) as renew:
+        with hold_claim(store, "k", clock=Quick()) as renew:
             with lock:
                 inside += 1
                 most = max(most, inside)
@@ -36,22 +50,51 @@ def test_holders_take_turns(store: Store) -> None:
 def test_a_dead_holders_claim_is_taken_over_when_it_was_not_renewed_for_long(slept: Slept) -> None:
     store = MemoryStore()
     store.put("k", b"the dead")
-    with hold_claim(store, "k", sleep=slept.sleep, clock=slept.clock):
+    with hold_claim(store, "k", clock=slept):
         assert store.get("k") != b"the dead"
     assert PATIENCE_SECONDS < sum(slept) < PATIENCE_SECONDS + 5
 
 
-def test_a_renewed_claim_is_not_taken_over(slept: Slept) -> None:
+def test_a_renewed_claim_is_not_taken_over() -> None:
     store = MemoryStore()
     store.put("k", b"alive")
 
-    def sleep(seconds: float) -> None:
-        slept.sleep(seconds)
-        if sum(slept) < 3 * PATIENCE_SECONDS:
-            store.put("k", f"alive at {sum(slept)}".encode())
+    class Renewed(Slept):
+        def sleep(self, seconds: float) -> None:
+            super().sleep(seconds)
+            if sum(self) < 3 * PATIENCE_SECONDS:
+                store.put("k", f"alive at {sum(self)}".encode())
 
-    with hold_claim(store, "k", sleep=sleep, clock=slept.clock):
-        assert sum(slept) > 3 * PATIENCE_SECONDS
+    clock = Renewed()
+    with hold_claim(store, "k", clock=clock):
+        assert sum(clock) > 3 * PATIENCE_SECONDS
+
+
+def test_a_holder_that_died_on_this_machine_is_seen_at_once(slept: Slept, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    store = MemoryStore()
+    with subprocess.Popen([sys.executable, "-c", ""]) as dead:
+        dead.wait()
+    claim = {"machine": machine_id(), "process": dead.pid, "host": "here"}
+    store.put("k", json.dumps(claim).encode())
+    with hold_claim(store, "k", clock=slept):
+        assert sum(slept) == 0
+    assert f"waiting while process {dead.pid} on here fetches these bars" in caplog.text
+
+
+def test_one_that_lives_is_waited_for_and_being_told_to_stop_ends_that() -> None:
+    store = MemoryStore()
+    store.put("k", json.dumps({"machine": machine_id(), "process": os.getpid(), "host": "here"}).encode())
+
+    class Told(Slept):
+        def sleep(self, seconds: float) -> None:
+            super().sleep(seconds)
+            INTERRUPT.stop()
+
+    clock = Told()
+    with pytest.raises(Stopped, match="fetches these bars"), hold_claim(store, "k", clock=clock):
+        pass
+    assert len(clock) == 1
 
 
 def test_a_claim_that_was_taken_over_is_left_to_the_new_holder() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from email.utils import formatdate
 
@@ -9,9 +10,10 @@ import pytest
 
 from atb.contract import timeframe as tf
 from atb.errors import NetworkError, SpecError
+from atb.patience import INTERRUPT
 from tests.exchange import Exchange, Fault
 from tests.trainer.bars.conftest import NOW, Slept
-from trainer.bars.exchange.http import ATTEMPTS, Http
+from trainer.bars.exchange.http import PATIENCE_SECONDS, Http
 
 PATH = "/api/v3/klines?symbol=BTCUSDT&interval=1h&startTime=0&limit=1"
 
@@ -37,7 +39,7 @@ def test_a_ban_without_a_time_is_two_minutes(http: Http, exchange: Exchange, sle
 def test_a_wait_holds_back_every_request_to_that_host_and_to_no_other(
     http: Http, exchange: Exchange, slept: Slept
 ) -> None:
-    exchange.faults.append(Fault("first", status=429, headers={"Retry-After": "50"}, times=ATTEMPTS))
+    exchange.faults.append(Fault("first", status=429, headers={"Retry-After": "50"}, times=99))
     with pytest.raises(NetworkError):
         http.get(f"{exchange.url}/first")
     slept.clear()
@@ -53,8 +55,8 @@ def test_backoff_grows_and_has_an_end(http: Http, exchange: Exchange, slept: Sle
     exchange.faults.append(Fault("klines", status=502, times=99))
     with pytest.raises(NetworkError, match=r"127.0.0.1:\d+ answered 502 to /api/v3/klines"):
         http.get(f"{exchange.url}{PATH}")
-    assert len(slept) == ATTEMPTS - 1
-    assert slept[0] <= 2 < 8 <= slept[-1] <= 30
+    assert sum(slept) == pytest.approx(PATIENCE_SECONDS)
+    assert slept[0] <= 1 < 8 <= max(slept) <= 20
 
 
 def test_a_host_that_is_not_there_is_a_network_error_that_names_it(http: Http) -> None:
@@ -66,3 +68,40 @@ def test_a_host_that_is_not_there_is_a_network_error_that_names_it(http: Http) -
 def test_an_address_that_is_none_is_a_spec_error(http: Http, url: str) -> None:
     with pytest.raises(SpecError, match="is not an address; look at the ATB_BINANCE_"):
         http.get(url)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("https_proxy", "socks5://me:hidden@127.0.0.1:9", "SOCKS.*PySocks"),
+        ("https_proxy", "http://", "proxy's address is none"),
+        ("REQUESTS_CA_BUNDLE", "/no/such/file", "REQUESTS_CA_BUNDLE .* a file that is not there"),
+    ],
+)
+def test_a_proxy_or_a_bundle_that_can_not_be_used_is_named(
+    http: Http, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, words: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SpecError, match=words) as refused:
+        http.get("https://exchange.invalid/x")
+    assert "hidden" not in str(refused.value)
+
+
+def test_who_we_are_to_a_mirror_or_a_proxy_is_never_said(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(NetworkError) as refused:
+        http.get("http://me:hidden@127.0.0.1:9/x")
+    monkeypatch.setenv("http_proxy", "http://me:hidden@127.0.0.1:9")
+    with pytest.raises(NetworkError, match="the proxy did not let us through") as proxied:
+        http.get("http://exchange.invalid/x")
+    assert "hidden" not in f"{refused.value} {proxied.value}"
+
+
+def test_being_told_to_stop_ends_a_wait_that_the_host_asked_for(exchange: Exchange) -> None:
+    exchange.faults.append(Fault("klines", status=429, headers={"Retry-After": "300"}))
+    timer = threading.Timer(0.5, INTERRUPT.stop)
+    timer.start()
+    began = time.monotonic()
+    with pytest.raises(NetworkError):
+        Http().get(f"{exchange.url}{PATH}")
+    assert time.monotonic() - began < 5
+    timer.join()
