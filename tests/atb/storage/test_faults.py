@@ -210,28 +210,28 @@ def test_settings_that_can_not_be_right_are_refused_when_the_store_is_opened(
 ) -> None:
     for endpoint in ("localhost:9000", "//host", "http://", "ftp://host", "http://host:port", "http://[::1"):
         with pytest.raises(SpecError, match="http://HOST:PORT"):
-            open_store("s3://b/x", endpoint)
-    for url, endpoint in (("s3://b/x", "http://me:hidden@host:9000"), ("s3://me:hidden@b/x", "")):
+            open_store("s3://bucket/x", endpoint)
+    for url, endpoint in (("s3://bucket/x", "http://me:hidden@host:9000"), ("s3://me:hidden@bucket/x", "")):
         with pytest.raises(SpecError, match="user or a password") as refused:
             open_store(url, endpoint or None)
         assert "hidden" not in str(refused.value)
     monkeypatch.setenv("AWS_PROFILE", "no-such")
     with pytest.raises(StoreSetting, match="no such profile"):
-        open_store("s3://b/x")
+        open_store("s3://bucket/x")
     monkeypatch.delenv("AWS_PROFILE")
     broken = f"{tmp_path}/config"
     with open(broken, "w") as file:
         file.write("[default\nregion = x")
     monkeypatch.setenv("AWS_CONFIG_FILE", broken)
     with pytest.raises(StoreSetting, match="configuration file can't be read"):
-        open_store("s3://b/x")
+        open_store("s3://bucket/x")
 
 
 def test_a_store_that_never_answered_is_given_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "k")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
     with pytest.raises(StoreError, match=r"no connection; look with: atb doctor; tried again for \d s"):
-        S3Store("s3://b/x", "http://127.0.0.1:9", first_seconds=2.5).get("a")
+        S3Store("s3://bucket/x", "http://127.0.0.1:9", first_seconds=2.5).get("a")
 
 
 def test_an_absent_key_is_no_outage(store: Store) -> None:
