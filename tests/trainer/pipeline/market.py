@@ -36,10 +36,14 @@ def write_bars(folder: Path, symbol: str, close: Floats) -> None:
     """Hourly bars with this close, as a file that the source ``files:FOLDER`` finds."""
     opened = np.concatenate([close[:1], close[:-1]])
     high, low = np.maximum(opened, close) * 1.001, np.minimum(opened, close) * 0.999
-    volume = 100.0 + np.arange(len(close)) * 7 % 24
+    write_rows(folder, symbol, np.column_stack([opened, high, low, close, 100.0 + np.arange(len(close)) * 7 % 24]))
+
+
+def write_rows(folder: Path, symbol: str, rows: Floats) -> None:
+    """Hourly bars ``[n, 5]`` as such a file."""
     first = int(START.timestamp() * 1000)
     lines = [",".join(("timestamp", *COLUMNS))]
-    for row, values in enumerate(np.column_stack([opened, high, low, close, volume])):
+    for row, values in enumerate(rows):
         lines.append(",".join(map(repr, (first + 3_600_000 * row, *values.tolist()))))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{symbol}_1h.csv").write_text("\n".join(lines))
