@@ -12,9 +12,11 @@ from types import FrameType
 from atb.contract import exits, keys
 from atb.contract.spec import Spec
 from atb.documents.attempt import Claim, ExitReport, Progress
+from atb.errors import AtbError
 from atb.machine import machine_id
-from atb.storage import Store, open_store
+from atb.storage import Store
 from tests.atb.registry.candidates import make_result
+from tests.launcher.worker.lossy import open_test_store
 from trainer.forkserver import serve
 
 NOW = datetime(2026, 1, 31, 6, tzinfo=UTC)
@@ -25,7 +27,7 @@ def train(arguments: list[str]) -> int:
     assert arguments[:2] == ["train", "job"]
     spec = Spec.from_bytes(arguments[2], "SPEC")
     said = dict(zip(arguments[3::2], arguments[4::2], strict=True))
-    store, run, job = open_store(said["--store"], patient=True), said["--run"], keys.job_id(spec.symbol, spec.preset)
+    store, run, job = open_test_store(said["--store"]), said["--run"], keys.job_id(spec.symbol, spec.preset)
     prefix = keys.attempts_prefix(run, job)
     number = 1 + len({entry.key[len(prefix) :].split("/")[0] for entry in store.list(prefix)})
     number = int(said.get("--attempt", number))
@@ -108,5 +110,14 @@ def wait_for_stop(store: Store, run: str, job: str) -> None:
         time.sleep(0.02)
 
 
+def run(arguments: list[str]) -> int:
+    """The same, with a known failure as a line and its code."""
+    try:
+        return train(arguments)
+    except AtbError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+
+
 if __name__ == "__main__":
-    serve(train)
+    serve(run)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import sys
 
-from atb.storage import open_store
 from launcher.plan.build import read_plan
 from launcher.records.leases import Rules
 from launcher.worker.backend import LocalBackend
+from tests.launcher.worker.lossy import open_test_store
 from tests.launcher.worker.test_backend import STUB
 
 RULES = Rules(lease=2.0, beat=0.5, pauses=(0.0,))
 
 
 def main() -> int:
-    store = open_store(sys.argv[1])
+    store = open_test_store(sys.argv[1])
     backend = LocalBackend(2, server=STUB, rules=RULES)
     backend.run(read_plan(store, "r1"), store, lambda rows, note: None, mode="resume")
     return 0

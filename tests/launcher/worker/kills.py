@@ -1,0 +1,145 @@
+"""Runs of tiny jobs under random kills:   python -m tests.launcher.worker.kills --kills 100
+
+Two launchers share each run. At random, a training, a fork server or a launcher gets SIGKILL or SIGTERM, while the
+store's answers come late or are lost. A launcher that has ended is started again, as a user would. In the end every
+job of every run has one result, which never changed, and the attempt that it names was claimed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+
+from atb.contract import keys
+from atb.documents.result import Result
+from atb.storage import DirectoryStore
+from launcher.plan.build import commit_plan
+from launcher.records.attempt_facts import AttemptReader
+from tests.launcher.worker.lossy import VARIABLE
+from tests.launcher.worker.test_backend import plan_of
+from tests.processes import ROOT
+
+LAUNCHERS = 2
+LOST = 0.02
+GIVE_UP_SECONDS = 90.0
+
+
+class Run:
+    """One run, its launchers, and what was seen of its results."""
+
+    def __init__(self, folder: Path, jobs: int, dice: random.Random, lost: float = LOST) -> None:
+        self.store = DirectoryStore(folder / "store")
+        self.plan = plan_of(*(f"QUICK{number}" for number in range(jobs)))
+        commit_plan(self.plan, self.store)
+        self._dice, self._environment = dice, {**os.environ, VARIABLE: str(lost)}
+        self._errors = (folder / "launchers.log").open("ab")
+        self._launchers: list[subprocess.Popen[bytes]] = []
+        self._results: dict[str, bytes] = {}
+        self.kills: list[str] = []
+
+    def keep_launchers(self) -> None:
+        """Start those that have ended again."""
+        self._launchers = [launcher for launcher in self._launchers if launcher.poll() is None]
+        while len(self._launchers) < LAUNCHERS:
+            command = [sys.executable, "-m", "tests.launcher.worker.share", str(self.store.root)]
+            process = subprocess.Popen(command, cwd=ROOT, env=self._environment, stderr=self._errors)
+            self._launchers.append(process)
+
+    def kill_one(self) -> None:
+        """Send some process of the run a signal."""
+        launcher = psutil.Process(self._dice.choice(self._launchers).pid)
+        try:
+            servers = launcher.children()
+            trainings = [child for server in servers for child in server.children()]
+            kind, victims = self._dice.choice(
+                [("training", trainings), ("training", trainings), ("server", servers), ("launcher", [launcher])]
+            )
+            if victims:
+                number = self._dice.choice([signal.SIGKILL, signal.SIGTERM])
+                self._dice.choice(victims).send_signal(number)
+                self.kills.append(f"{kind} {number.name}")
+        except psutil.NoSuchProcess:
+            pass
+
+    def is_done(self) -> bool:
+        """Whether every job has a result; each that is seen must stay as it is."""
+        for job in self.plan.jobs:
+            path = self.store.root / keys.result(self.plan.run, job.job)
+            if path.exists():
+                content = path.read_bytes()
+                assert self._results.setdefault(job.job, content) == content, f"{job.job} was committed twice"
+        return len(self._results) == len(self.plan.jobs)
+
+    def finish(self) -> None:
+        """Let the launchers come to their end, and judge what is there."""
+        deadline = time.monotonic() + GIVE_UP_SECONDS
+        for launcher in self._launchers:
+            launcher.wait(max(1.0, deadline - time.monotonic()))
+        self._errors.close()
+        assert self.is_done()
+        facts = AttemptReader(self.store, self.plan.run).read_all()
+        for job in self.plan.jobs:
+            key = keys.result(self.plan.run, job.job)
+            result = Result.from_bytes(self.store.get(key), key)
+            assert result.job == job.job
+            assert facts[job.job].done
+
+    def stop(self) -> None:
+        """End whatever still runs."""
+        for launcher in self._launchers:
+            try:
+                family = psutil.Process(launcher.pid).children(recursive=True)
+            except psutil.NoSuchProcess:
+                family = []
+            launcher.kill()
+            for process in family:
+                if process.is_running():
+                    process.kill()
+            launcher.wait()
+
+
+def shake(folder: Path, jobs: int, kills: int, seed: int, *, pause: float = 0.6, lost: float = LOST) -> Run:
+    """One run with so many kills, or fewer where its jobs are done before."""
+    run = Run(folder, jobs, dice := random.Random(seed), lost)
+    deadline = time.monotonic() + GIVE_UP_SECONDS
+    try:
+        while not run.is_done():
+            assert time.monotonic() < deadline, f"a job is lost, or blocked, after {run.kills}: {folder}"
+            run.keep_launchers()
+            time.sleep(dice.random() * 2 * pause)
+            if len(run.kills) < kills:
+                run.kill_one()
+        run.finish()
+    finally:
+        run.stop()
+    return run
+
+
+def main() -> None:
+    """Shake runs until so many signals have been sent."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--jobs", type=int, default=24)
+    parser.add_argument("--seed", type=int, default=0)
+    asked = parser.parse_args()
+    sent, number = 0, 0
+    while sent < asked.kills:
+        with tempfile.TemporaryDirectory() as folder:
+            run = shake(Path(folder), asked.jobs, asked.kills - sent, asked.seed + number)
+            attempts = sum(len(facts.attempts) for facts in AttemptReader(run.store, "r1").read_all().values())
+        sent, number = sent + len(run.kills), number + 1
+        print(f"run {number}: {asked.jobs} jobs done once, in {attempts} attempts; {', '.join(run.kills)}", flush=True)
+    print(f"{sent} kills over {number} runs: every job done once, none lost, none committed twice")
+
+
+if __name__ == "__main__":
+    main()
