@@ -17,8 +17,9 @@ from launcher.kubernetes.control.retry import first_attempt
 from launcher.kubernetes.objects.jobs import build_job
 from launcher.kubernetes.objects.kueue import get_queue, queue_version
 from launcher.kubernetes.objects.pod import Target
+from launcher.kubernetes.objects.worker_job import WorkerRound, build_worker_job
 from launcher.kubernetes.options import ClusterOptions
-from launcher.kubernetes.preflight.node_fit import check_nodes, check_quotas
+from launcher.kubernetes.preflight.node_fit import check_nodes, check_quotas, describe_sharing
 from launcher.plan.backend import Check
 
 # verb, group, resource, subresource, whether the launcher can't do without
@@ -58,7 +59,7 @@ def check_all(cluster: Cluster, store: Store, plan: Plan, options: ClusterOption
         lambda: check_rights(cluster),
         lambda: check_namespace(cluster),
         lambda: check_references(cluster, options),
-        lambda: check_fit(cluster, options, len(jobs)),
+        lambda: check_fit(cluster, options, pods_at_once(options, len(jobs))),
         lambda: check_queue(cluster, options),
         lambda: check_admission(cluster, store, plan, options, jobs[:1]),
         lambda: check_store(store),
@@ -66,6 +67,14 @@ def check_all(cluster: Cluster, store: Store, plan: Plan, options: ClusterOption
     )
     with ThreadPoolExecutor(WORKERS) as pool:
         return [check for found in pool.map(_collect, checks) for check in found]
+
+
+def pods_at_once(options: ClusterOptions, jobs: int) -> int:
+    """How many Pods a run has at most at a time."""
+    if options.workers is None:
+        return jobs
+    needed = -(-jobs // options.worker_slots)
+    return needed if options.workers == "auto" else min(options.workers, needed)
 
 
 def reach(cluster: Cluster) -> None:
@@ -167,6 +176,8 @@ def check_fit(cluster: Cluster, options: ClusterOptions, jobs: int) -> Iterator[
     else:
         level, text = check_nodes(list(nodes.values()), options, jobs)
         yield Check(level, "nodes", text)
+        if options.gpus and (shared := describe_sharing(list(nodes.values()), options)):
+            yield Check("note", "GPU sharing", shared)
     try:
         quotas, _ = cluster.list("resourcequotas", lambda quota: quota)
     except ApiError as error:
@@ -203,7 +214,11 @@ def check_admission(
     """Whether the server would take the first Job: schema, admission and webhooks, without creating it."""
     target = Target(plan.run, store.url, store.endpoint_url)
     for planned in jobs:
-        body = build_job(planned, target, options, first_attempt(options, cluster.now()))
+        if options.workers is None:
+            body = build_job(planned, target, options, first_attempt(options, cluster.now()))
+        else:
+            shape = WorkerRound(memory=options.memory, workers=pods_at_once(options, len(plan.to_run)))
+            body = build_worker_job(plan, target, options, shape)
         try:
             cluster.send(requests.create("jobs", cluster.namespace, body, dry_run=True))
         except ApiError as error:

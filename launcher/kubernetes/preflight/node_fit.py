@@ -46,6 +46,24 @@ def check_nodes(nodes: Sequence[Node], options: ClusterOptions, jobs: int) -> Ve
     return "error", f"none of {len(nodes)} can ever take a job: {said}"
 
 
+def describe_sharing(nodes: Sequence[Node], options: ClusterOptions) -> str:
+    """How the nodes that fit share their GPUs, by the labels of NVIDIA's device plugin; empty where they don't."""
+    found = Counter[str]()
+    for node in nodes:
+        labels = node["metadata"].get("labels") or {}
+        strategy = labels.get("nvidia.com/gpu.sharing-strategy", "none")
+        replicas = labels.get("nvidia.com/gpu.replicas", "1")
+        if why_not(node, options) is not None:
+            continue
+        if strategy != "none":
+            what = {"time-slicing": "time slices", "mps": "MPS"}.get(strategy, strategy)
+            found[f"by {what}, {replicas} Pods to a GPU; none has the GPU or its memory to itself"] += 1
+        elif "/mig-" in options.gpu_resource or labels.get("nvidia.com/mig.strategy") == "single":
+            profile = labels.get("nvidia.com/gpu.product", options.gpu_resource)
+            found[f"by MIG ({profile}): each slice has memory of its own"] += 1
+    return "; ".join(f"{count} node{'s' * (count > 1)} {text}" for text, count in found.most_common())
+
+
 def check_quotas(quotas: Sequence[Mapping[str, Any]], options: ClusterOptions, jobs: int) -> Iterator[Verdict]:
     """Which quota forbids even one job, and which is too small for all at once."""
     need = _needs(options)

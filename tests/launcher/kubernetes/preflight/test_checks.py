@@ -13,8 +13,8 @@ from launcher.kubernetes.api.client import Cluster
 from launcher.kubernetes.api.connect import KubernetesConnection
 from launcher.kubernetes.api.requests import ApiError
 from launcher.kubernetes.options import ClusterOptions
-from launcher.kubernetes.preflight.checks import check_all, reach
-from launcher.kubernetes.preflight.node_fit import check_nodes, check_quotas, matches, tolerates
+from launcher.kubernetes.preflight.checks import check_all, pods_at_once, reach
+from launcher.kubernetes.preflight.node_fit import check_nodes, check_quotas, describe_sharing, matches, tolerates
 from launcher.plan.backend import Check, validate_checks
 from tests.apiserver.http import ApiServer
 from tests.apiserver.kubelet import add_node
@@ -225,3 +225,41 @@ def test_a_server_that_is_not_there_is_told_soon_with_the_way_out() -> None:
         reach(cluster)
     assert waited == [1.0, 2.0]
     cluster.close()
+
+
+@pytest.mark.parametrize(
+    ("resource", "labels", "said"),
+    [
+        ("nvidia.com/gpu", {}, ""),
+        ("nvidia.com/gpu", {"nvidia.com/gpu.sharing-strategy": "none"}, ""),
+        (
+            "nvidia.com/gpu",
+            {"nvidia.com/gpu.sharing-strategy": "time-slicing", "nvidia.com/gpu.replicas": "4"},
+            "1 node by time slices, 4 Pods to a GPU; none has the GPU or its memory to itself",
+        ),
+        (
+            "nvidia.com/gpu",
+            {"nvidia.com/gpu.sharing-strategy": "mps", "nvidia.com/gpu.replicas": "2"},
+            "1 node by MPS, 2 Pods to a GPU; none has the GPU or its memory to itself",
+        ),
+        (
+            "nvidia.com/mig-1g.10gb",
+            {"nvidia.com/gpu.product": "NVIDIA-H100-80GB"},
+            "1 node by MIG (NVIDIA-H100-80GB): each slice has memory of its own",
+        ),
+    ],
+)
+def test_shared_gpus_are_told_by_the_labels_of_their_nodes(resource: str, labels: dict[str, str], said: str) -> None:
+    node = {
+        "metadata": {"name": "a", "labels": labels},
+        "status": {"allocatable": {"cpu": "16", "memory": "64Gi", "pods": "110", resource: "4"}},
+    }
+    options = ClusterOptions(image="atb", gpu_resource=resource)
+    assert describe_sharing([node], options) == said
+
+
+@pytest.mark.parametrize(
+    ("changes", "pods"), [({}, 9), ({"workers": 3}, 3), ({"workers": 30}, 5), ({"workers": "auto"}, 5)]
+)
+def test_a_packed_run_has_no_more_pods_at_a_time_than_workers(changes: dict[str, Any], pods: int) -> None:
+    assert pods_at_once(ClusterOptions(image="atb", cpu="2", **changes), 9) == pods
