@@ -4,8 +4,9 @@
     python -m benchmarks.workers --kubernetes --image NAME@sha256:… --store s3://… -- --env-from-secret atb-store
 
 Both do the same jobs, two at a time, in turn. Prints the wall time, the seconds that a slot is held for a symbol, those
-of them in the stage "training", and the rest: medians, with the targets. With ``--kubernetes`` both are done by
-``atb-launch`` on the cluster of the kubeconfig, as Jobs and as one worker; what follows ``--`` is for it.
+of them in the stage "training", and the rest: medians, with the targets; and whether the models are the same. With
+``--kubernetes`` both are done by ``atb-launch`` on the cluster of the kubeconfig, as Jobs and as one worker; what
+follows ``--`` is for it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
-from atb.contract import keys
+from atb.contract import bundle, keys
 from atb.documents.plan import Plan
 from atb.documents.result import Result
 from atb.storage import DirectoryStore, Store, open_store
@@ -52,7 +53,7 @@ def main() -> None:
         parser.error("--kubernetes needs --image and --store")
     what = f"{asked.symbols} symbols × {asked.epochs} epochs of fast, {asked.slots} at a time"
     print(f"{what}; load {os.getloadavg()[0]:.1f}")
-    measures: dict[str, Callable[[int], dict[str, float]]] = {
+    measures: dict[str, Callable[[int], dict[str, Any]]] = {
         "apart": lambda turn: measure_here(asked, do_processes),
         "worker": lambda turn: measure_here(asked, do_worker),
     }
@@ -63,14 +64,22 @@ def main() -> None:
             "apart": lambda turn: measure_cluster(asked, f"bench-jobs-{turn}-{os.getpid()}", each),
             "worker": lambda turn: measure_cluster(asked, f"bench-worker-{turn}-{os.getpid()}", packed),
         }
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in measures}
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in measures}
     for turn in range(asked.repeat):
         for name, measure in measures.items():
             found[name].append(measure(turn))
+    compare_models(list(found.values()))
     show(found, "Jobs" if asked.kubernetes else "processes", CLUSTER_TARGET if asked.kubernetes else HERE_TARGET)
 
 
-def show(found: dict[str, list[dict[str, float]]], apart: str, target: float) -> None:
+def compare_models(runs: list[list[dict[str, Any]]]) -> None:
+    """Say how many models are the same, byte for byte, however they were trained."""
+    digests = [run.pop("models") for each in runs for run in each]
+    same = sum(len({digest[symbol] for digest in digests}) == 1 for symbol in digests[0])
+    print(f"{same} of {len(digests[0])} models are the same byte for byte in all {len(digests)} ways and turns")
+
+
+def show(found: dict[str, list[dict[str, Any]]], apart: str, target: float) -> None:
     """The medians side by side."""
     middle = {
         who: {name: statistics.median(run[name] for run in runs) for name in runs[0]} for who, runs in found.items()
@@ -90,7 +99,7 @@ def make_plan(run: str, symbols: int, epochs: int, backend: str) -> Plan:
     return build_plan(run, names, ["fast"], options, backend=backend, now=NOW)
 
 
-def measure_here(asked: Any, do: Callable[[Plan, Store, int], None]) -> dict[str, float]:
+def measure_here(asked: Any, do: Callable[[Plan, Store, int], None]) -> dict[str, Any]:
     """All jobs on this machine, into a store of their own."""
     with tempfile.TemporaryDirectory() as folder:
         store = DirectoryStore(folder)
@@ -119,7 +128,7 @@ def do_worker(plan: Plan, store: Store, slots: int) -> None:
     run_worker(plan, plan.to_run, store, SERVER, MachineSlots(slots, 1), settings)
 
 
-def measure_cluster(asked: Any, run: str, how: Sequence[str]) -> dict[str, float]:
+def measure_cluster(asked: Any, run: str, how: Sequence[str]) -> dict[str, Any]:
     """All jobs on the cluster, from the launcher's start to its end."""
     names = ",".join(job.spec.symbol for job in make_plan(run, asked.symbols, asked.epochs, "kubernetes").jobs)
     command = [sys.executable, "-m", "launcher.cli", "--symbols", names, "--preset", "fast", "--source", "sample"]
@@ -136,12 +145,16 @@ def measure_cluster(asked: Any, run: str, how: Sequence[str]) -> dict[str, float
     return summarise(plan, store, wall, asked.slots)
 
 
-def summarise(plan: Plan, store: Store, wall: float, slots: int) -> dict[str, float]:
+def summarise(plan: Plan, store: Store, wall: float, slots: int) -> dict[str, Any]:
     """Where the seconds went, for the middle of all symbols. Every job must be done."""
     results = [Result.from_bytes(store.get(key), key) for key in (keys.result(plan.run, job.job) for job in plan.jobs)]
     training = statistics.fmean(row.seconds for result in results for row in result.stages if row.name == "training")
     held = wall * slots / len(results)
     return {
+        "models": {
+            result.spec.symbol: next(file.sha256 for file in result.files if file.path == bundle.MODEL)
+            for result in results
+        },
         "wall, s": wall,
         "held a symbol, s": held,
         "  in training, s": training,

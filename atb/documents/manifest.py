@@ -27,12 +27,29 @@ class ManifestJob(Part):
     baselines: dict[str, dict[str, float]] = {}
     gate: tuple[Rule, ...] = ()
     seconds: float | None = None
+    fit_seconds: float | None = None
+    """Those of the fit alone."""
     result: str | None = None
     model: str | None = None
     synthetic: bool = False
     peak_memory_bytes: int | None = None
     result_etag: str | None = None
     """Of the result's object: while it stands, the result need not be read again."""
+
+
+class Usage(Part):
+    """What a run held and what it used of that. Seconds of fits run beside each other add up, so the share of a worker
+    with several slots may be above one.
+
+    ``held_seconds``: of its workers from their start to their end, once for each GPU; where each job was a Job or a
+    process of its own, of the trainings from their first line to their last.
+    """
+
+    fit_seconds: float
+    held_seconds: float
+    jobs: int
+    workers: int = 0
+    gpus: int = 0
 
 
 class Problem(Part):
@@ -52,6 +69,7 @@ class Manifest(Document):
     created: datetime
     jobs: tuple[ManifestJob, ...]
     problems: tuple[Problem, ...] = ()
+    usage: Usage | None = None
 
     @property
     def complete(self) -> bool:

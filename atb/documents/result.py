@@ -76,6 +76,8 @@ class FitSummary(Part):
     resumed_from_attempt: int | None = None
 
 
+FIT_STAGE = "training"
+"""The row of the fit."""
 TOTAL_STAGE = "total"
 """The last row of the stage table: from the start of the process to its end, so at least the sum of the others."""
 

@@ -55,13 +55,14 @@ class RunFiles:
     manifest: Entry | None = None
     launcher: Entry | None = None
     jobs: dict[str, JobFiles] = field(default_factory=dict)
+    workers: list[Entry] = field(default_factory=list)
 
 
 def list_run(store: Store, run: str) -> RunFiles:
     """One listing of all that a run has. Raises StoreError."""
     files = RunFiles()
     tops = {keys.plan(run): "plan", keys.manifest(run): "manifest", keys.launcher(run): "launcher"}
-    jobs, progress = keys.jobs_prefix(run), keys.progress_prefix(run)
+    jobs, progress, workers = keys.jobs_prefix(run), keys.progress_prefix(run), keys.workers_prefix(run)
     prefix = keys.run_prefix(run)
     for entry in store.list_without(prefix, "bundle") if isinstance(store, SkipsFolders) else store.list(prefix):
         if entry.key.startswith(jobs):
@@ -72,6 +73,8 @@ def list_run(store: Store, run: str) -> RunFiles:
             job = entry.key[len(progress) :].removesuffix(".json")
             if job in files.jobs:
                 files.jobs[job].heard = max(files.jobs[job].heard, entry.modified.timestamp())
+        elif entry.key.startswith(workers):
+            files.workers.append(entry)
         elif entry.key in tops:
             setattr(files, tops[entry.key], entry)
     return files

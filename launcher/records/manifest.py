@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from atb.contract import keys
-from atb.documents.manifest import Manifest, ManifestJob, Problem, State
+from atb.documents.manifest import Manifest, ManifestJob, Problem, State, Usage
 from atb.documents.plan import PlannedJob
 from atb.errors import NotFound, Unreadable
 from atb.schema import Document, Part
@@ -32,7 +32,28 @@ def build_manifest(record: RunRecord) -> Manifest:
     problems = tuple(
         Problem(key=problem.key, problem=str(problem)) for problem in record.problems if problem.key != own
     )
-    return Manifest(run=record.plan.run, created=record.plan.created, jobs=jobs, problems=problems)
+    usage = measure_usage(record)
+    return Manifest(run=record.plan.run, created=record.plan.created, jobs=jobs, problems=problems, usage=usage)
+
+
+def measure_usage(record: RunRecord) -> Usage | None:
+    """What the run's own jobs used of what they held; None before any has a result."""
+    done = [job.result for job in record.jobs.values() if job.result is not None]
+    if not done:
+        return None
+    reports = [job.report for job in record.jobs.values() if job.result is None and job.report is not None]
+    held = sum(result.seconds for result in done)
+    held += sum((report.finished - report.started).total_seconds() for report in reports)
+    if record.workers:
+        times = ((worker, (worker.finished or worker.updated) - worker.started) for worker in record.workers)
+        held = sum(time.total_seconds() * max(1, worker.gpus) for worker, time in times)
+    return Usage(
+        fit_seconds=sum(result.fit_seconds for result in done),
+        held_seconds=held,
+        jobs=len(done),
+        workers=len(record.workers),
+        gpus=sum(worker.gpus for worker in record.workers),
+    )
 
 
 def collect(store: Store, record: RunRecord) -> Manifest:
@@ -127,6 +148,7 @@ def _with_result(result: ResultSummary, job: ManifestJob) -> ManifestJob:
             "baselines": result.baselines,
             "gate": result.gate,
             "seconds": result.seconds,
+            "fit_seconds": result.fit_seconds,
             "result": result.result,
             "model": result.model,
             "synthetic": result.synthetic,

@@ -13,6 +13,7 @@ from atb.contract.runs import validate_run
 from atb.documents.manifest import Manifest
 from atb.documents.plan import Plan, PlannedJob
 from atb.documents.result import Result
+from atb.documents.worker import WorkerState
 from atb.errors import NotFound, SpecError, Unreadable
 from atb.storage import Entry, Store
 from atb.storage.quarantine import set_aside
@@ -38,6 +39,7 @@ class RunRecord:
     jobs: Mapping[str, JobRecord]
     previous: Mapping[str, ResultSummary]
     problems: tuple[Unreadable, ...] = ()
+    workers: tuple[WorkerState, ...] = ()
 
     @classmethod
     def load(cls, store: Store, run: str) -> RunRecord:
@@ -75,9 +77,10 @@ class RunRecord:
         with ThreadPoolExecutor(READERS) as pool:
             jobs = dict(zip(planned, pool.map(read, planned), strict=True))
             previous = dict(_read_previous(store, plan, pool, problems))
+            workers = tuple(_read_workers(store, run, files, pool))
         jobs = _without_lost(store, jobs)
         problems += [problem for record in jobs.values() for problem in record.problems]
-        return cls(plan, jobs, previous, tuple(problems))
+        return cls(plan, jobs, previous, tuple(problems), workers)
 
     def left(self) -> list[PlannedJob]:
         """The jobs to run that have no committed result, in the plan's order."""
@@ -159,6 +162,18 @@ def _read_previous(
             problems.append(found)
         elif found is not None:
             yield planned.job, found
+
+
+def _read_workers(store: Store, run: str, files: RunFiles, pool: ThreadPoolExecutor) -> Iterator[WorkerState]:
+    """The workers that did the run's jobs; launchers that only followed left a note there, too."""
+
+    def read(entry: Entry) -> WorkerState | None:
+        try:
+            return read_document(store, WorkerState, entry.key, entry=entry)
+        except (Unreadable, NotFound):
+            return None  # only what was held is a little less
+
+    yield from (worker for worker in pool.map(read, files.workers) if worker is not None and worker.slots)
 
 
 def _without_lost(store: Store, jobs: dict[str, JobRecord]) -> dict[str, JobRecord]:

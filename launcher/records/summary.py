@@ -8,7 +8,7 @@ from typing import ClassVar
 from atb.contract import bundle, keys
 from atb.contract.names import JobName, RunName
 from atb.documents.manifest import ManifestJob
-from atb.documents.result import Result, Rule
+from atb.documents.result import FIT_STAGE, Result, Rule, StageTime
 from atb.schema import Document, Part, is_sealed, validate_size
 from atb.storage import Entry, Store
 from atb.storage.read import validate_place
@@ -22,6 +22,7 @@ class ResultSummary(Part):
     baselines: dict[str, dict[str, float]]
     gate: tuple[Rule, ...]
     seconds: float
+    fit_seconds: float
     result: str
     model: str | None
     synthetic: bool
@@ -60,6 +61,7 @@ class _ResultHead(Document):
     started: datetime
     finished: datetime
     files: tuple[_File, ...]
+    stages: tuple[StageTime, ...]
 
 
 def read_summary(store: Store, run: str, job: str, entry: Entry | None = None) -> ResultSummary:
@@ -81,6 +83,7 @@ def summarise(result: Result | _ResultHead, etag: str = "") -> ResultSummary:
         baselines=result.baselines,
         gate=result.gate,
         seconds=(result.finished - result.started).total_seconds(),
+        fit_seconds=next((stage.seconds for stage in result.stages if stage.name == FIT_STAGE), 0.0),
         result=keys.result(result.run, result.job),
         model=next((file.key for file in result.files if file.path == bundle.MODEL), None),
         synthetic=result.bars.synthetic,
@@ -100,6 +103,7 @@ def summary_of(job: ManifestJob, spec_digest: str) -> ResultSummary | None:
         baselines=job.baselines,
         gate=job.gate,
         seconds=job.seconds or 0.0,
+        fit_seconds=job.fit_seconds or 0.0,
         result=job.result,
         model=job.model,
         synthetic=job.synthetic,

@@ -21,6 +21,7 @@ from launcher.records.categories import CATEGORIES, Category
 from launcher.report.charts import Skill, SkillAxis, make_axis
 from launcher.report.guide import Step, describe_request, next_steps
 from launcher.report.model_details import Model, build_model, describe_gate
+from launcher.report.table import describe_usage
 
 _UNKNOWN = Category("", "the reason is not known", "look with: atb-launch why RUN SYMBOL", "never", 1)
 
@@ -81,6 +82,7 @@ class PageRow:
     epochs_value: str = ""
     seconds: str = ""
     seconds_value: str = ""
+    fit: str = ""
     memory: str = ""
     memory_value: str = ""
 
@@ -117,6 +119,7 @@ class Page:
     run: str
     planned: str
     place: str
+    usage: str
     asked: tuple[tuple[str, str], ...]
     tiles: tuple[Tile, ...]
     next_steps: tuple[Step, ...]
@@ -160,6 +163,7 @@ def build_page(
         run=manifest.run,
         planned=f"{manifest.created:%Y-%m-%d %H:%M}",
         place=f"done on {plan.backend}, kept in {store}",
+        usage=describe_usage(manifest.usage) if manifest.usage else "",
         asked=tuple(describe_request(plan)),
         tiles=tuple(_tiles(manifest, promoted)),
         next_steps=tuple(next_steps(manifest, promoted, store)),
@@ -245,6 +249,7 @@ def _row(job: ManifestJob, axis: SkillAxis | None, skill: Skill | None, detailed
         gate=gate,
         gate_kind=gate_kind,
         why=" · ".join(filter(None, (job.category, job.reason, missed))),
+        fit="" if job.fit_seconds is None else f"{job.fit_seconds:,.1f} s of them in the fit",
         **numbers,
     )
 
