@@ -18,21 +18,28 @@ input ends, the trainings are told to stop and waited for; when the parent dies,
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import importlib
 import json
 import os
+import platform
 import selectors
 import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from trainer.own_process import own_imports
 
 PRELOADED = ("trainer.pipeline.job",)
 """What every training needs and takes seconds to import, TensorFlow with it."""
+CACHE_VARIABLE = "ATB_COMPILE_CACHE"
+"""Names a folder where compiled code is kept for later workers; by default it goes with the server."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -144,9 +151,38 @@ def run_atb(arguments: list[str]) -> int:
     return 0
 
 
+@contextmanager
+def compile_cache(shared: str) -> Iterator[str]:
+    """The folder of compiled code: below ``shared`` for as long as that is kept, one for each TensorFlow and processor,
+    or one that goes with this server. XLA itself tells the nets apart, and moves what it writes into place whole."""
+    if not shared:
+        with tempfile.TemporaryDirectory(prefix="atb-xla-") as folder:
+            yield folder
+        return
+    place = Path(shared, f"{tensorflow_version()}-{describe_processor()}")
+    place.mkdir(parents=True, exist_ok=True)
+    yield str(place)
+
+
+def tensorflow_version() -> str:
+    """``tensorflow-cpu-2.21.0``, without loading it."""
+    for name in ("tensorflow-cpu", "tensorflow"):
+        with suppress(metadata.PackageNotFoundError):
+            return f"{name}-{metadata.version(name)}"
+    return "tensorflow"
+
+
+def describe_processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """The same for processors that run the same code: 12 hex digits of their model and abilities."""
+    lines = cpuinfo.read_text().split("\n\n")[0].splitlines() if cpuinfo.exists() else []
+    telling = ("model name", "flags", "Features", "CPU part", "CPU implementer")
+    found = sorted(line for line in lines if line.split("\t")[0].strip() in telling)
+    return hashlib.sha256("\n".join([platform.machine(), *found]).encode()).hexdigest()[:12]
+
+
 def main(run: Callable[[list[str]], int] = run_atb) -> None:
     """Import what every training needs, then serve. What XLA compiles for one training, the next ones load."""
-    with tempfile.TemporaryDirectory(prefix="atb-xla-") as folder:
+    with compile_cache(os.environ.get(CACHE_VARIABLE, "")) as folder:
         os.environ.setdefault("TF_XLA_FLAGS", f"--tf_xla_persistent_cache_directory={folder}")
         # It warns of the processor's tuning hints as if they were features, each time it loads what it has compiled
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
