@@ -231,8 +231,8 @@ class Worker:
                 child.committed_at = child.committed_at or now
                 if now - child.committed_at > COMMITTED_SECONDS:
                     self._end(child, Cause(143, STOPPED, "its job has a result"))
-            elif facts.attempts[-1].number > child.attempt:
-                words = f"attempt {facts.attempts[-1].number} has taken over"
+            elif standing.state == "live" and standing.attempt > child.attempt:
+                words = f"attempt {standing.attempt} has taken over"
                 self._end(child, Cause(143, STOPPED, words))
             elif standing.state == "free" and not facts.attempts[-1].ended and not facts.attempts[-1].gone:
                 words = f"it hung: its claim has not moved for {self._settings.rules.lease:.0f} s"
