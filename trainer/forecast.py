@@ -163,15 +163,15 @@ def run_from_bars(
 
 
 def run_session(
-    session: onnxruntime.InferenceSession, feed: dict[str, npt.NDArray[Any]]
+    session: onnxruntime.InferenceSession, feed: dict[str, npt.NDArray[Any]], at_once: int = _AT_ONCE
 ) -> dict[str, npt.NDArray[Any]]:
     """Every output by name, ``[n, k]``, asked for in parts: a session keeps scratch memory for the largest it has seen,
     as long as one of its own arrays lives."""
     count = len(next(iter(feed.values())))
     names = [output.name for output in session.get_outputs()]
     parts = [
-        session.run(names, {name: values[at : at + _AT_ONCE] for name, values in feed.items()})
-        for at in range(0, count, _AT_ONCE)
+        session.run(names, {name: values[at : at + at_once] for name, values in feed.items()})
+        for at in range(0, max(count, 1), at_once)
     ]
     return {name: np.concatenate(outputs) for name, outputs in zip(names, zip(*parts, strict=True), strict=True)}
 

@@ -14,7 +14,7 @@ from atb.contract import bundle
 from atb.documents.export import ExportedFile, ExportSummary
 from atb.errors import ExportError
 from atb.schema import readable_json
-from trainer.bars.frame import Bars, Times
+from trainer.bars.frame import Bars, Floats, Times
 from trainer.export import parity, quantise
 from trainer.export.graph import IR_VERSION, OPSET
 from trainer.export.latency import measure_latency
@@ -36,13 +36,14 @@ class _Tried:
 
 
 def export_model(
-    trained: Trained, predict: Predict, *, flat: Features, bars: Bars, ends: Times, directory: Path
+    trained: Trained, predict: Predict, *, flat: Features, bars: Bars, ends: Times, test_ends: Times, directory: Path
 ) -> ExportSummary:
     """Write the ONNX files with scaler.json and feature_schema.json to ``directory``; returns Result.export.
 
     ``predict`` is the trained net in float32: scaled windows ``[n, L, F]`` → scaled returns ``[n]``. ``flat`` holds
-    the raw features ``[n, F]`` of ``bars``, ``ends`` the last rows of the windows to compare on. Nothing is written
-    before everything has been compared. Raises ExportError where a model is not the trained net.
+    the raw features ``[n, F]`` of ``bars``, ``ends`` the last rows of the windows to compare on, ``test_ends`` those of
+    the test part, on which 8 bits are judged. Nothing is written before everything has been compared. Raises
+    ExportError where a model is not the trained net.
     """
     if not len(ends):
         raise ExportError("there is no window on which the exported model could be compared with the trained net")
@@ -55,7 +56,8 @@ def export_model(
     if len(with_history):
         tried = _try_bars(trained, predict, flat, bars, with_history, reference)
         models[bundle.MODEL_FROM_BARS], from_bars = tried.model, tried.file
-    small = _try_int8(plain, reference)
+    served = parity.choose_ends(test_ends)
+    small = _try_int8(plain, gather_windows(flat, served, steps), bars.close[served])
     if small.file.skipped is None:
         models[bundle.MODEL_INT8] = small.model
     directory.mkdir(parents=True, exist_ok=True)
@@ -107,11 +109,14 @@ def _try_bars(
     )
 
 
-def _try_int8(plain: _Tried, reference: Reference) -> _Tried:
+def _try_int8(plain: _Tried, windows: Features, last_close: Floats) -> _Tried:
+    """Judged on windows that the net was not fitted on, one at a time: how activations are rounded follows from all
+    windows that are asked about at once."""
     model = quantise.quantise(plain.model)
     session = open_session(model.SerializeToString())
-    outputs = parity.run_features(session, reference)
-    share = quantise.error_share(plain.outputs[bundle.SCALED], outputs[bundle.SCALED])
+    outputs = parity.run_one_by_one(session, windows, last_close)
+    exact = parity.run_one_by_one(open_session(plain.model.SerializeToString()), windows, last_close)
+    share = quantise.error_share(exact[bundle.SCALED], outputs[bundle.SCALED])
     skipped = None
     if share is None:
         skipped = "the forecasts are constant, so that no error is small beside their spread"

@@ -13,7 +13,7 @@ import onnxruntime
 from atb.contract.bundle import FEATURES, LAST_CLOSE, LOWER, PRICE, RETURN, SCALED, UPPER, VOLATILITY
 from atb.documents.export import Parity
 from atb.errors import ExportError
-from trainer.bars.frame import Bars, Times, segment_starts
+from trainer.bars.frame import Bars, Floats, Times, segment_starts
 from trainer.export.expected import expected_outputs
 from trainer.export.models import Trained
 from trainer.features.sets import Features, compute_features
@@ -58,9 +58,18 @@ def ask_reference(trained: Trained, predict: Predict, windows: Features, bars: B
 
 def run_features(session: onnxruntime.InferenceSession, reference: Reference) -> Outputs:
     """The outputs of ``model.onnx`` for the reference's windows."""
-    feed = {FEATURES: reference.windows, LAST_CLOSE: reference.last_close.astype(np.float32)}
+    return run_session(session, _feed(session, reference.windows, reference.last_close))
+
+
+def run_one_by_one(session: onnxruntime.InferenceSession, windows: Features, last_close: Floats) -> Outputs:
+    """The outputs of ``model.onnx`` for raw windows ``[n, L, F]``, each asked for by itself, as models are served."""
+    return run_session(session, _feed(session, windows, last_close), at_once=1)
+
+
+def _feed(session: onnxruntime.InferenceSession, windows: Features, last_close: Floats) -> dict[str, npt.NDArray[Any]]:
+    feed = {FEATURES: windows, LAST_CLOSE: last_close.astype(np.float32)}
     wanted = {value.name for value in session.get_inputs()}
-    return run_session(session, {name: value for name, value in feed.items() if name in wanted})
+    return {name: value for name, value in feed.items() if name in wanted}
 
 
 def validate_parity(file: str, trained: Trained, outputs: Outputs, reference: Reference) -> Parity:

@@ -42,7 +42,7 @@ def quantise(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def error_share(exact: npt.NDArray[np.float32], quantised: npt.NDArray[np.float32]) -> float | None:
     """The root mean square of the error over the deviation of the exact forecasts; None where they are constant."""
-    spread = float(np.std(exact, dtype=np.float64))
+    spread = float(np.std(exact, dtype=np.float64)) if exact.size else 0.0
     error = float(np.sqrt(np.mean((quantised.astype(np.float64) - exact) ** 2)))
     return error / spread if spread > 0 else None
 

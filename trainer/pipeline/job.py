@@ -222,7 +222,15 @@ def _export(
         predict = learned.fitted.predict
     else:
         predict = own_predict(model) if spec.net else reference_predict(model, spec.model_type)
-    return export_model(trained, predict, flat=material.flat, bars=material.bars, ends=ends, directory=folder)
+    return export_model(
+        trained,
+        predict,
+        flat=material.flat,
+        bars=material.bars,
+        ends=ends,
+        test_ends=split.test,
+        directory=folder,
+    )
 
 
 def _history(fitted: Fitted) -> dict[str, list[float]]:

@@ -11,7 +11,7 @@ from atb.documents.result import Result
 from atb.errors import DataNotReady
 from atb.registry.pull import bundle_file, read_file
 from atb.storage import Store
-from trainer.bars.check import check_bars, fill_gaps
+from trainer.bars.check import check_bars, fill_gaps, validate_times
 from trainer.bars.frame import Bars
 from trainer.bars.load import keep_named
 from trainer.bars.source import Source, open_source
@@ -35,9 +35,12 @@ def _read_bars(source: Source, spec: Spec, forecaster: Forecaster, as_of: dateti
     step, stop = tf.to_ms(spec.timeframe), tf.epoch_ms(cut)
     start = stop - forecaster.rows * step
     raw = source.fetch(spec.symbol, spec.timeframe, spec.market, start, stop)
-    bars, _ = check_bars(keep_named(raw, tuple(forecaster.extra_columns)), start, stop)
-    if source.live and (not len(bars) or int(bars.time[-1]) + step < stop):
+    bars, report = check_bars(keep_named(raw, tuple(forecaster.extra_columns)), start, stop)
+    validate_times(report)
+    if not len(bars) or int(bars.time[-1]) + step < stop:
+        there = f"; they end at {tf.from_epoch_ms(int(bars.time[-1]) + step):%Y-%m-%dT%H:%MZ}" if len(bars) else ""
         raise DataNotReady(
-            f"{spec.symbol} {spec.timeframe}: the bar that closed at {cut:%Y-%m-%dT%H:%MZ} is not there yet; try later"
+            f"{spec.symbol} {spec.timeframe}: the bar that closed at {cut:%Y-%m-%dT%H:%MZ} is not there yet{there}; "
+            "try later, or choose an earlier --as-of"
         )
     return fill_gaps(bars)[0] if spec.on_gap == "fill" else bars

@@ -32,6 +32,7 @@ def export(fitted: Fitted, directory: Path) -> ExportSummary:
         flat=fitted.flat,
         bars=fitted.bars,
         ends=fitted.ends,
+        test_ends=fitted.ends[-len(fitted.ends) // 5 :],
         directory=directory,
     )
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 
 from atb.contract import bundle
@@ -61,3 +62,29 @@ def test_the_error_is_measured_against_the_spread_of_the_forecasts() -> None:
     exact = np.array([[-1.0], [1.0]], np.float32)
     assert error_share(exact, exact + np.float32(0.1)) == pytest.approx(0.1)
     assert error_share(np.ones((4, 1), np.float32), np.ones((4, 1), np.float32)) is None
+
+
+@pytest.mark.parametrize("model_type", ["fast", "quality"])
+def test_the_error_recorded_is_that_of_windows_of_the_test_part_asked_one_by_one(
+    model_type: ModelType, tmp_path: Path
+) -> None:
+    fitted = make_fitted(model_type, "classic", make_bars(600, 1.0))
+    file = file_of(export(fitted, tmp_path), bundle.MODEL_INT8)
+    if file.skipped is not None:
+        pytest.skip(file.skipped)
+    test_ends = fitted.ends[-len(fitted.ends) // 5 :]
+    answers = []
+    for name in (bundle.MODEL, bundle.MODEL_INT8):
+        session = onnxruntime.InferenceSession(tmp_path / name, providers=["CPUExecutionProvider"])
+        steps = range(1 - fitted.trained.spec.sequence_length, 1)
+        feeds = [
+            {
+                bundle.FEATURES: np.stack([fitted.flat[[end + step for step in steps]]]),
+                bundle.LAST_CLOSE: fitted.bars.close[[end]].astype(np.float32),
+            }
+            for end in test_ends
+        ]
+        names = [value.name for value in session.get_inputs()]
+        answers.append([session.run([bundle.SCALED], {key: feed[key] for key in names})[0].item() for feed in feeds])
+    exact, small = np.array(answers)
+    assert file.error_share == pytest.approx(np.sqrt(np.mean((small - exact) ** 2)) / exact.std(), rel=1e-3)
