@@ -35,6 +35,9 @@ from trainer.features.sets import FeatureSet
 from trainer.features.volatility import VARIANCE_FLOOR
 from trainer.networks.architecture import ARCHITECTURES
 
+_ALL = 2**62
+"""The end of a slice that takes all there is."""
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -108,11 +111,12 @@ def _write_forecast(graph: Graph, trained: Trained, windows: str, last_close: st
     spec, levels = trained.spec, len(trained.quantiles)
     centred = graph.node("Sub", graph.cast(windows, np.float64), number(trained.scaler.mean))
     scaled_windows = graph.node("Div", centred, number(trained.scaler.scale))
-    scaled_windows = graph.cast(scaled_windows, np.float32)
+    scaled_windows, added = _at_least_one(graph, graph.cast(scaled_windows, np.float32))
     if trained.net is not None:
         scaled = graph.inline(trained.net, scaled_windows)
     else:
         scaled = write_net(graph, scaled_windows, ARCHITECTURES[spec.model_type], trained.weights)
+    scaled = graph.node("Slice", scaled, added, graph.constant([_ALL], np.int64), graph.constant([0], np.int64))
     graph.output(SCALED, scaled, ["batch", 1])
     spread = graph.node("Mul", graph.cast(scaled, np.float64), number(trained.target.scale))
     answer = graph.node("Add", spread, number(trained.target.mean))
@@ -160,6 +164,18 @@ def _weighted_sum(graph: Graph, values: str, weights: Floats) -> str:
     """float64 ``[batch, n]`` → ``[batch, 1]``; a MatMul would be taken for one of the net's when it is quantised."""
     weighted = graph.node("Mul", values, graph.constant(weights, np.float64))
     return graph.node("ReduceSum", weighted, graph.constant([1], np.int64), keepdims=1)
+
+
+def _at_least_one(graph: Graph, windows: str) -> tuple[str, str]:
+    """The windows ``[max(batch, 1), L, F]``, and how many were put before them, int64 ``[1]``.
+
+    A batch of none has one of zeros put into it: ONNX Runtime's recurrent kernels end the process that hands them none.
+    """
+    batch = graph.slice(graph.node("Shape", windows), 0, 1, 0)
+    one = graph.constant([1], np.int64)
+    added = graph.node("Sub", one, graph.node("Min", batch, one))
+    pads = graph.node("Concat", added, graph.constant([0] * 5, np.int64), axis=0)
+    return graph.node("Pad", windows, pads), added
 
 
 def _metadata(trained: Trained) -> dict[str, str]:

@@ -254,3 +254,16 @@ def test_the_same_net_gives_the_same_bytes(tmp_path: Path) -> None:
         export(fitted, tmp_path / folder)
     for file in (bundle.MODEL, bundle.MODEL_FROM_BARS, bundle.FEATURE_SCHEMA, bundle.SCALER):
         assert (tmp_path / "first" / file).read_bytes() == (tmp_path / "second" / file).read_bytes()
+
+
+@pytest.mark.parametrize("model_type", ["fast", "quality"])
+def test_a_batch_of_none_is_answered_with_none(model_type: ModelType, tmp_path: Path) -> None:
+    """ONNX Runtime's own recurrent kernels end the process instead."""
+    export(make_fitted(model_type, "relative", make_bars(600, 1.0)), tmp_path)
+    for path in tmp_path.glob("*.onnx"):
+        session = open_session(path.read_bytes())
+        feed = {
+            given.name: np.zeros([0, *given.shape[1:]], np.float64 if "double" in given.type else np.float32)
+            for given in session.get_inputs()
+        }
+        assert {len(answer) for answer in session.run(None, feed)} == {0}

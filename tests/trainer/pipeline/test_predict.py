@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from atb.contract import timeframe as tf
@@ -99,6 +100,21 @@ def test_a_live_source_that_has_not_the_last_bar_yet_is_asked_again_later(folder
     store, champion = serve(folder)
     with pytest.raises(DataNotReady, match="is not there yet"):
         predict_next(store, champion, END + timedelta(hours=1), Given(HISTORY))
+
+
+@pytest.mark.parametrize("rows", [1, 40, 320, 599])
+def test_bars_of_a_file_that_end_too_early_are_told_with_where_they_end(rows: int, folder: Path) -> None:
+    store, champion = serve(folder)
+    early = Given(HISTORY.rows(0, rows) if rows > 300 else HISTORY.rows(600 - 310, 600 - 310 + rows), live=False)
+    with pytest.raises(DataNotReady, match=r"is not there yet; they end at .*; try later, or choose an earlier"):
+        predict_next(store, champion, END, early)
+
+
+def test_bars_of_another_timeframe_make_no_forecast(folder: Path) -> None:
+    store, champion = serve(folder)
+    finer = dataclasses.replace(HISTORY, time=HISTORY.time[-1] - (len(HISTORY) - 1 - np.arange(len(HISTORY))) * 300_000)
+    with pytest.raises(DataError, match="the rows are 5m bars, not 1h"):
+        predict_next(store, champion, END, Given(finer))
 
 
 def test_a_gap_is_refused_or_filled_as_in_the_training(folder: Path) -> None:
