@@ -169,6 +169,16 @@ def ledger_entry(model: str, number: int) -> str:
     return f"{ledger_prefix(model)}{number:08}.json"
 
 
+def record_prefix(model: str) -> str:
+    """The record of what serves a model key, in order of its entries."""
+    return f"{model}record/"
+
+
+def record_entry(model: str, number: int) -> str:
+    """One entry of the record, from 1, written once."""
+    return f"{record_prefix(model)}{number:08}.json"
+
+
 def champions_prefix(symbol: str | None = None) -> str:
     """Where all champions lie, or those of one symbol."""
     return "models/" if symbol is None else f"models/{safe_segment(symbol)}/"

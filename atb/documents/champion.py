@@ -9,7 +9,7 @@ from atb.contract.names import JobName, RunName
 from atb.documents.result import FileEntry, Rule
 from atb.schema import Document
 
-Action = Literal["promote", "decline", "rollback"]
+Action = Literal["promote", "decline", "rollback", "demote"]
 
 
 class Champion(Document):
@@ -18,7 +18,7 @@ class Champion(Document):
     ``entry`` is the history key of the decision that made it so, which also makes each pointer's content unique.
     ``fallback`` is the history key of what a rollback returns to. Bars from ``unseen_from`` on had no part in its
     training. Metrics are the result's, so that a list needs nothing else. ``files`` carry size and sha256: a reader
-    can verify all it fetches.
+    can verify all it fetches. ``vacant``: this one was demoted, with none before it to serve in its place.
     """
 
     kind: ClassVar[str] = "champion"
@@ -42,6 +42,7 @@ class Champion(Document):
     by: str
     entry: str
     fallback: str | None = None
+    vacant: bool = False
 
 
 class HistoryEntry(Document):

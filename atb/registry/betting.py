@@ -79,7 +79,11 @@ def class_of(step: int, horizon: int) -> int | None:
 
 def log_e_value(wealth: Wealth) -> float:
     """The logarithm of the e-value: of the mean wealth."""
-    logs = [each for stakes in wealth for each in stakes]
+    return log_mean_exp([each for stakes in wealth for each in stakes])
+
+
+def log_mean_exp(logs: Sequence[float]) -> float:
+    """The logarithm of the mean of numbers that are given by their logarithms, at least one."""
     highest = max(logs)
     return highest + math.log(sum(math.exp(each - highest) for each in logs) / len(logs))
 

@@ -64,7 +64,13 @@ class Decision:
 
 
 def read_champion(store: Store, model_key: ModelKey) -> tuple[Champion, str] | None:
-    """The champion and its pointer's etag; None where there is none. Raises Unreadable for a damaged pointer."""
+    """The champion and its pointer's etag; None where none serves. Raises Unreadable for a damaged pointer."""
+    found = read_pointer(store, model_key)
+    return None if found is None or found[0].vacant else found
+
+
+def read_pointer(store: Store, model_key: ModelKey) -> tuple[Champion, str] | None:
+    """What the pointer says with its etag, also where it says that none serves. Raises as ``read_champion``."""
     try:
         data, etag = store.get_with_etag(model_key.pointer)
     except NotFound:
@@ -100,7 +106,7 @@ def scan_champions(store: Store, symbol: str | None = None) -> tuple[list[Champi
     pointers = [entry for entry in store.list(keys.champions_prefix(symbol)) if entry.key.endswith(f"/{keys.CHAMPION}")]
     with ThreadPoolExecutor(_READERS) as pool:
         found = list(pool.map(read, pointers))
-    champions = [each for each in found if isinstance(each, Champion)]
+    champions = [each for each in found if isinstance(each, Champion) and not each.vacant]
     return champions, [each for each in found if isinstance(each, Unreadable)]
 
 
@@ -173,8 +179,8 @@ def read_history(
     entries = {key: each for key, each in read.items() if isinstance(each, HistoryEntry)}
     unknown_before = ""
     try:
-        champion = read_champion(store, model_key)
-        current = champion[0].entry if champion else None
+        pointer = read_pointer(store, model_key)
+        current = pointer[0].entry if pointer else None
     except Unreadable as problem:
         problems.append(problem)
         current, unknown_before = None, _LAST
@@ -222,7 +228,7 @@ def _effect(key: str, entry: HistoryEntry, current: str | None, effective: set[s
     if entry.action == "decline":
         return "declined"
     if key == current:
-        return "serving"
+        return "none serves" if entry.champion is not None and entry.champion.vacant else "serving"
     if unknown:
         return "unknown"
     return "replaced" if key in effective else "never took effect"

@@ -16,7 +16,7 @@ from atb.contract import keys
 from atb.documents.champion import Action, Champion, HistoryEntry
 from atb.documents.result import Result, Rule
 from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError, Unreadable
-from atb.registry.champions import ModelKey, read_champion, verify_files
+from atb.registry.champions import ModelKey, read_champion, read_pointer, verify_files
 from atb.registry.gate import DEFAULT_BOUNDS, Bounds, Shown, check_candidate, failures, passes
 from atb.storage import Store
 from atb.storage.probe import probe_store
@@ -91,13 +91,13 @@ def evaluate_candidate(
     first, StoreError when a file of the bundle is missing or damaged.
     """
     model_key = model_key_of(result)
-    champion, etag = _read_pointer(store, model_key, force)
+    pointer, etag = _read_pointer(store, model_key, force)
+    champion = None if pointer is None or pointer.vacant else pointer
     if champion is not None and (champion.run, champion.job) == (result.run, result.job):
         raise SpecError(f"{model_key}: run {result.run} is the champion already")
     rules = check_candidate(result, champion, shown, accept_first=accept_first, bounds=bounds)
-    time = _later_than(champion, now or datetime.now(UTC))
-    entry = _history_key(model_key, time, result.run)
-    replaced = champion.entry if champion else None
+    time = later_than(pointer, now or datetime.now(UTC))
+    entry = history_key(model_key, time, result.run)
     record = HistoryEntry(
         action="decline",
         **vars(model_key),
@@ -107,22 +107,22 @@ def evaluate_candidate(
         by=by,
         why=why,
         gate=rules,
-        replaced=replaced,
+        replaced=pointer.entry if pointer else None,
     )
     if not passes(rules) and not force:
         store.put_if_absent(entry, record.to_bytes())
         return Outcome("decline", model_key, result.run, rules, failures(rules), entry)
-    candidate = _make_champion(model_key, result, time, by, entry, replaced)
+    candidate = _make_champion(model_key, result, time, by, entry, champion.entry if champion else None)
     reason = _reason(rules) if passes(rules) else f"forced in spite of {failures(rules)}"
     record = record.model_copy(update={"action": "promote", "why": why or reason, "champion": candidate})
-    _move(store, model_key, candidate, record, etag, force)
+    move_pointer(store, model_key, candidate, record, etag, force)
     return Outcome("promote", model_key, result.run, rules, reason, entry)
 
 
 def _read_pointer(store: Store, model_key: ModelKey, force: bool) -> tuple[Champion | None, str | None]:
-    """The champion and its etag. With ``force``, one that can't be read is as none, and is replaced."""
+    """What the pointer says, and its etag. With ``force``, one that can't be read is as none, and is replaced."""
     try:
-        return read_champion(store, model_key) or (None, None)
+        return read_pointer(store, model_key) or (None, None)
     except Unreadable as problem:
         if not force:
             raise Unreadable(f"{problem}; --force puts this model in its place") from None
@@ -146,8 +146,8 @@ def roll_back(
     earlier = read_document(store, HistoryEntry, champion.fallback, **vars(model_key)).champion
     if earlier is None:
         raise SpecError(f"{champion.fallback} holds no champion; see: atb models history {model_key.symbol}")
-    time = _later_than(champion, now or datetime.now(UTC))
-    entry = _history_key(model_key, time, earlier.run)
+    time = later_than(champion, now or datetime.now(UTC))
+    entry = history_key(model_key, time, earlier.run)
     target = earlier.model_copy(update={"promoted": time, "by": by, "entry": entry})
     record = HistoryEntry(
         action="rollback",
@@ -160,7 +160,7 @@ def roll_back(
         champion=target,
         replaced=champion.entry,
     )
-    _move(store, model_key, target, record, etag, force)
+    move_pointer(store, model_key, target, record, etag, force)
     return target
 
 
@@ -191,16 +191,22 @@ def _make_champion(
     )
 
 
-def _move(
-    store: Store, model_key: ModelKey, target: Champion, record: HistoryEntry, etag: str | None, force: bool
+def move_pointer(
+    store: Store, model_key: ModelKey, target: Champion, record: HistoryEntry, etag: str | None, force: bool = False
 ) -> None:
+    """Write the history entry, then move the pointer from what had this etag.
+
+    Raises PreconditionFailed where another move was first, StoreError where a file is missing or damaged, or the store
+    ignores conditional writes.
+    """
     conditional = probe_store(store).conditional
     if not conditional and not force:
         raise StoreError(
             f"store {store.url} ignores conditional writes, so two promotions could undo each other; "
             "nothing was moved: make sure that nobody else promotes and add --force"
         )
-    verify_files(store, target)
+    if not target.vacant:
+        verify_files(store, target)
     store.put_if_absent(target.entry, record.to_bytes())
     data = target.to_bytes()
     try:
@@ -218,10 +224,11 @@ def _move(
         ) from None
 
 
-def _later_than(champion: Champion | None, now: datetime) -> datetime:
+def later_than(champion: Champion | None, now: datetime) -> datetime:
     """The history is in order of time even where the clock that made the champion was ahead of ours."""
     return now if champion is None else max(now, champion.promoted + timedelta(microseconds=1))
 
 
-def _history_key(model_key: ModelKey, time: datetime, run: str) -> str:
+def history_key(model_key: ModelKey, time: datetime, run: str) -> str:
+    """Where the decision of a moment is written."""
     return f"{model_key.history}{time:%Y%m%dT%H%M%S.%fZ}-{run}.json"

@@ -22,6 +22,10 @@ from atb.documents.manifest import Manifest
 from atb.documents.plan import Plan
 from atb.errors import AtbError, SpecError, StoreError
 from atb.options.stores import default_store, open_said
+from atb.registry.champions import ModelKey
+from atb.registry.demote import demote_behind
+from atb.registry.promote import whoami
+from atb.registry.record import scan_records
 from atb.registry.warm import pin_warm_start
 from atb.storage import Store
 from launcher.cli.options import Choices
@@ -52,6 +56,7 @@ class Ending:
     promote: str = "manual"
     accept_first: bool = False
     fdr: float = DEFAULT_FDR
+    demotion: str = "warn"
     output: str = "table"
 
 
@@ -124,7 +129,7 @@ def resume(choices: Choices) -> int:
 
 def ending_of(options: LaunchOptions) -> Ending:
     """What the options say about a run's end."""
-    return Ending(options.promote, options.accept_first, options.fdr, options.output)
+    return Ending(options.promote, options.accept_first, options.fdr, options.demotion, options.output)
 
 
 def _open_backend(asked: str, setup: Setup) -> Backend:
@@ -203,6 +208,10 @@ def finish(run: str, store: Store, ending: Ending) -> Manifest:
         for promotion in promote_run(store, record, weighed, accept_first=ending.accept_first):
             _tell(f"{promotion.job}: {promotion.decided}: {promotion.reason}")
             promoted[promotion.job] = promotion.decided == "promoted"
+    if ending.demotion != "off":
+        records = scan_records(store, [ModelKey.of(planned.spec) for planned in record.plan.jobs])
+        for line in demote_behind(store, records, auto=ending.demotion == "auto", by=whoami()):
+            _tell(line)
     page = write_report(store, record)
     if ending.output == "json":
         click.echo(manifest.to_bytes(), nl=False)

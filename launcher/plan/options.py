@@ -13,6 +13,7 @@ from atb.schema import Option
 
 Output = Literal["table", "json"]
 Promote = Literal["auto", "manual"]
+Demotion = Literal["off", "warn", "auto"]
 
 
 class LaunchOptions(SharedOptions):
@@ -77,3 +78,8 @@ class LaunchOptions(SharedOptions):
         Field(gt=0, lt=1, description="False-discovery rate: how much noise among the promoted models is accepted."),
         Option("Run", "SHARE"),
     ] = DEFAULT_FDR
+    demotion: Annotated[
+        Demotion,
+        Field(description="What is done with a champion whose live record is behind its bar: auto demotes it."),
+        Option("Run"),
+    ] = "warn"

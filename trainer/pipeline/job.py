@@ -20,6 +20,7 @@ from atb.documents.export import ExportSummary
 from atb.documents.result import Result
 from atb.errors import AtbError, Stopped, Unavailable
 from atb.registry.champions import ModelKey
+from atb.registry.weigh import foresee
 from atb.schema import readable_json
 from atb.storage import Store
 from trainer.bars.source import Source
@@ -39,7 +40,7 @@ from trainer.networks.reference import reference_predict
 from trainer.pipeline.attempt import Attempt
 from trainer.pipeline.champion import compare_met, judge_met, meet_champion
 from trainer.pipeline.commit import commit_result, describe_result, read_committed, upload_bundle
-from trainer.pipeline.evidence import describe_rows, look_ahead
+from trainer.pipeline.evidence import describe_rows
 from trainer.pipeline.heartbeat import heartbeat
 from trainer.pipeline.judge import judge_model, judged_rows, trading_rules
 from trainer.pipeline.learn import (
@@ -51,6 +52,7 @@ from trainer.pipeline.learn import (
     load_warm_start,
     split_training_data,
 )
+from trainer.pipeline.record import record_champion
 from trainer.pipeline.stages import StageClock
 from trainer.process_memory import peak_memory
 
@@ -146,10 +148,12 @@ def _work(spec: Spec, store: Store, run: str, around: RunContext, attempt: Attem
         judged = judge_model(spec, material, learned)
         judgement, predicted = judged.judgement, judged.test.predicted
         evaluation = judgement.evaluation
-        test_rows = describe_rows(spec, material.bars, split, judged)
+        test_rows = describe_rows(spec, material.bars, judged)
         if champion is not None:
             beside = compare_met(champion, rows, predicted, trading_rules(spec))
             evaluation = evaluation.model_copy(update={"champion": beside})
+            inputs = material.features.columns, material.flat
+            record_champion(store, run, champion, material.bars, rows.ends, predicted, test_rows, inputs)
     if spec.folds:
         folds = _walk_forward(spec, material, around, clock)
         evaluation = evaluation.model_copy(update={"folds": folds})
@@ -167,7 +171,7 @@ def _work(spec: Spec, store: Store, run: str, around: RunContext, attempt: Attem
         result = describe_result(
             spec, run, attempt, around.device, material, learned, judgement, evaluation, export, resumed_from
         )
-        gate = judge_met(result, champion, look_ahead(store, result, test_rows))
+        gate = judge_met(result, champion, foresee(store, result, test_rows))
         result = result.model_copy(update={"gate": gate, "stages": clock.table()})
         with clock.stage("saving"):
             backtest = result.backtest.model_dump()

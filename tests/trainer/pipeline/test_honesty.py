@@ -13,6 +13,7 @@ from atb.documents.result import Result
 from atb.errors import DataError, SpecError
 from atb.registry.champions import ModelKey, require_champion
 from atb.registry.gate import check_candidate, passes
+from atb.registry.record import is_behind, read_record
 from atb.registry.warm import pin_warm_start
 from atb.storage import MemoryStore, Store
 from tests.atb.registry.test_promote import promote
@@ -63,6 +64,21 @@ def test_the_candidate_is_measured_beside_the_champion_on_rows_new_to_both(
     assert 0 < beside.rows <= second.split.test
     assert beside.champion["skill"] > 0.5
     assert "rmse-over-champion" in [rule.name for rule in second.gate]
+
+
+def test_the_champion_is_scored_on_the_bars_after_its_cut_by_the_next_job(
+    waves: tuple[Store, Result, Result],
+) -> None:
+    store, first, second = waves
+    record = read_record(store, require_champion(store, SEAT))
+    assert record is not None
+    assert record.run == second.run
+    # closed after its cut, with a close to compare with: the last 100 bars and the one before them
+    assert record.total_rows == 100
+    assert record.until == second.spec.as_of - timedelta(hours=2)
+    assert record.skill > 0.5
+    assert not is_behind(record)
+    assert first.metrics["skill"] == pytest.approx(record.skill, abs=0.2)
 
 
 def test_comparing_again_from_the_store_finds_the_same(waves: tuple[Store, Result, Result]) -> None:
