@@ -9,10 +9,11 @@ from importlib import metadata
 from pathlib import Path
 
 import atb
+from atb.contract.sources import is_own_source, split_source
 from atb.contract.spec import Spec
 from atb.documents.result import CodeIdentity
 from atb.errors import SpecError
-from atb.plugins import NETS, require_plugin
+from atb.plugins import NETS, SOURCES, require_plugin
 
 IMAGE_VARIABLE = "ATB_IMAGE"
 """Set in a Pod by the launcher to the image it asked for."""
@@ -64,13 +65,16 @@ def code_digest_of(spec: Spec) -> str:
 
     A part that is not installed here counts as unknown, which no model was made with.
     """
-    if not spec.net:
+    named = [(NETS, spec.net)] if spec.net else []
+    if is_own_source(spec.source):
+        named.append((SOURCES, split_source(spec.source)[0]))
+    if not named:
         return code_digest()
     try:
-        identity = require_plugin(NETS, spec.net).identity()
+        identities = [require_plugin(group, name).identity() for group, name in named]
     except SpecError:
-        identity = "unknown"
-    return hashlib.sha256(f"{code_digest()}\0{identity}".encode()).hexdigest()[:16]
+        identities = ["unknown"]
+    return hashlib.sha256("\0".join([code_digest(), *identities]).encode()).hexdigest()[:16]
 
 
 def code_identity(spec: Spec | None = None) -> CodeIdentity:

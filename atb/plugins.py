@@ -63,18 +63,14 @@ def validate_name(text: str) -> str:
     return text
 
 
-def find_plugin(group: str, name: str) -> Plugin | None:
-    """The part of that name or of that ``module:name``; None where none is installed."""
-    if _REFERENCE.fullmatch(name):
-        return Plugin(group, name, name)
-    for entry in metadata.entry_points(group=group, name=name):
-        return _of(entry)
-    return None
+def find_entry(group: str, name: str) -> Plugin | None:
+    """The entry point of that name; None where none is installed."""
+    return next((_of(entry) for entry in metadata.entry_points(group=group, name=name)), None)
 
 
 def require_plugin(group: str, name: str) -> Plugin:
-    """The same. Raises SpecError where none is installed, with those that are."""
-    found = find_plugin(group, name)
+    """The entry point of that name, or what ``module:name`` says. Raises SpecError where none is installed."""
+    found = Plugin(group, name, name) if _REFERENCE.fullmatch(name) else find_entry(group, name)
     if found is None:
         known = ", ".join(each.name for each in list_plugins(group)) or "none is installed"
         raise SpecError(f"{name!r} is no entry point of {group} here ({known}), and not module:function")

@@ -18,8 +18,9 @@ from importlib import util
 from pathlib import Path
 
 from atb.code import code_identity
-from atb.errors import AtbError, NoAccelerator, StoreError
+from atb.errors import AtbError, NoAccelerator, SpecError, StoreError
 from atb.machine import cpu_quota
+from atb.plugins import list_plugins
 from atb.storage import MemoryStore, Store
 from atb.storage.probe import probe_store
 from trainer.process_memory import gc_frozen
@@ -81,6 +82,19 @@ def check_scratch() -> Finding:
     except OSError as error:
         return Finding("scratch", "", StoreError(f"no temporary file can be written: {error}; set TMPDIR"))
     return Finding("scratch", f"{tempfile.gettempdir()}, {free / 2**30:.1f} GiB free")
+
+
+def check_plugins() -> Iterator[Finding]:
+    """Every plug-in that is installed here, and whether it can be loaded."""
+    for plugin in list_plugins():
+        what = f"{plugin.group.removeprefix('atb.')} {plugin.name}"
+        try:
+            plugin.load()
+            text = f"{what}: {plugin.identity()}"
+        except SpecError as error:
+            yield Finding("plug-in", "", error)
+        else:
+            yield Finding("plug-in", text)
 
 
 def find_devices() -> Devices | None:
@@ -198,6 +212,7 @@ def examine(gpus: int, store: Store | None, train: Callable[[int], str] | None) 
     yield check_versions()
     yield check_machine()
     yield check_scratch()
+    yield from check_plugins()
     devices = find_devices()
     device = judge_devices(devices, gpus)
     yield device

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 from atb.errors import SpecError
+from atb.plugins import SOURCES, find_entry
 
 _NEEDS_MORE = {"binance": False, "ccxt": True, "files": True, "sample": False}
 MOST_CHARACTERS = 63
@@ -12,11 +13,21 @@ _MARKS = "/:._-"
 
 
 def split_source(text: str) -> tuple[str, str]:
-    """The kind of a source and what follows its colon. Raises SpecError."""
+    """The kind of a source and what follows its colon. Raises SpecError.
+
+    A kind that is not ours is an entry point of ``atb.sources``, which may take something after a colon.
+    """
     kind, colon, rest = text.partition(":")
+    if kind not in _NEEDS_MORE and find_entry(SOURCES, kind):
+        return kind, rest
     if kind not in _NEEDS_MORE or bool(rest) != _NEEDS_MORE[kind] or (colon and not rest):
         raise SpecError(f"source {text!r} is unknown; write binance, ccxt:EXCHANGE, files:PATH or sample")
     return kind, rest
+
+
+def is_own_source(text: str) -> bool:
+    """Whether a source is a plug-in's."""
+    return text.partition(":")[0] not in _NEEDS_MORE
 
 
 def normal_symbol(text: str) -> str:

@@ -6,14 +6,13 @@ import importlib
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from importlib import metadata
 from typing import cast
 
 from atb.documents.plan import Plan
 from atb.errors import SpecError
+from atb.plugins import BACKENDS, find_entry, list_plugins
 from launcher.plan.backend import Backend, BackendModule, Setup
 
-GROUP = "atb.backends"
 AUTO = "auto"
 BUILT_IN = {"kubernetes": "launcher.kubernetes.backend", "local": "launcher.worker.backend"}
 """Name → module, imported when it is asked for. ``auto`` is the first of these that finds what it needs here."""
@@ -21,18 +20,15 @@ BUILT_IN = {"kubernetes": "launcher.kubernetes.backend", "local": "launcher.work
 
 def backend_names() -> tuple[str, ...]:
     """Every backend that ``--backend`` can name."""
-    return (*BUILT_IN, *sorted({entry.name for entry in metadata.entry_points(group=GROUP)} - set(BUILT_IN)))
+    return (*BUILT_IN, *(each.name for each in list_plugins(BACKENDS) if each.name not in BUILT_IN))
 
 
 def find_backend(name: str) -> BackendModule:
     """The module of a backend. Raises SpecError for a name that none has."""
     if name in BUILT_IN:
         return cast(BackendModule, importlib.import_module(BUILT_IN[name]))
-    for entry in metadata.entry_points(group=GROUP, name=name):
-        try:
-            return cast(BackendModule, entry.load())
-        except (ImportError, AttributeError) as error:
-            raise SpecError(f"backend {name} can't be loaded from {entry.value}: {error}") from None
+    if plugin := find_entry(BACKENDS, name):
+        return cast(BackendModule, plugin.load())
     raise SpecError(f"backend {name!r} is unknown; choose one of {', '.join((AUTO, *backend_names()))}")
 
 

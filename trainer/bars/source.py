@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from atb.contract.sources import split_source
+from atb.contract.sources import is_own_source, split_source
+from atb.plugins import SOURCES, require_plugin
 from atb.storage import Store
 from trainer.bars.frame import Bars
 
@@ -32,8 +33,14 @@ class Source(Protocol):
 
 
 def open_source(text: str, store: Store) -> Source:
-    """The source named ``sample``, ``files:PATH``, ``binance`` or ``ccxt:EXCHANGE``. Raises SpecError."""
+    """The source named ``sample``, ``files:PATH``, ``binance`` or ``ccxt:EXCHANGE``, or a plug-in's. Raises SpecError.
+
+    A plug-in's entry point in ``atb.sources`` is a function ``(rest, store) -> Source``.
+    """
     kind, rest = split_source(text)
+    if is_own_source(text):
+        found: Source = require_plugin(SOURCES, kind).load()(rest, store)
+        return found
     if kind == "sample":
         from trainer.bars.sample import SampleSource
 

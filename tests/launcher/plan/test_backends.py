@@ -11,6 +11,7 @@ from atb.errors import SpecError
 from launcher.cli import atb_launch
 from launcher.kubernetes.backend import detect
 from launcher.plan.backends import backend_names, choose_backend, find_backend
+from tests.plugins import install
 
 SLEEPY = '''
 from launcher.worker.backend import LocalBackend
@@ -53,14 +54,8 @@ class Sleepy(LocalBackend):
 @pytest.fixture
 def sleepy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An installed package with a backend, as pip leaves one."""
-    site = tmp_path / "site"
-    (site / "sleepy-1.0.dist-info").mkdir(parents=True)
-    (site / "sleepy-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: sleepy\nVersion: 1.0\n")
-    (site / "sleepy-1.0.dist-info" / "entry_points.txt").write_text(
-        "[atb.backends]\nsleepy = sleepy_backend\nbroken = no_such_module\n"
-    )
-    (site / "sleepy_backend.py").write_text(SLEEPY)
-    monkeypatch.syspath_prepend(str(site))
+    entries = {"atb.backends/sleepy": "sleepy_backend", "atb.backends/broken": "no_such_module"}
+    install(tmp_path / "site", monkeypatch, entries, {"sleepy_backend": SLEEPY})
     return tmp_path
 
 
@@ -86,7 +81,7 @@ def test_a_third_backend_is_one_module_and_every_command_works_with_it(sleepy: P
 
 def test_a_backend_that_can_not_be_had_is_one_line(sleepy: Path) -> None:
     assert backend_names() == ("kubernetes", "local", "broken", "sleepy")
-    with pytest.raises(SpecError, match="backend broken can't be loaded from no_such_module"):
+    with pytest.raises(SpecError, match="broken can't be loaded from no_such_module"):
         find_backend("broken")
     with pytest.raises(SpecError, match="backend 'slow' is unknown; choose one of auto, kubernetes, local"):
         find_backend("slow")
