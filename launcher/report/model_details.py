@@ -17,7 +17,10 @@ from launcher.report.charts import line_chart
 
 _METRICS = (
     ("skill", "skill over persistence", "+.4f"),
+    ("skill_over_best", "skill over the best baseline", "+.4f"),
     ("directional_accuracy", "directional accuracy", ".1%"),
+    ("commoner_direction", "share of the commoner direction", ".1%"),
+    ("r2", "R² over the train rows' mean", ".4f"),
     ("rmse", "RMSE", ".6g"),
     ("mape", "MAPE, %", ".4f"),
     ("qlike", "QLIKE", ".4f"),
@@ -36,6 +39,7 @@ _MISSED = {
     "skill-kept": "it lost more than half of the champion's skill",
     "skill-shown": "what it knows could be chance",
     "no-worse-than-bar": "it is worse than no change on its own test rows",
+    "not-behind-baseline": "a simpler model is as good or better",
     "spread": "its forecasts hardly move",
     "parity": "the exported model differs from the trained one",
     "drawdown": "trading on it lost too much at worst",
@@ -51,7 +55,7 @@ _FILES = (
     (bundle.MODEL_FROM_BARS, "model from bars"),
     (bundle.MODEL_INT8, "int8 model"),
     (bundle.METRICS, "metrics"),
-    ("forecasts.parquet", "test forecasts"),
+    (bundle.FORECASTS, "forecasts"),
 )
 
 

@@ -17,7 +17,7 @@ _COLUMNS = (
     Column("symbol", gives=True),
     Column("preset"),
     Column("state"),
-    *(Column(name, right=True) for name in ("epochs", "test RMSE", "MAPE %", "skill", "time")),
+    *(Column(name, right=True) for name in ("epochs", "test RMSE", "baseline", "skill", "time")),
 )
 _MOST_LINES = 40
 """Jobs of which each has its lines below the table; of more, only those that need eyes."""
@@ -62,7 +62,8 @@ def describe_usage(usage: Usage) -> str:
 def job_lines(jobs: Sequence[ManifestJob], width: int) -> Iterator[str]:
     """One line a job; a long symbol gives way to the numbers.
 
-    RMSE is in the price's unit, MAPE in percent; skill 0 is as good as the last close.
+    RMSE is in the price's unit, or in logs of volatility; skill 0 is as good as persistence, and the best baseline's
+    stands before the model's.
     """
     rows = [
         (
@@ -71,7 +72,7 @@ def job_lines(jobs: Sequence[ManifestJob], width: int) -> Iterator[str]:
             Cell(job.state, STYLES[job.state]),
             "" if job.epochs is None else str(job.epochs),
             _number(job, "rmse", ".5g"),
-            _number(job, "mape", ".3f"),
+            _best_baseline(job),
             _number(job, "skill", "+.4f"),
             format_seconds(job.seconds),
         )
@@ -106,6 +107,11 @@ def _places(manifest: Manifest, store_url: str) -> Iterator[str]:
         return
     for job in found:
         yield f"{job.job}  {store_url}/{job.model}"
+
+
+def _best_baseline(job: ManifestJob) -> str:
+    skills = [metrics["skill"] for metrics in job.baselines.values() if "skill" in metrics]
+    return format(max(skills), "+.4f") if skills else ""
 
 
 def _number(job: ManifestJob, name: str, form: str) -> str:

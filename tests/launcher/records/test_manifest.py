@@ -137,20 +137,21 @@ def test_the_table_fits_eighty_columns() -> None:
             state="interrupted",
             epochs=100,
             metrics={"rmse": 123456.789, "mape": 12.3456, "skill": -0.12345},
+            baselines={"persistence": {"skill": 0.0}, "linear": {"skill": 0.1}},
             seconds=36_000,
         )
     ]
     head, row = job_lines(jobs, 80)
     assert len(row) <= 80 + len("\x1b[35m\x1b[0m")
     row = re.sub(r"\x1b\[[0-9;]*m", "", row)
-    assert head.split() == ["symbol", "preset", "state", "epochs", "test", "RMSE", "MAPE", "%", "skill", "time"]
+    assert head.split() == ["symbol", "preset", "state", "epochs", "test", "RMSE", "baseline", "skill", "time"]
     assert row.split() == [
         "1000PEPE/US…",
         "balanced",
         "interrupted",
         "100",
         "1.2346e+05",
-        "12.346",
+        "+0.1000",
         "-0.1235",
         "10h00m",
     ]
