@@ -146,7 +146,7 @@ def test_the_table_fits_eighty_columns() -> None:
     row = re.sub(r"\x1b\[[0-9;]*m", "", row)
     assert head.split() == ["symbol", "preset", "state", "epochs", "test", "RMSE", "baseline", "skill", "time"]
     assert row.split() == [
-        "1000PEPE/US…",
+        "1000PEPE/…",
         "balanced",
         "interrupted",
         "100",
