@@ -179,7 +179,6 @@ def train_pytorch(chosen: Any, windows: Any, target: Any, threads: int) -> Calla
 
 def torch_net(chosen: Any) -> Any:
     """The architecture as a module."""
-    import torch
     from torch import nn
 
     plan = ARCHITECTURES[chosen.model_type]
@@ -212,7 +211,7 @@ def torch_net(chosen: Any) -> Any:
             for number, recurrent in enumerate(self.recurrents):
                 x, _ = recurrent(x)
                 if number == len(self.recurrents) - 1:
-                    x = torch.cat([x[:, -1]], 1)
+                    x = x[:, -1]
                 x = self.drops[number](self.norms[number](x))
             return self.denses(x)
 
