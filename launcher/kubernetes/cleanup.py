@@ -8,16 +8,20 @@ from atb.contract import labels
 from atb.errors import SpecError
 from launcher.kubernetes.api.client import Cluster
 from launcher.kubernetes.api.responses import format_time
-from launcher.kubernetes.objects.ensure import delete_object, find_owner, mark_owner
+from launcher.kubernetes.objects.ensure import delete_object, find_owner, mark_owner, notes_of
 from launcher.kubernetes.objects.job_status import read_job
 from launcher.kubernetes.objects.jobs import owner_name, run_selector
 
 
 def cancel_run(cluster: Cluster, run: str, confirm: Callable[[str], None]) -> str:
     """Stop the live Jobs of a run. Raises SpecError where the cluster does not have it, ApiError."""
-    if find_owner(cluster, run) is None:
+    owner = find_owner(cluster, run)
+    if owner is None:
         raise _not_here(run, cluster)
-    if live := _live_jobs(cluster, run):
+    live = _live_jobs(cluster, run)
+    if not live and labels.CREATED_ANNOTATION in notes_of(owner):
+        return f"run {run} has ended: no Job of it is left to stop; see: atb-launch status {run}"
+    if live:
         confirm(f"stop {len(live)} Jobs of run {run}?")
     # marked before they are listed to be deleted: a launcher that creates one later sees the mark and deletes it
     mark_owner(cluster, run, {labels.CANCELLED_ANNOTATION: format_time(cluster.now())})

@@ -128,6 +128,11 @@ class ClusterOptions(BaseModel):
     tolerations: Annotated[tuple[dict[str, Any], ...], _POD("KEY[=VALUE][:EFFECT]", flag="--toleration")] = Field(
         (), description="Tolerations besides the one for the GPU's taint, which is there whenever gpus > 0."
     )
+    nodes_may_come: Annotated[bool, _POD()] = Field(
+        False,
+        description="Nodes that fit may be added later, as by pools that begin at zero: that none fits now is a "
+        "warning and not an error.",
+    )
     affinity: Annotated[dict[str, Any], _POD(flag=None)] = Field(
         {}, description="The Pods' affinity, as Kubernetes has it."
     )

@@ -22,6 +22,7 @@ NAMESPACED = {
     "configmaps": ("v1", "ConfigMap"),
     "secrets": ("v1", "Secret"),
     "serviceaccounts": ("v1", "ServiceAccount"),
+    "limitranges": ("v1", "LimitRange"),
     "resourcequotas": ("v1", "ResourceQuota"),
     "localqueues": ("kueue.x-k8s.io/v1beta1", "LocalQueue"),
     "workloads": ("kueue.x-k8s.io/v1beta1", "Workload"),

@@ -75,6 +75,7 @@ def _connect(kubeconfig: str | None, context: str | None) -> KubernetesConnectio
     if kubeconfig is None and context is None and _in_a_pod():
         config.load_incluster_config(client_configuration=configuration)
     else:
+        _refuse_old_login(kubeconfig, context)
         try:
             config.load_kube_config(kubeconfig, context, client_configuration=configuration, persist_config=False)
         except (config.ConfigException, OSError, yaml.YAMLError, TypeError) as error:  # TypeError: no mapping at all
@@ -84,6 +85,33 @@ def _connect(kubeconfig: str | None, context: str | None) -> KubernetesConnectio
     if not configuration.verify_ssl:  # whoever wrote so into the kubeconfig knows it, and needs no warning a request
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     return KubernetesConnection(client.ApiClient(configuration))
+
+
+_OLD_LOGINS = {
+    "gcp": "install gke-gcloud-auth-plugin, then: gcloud container clusters get-credentials CLUSTER",
+    "azure": "install kubelogin, then: kubelogin convert-kubeconfig",
+}
+
+
+def _refuse_old_login(kubeconfig: str | None, context: str | None) -> None:
+    """Raise SpecError for a user who logs in as Kubernetes did before 1.26. What else is wrong is said elsewhere."""
+    import yaml
+    from kubernetes.config import ConfigException, kube_config
+
+    try:
+        contexts, current = kube_config.list_kube_config_contexts(kubeconfig)
+        named = {entry["name"]: entry["context"].get("user") for entry in contexts}
+        user = named.get(context or current["name"])
+        merged = kube_config.KubeConfigMerger(kubeconfig or kube_config.KUBE_CONFIG_DEFAULT_LOCATION).config
+        users = {entry["name"]: entry["user"].value for entry in merged["users"].value}
+        provider = users[user]["auth-provider"]["name"]
+    except (ConfigException, OSError, yaml.YAMLError, TypeError, KeyError, AttributeError):
+        return
+    if provider in _OLD_LOGINS:
+        raise SpecError(
+            f"the kubeconfig's user {user} logs in by the auth provider {provider}, which Kubernetes 1.26 removed; "
+            f"{_OLD_LOGINS[provider]}"
+        )
 
 
 def _namespace_of(kubeconfig: str | None, context: str | None) -> str | None:

@@ -18,6 +18,8 @@ _JITTER = random.Random()  # our own: waiting must not move what somebody seeded
 
 LONGEST_WAIT = 10.0
 """Seconds between two tries at a server that does not answer."""
+EXPIRED_AT_MOST = 5
+"""How many times in a row a server that restarts may call every version expired (410)."""
 SHORTEST_WATCH = 1.0
 """Seconds from one watch to the next, where something cuts them short."""
 
@@ -104,8 +106,9 @@ def follow(
                 raise
             if error.status == 410 or not error.transient:
                 version = ""
-            if error.status != 410 or failures:
+            if error.status != 410 or failures >= EXPIRED_AT_MOST:
                 yield Unreachable(error)
+            if error.status != 410 or failures:  # a server that restarts may say 410 again and again, and answers
                 stopping.wait(min(0.25 * 2**failures, LONGEST_WAIT) * _JITTER.uniform(0.75, 1.25))
             failures += 1
 

@@ -18,6 +18,7 @@ PATHS = {
     "configmaps": "/api/v1/namespaces/{namespace}/configmaps",
     "secrets": "/api/v1/namespaces/{namespace}/secrets",
     "serviceaccounts": "/api/v1/namespaces/{namespace}/serviceaccounts",
+    "limitranges": "/api/v1/namespaces/{namespace}/limitranges",
     "resourcequotas": "/api/v1/namespaces/{namespace}/resourcequotas",
     "nodes": "/api/v1/nodes",
     "namespaces": "/api/v1/namespaces",

@@ -37,6 +37,8 @@ _START_REASONS = {"CreateContainerError", "RunContainerError", "PreStartHookErro
     "CreatePodSandboxError",
     "CreateContainerFailed",
 }
+_OWN_TAINT = r"taint(?:\(s\))? \{(?!node-role\.kubernetes\.io/|node\.kubernetes\.io/)"
+"""A taint that somebody gave a pool of nodes on purpose."""
 _POLICY_EXIT = re.compile(r"failed with exit code (\d+)")
 
 
@@ -45,6 +47,7 @@ def diagnose_waiting(reason: str, message: str) -> Finding | None:
     said = message or reason
     if reason in ("InvalidImageName", "ErrImageNeverPull"):
         return Finding("image", said)
+    message = _without_names(message)
     if reason in _PULL_REASONS:
         # a permanent answer can be wrapped in words that sound passing, never the other way round, except for
         # "not found" of the registry's own name
@@ -62,6 +65,14 @@ def diagnose_waiting(reason: str, message: str) -> Finding | None:
     return None
 
 
+def _without_names(message: str) -> str:
+    """A pull's message without the image's own name and tag and without addresses, which hold both."""
+    message = re.sub(r"https?://[^\s\"\\]+", "", message)
+    for name in set(re.findall(r"(?:image|reference|ref):? \\?\"([^\"\\]+)", message)):
+        message = message.replace(name, "")
+    return message
+
+
 def diagnose_unscheduled(condition: Condition) -> Finding:
     """Why the scheduler has no node for a Pod: the cause that most nodes share, the GPU first."""
     said = condition.message or condition.reason
@@ -77,6 +88,8 @@ def diagnose_unscheduled(condition: Condition) -> Finding:
             counts[category] = counts.get(category, 0) + number
     if not counts:
         return Finding("unschedulable", said)
+    if len(counts) > 1 and not re.search(_OWN_TAINT, said):
+        counts.pop("taint", None)  # the control plane's, or unnamed: what the other nodes lack says more
     # nodes without the device are what a GPU job waits for, however many other nodes are tainted or too small
     order = ("gpu", "affinity", "memory", "cpu", "taint", "unschedulable")
     return Finding("gpu" if "gpu" in counts else max(order, key=lambda name: counts.get(name, 0)), said)

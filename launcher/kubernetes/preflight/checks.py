@@ -19,7 +19,7 @@ from launcher.kubernetes.objects.kueue import get_queue, queue_version
 from launcher.kubernetes.objects.pod import Target
 from launcher.kubernetes.objects.worker_job import WorkerRound, build_worker_job
 from launcher.kubernetes.options import ClusterOptions
-from launcher.kubernetes.preflight.node_fit import check_nodes, check_quotas, describe_sharing
+from launcher.kubernetes.preflight.node_fit import check_limits, check_nodes, check_quotas, describe_sharing
 from launcher.plan.backend import Check
 
 # verb, group, resource, subresource, whether the launcher can't do without
@@ -178,14 +178,20 @@ def check_fit(cluster: Cluster, options: ClusterOptions, jobs: int) -> Iterator[
         yield Check(level, "nodes", text)
         if options.gpus and (shared := describe_sharing(list(nodes.values()), options)):
             yield Check("note", "GPU sharing", shared)
+    for level, text in check_quotas(_list_allowed(cluster, "resourcequotas"), options, jobs):
+        yield Check(level, "quota", text)
+    for level, text in check_limits(_list_allowed(cluster, "limitranges"), options):
+        yield Check(level, "limits", text)
+
+
+def _list_allowed(cluster: Cluster, resource: str) -> list[dict[str, Any]]:
+    """The namespace's objects of a kind; none where they may not be listed. Raises ApiError."""
     try:
-        quotas, _ = cluster.list("resourcequotas", lambda quota: quota)
+        return list(cluster.list(resource, lambda found: found)[0].values())
     except ApiError as error:
         if error.status != 403:
             raise
-        return
-    for level, text in check_quotas(list(quotas.values()), options, jobs):
-        yield Check(level, "quota", text)
+        return []
 
 
 def check_queue(cluster: Cluster, options: ClusterOptions) -> Iterator[Check]:

@@ -15,6 +15,8 @@ Node = Mapping[str, Any]
 Verdict = tuple[Literal["ok", "warning", "error"], str]
 
 _VERY_MANY = 1000
+_OBJECTS = ("count/jobs.batch",)
+"""Quotas that count objects, finished ones too, and not what runs at a time."""
 _GROWING = (
     "karpenter.sh/nodepool",
     "eks.amazonaws.com/nodegroup",
@@ -43,7 +45,9 @@ def check_nodes(nodes: Sequence[Node], options: ClusterOptions, jobs: int) -> Ve
     said = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()) or "there are none"
     if any(label in (node["metadata"].get("labels") or {}) for node in nodes for label in _GROWING):
         return "warning", f"none fits now ({said}); an autoscaler may add one"
-    return "error", f"none of {len(nodes)} can ever take a job: {said}"
+    if options.nodes_may_come:
+        return "warning", f"none fits now ({said}); nodes may come"
+    return "error", f"none of {len(nodes)} can ever take a job: {said}; --nodes-may-come where more are added later"
 
 
 def describe_sharing(nodes: Sequence[Node], options: ClusterOptions) -> str:
@@ -81,7 +85,29 @@ def check_quotas(quotas: Sequence[Mapping[str, Any]], options: ClusterOptions, j
             if one > most:
                 yield "error", f"{name} is limited to {limit}, one job needs {_short(one)}"
             elif left < one * jobs:
-                yield "warning", f"{name} leaves room for {int(left // one)} of {jobs} jobs at a time"
+                room = f"{name} leaves room for {int(left // one)} of {jobs} jobs"
+                finished = f"{room}: finished Jobs count until they are removed (--ttl, atb-launch clean)"
+                yield "warning", finished if resource in _OBJECTS else f"{room} at a time"
+
+
+def check_limits(ranges: Sequence[Mapping[str, Any]], options: ClusterOptions) -> Iterator[Verdict]:
+    """Which LimitRange would have every Pod refused. The dry run of a Job does not look at them."""
+    needs = {name: amount for name, amount in _requests(options).items() if name in ("cpu", "memory")}
+    for found in ranges:
+        for limits in found.get("spec", {}).get("limits") or []:
+            kind = limits.get("type")
+            if kind not in ("Container", "Pod"):
+                continue
+            for resource, one in needs.items():
+                name = f"{found['metadata']['name']}: a {kind.lower()}'s {resource}"
+                most, least = (limits.get("max") or {}).get(resource), (limits.get("min") or {}).get(resource)
+                given = (limits.get("default") or {}).get(resource) if resource == "cpu" else None
+                if most is not None and one > parse_quantity(most):
+                    yield "error", f"{name} is at most {most}, one job needs {_short(one)}"
+                elif least is not None and one < parse_quantity(least):
+                    yield "error", f"{name} is at least {least}, one job asks for {_short(one)}"
+                elif given is not None and one > parse_quantity(given):
+                    yield "error", f"{name} is limited to {given} where no limit is set, one job needs {_short(one)}"
 
 
 def tolerates(tolerations: Sequence[Mapping[str, Any]], taint: Mapping[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
@@ -226,3 +227,22 @@ def test_the_namespace_of_a_named_context_is_not_guessed(server: ApiServer, tmp_
     with pytest.raises(SpecError, match="add --namespace"):
         open_cluster(str(path), "test")
     assert open_cluster(str(path), "test", "lab").namespace == "lab"
+
+
+@pytest.mark.parametrize(("provider", "remedy"), [("gcp", "gke-gcloud-auth-plugin"), ("azure", "kubelogin")])
+def test_a_login_that_kubernetes_has_removed_is_named(tmp_path: Path, provider: str, remedy: str) -> None:
+    path = tmp_path / "config"
+    user = {"auth-provider": {"name": provider, "config": {"access-token": "hidden"}}}
+    path.write_text(
+        json.dumps(
+            {
+                "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:9"}}],
+                "users": [{"name": "me", "user": user}],
+                "contexts": [{"name": "x", "context": {"cluster": "c", "user": "me"}}],
+                "current-context": "x",
+            }
+        )
+    )
+    with pytest.raises(SpecError, match=f"auth provider {provider}, which Kubernetes 1.26 removed; .*{remedy}") as said:
+        open_cluster(str(path))
+    assert "hidden" not in str(said.value)

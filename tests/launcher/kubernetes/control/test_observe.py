@@ -122,6 +122,21 @@ def test_a_reason_that_may_still_come_is_waited_for_a_moment() -> None:
         ("0/3 nodes are available: 1 Insufficient nvidia.com/gpu, 2 node(s) had untolerated taint {a: b}.", "gpu"),
         ("0/3 nodes are available: 3 node(s) had untolerated taint {nvidia.com/gpu: present}.", "taint"),
         ("0/5 nodes are available: 5 node(s) didn't match Pod's node affinity/selector.", "affinity"),
+        (
+            "0/4 nodes are available: 1 node(s) didn't match Pod's node affinity/selector, 3 node(s) had untolerated "
+            "taint {node-role.kubernetes.io/control-plane: }.",
+            "affinity",
+        ),
+        (
+            "0/4 nodes are available: 1 node(s) didn't match Pod's node affinity/selector, 3 node(s) had untolerated "
+            "taint(s).",
+            "affinity",
+        ),
+        (
+            "0/4 nodes are available: 1 node(s) didn't match Pod's node affinity/selector, 3 node(s) had untolerated "
+            "taint(s) {team: research}.",
+            "taint",
+        ),
         ("0/2 nodes are available: 2 Insufficient cpu.", "cpu"),
         ("0/2 nodes are available: 2 Insufficient memory.", "memory"),
         ("0/2 nodes are available: 2 node(s) were unschedulable.", "unschedulable"),
@@ -150,6 +165,19 @@ def test_the_cause_of_an_unschedulable_pod_is_named_and_has_a_budget(message: st
         ("ErrImagePull", "dial tcp: lookup registry.example: no such host", "image-passing"),
         ("ErrImagePull", "unexpected status: 503 Service Unavailable", "image-passing"),
         ("ImagePullBackOff", 'Back-off pulling image "x"', "image-passing"),
+        ("ErrImagePull", 'failed to pull image "r/atb:0.1.429": r/atb:0.1.429: not found', "image"),
+        (
+            "ErrImagePull",
+            'failed to resolve reference "r/timeout-x:1.502": r/timeout-x:1.502: not found',
+            "image",
+        ),
+        (
+            "ErrImagePull",
+            'image "r/x:503": HEAD https://r/v2/x/manifests/503: 404 Not Found',
+            "image",
+        ),
+        ("ErrImagePull", 'image "r/not-found:denied": Get "https://r/v2/": dial tcp: i/o timeout', "image-passing"),
+        ("ErrImagePull", 'pull image \\"r/x:canceled\\": 401 Unauthorized', "image"),
         ("CreateContainerConfigError", 'secret "keys" not found', "config"),
         ("CreateContainerError", "context deadline exceeded", "start"),
         ("ContainerCreating", "", ""),

@@ -14,7 +14,14 @@ from launcher.kubernetes.api.connect import KubernetesConnection
 from launcher.kubernetes.api.requests import ApiError
 from launcher.kubernetes.options import ClusterOptions
 from launcher.kubernetes.preflight.checks import check_all, pods_at_once, reach
-from launcher.kubernetes.preflight.node_fit import check_nodes, check_quotas, describe_sharing, matches, tolerates
+from launcher.kubernetes.preflight.node_fit import (
+    check_limits,
+    check_nodes,
+    check_quotas,
+    describe_sharing,
+    matches,
+    tolerates,
+)
 from launcher.plan.backend import Check, validate_checks
 from tests.apiserver.http import ApiServer
 from tests.apiserver.kubelet import add_node
@@ -263,3 +270,45 @@ def test_shared_gpus_are_told_by_the_labels_of_their_nodes(resource: str, labels
 )
 def test_a_packed_run_has_no_more_pods_at_a_time_than_workers(changes: dict[str, Any], pods: int) -> None:
     assert pods_at_once(ClusterOptions(image="atb", cpu="2", **changes), 9) == pods
+
+
+def limit_range(kind: str, **limits: dict[str, str]) -> dict[str, Any]:
+    return {"metadata": {"name": "bounds"}, "spec": {"limits": [{"type": kind, **limits}]}}
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (limit_range("Container", max={"memory": "4Gi"}), "a container's memory is at most 4Gi, one job needs 8Gi"),
+        (limit_range("Pod", max={"cpu": "1"}), "a pod's cpu is at most 1, one job needs 2"),
+        (limit_range("Container", min={"memory": "16Gi"}), "a container's memory is at least 16Gi"),
+        (limit_range("Container", default={"cpu": "500m"}), "cpu is limited to 500m where no limit is set"),
+    ],
+)  # fmt: skip
+def test_a_limit_range_that_refuses_every_pod_is_an_error(found: dict[str, Any], said: str) -> None:
+    ((level, text),) = check_limits([found], make_options(cpu="2", memory="8Gi", max_memory="8Gi"))
+    assert level == "error"
+    assert said in text
+
+
+def test_a_limit_range_that_lets_a_pod_through_is_not_mentioned(server: ApiServer, cluster: Cluster) -> None:
+    roomy = limit_range("Container", max={"memory": "64Gi"}, default={"memory": "1Gi"}, min={"cpu": "1m"})
+    server.state.create("limitranges", "lab", roomy)
+    assert "limits" not in look(cluster)
+    server.state.create("limitranges", "lab", {**limit_range("Pod", max={"memory": "1Gi"}), "metadata": {"name": "b"}})
+    assert only(look(cluster), "limits").level == "error"
+
+
+def test_nodes_that_may_come_make_it_a_warning() -> None:
+    level, text = check_nodes([], make_options(gpus=1), 3)
+    assert (level, "--nodes-may-come" in text) == ("error", True)
+    assert check_nodes([], make_options(gpus=1, nodes_may_come=True), 3)[0] == "warning"
+
+
+def test_a_quota_of_objects_says_that_finished_jobs_count() -> None:
+    quota = {
+        "metadata": {"name": "q"},
+        "status": {"hard": {"count/jobs.batch": "5"}, "used": {"count/jobs.batch": "3"}},
+    }
+    ((level, text),) = check_quotas([quota], make_options(), 10)
+    assert (level, "room for 2 of 10 jobs: finished Jobs count" in text) == ("warning", True)
