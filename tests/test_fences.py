@@ -40,7 +40,7 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
     ),
     "launcher": (
         {"records"},
-        {"report"},
+        {"report", "upkeep"},
         {"plan"},
         {"worker", "kubernetes"},
         {"cli"},

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from atb.contract import keys
 from atb.contract.runs import DEFAULT_FDR
@@ -22,6 +23,8 @@ from atb.storage.probe import probe_store
 
 _WRITERS = 16
 """Threads that spend rows."""
+_AT_ONCE = 64
+"""Results held at a time."""
 
 
 @dataclass(frozen=True)
@@ -58,28 +61,28 @@ def weigh_run(store: Store, results: Iterable[Result], *, planned: int = 0, fdr:
     that a run that is collected early is not held to less. A candidate whose evidence can't be read or written takes
     part as one that has shown nothing, with the ``problem``. Raises StoreError where the store can't be written at all.
     """
-    candidates = list(results)
-    count = max(len(candidates), planned)
-    if not candidates:
-        return Weighed(e_bh_bound([], fdr, count), fdr, count, {})
-    if not probe_store(store).conditional:
-        problem = f"store {store.url} ignores conditional writes, so that rows could be spent twice"
-        found: list[LedgerEntry | str] = [problem] * len(candidates)
-    else:
-        with ThreadPoolExecutor(_WRITERS) as pool:
-            found = list(pool.map(lambda result: _spend(store, result), candidates))
-    logs = [-math.inf if isinstance(each, str) else each.log_e for each in found]
+    reader = iter(results)
+    found: dict[str, LedgerEntry | str] = {}
+    conditional: bool | None = None
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        while some := list(islice(reader, _AT_ONCE)):  # whole results are large: never all are held
+            if conditional is None:
+                conditional = probe_store(store).conditional
+            spent: Iterable[LedgerEntry | str] = (
+                pool.map(lambda result: _spend(store, result), some)
+                if conditional
+                else [f"store {store.url} ignores conditional writes, so that rows could be spent twice"] * len(some)
+            )
+            found.update(zip(map(name_of, some), spent, strict=True))
+    count = max(len(found), planned)
+    logs = [-math.inf if isinstance(each, str) else each.log_e for each in found.values()]
     bound = e_bh_bound(logs, fdr, count)
     nothing = Shown(-math.inf, bound, fdr, count)
-    return Weighed(
-        bound,
-        fdr,
-        count,
-        {
-            name_of(result): replace(nothing, problem=entry) if isinstance(entry, str) else _shown(entry, nothing)
-            for result, entry in zip(candidates, found, strict=True)
-        },
-    )
+    shown = {
+        name: replace(nothing, problem=entry) if isinstance(entry, str) else _shown(entry, nothing)
+        for name, entry in found.items()
+    }
+    return Weighed(bound, fdr, count, shown)
 
 
 def foresee(store: Store, result: Result, rows: TestRows, fdr: float = DEFAULT_FDR) -> Shown:

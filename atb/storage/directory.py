@@ -10,6 +10,7 @@ import os
 import pwd
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -168,10 +169,35 @@ class DirectoryStore:
         staging = self.root / _STAGING
         with self._explain(key):
             staging.mkdir(parents=True, exist_ok=True)
-            lock = (staging / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.lock").open("w")
+            path = staging / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.lock"
+            while True:
+                lock = path.open("w")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if _is_same(lock.fileno(), path):
+                    break
+                lock.close()  # it was swept while we waited for it
         with lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+    def sweep_staging(self, seconds: float) -> tuple[Path, ...]:
+        """Remove what writers that were killed have left: half-written files of that age, and locks nobody holds.
+        Returns what was removed. Raises StoreError."""
+        swept = []
+        with self._explain(_STAGING):
+            for path in sorted((self.root / _STAGING).glob("*")):
+                try:
+                    if path.suffix == ".lock":
+                        with path.open("r+") as lock:
+                            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                            path.unlink()
+                    elif time.time() - path.stat().st_mtime > seconds:
+                        path.unlink()
+                    else:
+                        continue
+                except (FileNotFoundError, BlockingIOError):
+                    continue  # it is held, or gone
+                swept.append(path)
+        return tuple(swept)
 
     @contextlib.contextmanager
     def _explain(self, key: str) -> Iterator[None]:
@@ -189,6 +215,14 @@ class DirectoryStore:
                 errno.EROFS: "it is mounted read-only; name another --store",
             }.get(error.errno or 0, "look at the disk")
             raise StoreError(f"store {self.url} refused {key}: {error.strerror}; {hint}") from None
+
+
+def _is_same(handle: int, path: Path) -> bool:
+    """Whether an open file is still the one of that name."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _walk(folder: str, without: set[str], found: list[os.DirEntry[str]]) -> None:

@@ -13,6 +13,6 @@ def render_yaml(objects: Iterable[dict[str, Any]]) -> str:
     return yaml.dump_all(objects, Dumper=_Plain, sort_keys=False, width=110, explicit_start=True)
 
 
-class _Plain(yaml.SafeDumper):
+class _Plain(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]  # libyaml's, where it is there
     def ignore_aliases(self, data: Any) -> bool:
         return True

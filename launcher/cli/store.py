@@ -1,0 +1,66 @@
+"""``atb-launch store``: looking after a store."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from atb.options.flags import ConfiguredGroup
+from atb.options.stores import with_store
+
+if TYPE_CHECKING:
+    from atb.storage import Store
+
+_WRONG = 1
+"""The exit code where something is wrong that was not mended."""
+
+
+@click.group("store", cls=ConfiguredGroup)
+def store_group() -> None:
+    """Look after a store."""
+
+
+@store_group.command()
+@click.option("--repair", is_flag=True, help="Move aside what can't be read, make again what can be, sweep the rest.")
+@click.option("--quick", is_flag=True, help="Compare the sizes of bundles' files, not their hashes.")
+@click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@with_store
+def check(store: Store, repair: bool, quick: bool, output: str) -> None:
+    """Read every document of a store, verify every bundle's files, and say what is wrong.
+
+    Exits 0 where nothing is, or all of it was mended; else 1. Live runs may go on meanwhile. What --repair moves away
+    lies under quarantine/, and can be deleted.
+    """
+    from atb.schema import readable_json
+    from atb.table import Cell, Column, table_lines
+    from launcher.upkeep.check import check_store
+    from launcher.upkeep.repair import repair_store, sweep_machine
+
+    found = check_store(store, hashes=not quick)
+    if repair:
+        found = [*repair_store(store, found), *sweep_machine(store)]
+    left = [finding for finding in found if not finding.repaired]
+    if output == "json":
+        click.echo(readable_json([asdict(finding) for finding in found]), nl=False)
+    elif found:
+        rows = [
+            (
+                finding.key,
+                Cell(finding.what, "yellow" if finding.repaired or finding.what == "leftover" else "red"),
+                finding.why.removeprefix(f"{finding.key} "),
+                finding.repaired or finding.then,
+            )
+            for finding in found
+        ]
+        last = Column("what was done" if repair else "what helps")
+        click.echo("\n".join(table_lines([Column("key"), Column("what"), Column("why"), last], rows)))
+    if output != "json":
+        click.echo(f"{store.url}: {_count(len(found), 'finding')}, {len(found) - len(left)} mended", err=True)
+    if left:
+        raise click.exceptions.Exit(_WRONG)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"

@@ -1,0 +1,160 @@
+"""What is wrong in a store: every document read, every bundle's files held against the result that names them."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from atb.contract import keys
+from atb.documents.champion import Champion
+from atb.documents.manifest import Manifest
+from atb.documents.result import FileEntry, Result, ResultPointer
+from atb.errors import NotFound, SpecError, Unreadable
+from atb.registry.champions import ModelKey
+from atb.schema import Document
+from atb.storage import Entry, Store
+from atb.storage.read import read_document
+from atb.storage.store_clock import read_clock
+from launcher.upkeep.places import Place, place_of
+
+READERS = 16
+PROBE_SECONDS = 3_600.0
+CLAIM_SECONDS = 3_600.0
+"""Older than this, a probe and a claim on a download were left by a process that was killed."""
+_CHUNK = 1 << 20
+
+What = Literal["unreadable", "misplaced", "missing", "altered", "stale", "leftover"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong. ``then`` says what helps; ``repaired`` what was done about it."""
+
+    key: str
+    what: What
+    why: str
+    then: str
+    repaired: str = ""
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """Everything that a store has, listed once."""
+
+    entries: Mapping[str, Entry]
+    now: float
+    """By the store's clock."""
+
+    @classmethod
+    def take(cls, store: Store) -> Inventory:
+        """List the store. Raises StoreError."""
+        now = read_clock(store)
+        entries = {entry.key: entry for entry in store.list("")}
+        return cls({key: entry for key, entry in entries.items() if not key.startswith(keys.QUARANTINE)}, now)
+
+
+def check_store(store: Store, *, hashes: bool = True) -> list[Finding]:
+    """What is wrong, in the order of the keys. ``hashes``: also read every file of every bundle. Raises StoreError."""
+    inventory = Inventory.take(store)
+    places = {key: place for key in inventory.entries if (place := place_of(key)) is not None}
+
+    def look(key: str) -> tuple[Document | None, Finding | None]:
+        return read_place(store, key, places[key], inventory.entries[key])
+
+    with ThreadPoolExecutor(READERS) as pool:
+        read = dict(zip(places, pool.map(look, places), strict=True))
+        found = [finding for _, finding in read.values() if finding is not None]
+        documents = {key: document for key, (document, _) in read.items() if document is not None}
+        found += _check_files(store, inventory, documents, pool.map, hashes)
+    found += _check_pointers(documents, inventory)
+    found += _find_leftovers(inventory)
+    return sorted(found, key=lambda finding: (finding.key, finding.what))
+
+
+def read_place(store: Store, key: str, place: Place, entry: Entry) -> tuple[Document | None, Finding | None]:
+    """A document that belongs at a key, or what is wrong with what lies there. Raises StoreError."""
+    try:
+        document = read_document(store, place.kind, key, entry=entry, **place.said)
+        if isinstance(document, Champion) and ModelKey.of(document).pointer != key:
+            return None, Finding(key, "misplaced", f"it is the champion of {ModelKey.of(document)}", place.then)
+        return document, None
+    except NotFound:
+        return None, None  # it went away meanwhile
+    except Unreadable as problem:
+        what: What = "misplaced" if "wrong place" in str(problem) else "unreadable"
+        return None, Finding(key, what, str(problem), place.then)
+
+
+Wrong = tuple[What, str] | None
+Mapped = Callable[[Callable[[FileEntry], Wrong], Iterable[FileEntry]], Iterator[Wrong]]
+
+
+def _check_files(
+    store: Store, inventory: Inventory, documents: Mapping[str, Document], run_all: Mapped, hashes: bool
+) -> Iterator[Finding]:
+    """The files that results and champions name: there, of their size, and of their hash."""
+    owners: dict[FileEntry, str] = {}
+    for key, document in documents.items():
+        if isinstance(document, Result | Champion):
+            for file in document.files:
+                owners.setdefault(file, key)
+
+    def look(file: FileEntry) -> Wrong:
+        entry = inventory.entries.get(file.key)
+        if entry is None:
+            return "missing", f"{owners[file]} names it"
+        if entry.size != file.size:
+            return "altered", f"it has {entry.size:,} bytes and not {file.size:,}, says {owners[file]}"
+        if hashes and _sha256(store, file.key) != file.sha256:
+            return "altered", f"its sha256 is not the one that {owners[file]} says"
+        return None
+
+    for file, wrong in zip(owners, run_all(look, owners), strict=True):
+        if wrong is not None:
+            serving = owners[file].startswith("models/")
+            then = "roll back with: atb models rollback SYMBOL" if serving else "train the symbol again, with --force"
+            yield Finding(file.key, wrong[0], wrong[1], then)
+
+
+def _sha256(store: Store, key: str) -> str:
+    with tempfile.TemporaryDirectory(prefix="atb-check-") as folder:
+        path, digest = Path(folder, "object"), hashlib.sha256()
+        try:
+            store.get_file(key, path)
+        except (NotFound, SpecError):
+            return ""
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+        return digest.hexdigest()
+
+
+def _check_pointers(documents: Mapping[str, Document], inventory: Inventory) -> Iterator[Finding]:
+    """Hints that point to nothing, and manifests that say of a result what is not so any more."""
+    for key, document in documents.items():
+        if isinstance(document, ResultPointer):
+            target = keys.result(document.run, document.job)
+            if target not in documents:
+                yield Finding(key, "stale", f"it points to {target}, which is not there", "nothing: it is a hint")
+        elif isinstance(document, Manifest):
+            own = f"runs/{document.run}/"
+            gone = [job.result for job in document.jobs if job.result is not None and job.result.startswith(own)]
+            missing = [result for result in gone if result not in documents]
+            if missing:
+                why = f"it says that {missing[0]} is there" + (f", and {len(missing) - 1} more" * (len(missing) > 1))
+                yield Finding(key, "stale", why, f"make it again with: atb-launch collect {document.run}")
+
+
+def _find_leftovers(inventory: Inventory) -> Iterator[Finding]:
+    """What processes that were killed have left."""
+    for key, entry in inventory.entries.items():
+        age = inventory.now - entry.modified.timestamp()
+        if key.startswith("probes/") and age > PROBE_SECONDS:
+            yield Finding(key, "leftover", "a probe whose process was killed", "sweep it with --repair")
+        elif key.startswith("bars/") and key.endswith("/claim") and age > CLAIM_SECONDS:
+            yield Finding(key, "leftover", "a claim on a download whose process was killed", "sweep it with --repair")

@@ -1,0 +1,80 @@
+"""Which document belongs at a key, and what it must say of itself there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from atb.documents.attempt import Claim, ExitReport, MemoryNeed, Progress, Verdict
+from atb.documents.bars_index import BarsIndex
+from atb.documents.champion import Champion, HistoryEntry
+from atb.documents.comparison import Comparison
+from atb.documents.evidence import LedgerEntry
+from atb.documents.manifest import Manifest
+from atb.documents.plan import Plan
+from atb.documents.result import Result, ResultPointer
+from atb.documents.worker import WorkerState
+from atb.schema import Document
+
+Care = Literal["keep", "set aside", "make again", "drop"]
+"""What a repair does with one that can't be read: leave it where nothing can stand in for it; move it away; move it
+away and make it again; move it away, since it is a hint that comes again by itself."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A document's kind, what it says of itself, and what becomes of one that can't be read. ``then`` is for people."""
+
+    kind: type[Document]
+    care: Care
+    then: str
+    said: Mapping[str, object] = field(default_factory=dict)
+
+
+_RESUME = "resume with: atb-launch --resume {run}"
+_HINT = "nothing: it comes again by itself"
+
+
+def place_of(key: str) -> Place | None:
+    """The document that belongs at a key; None where something else lies there."""
+    match key.split("/"):
+        case ["runs", run, *rest]:
+            return _of_run(run, rest)
+        case ["models", _, *_, "current.json"]:
+            return Place(Champion, "set aside", "promote again with: atb models promote RUN SYMBOL")
+        case ["models", _, *_, "history", _]:
+            return Place(HistoryEntry, "keep", "restore it from a backup: nothing else says what was decided")
+        case ["models", _, *_, "ledger", _]:
+            return Place(LedgerEntry, "keep", "restore it from a backup: nothing else says which rows were spent")
+        case ["results", _]:
+            return Place(ResultPointer, "drop", _HINT)
+        case ["memory", *_]:
+            return Place(MemoryNeed, "drop", _HINT)
+        case ["bars", *_, "index.json"]:
+            return Place(BarsIndex, "drop", _HINT)
+    return None
+
+
+def _of_run(run: str, rest: list[str]) -> Place | None:
+    resume = _RESUME.format(run=run)
+    match rest:
+        case ["plan.json"]:
+            return Place(Plan, "keep", "restore it from a backup, or train again under another --run", {"run": run})
+        case ["manifest.json"]:
+            return Place(Manifest, "make again", f"make it again with: atb-launch collect {run}", {"run": run})
+        case ["comparison.json"]:
+            return Place(Comparison, "set aside", "compare again with: atb compare", {"run": run})
+        case ["progress", _]:
+            return Place(Progress, "drop", _HINT)
+        case ["workers", _]:
+            return Place(WorkerState, "drop", _HINT)
+        case ["jobs", job, "result.json"]:
+            return Place(Result, "set aside", resume, {"run": run, "job": job})
+        case ["jobs", job, "verdict.json"]:
+            return Place(Verdict, "set aside", resume, {"job": job})
+        case ["jobs", _, "attempts", _, "claim.json"]:
+            return Place(Claim, "set aside", resume)
+        case ["jobs", _, "attempts", _, "exit.json"]:
+            return Place(ExitReport, "set aside", resume)
+    return None

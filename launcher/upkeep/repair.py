@@ -1,0 +1,74 @@
+"""Mending what ``check`` has found: moved aside, made again, or swept. Doing it twice changes nothing more."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from atb.errors import AtbError, NotFound, StoreError
+from atb.storage import DirectoryStore, Store
+from atb.storage.quarantine import set_aside
+from launcher.records.manifest import collect
+from launcher.records.run_record import RunRecord
+from launcher.upkeep.check import Finding, read_place
+from launcher.upkeep.places import place_of
+
+_OLD_SECONDS = 86_400.0
+"""Temporary folders of ours that are older were left by a process that was killed: none is needed for so long."""
+_TEMPORARY = ("atb-bundle-*", "atb-quarantine-*", "atb-check-*")
+
+
+def repair_store(store: Store, findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Mend what can be mended; yields each finding with what was done. Raises StoreError.
+
+    What changed since it was found is looked at again, so that a run that goes on meanwhile loses nothing.
+    """
+    again = set()
+    for finding in findings:
+        place = place_of(finding.key)
+        if finding.what == "leftover":
+            store.delete(finding.key)
+            yield replace(finding, repaired="removed")
+        elif place is not None and place.care != "keep" and finding.what in ("unreadable", "misplaced", "stale"):
+            if place.care == "make again":
+                again.add(finding.key.split("/")[1])
+            yield replace(finding, repaired=_move(store, finding))
+        else:
+            yield finding
+    for run in sorted(again):
+        with suppress(AtbError):  # it has a finding of its own that says why
+            collect(store, RunRecord.load(store, run))
+
+
+def sweep_machine(store: Store) -> Iterator[Finding]:
+    """What killed processes left beside the objects: half-written files and locks of a directory, and temporary
+    folders of this machine."""
+    if isinstance(store, DirectoryStore):
+        for path in store.sweep_staging(_OLD_SECONDS):
+            yield Finding(f".staging/{path.name}", "leftover", "a file whose writer was killed", "", "removed")
+    for pattern in _TEMPORARY:
+        for folder in Path(tempfile.gettempdir()).glob(pattern):
+            with suppress(OSError):
+                if folder.is_dir() and not folder.is_symlink() and time.time() - folder.stat().st_mtime > _OLD_SECONDS:
+                    shutil.rmtree(folder)
+                    yield Finding(str(folder), "leftover", "a folder whose process was killed", "", "removed")
+
+
+def _move(store: Store, finding: Finding) -> str:
+    place = place_of(finding.key)
+    assert place is not None
+    if finding.what != "stale":
+        entry = next((entry for entry in store.list(finding.key) if entry.key == finding.key), None)
+        if entry is None or read_place(store, finding.key, place, entry)[1] is None:
+            return "nothing: it is in order now"
+    try:
+        return f"moved to {set_aside(store, finding.key)}"
+    except NotFound:
+        return "nothing: it is gone"
+    except StoreError as error:
+        return f"could not be moved: {error}"

@@ -1,0 +1,175 @@
+"""A store is walked, what is wrong is named with what helps, and a repair does all it can, once."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from click.testing import Result as Invoked
+
+from atb.contract import keys
+from atb.documents.attempt import Claim
+from atb.documents.champion import Champion
+from atb.registry.champions import ModelKey, read_champion
+from atb.storage import DirectoryStore, MemoryStore, Store
+from launcher.cli.store import store_group
+from launcher.records.manifest import collect
+from launcher.records.run_record import RunRecord
+from launcher.upkeep.check import check_store
+from launcher.upkeep.repair import repair_store, sweep_machine
+from tests.atb.documents.test_older_documents import read_old
+from tests.atb.documents.test_reading import DAMAGED
+from tests.atb.registry.candidates import NOW, commit
+from tests.launcher.records.test_run_record import run_of
+
+KEY = ModelKey("BTCUSDT", "1h", "fast")
+
+
+def full_store(store: Store) -> Store:
+    """A collected run, a champion, and what lies beside them."""
+    plan = run_of(store)
+    claim = Claim(attempt=1, host="h", process=1, started=NOW)
+    store.put(keys.attempt("r1", "LTCUSDT-fast", 1, "claim.json"), claim.to_bytes())
+    collect(store, RunRecord.of(store, plan))
+    store.put("notes.txt", b"a stranger's")
+    store.put("features/0/BTCUSDT/1h/0.parquet", b"PAR1")
+    return store
+
+
+def test_a_store_in_order_has_no_findings(store: Store) -> None:
+    assert check_store(full_store(store)) == []
+
+
+PLACES = {
+    keys.result("r1", "BTCUSDT-fast"): "moved to quarantine/",
+    keys.manifest("r1"): "moved to quarantine/",
+    keys.verdict("r1", "LTCUSDT-fast"): "moved to quarantine/",
+    keys.attempt("r1", "LTCUSDT-fast", 1, "claim.json"): "moved to quarantine/",
+    keys.attempt("r1", "LTCUSDT-fast", 1, "exit.json"): "moved to quarantine/",
+    keys.progress("r1", "BTCUSDT-fast"): "moved to quarantine/",
+    keys.worker("r1", "w0"): "moved to quarantine/",
+    keys.result_index("0" * 64): "moved to quarantine/",
+    keys.memory("BTCUSDT", "1h", "fast"): "moved to quarantine/",
+    keys.bars_index("binance", "spot", "BTCUSDT", "1h"): "moved to quarantine/",
+    KEY.pointer: "moved to quarantine/",
+    f"{KEY.history}20260131T060000.000000Z-r1.json": "",
+    f"{KEY.prefix}ledger/00000001.json": "",
+    keys.plan("r1"): "",
+}
+
+
+@pytest.mark.parametrize("key", PLACES)
+@pytest.mark.parametrize("damage", ["empty", "a newer major version", "nested deeply"])
+def test_every_kind_of_document_that_can_not_be_read_is_found_and_mended_where_it_can_be(key: str, damage: str) -> None:
+    store = full_store(MemoryStore())
+    store.put(key, DAMAGED[damage])
+    finding = next(each for each in check_store(store) if each.key == key)
+    assert (finding.what, bool(finding.then)) == ("unreadable", True)
+    mended = next(each for each in repair_store(store, [finding]) if each.key == key)
+    assert mended.repaired.startswith(PLACES[key])
+    assert bool(mended.repaired) == bool(PLACES[key])
+    if mended.repaired:
+        assert store.get(mended.repaired.removeprefix("moved to ")) == DAMAGED[damage]
+        left = [each for each in check_store(store) if each.what != "stale"]
+        assert left == []
+
+
+def test_a_manifest_is_made_again_from_what_the_run_left() -> None:
+    store = full_store(MemoryStore())
+    whole = store.get(keys.manifest("r1"))
+    store.put(keys.manifest("r1"), whole[:-40])
+    list(repair_store(store, check_store(store)))
+    assert store.get(keys.manifest("r1")) == whole
+    store.delete(keys.result("r1", "ETHUSDT-fast"))
+    (stale,) = check_store(store)
+    assert (stale.key, stale.what) == (keys.manifest("r1"), "stale")
+    list(repair_store(store, [stale]))
+    assert check_store(store) == []
+
+
+def test_files_of_a_bundle_that_are_gone_or_altered_are_named() -> None:
+    store = full_store(MemoryStore())
+    model, card = (keys.bundle("r1", "BTCUSDT-fast", 1, name) for name in ("model.onnx", "card.md"))
+    size = len(store.get(model))
+    store.put(model, b"x" * size)
+    store.delete(card)
+    assert [(each.key, each.what) for each in check_store(store)] == [(card, "missing"), (model, "altered")]
+    assert [each.key for each in check_store(store, hashes=False)] == [card]
+    assert all("train the symbol again" in each.then for each in repair_store(store, check_store(store)))
+
+
+def test_a_document_in_another_s_place_is_found() -> None:
+    store = full_store(MemoryStore())
+    store.put(keys.plan("r9"), store.get(keys.plan("r1")))
+    store.put(ModelKey("ETHUSDT", "1h", "fast").pointer, read_old(Champion))
+    found = {each.key: each.what for each in check_store(store)}
+    assert found[keys.plan("r9")] == "misplaced"
+    assert found[ModelKey("ETHUSDT", "1h", "fast").pointer] == "misplaced"
+
+
+def test_a_document_that_was_mended_meanwhile_is_left_alone() -> None:
+    store = full_store(MemoryStore())
+    key = keys.result("r1", "BTCUSDT-fast")
+    good = store.get(key)
+    store.put(key, b"")
+    found = check_store(store)
+    store.put(key, good)
+    mended = {each.key: each.repaired for each in repair_store(store, found)}
+    assert mended[key] == "nothing: it is in order now"
+    assert store.get(key) == good
+
+
+def test_what_kills_left_is_swept_and_what_is_held_or_young_stays(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path / "store")
+    full_store(store)
+    old, young = store.root / ".staging" / "tmpold", store.root / ".staging" / "tmpyoung"
+    for path in (old, young):
+        path.write_bytes(b"half")
+    probe, fresh, claim = "probes/0", "probes/1", "bars/binance/spot/BTCUSDT/1h/claim"
+    for key in (probe, fresh, claim):
+        store.put(key, b"1")
+    then = time.time() - timedelta(days=2).total_seconds()
+    for path in (old, store.root / probe, store.root / claim):
+        os.utime(path, (then, then))
+    etag = store.get_with_etag("notes.txt")[1]
+    store.put_if_match("notes.txt", b"changed", etag)
+    assert [each.key for each in check_store(store)] == [claim, probe]
+    list(repair_store(store, check_store(store)))
+    swept = [each.key for each in sweep_machine(store) if each.key.startswith(".staging")]
+    assert ".staging/tmpold" in swept
+    assert any(key.endswith(".lock") for key in swept)
+    assert young.exists()
+    assert not old.exists()
+    assert store.get(fresh) == b"1"
+    assert check_store(store) == []
+    assert [each for each in sweep_machine(store) if each.key.startswith(".staging")] == []
+    store.put_if_match("notes.txt", b"again", store.get_with_etag("notes.txt")[1])
+
+
+def invoke(store: DirectoryStore, *words: str) -> Invoked:
+    return CliRunner().invoke(store_group, ["check", "--store", str(store.root), *words])
+
+
+def test_the_command_prints_one_table_or_json_and_repairs_once(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path / "store")
+    full_store(store)
+    assert invoke(store).exit_code == 0
+    key = keys.result("r1", "BTCUSDT-fast")
+    store.put(key, b"{\x1b[2J")
+    found = invoke(store)
+    assert found.exit_code == 1
+    assert found.stdout.splitlines()[0].split() == ["key", "what", "why", "what", "helps"]
+    assert "unreadable" in found.stdout
+    assert "\x1b[2J" not in found.stdout
+    assert "atb-launch --resume r1" in found.stdout
+    assert {each["key"] for each in json.loads(invoke(store, "--output", "json").stdout)} == {key, keys.manifest("r1")}
+    assert invoke(store, "--repair").exit_code == 0
+    again = invoke(store, "--repair", "--output", "json")
+    assert (again.exit_code, json.loads(again.stdout)) == (0, [])
+    assert read_champion(store, KEY) is None
+    assert commit(store, "r1", "BTCUSDT").run == "r1"
