@@ -59,6 +59,11 @@ def launcher(run: str) -> str:
     return f"runs/{run}/launcher.json"
 
 
+def run_evidence(run: str) -> str:
+    """What the run's candidates have shown together, as of its latest collection."""
+    return f"runs/{run}/evidence.json"
+
+
 def report(run: str) -> str:
     """The run's page for people."""
     return f"runs/{run}/report.html"

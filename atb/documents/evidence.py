@@ -8,7 +8,8 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from atb.schema import Document, canonical_json
+from atb.contract.names import JobName, RunName
+from atb.schema import Document, Part, canonical_json
 
 MOST_ROWS = 20_000
 """Of more test rows the latest are kept."""
@@ -50,6 +51,51 @@ class TestRows(Document):
         if any(later <= earlier for earlier, later in pairwise(self.time)):
             raise ValueError("its rows are not in order of time")
         return self
+
+
+class PanelNumbers(Part):
+    """Means over hours with their t: skill over the bar in units of each row's scale, Spearman's correlation of
+    forecasts and outcomes between symbols, and what a long–short portfolio earns after costs, in basis points."""
+
+    skill: float
+    skill_t: float
+    rank_ic: float
+    rank_ic_t: float
+    long_short_bps: float
+    long_short_t: float
+
+
+class Panel(Part):
+    """What the models of one kind show together; ``linear`` are the linear baseline's numbers on the same rows."""
+
+    name: str
+    symbols: int
+    hours: int
+    model: PanelNumbers
+    linear: PanelNumbers | None = None
+
+
+class JobEvidence(Part):
+    """What a candidate's model key had shown when its run was collected. ``problem``: why that is not known."""
+
+    job: JobName
+    log_e: float | None
+    rows: int = 0
+    models: int = 0
+    problem: str = ""
+
+
+class RunEvidence(Document):
+    """What a run's candidates have shown together, as of its latest collection: ``bound`` is e-BH's for all of them."""
+
+    kind: ClassVar[str] = "run-evidence"
+
+    run: RunName
+    fdr: float
+    bound: float
+    candidates: int
+    jobs: tuple[JobEvidence, ...]
+    panels: tuple[Panel, ...] = ()
 
 
 class LedgerEntry(Document):

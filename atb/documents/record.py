@@ -25,7 +25,8 @@ class RecordEntry(Document):
     last of them at ``until`` (the open time of the window's last bar); ``total_rows`` are all since the champion's cut,
     over which ``squares`` and ``bar_squares`` sum the squared errors of the champion and of its bar. ``window`` has the
     latest rows that the bets against it look at, and ``log_behind`` is the logarithm of their e-value. ``drift`` is the
-    population stability index of each input over the latest rows against those before the cut.
+    population stability index of each input over the latest rows against those before the cut, and
+    ``days`` how long ago the cut was at the last row.
     """
 
     kind: ClassVar[str] = "record-entry"
@@ -42,6 +43,7 @@ class RecordEntry(Document):
     window: tuple[RecordSpan, ...]
     log_behind: float
     drift: dict[str, float] = {}
+    days: int = 0
 
     @property
     def skill(self) -> float:

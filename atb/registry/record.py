@@ -121,6 +121,7 @@ def advance_record(
         window=window,
         log_behind=log_mean_exp([sum(logs) for logs in zip(*(span.logs for span in window), strict=True)]),
         drift=dict(drift),
+        days=(tf.from_epoch_ms(new[-1].time) - champion.as_of).days,
     )
 
 

@@ -10,7 +10,7 @@ from itertools import islice
 
 from atb.contract import keys
 from atb.contract.runs import DEFAULT_FDR
-from atb.documents.evidence import LedgerEntry, TestRows
+from atb.documents.evidence import JobEvidence, LedgerEntry, TestRows
 from atb.documents.plan import Plan
 from atb.documents.result import Result
 from atb.errors import AtbError, NotFound
@@ -47,6 +47,19 @@ class Weighed:
         return (
             f"evidence: {self.reached} of {self.candidates} candidates reach an e-value of {self.bound:,.0f}, "
             f"the bound at a false-discovery rate of {self.fdr:g}"
+        )
+
+    def to_parts(self) -> tuple[JobEvidence, ...]:
+        """For the document of a run."""
+        return tuple(
+            JobEvidence(
+                job=name.partition("/")[2],
+                log_e=None if shown.problem else shown.log_e,
+                rows=shown.rows,
+                models=shown.models,
+                problem=shown.problem,
+            )
+            for name, shown in self.shown.items()
         )
 
     def of(self, result: Result) -> Shown | None:

@@ -41,6 +41,7 @@ from launcher.report.guide import next_steps
 from launcher.report.live_table import RunView
 from launcher.report.page import write_report
 from launcher.report.table import plan_lines, print_manifest
+from launcher.report.together import panel_lines, write_evidence
 
 AWAY_SECONDS = 5.0
 """How long a store that was just given up is waited for once more, to collect the run."""
@@ -203,6 +204,8 @@ def finish(run: str, store: Store, ending: Ending) -> Manifest:
     weighed = weigh_record(store, record, ending.fdr)
     if weighed.shown:
         _tell(weighed.summary)
+        for line in panel_lines(write_evidence(store, record, weighed).panels):
+            _tell(line)
     promoted: dict[str, bool] = {}
     if ending.promote == "auto":
         for promotion in promote_run(store, record, weighed, accept_first=ending.accept_first):

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from atb.contract import bundle, keys
@@ -13,14 +14,16 @@ from atb.documents.manifest import Manifest
 from atb.documents.plan import Plan
 from atb.documents.result import Result
 from atb.errors import AtbError, NotFound, Unreadable
-from atb.registry.champions import read_champion
+from atb.registry.champions import ModelKey, read_champion
 from atb.registry.promote import model_key_of
+from atb.registry.record import scan_records
 from atb.storage import Store
 from atb.storage.read import read_document
 from launcher.records.manifest import build_manifest
 from launcher.records.run_record import READERS, RunRecord
 from launcher.report.page_model import build_page
 from launcher.report.templates import render
+from launcher.report.together import Together, build_together, read_evidence
 
 MOST_DETAILS = 300
 """Models whose curves are drawn: of more, those with the most skill. The others have their rows."""
@@ -36,7 +39,10 @@ def write_report(store: Store, record: RunRecord) -> str:
         histories = dict(zip(results, read, strict=True))
         serve = pool.map(lambda result: _serves(store, result), results.values())
         promoted = dict(zip(results, serve, strict=True))
-    store.put(key, render_page(record.plan, manifest, results, histories, promoted, store.url).encode())
+    lives = scan_records(store, [ModelKey.of(planned.spec) for planned in record.plan.jobs])
+    together = build_together(read_evidence(store, manifest.run), lives)
+    page = render_page(record.plan, manifest, results, histories, promoted, store.url, together)
+    store.put(key, page.encode())
     return key
 
 
@@ -63,9 +69,11 @@ def render_page(
     histories: Mapping[str, Mapping[str, Sequence[float]]],
     promoted: Mapping[str, bool],
     store: str,
+    together: Together | None = None,
 ) -> str:
     """The page. ``results``, ``histories`` and ``promoted`` are by job and may lack some."""
-    return render("report.html.j2", page=build_page(plan, manifest, results, histories, promoted, store))
+    page = replace(build_page(plan, manifest, results, histories, promoted, store), together=together)
+    return render("report.html.j2", page=page)
 
 
 def _serves(store: Store, result: Result) -> bool:

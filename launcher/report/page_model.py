@@ -22,6 +22,7 @@ from launcher.report.charts import Skill, SkillAxis, make_axis
 from launcher.report.guide import Step, describe_request, next_steps
 from launcher.report.model_details import Model, build_model, describe_gate
 from launcher.report.table import describe_usage
+from launcher.report.together import Together
 
 _UNKNOWN = Category("", "the reason is not known", "look with: atb-launch why RUN SYMBOL", "never", 1)
 
@@ -131,6 +132,7 @@ class Page:
     stages: tuple[StageRow, ...]
     synthetic: bool
     axis: PageAxis | None
+    together: Together | None = None
     columns: tuple[Column, ...] = field(default=COLUMNS)
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.alias_generators import to_camel
 
 from atb.contract.presets import DEFAULT_PRESET, PresetName
+from atb.contract.runs import DEFAULT_FDR
 from atb.contract.spec import OPTION_NAMES, Spec
 from launcher.kubernetes.options import ENV_PLAIN_SCHEMA, ENV_SCHEMA, ClusterOptions, DnsName, Quantity
 
@@ -150,6 +151,13 @@ class ScheduleDefaults(Section):
     )
     accept_first: bool = Field(
         False, description="With promote auto: a first model, without a champion to beat, serves without skill shown."
+    )
+    fdr: Annotated[float, Field(gt=0, lt=1)] = Field(
+        DEFAULT_FDR, description="False-discovery rate: how much noise among a run's promoted models is accepted."
+    )
+    demotion: Literal["off", "warn", "auto"] = Field(
+        "warn",
+        description="What is done with a champion whose live record is behind its bar: warn names it, auto demotes it.",
     )
     suspend: bool = Field(False, description="Keep the schedule but don't fire it.")
     deadline_seconds: Annotated[int, Field(ge=0)] = Field(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from trainer.cli.tables import champion_row, print_comparison, print_table
 
 if TYPE_CHECKING:
     from atb.documents.champion import Champion
+    from atb.documents.record import RecordEntry
     from atb.documents.result import Result
     from atb.errors import Unreadable
     from atb.registry.champions import ModelKey
@@ -56,21 +57,30 @@ def models() -> None:
 @with_store
 def list_(store: Store, symbol: str | None, json: bool) -> None:
     """List the champions, their skill over persistence beside the best baseline's."""
-    from atb.registry.champions import scan_champions
+    from atb.registry.champions import ModelKey, scan_champions
+    from atb.registry.record import scan_records
     from atb.schema import readable_json
 
     champions, problems = scan_champions(store, symbol)
     name_problems(problems)
+    lives = scan_records(store, map(ModelKey.of, champions))
+    records = {live.champion.entry: live.record for live in lives if live.champion is not None}
     if json:
-        click.echo(readable_json([each.model_dump(mode="json") for each in champions]), nl=False)
+        found = [
+            {**each.model_dump(mode="json"), "record": _record_fields(records.get(each.entry))} for each in champions
+        ]
+        click.echo(readable_json(found), nl=False)
         return
     if not champions:
         if problems:
             return
         click.echo(f"no champions in {store.url} yet; make one with: atb models promote RUN SYMBOL")
         return
-    head = ("symbol", "timeframe", "preset", "target", "skill", "best baseline", "bars up to", "run", "promoted", "by")
-    print_table(head, [champion_row(each) for each in champions])
+    head = (
+        "symbol", "timeframe", "preset", "target", "skill", "best baseline", "live skill", "live rows", "days",
+        "bars up to", "run", "promoted", "by",
+    )  # fmt: skip
+    print_table(head, [champion_row(each, records.get(each.entry)) for each in champions])
 
 
 @models.command()
@@ -82,8 +92,9 @@ def show(store: Store, model: str, words: Words) -> None:
     from atb.contract.bundle import CARD
     from atb.registry.pull import bundle_file, read_file
 
-    run, files = _files_of(store, model, words)
-    card = read_file(store, bundle_file(files, CARD, run)).decode()
+    named = _result_or_champion(store, model, words)
+    run, files = named.run, named.files
+    card = read_file(store, bundle_file(files, CARD, run)).decode() + "".join(_live_lines(store, named))
     if not sys.stdout.isatty():
         click.echo(card, nl=False)
         return
@@ -172,10 +183,31 @@ def find_key(store: Store, symbol: str, words: Words, *, declined: bool = False)
     return find_model_key(store, symbol, **words, declined=declined)
 
 
-def _files_of(store: Store, model: str, words: Words) -> tuple[str, tuple[Any, ...]]:
-    """The pointer is enough for a champion: its result may have been cleaned away."""
-    named = _result_or_champion(store, model, words)
-    return named.run, named.files
+def _record_fields(record: RecordEntry | None) -> dict[str, Any] | None:
+    if record is None:
+        return None
+    return {**record.model_dump(mode="json", exclude={"window"}), "skill": record.skill}
+
+
+def _live_lines(store: Store, named: Result | Champion) -> Iterator[str]:
+    """What the card can't know: how a champion has done since its cut."""
+    from atb.documents.champion import Champion
+    from atb.registry.betting import BEHIND_BOUND, e_value
+    from atb.registry.record import read_record
+
+    record = read_record(store, named) if isinstance(named, Champion) else None
+    if record is None or not isinstance(named, Champion):
+        return
+    yield "\n## Live record\n\n"
+    yield (
+        f"Skill {record.skill:+.4f} on {record.total_rows:,} rows that closed after its cut, {record.days} days up to "
+        f"{record.until:%Y-%m-%d %H:%M} UTC; {named.metrics.get('skill', 0.0):+.4f} was measured before its promotion. "
+        f"Evidence that it is behind its bar: {e_value(record.log_behind):,.3g}; a demotion begins at "
+        f"{BEHIND_BOUND:,.0f}.\n"
+    )
+    for name, index in sorted(record.drift.items(), key=lambda each: -each[1])[:5]:
+        yield f"\n- `{name}`: population stability index {index:.2f}"
+    yield "\n" if record.drift else ""
 
 
 def _result_of(store: Store, model: str, words: Words) -> Result:

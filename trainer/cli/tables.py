@@ -12,6 +12,7 @@ from atb.table import Column, table_lines
 if TYPE_CHECKING:
     from atb.documents.champion import Champion
     from atb.documents.evaluation import ForecastComparison
+    from atb.documents.record import RecordEntry
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -20,8 +21,8 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         click.echo(line)
 
 
-def champion_row(champion: Champion) -> tuple[str, ...]:
-    """A champion as a row of ``atb models list``."""
+def champion_row(champion: Champion, record: RecordEntry | None) -> tuple[str, ...]:
+    """A champion as a row of ``atb models list``, with its live record beside the promise."""
     name, best = min(champion.baselines.items(), key=lambda each: each[1]["rmse"])
     return (
         champion.symbol + (" (made up)" if champion.synthetic else ""),
@@ -30,6 +31,9 @@ def champion_row(champion: Champion) -> tuple[str, ...]:
         f"{champion.target} {champion.horizon}",
         _number(champion.metrics, "skill", "+.4f"),
         f"{_number(best, 'skill', '+.4f')} {name}",
+        f"{record.skill:+.4f}" if record else "–",
+        f"{record.total_rows:,}" if record else "–",
+        f"{record.days}" if record else "–",
         f"{champion.as_of:%Y-%m-%d %H:%M}",
         champion.run,
         f"{champion.promoted:%Y-%m-%d %H:%M}",

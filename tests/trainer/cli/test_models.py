@@ -9,9 +9,11 @@ from click.testing import CliRunner, Result
 
 from atb.errors import SpecError
 from atb.registry.champions import require_champion
+from atb.registry.record import extend_record
 from atb.storage import DirectoryStore
-from tests.atb.registry.candidates import NOISE, NOW, commit
+from tests.atb.registry.candidates import HOUR_MS, NOISE, NOW, commit
 from tests.atb.registry.test_promote import SEAT, follow, promote
+from tests.atb.registry.test_record import live_rows
 from trainer.cli import atb
 
 
@@ -103,3 +105,17 @@ def test_evidence_prints_which_rows_were_spent_by_which_models_and_draws_it(
     assert (tmp_path / "e.png").read_bytes().startswith(b"\x89PNG")
     found = json.loads(run(store, "evidence", "BTCUSDT", "--last", "1", "--json").output)
     assert [(entry["number"], entry["candidates"]) for entry in found] == [(2, 2)]
+
+
+def test_list_and_show_have_the_live_record_beside_the_promise(store: DirectoryStore) -> None:
+    promote(store, commit(store, "r1"))
+    assert run(store, "list").output.splitlines()[1].split()[8:11] == ["–", "–", "–"]
+    extend_record(store, require_champion(store, SEAT), "r2", HOUR_MS, live_rows(0, 48, True), {"close": 0.3})
+    row = run(store, "list").output.splitlines()[1].split()
+    record = json.loads(run(store, "list", "--json").output)[0]["record"]
+    assert row[8:11] == [f"{record['skill']:+.4f}", "48", "1"]
+    card = run(store, "show", "BTCUSDT").output
+    assert card.startswith("# r1\n\n## Live record\n")
+    assert "on 48 rows that closed after its cut" in card
+    assert "`close`: population stability index 0.30" in card
+    assert run(store, "show", "r1/BTCUSDT-fast").output == "# r1\n"

@@ -161,6 +161,7 @@ then nothing is said. Takes zone and path.
 {{- if .schedule.acceptFirst -}}
 {{- $command = append $command "--accept-first" -}}
 {{- end -}}
+{{- $command = concat $command (list "--fdr" (toString .schedule.fdr) "--demotion" .schedule.demotion) -}}
 {{- $command = concat $command (list "--backend" "kubernetes" "--cluster-options" "/etc/atb/cluster.yaml" "--yes") -}}
 {{- toYaml $command -}}
 {{- end -}}
