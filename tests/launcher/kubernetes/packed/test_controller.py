@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from atb.contract import keys
 from atb.documents.attempt import Verdict
 from atb.documents.plan import Plan
 from atb.storage import DirectoryStore
+from launcher.kubernetes.backend import KubernetesBackend
+from launcher.kubernetes.cleanup import cancel_run
 from launcher.kubernetes.objects.pod import Target
 from launcher.kubernetes.objects.worker_job import WorkerRound, build_worker_job
 from launcher.kubernetes.options import ClusterOptions
@@ -152,3 +155,39 @@ def test_attach_follows_and_creates_nothing(fake: World, store: DirectoryStore) 
     assert store.get(keys.result(plan.run, "QUICK1-fast")) == before
     assert fake.server is not None
     assert len(fake.server.state.items("jobs", "lab")) == 1
+
+
+def test_a_cancelled_run_is_stopped_and_its_jobs_say_so(fake: World, store: DirectoryStore) -> None:
+    plan = make_plan("SLOW", "QUICK1")
+    cancelled: list[str] = []
+
+    def cancel(rows: Sequence[Row]) -> None:
+        if not cancelled and rows[0].epoch and rows[1].state == "done":
+            cancelled.append(cancel_run(fake.cluster, plan.run, lambda question: None))
+
+    follow(fake, store, plan, workers=1, look=cancel)
+    assert cancelled[0].startswith("cancelled run run-1: 1 Jobs stopped")
+    assert states(store, plan) == {"SLOW": ("interrupted", "cancelled", 1), "QUICK1": ("done", "", 1)}
+    follow(fake, store, plan, workers=1, mode="resume")
+    assert states(store, plan)["SLOW"] == ("done", "", 2)
+
+
+def test_without_waiting_it_leaves_once_the_workers_are_created(fake: World, store: DirectoryStore) -> None:
+    plan = make_plan("SLOW")
+    store.put(keys.plan(plan.run), plan.to_bytes())
+    build = pods_that_work(store)
+    PackedController(fake.cluster, store, plan, make_options(workers=1), 1, build=build).run("create", wait=False)
+    assert fake.server is not None
+    assert len(fake.server.state.items("jobs", "lab")) == 1
+
+
+def test_a_dry_run_is_the_configmap_and_the_workers_as_the_server_takes_them(
+    fake: World, store: DirectoryStore
+) -> None:
+    plan = make_plan(*(f"S{number}" for number in range(500)))
+    backend = KubernetesBackend(fake.cluster, make_options(workers=20, slots=4))
+    for server in (False, True):
+        objects = [yaml.safe_load(text.removeprefix("---")) for text in backend.render(plan, store, server=server)]
+        assert [body["kind"] for body in objects] == ["ConfigMap", "Job"]
+        assert objects[1]["spec"]["completions"] == 20
+    assert backend.describe(500).endswith("by 20 workers, 4 at a time in each, on the CPU")
