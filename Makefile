@@ -5,7 +5,7 @@ INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check --no-com
 WORKERS ?= 2
 DEMO := atb-launch --symbols BTCUSDT,ETHUSDT --preset fast --backend local --source sample --store ./store
 
-.PHONY: help demo demo-picture test suite test-cluster lint types clean
+.PHONY: help demo demo-picture test suite test-cluster simulate lint types clean
 
 help: ## list all targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16

@@ -59,6 +59,7 @@ class Patience:
     seconds: float
     clock: Clock = WAITING_CLOCK
     interrupt: Interrupt = INTERRUPT
+    jitter: random.Random = _JITTER
 
     def persist(
         self, attempt: Callable[[], _T], say: Callable[[str], None] = lambda words: None, name: str = "it"
@@ -78,7 +79,7 @@ class Patience:
             except Unavailable as error:
                 began = now() if began is None else began
                 end = began + min(seconds, error.retry_seconds)
-                wait = pause * _JITTER.uniform(0.75, 1.25) if error.retry_after is None else error.retry_after
+                wait = pause * self.jitter.uniform(0.75, 1.25) if error.retry_after is None else error.retry_after
                 wait = min(wait, end - now())  # one last try when time is up
                 if wait < 0 or now() >= end or self.interrupt.count != told:
                     if now() - began > QUIET_SECONDS:

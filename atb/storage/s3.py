@@ -6,6 +6,7 @@ import copy
 import hashlib
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,6 +31,8 @@ _DIGEST = "sha256"
 _CHUNK = 1 << 20
 
 _T = TypeVar("_T")
+Connect = Callable[[str, str, str | None], tuple[Any, Any]]
+"""A session and a client of boto3, for the store's URL, its bucket and the endpoint."""
 
 
 class S3Store:
@@ -40,7 +43,15 @@ class S3Store:
     counts as written. Content is compared with the digest it was written with.
     """
 
-    def __init__(self, url: str, endpoint_url: str | None = None, *, first_seconds: float = FIRST_SECONDS) -> None:
+    def __init__(
+        self,
+        url: str,
+        endpoint_url: str | None = None,
+        *,
+        first_seconds: float = FIRST_SECONDS,
+        connect: Connect = connect,
+        waits: Patience = Patience(FIRST_SECONDS),  # noqa: B008  frozen
+    ) -> None:
         place = locate_store(url)
         assert isinstance(place, Bucket)
         self.url = url.rstrip("/")
@@ -49,16 +60,17 @@ class S3Store:
         self.rejects_conditions = False
         self._bucket, self._prefix = place.name, place.prefix
         self._patience: Patience | None = None
-        self._first = Patience(first_seconds)
+        self._waits, self._connect = waits, connect
+        self._first = replace(waits, seconds=first_seconds)
         self._answered: set[bool] = set()
         """Not empty once the store has answered; shared with copies of another patience."""
-        self._session, self._client = connect(self.url, place.name, self.endpoint_url)
+        self._session, self._client = self._connect(self.url, place.name, self.endpoint_url)
         self._lean = LeanReader(self._session, self._client, place.name) if self.endpoint_url else None
         self._transfer = TransferConfig(use_threads=False)
 
     def within(self, seconds: float) -> S3Store:
         other = copy.copy(self)
-        other._patience = Patience(seconds)
+        other._patience = replace(self._waits, seconds=seconds)
         other.on_wait = lambda words: None
         return other
 
@@ -136,7 +148,7 @@ class S3Store:
 
         def call() -> str:
             self._client.upload_file(str(path), self._bucket, self._key(key), Config=self._transfer, ExtraArgs=extra)
-            return self._client.head_object(Bucket=self._bucket, Key=self._key(key))["ETag"]
+            return str(self._client.head_object(Bucket=self._bucket, Key=self._key(key))["ETag"])
 
         return self._call(key, call)
 
@@ -207,7 +219,7 @@ class S3Store:
                 return etag
             if "ETag" not in answer:
                 raise failures.not_s3(self.url)
-            return answer["ETag"]
+            return str(answer["ETag"])
 
         return self._call(key, call)
 
@@ -225,7 +237,7 @@ class S3Store:
             self._answered.add(True)
             return value
 
-        patience = self._patience or (Patience(PATIENCE_SECONDS) if self._answered else self._first)
+        patience = self._patience or (replace(self._waits, seconds=PATIENCE_SECONDS) if self._answered else self._first)
         return patience.persist(attempt, lambda words: self.on_wait(words), f"store {self.url}")
 
     def _send(self, key: str, call: Callable[[], _T]) -> _T:
@@ -233,7 +245,7 @@ class S3Store:
         try:
             return self._translate(key, call)
         except failures.ExpiredSession:
-            self._session, self._client = connect(self.url, self._bucket, self.endpoint_url)
+            self._session, self._client = self._connect(self.url, self._bucket, self.endpoint_url)
             self._lean = LeanReader(self._session, self._client, self._bucket) if self.endpoint_url else None
         return self._translate(key, call)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
+from atb.clock import SYSTEM_CLOCK, Clock
 from atb.documents.result import Result
 from atb.errors import StoreError, Unreadable
 from atb.registry.champions import read_history
@@ -30,7 +32,7 @@ def weigh_record(store: Store, record: RunRecord, fdr: float) -> Weighed:
 
 
 def promote_run(
-    store: Store, record: RunRecord, weighed: Weighed, *, accept_first: bool = False
+    store: Store, record: RunRecord, weighed: Weighed, *, accept_first: bool = False, clock: Clock = SYSTEM_CLOCK
 ) -> Iterator[Promotion]:
     """Judge the run's results and let those that pass serve; yields one line for each, in the order of the plan.
 
@@ -50,7 +52,8 @@ def promote_run(
             continue
         why = f"collected run {result.run}"
         try:
-            outcome = evaluate_candidate(store, result, shown, by=whoami(), why=why, accept_first=accept_first)
+            now = datetime.fromtimestamp(clock.now(), UTC)
+            outcome = evaluate_candidate(store, result, shown, by=whoami(), why=why, accept_first=accept_first, now=now)
         except (StoreError, Unreadable) as error:
             yield Promotion(result.job, "refused", str(error))
             continue

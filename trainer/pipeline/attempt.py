@@ -1,23 +1,31 @@
-"""One attempt at a job: its number, what it says while it runs, what it leaves behind."""
+"""One attempt at a job: its number, what it says while it runs, what it leaves behind, and the result it commits."""
 
 from __future__ import annotations
 
 import logging
 import os
 import socket
-import time
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
+from atb.clock import SYSTEM_CLOCK, Clock
 from atb.contract import keys
 from atb.contract.exits import BY_CODE
 from atb.contract.labels import NODE_VARIABLE, POD_VARIABLE
+from atb.contract.spec import Spec
 from atb.documents.attempt import Claim, ExitReport, Progress
-from atb.errors import NotFound, PreconditionFailed, StoreError
+from atb.documents.result import Result, ResultPointer
+from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError, Unreadable
 from atb.machine import machine_id
+from atb.registry.gate import passes
 from atb.storage import Store
-from trainer.fit.checkpoint import Checkpoint, pack_checkpoint, unpack_checkpoint
-from trainer.fit.loop import Epoch
+from atb.storage.quarantine import set_aside
+from atb.storage.read import read_document
 from trainer.process_memory import peak_memory
+
+if TYPE_CHECKING:
+    from trainer.fit.checkpoint import Checkpoint
+    from trainer.fit.loop import Epoch
 
 log = logging.getLogger(__name__)
 
@@ -38,9 +46,11 @@ class Attempt:
     ``number`` claims that one and no other. Raises StoreError, and PreconditionFailed where somebody else has it.
     """
 
-    def __init__(self, store: Store, run: str, job: str, number: int | None = None) -> None:
-        self._store, self._run, self.job = store, run, job
-        self.started = datetime.now(UTC)
+    def __init__(
+        self, store: Store, run: str, job: str, number: int | None = None, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
+        self._store, self._run, self.job, self._clock = store, run, job, clock
+        self.started = self._now()
         self.node = os.environ.get(NODE_VARIABLE) or None
         self.number, self._claimed = self._claim(number)
         self.epochs = 0
@@ -59,7 +69,7 @@ class Attempt:
                 epoch=self.epochs,
                 epochs=epochs,
                 node=self.node,
-                updated=datetime.now(UTC),
+                updated=self._now(),
             )
         )
 
@@ -70,7 +80,7 @@ class Attempt:
             "epoch %d/%d loss %.6f val_loss %.6f rate %.2g %.1fs",
             epoch.number, epochs, epoch.loss, epoch.validation_loss, epoch.rate, epoch.seconds,
         )  # fmt: skip
-        if time.monotonic() < self._progress_due:
+        if self._clock.monotonic() < self._progress_due:
             return
         self._say(
             Progress(
@@ -82,13 +92,15 @@ class Attempt:
                 validation_loss=epoch.validation_loss,
                 eta_seconds=(epochs - epoch.number) * epoch.seconds,
                 node=self.node,
-                updated=datetime.now(UTC),
+                updated=self._now(),
             )
         )
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Keep a checkpoint for the next attempt, in place of the one before. A store that can't take it stops nothing:
         the one before is still there."""
+        from trainer.fit.checkpoint import pack_checkpoint  # which loads Keras: a claim needs none
+
         try:
             self._store.within(_SAVE_SECONDS).put(self.key(CHECKPOINT), pack_checkpoint(checkpoint))
         except StoreError as error:
@@ -96,6 +108,8 @@ class Attempt:
 
     def find_checkpoint(self, identity: str) -> tuple[int, Checkpoint] | None:
         """The newest earlier attempt's checkpoint of the same spec, bars and code."""
+        from trainer.fit.checkpoint import unpack_checkpoint
+
         for number in range(self.number - 1, 0, -1):
             try:
                 data = self._store.get(keys.attempt(self._run, self.job, number, CHECKPOINT))
@@ -119,7 +133,7 @@ class Attempt:
             peak_memory_bytes=peak_memory(),
             node=self.node,
             started=self.started,
-            finished=datetime.now(UTC),
+            finished=self._now(),
         )
         for name, data in ((LOG, log), (EXIT, report.to_bytes())):
             try:
@@ -127,13 +141,16 @@ class Attempt:
             except StoreError:
                 pass
 
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock.now(), UTC)
+
     def _say(self, progress: Progress) -> None:
         pause = _PROGRESS_EVERY
         try:
             self._store.within(0).put(keys.progress(self._run, self.job), progress.to_bytes())
         except StoreError:
             pause = _PROGRESS_AGAIN
-        self._progress_due = time.monotonic() + pause
+        self._progress_due = self._clock.monotonic() + pause
 
     def renew(self) -> None:
         """Write the claim again, whose time says that this attempt lives. A store that can't take it stops nothing."""
@@ -168,3 +185,59 @@ class Attempt:
         prefix = keys.attempts_prefix(self._run, self.job)
         taken = (entry.key[len(prefix) :].split("/")[0] for entry in self._store.list(prefix))
         return 1 + max((int(part) for part in taken if part.isdigit()), default=0)
+
+
+def read_committed(store: Store, run: str, spec: Spec) -> Result | None:
+    """The job's result, if one is committed; one that can't be read is none. Raises SpecError where it is that of
+    another spec."""
+    job = keys.job_id(spec.symbol, spec.preset)
+    key = keys.result(run, job)
+    try:
+        result = read_document(store, Result, key, run=run, job=job)
+    except NotFound:
+        return None
+    except Unreadable as problem:
+        log.warning("%s", problem)
+        return None
+    if result.spec_digest != spec.digest:
+        raise SpecError(
+            f"{key} is the result of another spec ({result.spec_digest[:12]}, this one is {spec.digest[:12]}); "
+            "name another --run"
+        )
+    return result
+
+
+def commit_result(store: Store, result: Result, origins: dict[str, str]) -> Result:
+    """Write the marker, once; ``origins`` are the bars' own fingerprints.
+
+    Where another attempt was first, its result is the job's and ours is left unnamed.
+    """
+    key = keys.result(result.run, result.job)
+    try:
+        store.put_if_absent(key, result.to_bytes())
+    except PreconditionFailed:
+        standing = read_committed(store, result.run, result.spec)
+        if standing is not None and standing != result:
+            log.info("another attempt has committed %s first; its result stands", key)
+            return standing
+        if standing is None:
+            log.warning("%s can't be read and was moved to %s", key, set_aside(store, key))
+            return commit_result(store, result, origins)
+    pointer = ResultPointer(
+        run=result.run,
+        job=result.job,
+        code_digest=result.code.digest,
+        image=result.code.image,
+        bars_digest=result.bars.digest,
+        sources=origins,
+    )
+    try:
+        store.put(keys.result_index(result.spec_digest), pointer.to_bytes())
+    except StoreError as error:  # a hint: without it, the same spec is trained again some day
+        log.warning("%s is committed, and can't be found by its spec: %s", key, error)
+    log.info(
+        "committed %s: test RMSE %.6g, persistence %.6g, skill %+.4f, gate %s",
+        key, result.metrics["rmse"], result.baselines["persistence"]["rmse"], result.metrics["skill"],
+        "passed" if passes(result.gate) else "not passed",
+    )  # fmt: skip
+    return result

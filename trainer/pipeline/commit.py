@@ -12,12 +12,8 @@ from atb.contract import keys
 from atb.contract.spec import Spec
 from atb.documents.evaluation import Evaluation
 from atb.documents.export import ExportSummary
-from atb.documents.result import FeatureSummary, FileEntry, FitSummary, Result, ResultPointer, SplitSummary
-from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError, Unreadable
-from atb.registry.gate import passes
+from atb.documents.result import FeatureSummary, FileEntry, FitSummary, Result, SplitSummary
 from atb.storage import Store
-from atb.storage.quarantine import set_aside
-from atb.storage.read import read_document
 from trainer.evaluate.evaluation import Judgement
 from trainer.features.sets import feature_hash
 from trainer.fit.device import Device
@@ -26,26 +22,6 @@ from trainer.pipeline.learn import FittedModel, TrainingData, find_unseen
 from trainer.process_memory import peak_memory
 
 log = logging.getLogger(__name__)
-
-
-def read_committed(store: Store, run: str, spec: Spec) -> Result | None:
-    """The job's result, if one is committed; one that can't be read is none. Raises SpecError where it is that of
-    another spec."""
-    job = keys.job_id(spec.symbol, spec.preset)
-    key = keys.result(run, job)
-    try:
-        result = read_document(store, Result, key, run=run, job=job)
-    except NotFound:
-        return None
-    except Unreadable as problem:
-        log.warning("%s", problem)
-        return None
-    if result.spec_digest != spec.digest:
-        raise SpecError(
-            f"{key} is the result of another spec ({result.spec_digest[:12]}, this one is {spec.digest[:12]}); "
-            "name another --run"
-        )
-    return result
 
 
 def describe_result(
@@ -117,39 +93,3 @@ def upload_bundle(folder: Path, store: Store, run: str, job: str, attempt: int) 
         store.put_file(key, path)
         entries.append(FileEntry(path=name, key=key, size=path.stat().st_size, sha256=digest))
     return tuple(entries)
-
-
-def commit_result(store: Store, result: Result, origins: dict[str, str]) -> Result:
-    """Write the marker, once; ``origins`` are the bars' own fingerprints.
-
-    Where another attempt was first, its result is the job's and ours is left unnamed.
-    """
-    key = keys.result(result.run, result.job)
-    try:
-        store.put_if_absent(key, result.to_bytes())
-    except PreconditionFailed:
-        standing = read_committed(store, result.run, result.spec)
-        if standing is not None and standing != result:
-            log.info("another attempt has committed %s first; its result stands", key)
-            return standing
-        if standing is None:
-            log.warning("%s can't be read and was moved to %s", key, set_aside(store, key))
-            return commit_result(store, result, origins)
-    pointer = ResultPointer(
-        run=result.run,
-        job=result.job,
-        code_digest=result.code.digest,
-        image=result.code.image,
-        bars_digest=result.bars.digest,
-        sources=origins,
-    )
-    try:
-        store.put(keys.result_index(result.spec_digest), pointer.to_bytes())
-    except StoreError as error:  # a hint: without it, the same spec is trained again some day
-        log.warning("%s is committed, and can't be found by its spec: %s", key, error)
-    log.info(
-        "committed %s: test RMSE %.6g, persistence %.6g, skill %+.4f, gate %s",
-        key, result.metrics["rmse"], result.baselines["persistence"]["rmse"], result.metrics["skill"],
-        "passed" if passes(result.gate) else "not passed",
-    )  # fmt: skip
-    return result

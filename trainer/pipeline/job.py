@@ -37,9 +37,9 @@ from trainer.fit.loop import Fitted, Hooks
 from trainer.log import LogTail
 from trainer.networks.own import own_predict
 from trainer.networks.reference import reference_predict
-from trainer.pipeline.attempt import Attempt
+from trainer.pipeline.attempt import Attempt, commit_result, read_committed
 from trainer.pipeline.champion import compare_met, judge_met, meet_champion
-from trainer.pipeline.commit import commit_result, describe_result, read_committed, upload_bundle
+from trainer.pipeline.commit import describe_result, upload_bundle
 from trainer.pipeline.evidence import describe_rows
 from trainer.pipeline.heartbeat import heartbeat
 from trainer.pipeline.judge import judge_model, judged_rows, trading_rules

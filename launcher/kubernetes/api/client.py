@@ -18,7 +18,6 @@ _Facts = TypeVar("_Facts")
 
 RETRY_SECONDS = 120.0
 """How long one call is tried again before its failure is told."""
-_JITTER = random.Random()  # our own: waiting must not move what somebody seeded
 _LONGEST_WAIT = 30.0
 _AUTHORIZATION_SECONDS = 10.0
 """How long a client's credentials are used before it is asked for them again; 401 makes a new client at once."""
@@ -55,6 +54,7 @@ class Cluster:
         *,
         clock: Clock = SYSTEM_CLOCK,
         retry_seconds: float = RETRY_SECONDS,
+        jitter: random.Random | None = None,
     ) -> None:
         self.namespace = namespace
         self.on_wait: Callable[[str], None] = lambda _: None
@@ -62,6 +62,7 @@ class Cluster:
         self.watches = 0
         self._connect = connect
         self.clock = clock
+        self.jitter = jitter or random.Random()  # our own: waiting must not move what somebody seeded
         self._retry_seconds = retry_seconds
         self._lock = threading.Lock()
         self._client = connect()
@@ -164,7 +165,7 @@ class Cluster:
             try:
                 return attempt()
             except ApiError as error:
-                wait = error.retry_after if error.retry_after is not None else delay * _JITTER.uniform(0.75, 1.25)
+                wait = error.retry_after if error.retry_after is not None else delay * self.jitter.uniform(0.75, 1.25)
                 # a merge patch names no version: 409 means that its object was written to again and again meanwhile
                 passing = error.transient or (error.status == 409 and call.method == "PATCH")
                 if not passing or self.clock.monotonic() + wait > give_up:

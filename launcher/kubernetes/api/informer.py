@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -13,8 +12,6 @@ from launcher.kubernetes.api.client import Cluster
 from launcher.kubernetes.api.requests import ApiError
 
 _Facts = TypeVar("_Facts")
-
-_JITTER = random.Random()  # our own: waiting must not move what somebody seeded
 
 LONGEST_WAIT = 10.0
 """Seconds between two tries at a server that does not answer."""
@@ -109,7 +106,7 @@ def follow(
             if error.status != 410 or failures >= EXPIRED_AT_MOST:
                 yield Unreachable(error)
             if error.status != 410 or failures:  # a server that restarts may say 410 again and again, and answers
-                stopping.wait(min(0.25 * 2**failures, LONGEST_WAIT) * _JITTER.uniform(0.75, 1.25))
+                stopping.wait(min(0.25 * 2**failures, LONGEST_WAIT) * cluster.jitter.uniform(0.75, 1.25))
             failures += 1
 
 

@@ -153,5 +153,12 @@ class Cancelled:
 
 
 @dataclass(frozen=True, slots=True)
+class Unanswered:
+    """The API server did not answer; it is done again later."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Gone:
     """The Job was not there any more."""

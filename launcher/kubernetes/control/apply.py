@@ -9,14 +9,11 @@ from launcher.kubernetes.api.informer import Change, Changed, Deleted, Listed, U
 from launcher.kubernetes.control import actions
 from launcher.kubernetes.control.actions import Action
 from launcher.kubernetes.control.diagnose import diagnose_ended
-from launcher.kubernetes.control.state import PutOffCreation, RunState
+from launcher.kubernetes.control.state import AGAIN_SECONDS, PutOffCreation, RunState
 from launcher.kubernetes.objects.job_status import JobStatus, PodStatus, keep_pull_error
 from launcher.kubernetes.objects.jobs import JobAttempt
 from launcher.kubernetes.objects.warnings import WarningEvent
 from launcher.records.categories import INFRASTRUCTURE
-
-CREATE_AGAIN = 15.0
-"""Seconds before a creation that a quota or a silent server stopped is tried again."""
 
 _Status = TypeVar("_Status", JobStatus, PodStatus)
 
@@ -175,6 +172,16 @@ def finish(state: RunState, action: Action, now: float, outcome: Any) -> None:
         case actions.Create(job=job, attempt=attempt):
             del state.in_flight[job]
             _finish_creation(state, job, attempt, outcome, now)
+        case actions.MarkCreated() if isinstance(outcome, actions.Unanswered):
+            state.writing -= 1
+            state.marked = False
+            state.unanswered[""] = now
+        case actions.LookForResult(job=job) | actions.GiveUp(job=job) | actions.Delete(job=job) if isinstance(
+            outcome, actions.Unanswered
+        ):
+            del state.in_flight[job]
+            state.given_up.discard(state.latest_uid(job))
+            state.unanswered[job] = now
         case actions.LookForResult(job=job, latest=latest):
             del state.in_flight[job]
             state.results[job], cancelled = outcome
@@ -202,6 +209,8 @@ def finish(state: RunState, action: Action, now: float, outcome: Any) -> None:
 
 
 def _finish_creation(state: RunState, job: str, attempt: JobAttempt, outcome: Any, now: float) -> None:
+    if isinstance(outcome, actions.Unanswered):
+        outcome = actions.PutOff("unavailable", outcome.reason)
     before = state.put_off.pop(job, None)
     state.touch(job)
     match outcome:
@@ -213,7 +222,7 @@ def _finish_creation(state: RunState, job: str, attempt: JobAttempt, outcome: An
                 apply_cancelled(state)
         case actions.PutOff(category, reason):
             since = before.since if before else now
-            state.put_off[job] = PutOffCreation(attempt, category, reason, since, now + CREATE_AGAIN)
+            state.put_off[job] = PutOffCreation(attempt, category, reason, since, now + AGAIN_SECONDS)
         case actions.Refused(reason):
             state.refused[job] = reason
         case actions.Cancelled():

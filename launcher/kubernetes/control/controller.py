@@ -39,7 +39,7 @@ SHOW_SECONDS = 1.0
 
 
 class RunController:
-    """One run on one cluster. ``show`` is called with the rows and a note as things change."""
+    """One run on one cluster. ``show`` is called with the rows and a note, at most once a second."""
 
     def __init__(
         self,
@@ -48,13 +48,14 @@ class RunController:
         plan: Plan,
         options: ClusterOptions,
         *,
-        show: Callable[[Sequence[Row], str], None] = lambda rows, note: None,
+        show: Callable[[Sequence[Row], str], None] | None = None,
         build: Build = build_job,
         threads: Threads = SYSTEM_THREADS,
         tick: float = TICK,
+        rules: Callable[[RunState, float], list[Action]] = decide,
     ) -> None:
         self._cluster, self._store, self._plan, self._options = cluster, store, plan, options
-        self._show, self._build, self._threads, self._tick = show, build, threads, tick
+        self._show, self._build, self._threads, self._tick, self._rules = show, build, threads, tick, rules
         self.state = RunState(plan, options)
 
     @property
@@ -85,7 +86,8 @@ class RunController:
                 cluster.on_wait = lambda words: None
                 for informer in informers:
                     informer.stop()
-        self._show(self.state.rows(cluster.now()), "")
+        if self._show is not None:
+            self._show(self.state.rows(cluster.now()), "")
         return self.observations
 
     def _watch(self, pool: RequestPool) -> list[Informer[Any]]:
@@ -111,7 +113,7 @@ class RunController:
             for informer in informers:
                 if informer.failed is not None:
                     raise informer.failed
-            for action in decide(state, cluster.now()):
+            for action in self._rules(state, cluster.now()):
                 if isinstance(action, Leave):
                     return self._leave(action)
                 apply.begin(state, action, cluster.now())
@@ -119,7 +121,7 @@ class RunController:
                     tick = 0.0  # there may be nothing left to wait for
                 else:
                     pool.submit(partial(performer.perform, action), partial(self._on_done, action))
-            if cluster.clock.monotonic() > shown + SHOW_SECONDS:
+            if self._show is not None and cluster.clock.monotonic() > shown + SHOW_SECONDS:
                 shown = cluster.clock.monotonic()
                 self._show(state.rows(cluster.now()), state.summary())
         return None

@@ -44,7 +44,7 @@ def decide(state: RunState, now: float) -> list[Action]:
     if state.silent_since is not None and now > state.silent_since + SILENCE_SECONDS:
         return [Leave(silent=True)]
     found = _decide_jobs(state, now) if state.complete else []
-    if not state.marked and len(state.created) == len(state.planned):
+    if not state.marked and len(state.created) == len(state.planned) and not state.rests("", now):
         found.append(MarkCreated(now))
     if not found and state.complete and state.idle and _is_over(state):
         return [Leave()]
@@ -72,7 +72,7 @@ def _decide_jobs(state: RunState, now: float) -> list[Action]:
     found: list[Action] = []
     room = _room(state)
     for job in state.open():
-        if job in state.in_flight:
+        if job in state.in_flight or state.rests(job, now):
             continue
         wanted = list(_decide_job(state, job, now))
         creations = sum(isinstance(action, Create) for action in wanted)
@@ -101,9 +101,8 @@ def _is_over(state: RunState) -> bool:
 
 def _decide_job(state: RunState, job: str, now: float) -> Iterator[Action]:
     """The rules of one job about which nothing is under way; the first that applies counts."""
-    latest = state.latest(job)
-    if state.cancelled and latest is not None and latest.live:
-        yield Delete(job, latest)
+    if state.cancelled and (live := state.latest(job)) is not None and live.live:
+        yield Delete(job, live)
         return
     if job in state.to_restart:
         if state.has_looked(job):
@@ -114,14 +113,14 @@ def _decide_job(state: RunState, job: str, now: float) -> Iterator[Action]:
         return
     found = state.observe(job, now)
     if found.final:
-        yield from _end(state, job, found, latest, now)
+        yield from _end(state, job, found, state.latest(job), now)
     elif (later := state.put_off.get(job)) is not None:
         if now >= later.at:
             yield _create(state, job, later.attempt, again=True)
-    elif latest is None and job not in state.created:
+    elif job not in state.created:
         yield _create(state, job, _first_attempt(state, job, None, now))
     elif found.clock is not None and found.clock.is_over(now):
-        yield from _give_up(state, job, found, latest, now)
+        yield from _give_up(state, job, found, state.latest(job), now)
 
 
 def _end(state: RunState, job: str, found: Observation, latest: JobStatus | None, now: float) -> Iterator[Action]:

@@ -17,7 +17,17 @@ from launcher.kubernetes.api.rate_limit import RateLimit
 from launcher.kubernetes.api.requests import ApiError
 from launcher.kubernetes.api.responses import format_time
 from launcher.kubernetes.control import actions
-from launcher.kubernetes.control.actions import Action, Cancelled, Create, Created, Gone, LookForResult, PutOff, Refused
+from launcher.kubernetes.control.actions import (
+    Action,
+    Cancelled,
+    Create,
+    Created,
+    Gone,
+    LookForResult,
+    PutOff,
+    Refused,
+    Unanswered,
+)
 from launcher.kubernetes.objects.ensure import create_job, delete_object, find_owner, give_up_job, mark_owner, notes_of
 from launcher.kubernetes.objects.jobs import JobAttempt, build_job
 from launcher.kubernetes.objects.kueue import queue_reasons, queue_version
@@ -51,6 +61,14 @@ class Performer:
 
     def perform(self, action: Action) -> Any:
         """Do it; what comes of it is for ``apply.finish``. Raises AtbError where the launcher can't go on."""
+        try:
+            return self._perform(action)
+        except ApiError as error:
+            if not error.transient:
+                raise
+            return Unanswered(str(error))
+
+    def _perform(self, action: Action) -> Any:
         match action:
             case actions.Create():
                 return self._create(action)

@@ -17,6 +17,9 @@ from launcher.kubernetes.options import ClusterOptions
 from launcher.plan.backend import Mode
 from launcher.report.live_table import Row
 
+AGAIN_SECONDS = 15.0
+"""Seconds before what a quota or a silent server stopped is tried again."""
+
 
 @dataclass(frozen=True, slots=True)
 class PutOffCreation:
@@ -91,6 +94,8 @@ class RunState:
         self.to_restart: dict[str, JobStatus | None] = {}
         """Jobs that begin anew unless they have a result, and their last Job of before."""
         self.put_off: dict[str, PutOffCreation] = {}
+        self.unanswered: dict[str, float] = {}
+        """When the API server last left an action about a job without an answer; "" for one about the run."""
         self.refused: dict[str, str] = {}
         """Jobs that the server will never take, and why."""
         self.given_up: set[str] = set()
@@ -141,6 +146,11 @@ class RunState:
     def open(self) -> Iterator[str]:
         """The jobs that have not come to their end."""
         return (job for job in self.planned if job not in self.settled)
+
+    def rests(self, job: str, now: float) -> bool:
+        """Whether an action about it had no answer a moment ago; a clock that was set back does not prolong that."""
+        since = self.unanswered.get(job)
+        return since is not None and since <= now < since + AGAIN_SECONDS
 
     def observe(self, job: str, now: float) -> Observation:
         """The state of a job, which is looked at anew when something was heard of it or its time is over."""

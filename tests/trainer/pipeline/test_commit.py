@@ -10,7 +10,8 @@ from atb.contract import keys
 from atb.errors import SpecError
 from atb.storage import Store
 from tests.atb.registry.candidates import make_result
-from trainer.pipeline.commit import commit_result, read_committed, upload_bundle
+from trainer.pipeline.attempt import commit_result, read_committed
+from trainer.pipeline.commit import upload_bundle
 
 
 def test_of_two_attempts_the_first_result_stands(store: Store) -> None:

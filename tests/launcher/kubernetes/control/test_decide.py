@@ -27,6 +27,7 @@ from launcher.kubernetes.control.actions import (
     ReadWarnings,
     Refused,
     RememberMemory,
+    Unanswered,
     WriteVerdict,
 )
 from launcher.kubernetes.control.decide import MOST_CREATIONS, decide, nodes_to_avoid
@@ -325,6 +326,34 @@ def test_a_job_whose_deletion_came_before_the_answer_to_its_creation_is_gone() -
     apply.apply_job(state, NOW, Deleted(job().name))
     apply.finish(state, create, NOW, Created(job(), answered=5.0))
     assert state.latest(BTC) is None
+
+
+@pytest.mark.parametrize("objects", [(job(suspended=True),), (job(failed=by_policy(10)), ended(10))])
+def test_what_the_server_left_without_an_answer_is_done_again_a_little_later(objects: Any) -> None:
+    state, late = know(*objects), BEGAN + 901
+    action = only(state, late)
+    apply.begin(state, action, late)
+    apply.finish(state, action, late, Unanswered("connection refused"))
+    assert work(state, late + 14) == []
+    assert only(state, late + 15) == action
+
+
+def test_a_creation_without_an_answer_is_put_off() -> None:
+    state = know(others=False)
+    create = work(state)[0]
+    apply.begin(state, create, NOW)
+    apply.finish(state, create, NOW, Unanswered("connection refused"))
+    assert (state.observe(BTC, NOW).category, state.put_off[BTC].since) == ("unavailable", NOW)
+
+
+def test_a_note_that_all_is_created_is_written_again() -> None:
+    state = know(job(), pod())
+    state.marked = False
+    mark = only(state)
+    apply.begin(state, mark, NOW)
+    apply.finish(state, mark, NOW, Unanswered("connection refused"))
+    assert named(state, NOW + 14) == []
+    assert named(state, NOW + 15) == ["MarkCreated"]
 
 
 # cancelling

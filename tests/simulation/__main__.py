@@ -1,0 +1,52 @@
+"""``python -m tests.simulation --seeds 0-999``: many nights on all cores; ``--seeds 17 --log`` tells one of them."""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import sys
+import time
+
+from tests.simulation.night import Night
+
+
+def main() -> int:
+    """Live through the seeds, and print how to see each night again that breaks a promise."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("--seeds", default="0-99", metavar="A-B", help="the nights, both ends included")
+    parser.add_argument("--jobs", type=int, default=24, help="jobs of a night")
+    parser.add_argument("--processes", type=int, default=2, help="nights at a time")
+    parser.add_argument("--log", action="store_true", help="print the history of each night")
+    arguments = parser.parse_args()
+    first, _, last = arguments.seeds.partition("-")
+    seeds = range(int(first), int(last or first) + 1)
+    began, failed, steps, requests = time.monotonic(), 0, 0, 0
+    with multiprocessing.get_context("spawn").Pool(arguments.processes if len(seeds) > 1 else 1) as pool:
+        nights = pool.imap(live, ((seed, arguments.jobs, arguments.log) for seed in seeds), chunksize=8)
+        for seed, (violations, history, counted) in zip(seeds, nights, strict=True):
+            steps, requests = steps + counted[0], requests + counted[1]
+            if arguments.log:
+                print("\n".join(history))
+            if violations:
+                failed += 1
+                print(f"seed {seed}: {violations[0]}")
+                print(f"  see it again: python -m tests.simulation --jobs {arguments.jobs} --seeds {seed} --log")
+    seconds = time.monotonic() - began
+    print(
+        f"{len(seeds)} nights of {arguments.jobs} jobs: {failed} with violations; {steps:,} steps and "
+        f"{requests:,} requests in {seconds:.0f} s on {arguments.processes} processes"
+    )
+    return 1 if failed else 0
+
+
+def live(task: tuple[int, int, bool]) -> tuple[list[str], list[str], tuple[int, int]]:
+    """One night: its violations, its history where that is wanted, and its steps and requests."""
+    seed, jobs, log = task
+    night = Night(seed, jobs)
+    violations = night.run()
+    history = night.kernel.history if log else []
+    return violations, history, (night.kernel.steps, night.server.requests + night.store.requests)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

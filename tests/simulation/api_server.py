@@ -1,0 +1,288 @@
+"""An API server with its storage, watches and faults, spoken to by the launcher's own client."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import urllib3
+
+from tests.simulation.kernel import START, Kernel, Process
+
+Object = dict[str, Any]
+RESOURCES = ("jobs", "pods", "configmaps", "events")
+KINDS = {"jobs": "Job", "pods": "Pod", "configmaps": "ConfigMap", "events": "Event"}
+
+
+@dataclass
+class ApiFaults:
+    """Chances for each request, and spans of time in which nothing is answered."""
+
+    error: float = 0.0
+    busy: float = 0.0
+    lost: float = 0.0
+    drop: float = 0.0
+    """That a watch breaks at an event."""
+    gone: float = 0.0
+    """That a watch that is opened again is too old."""
+    quota: float = 0.0
+    outages: list[tuple[float, float]] = field(default_factory=list)
+
+
+class Refused(Exception):
+    """A Status that is no success."""
+
+    def __init__(self, code: int, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.code, self.reason = code, reason
+
+
+class ApiServer:
+    """Objects of one namespace. ``changed`` is called after each write."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self.faults = ApiFaults()
+        self.skew = 0.0
+        self.version = 1000
+        self.requests = 0
+        self.objects: dict[str, dict[str, Object]] = {resource: {} for resource in RESOURCES}
+        self.changed: Callable[[str, str, Object], None] = lambda resource, kind, item: None
+        self.asked: Callable[[Process, str, str, Any], None] = lambda process, method, path, body: None
+        """Told of every request that has an effect, before it has."""
+        self._history: dict[str, list[tuple[int, str, Object]]] = {resource: [] for resource in RESOURCES}
+        self._waiters: dict[str, deque[Any]] = {resource: deque() for resource in RESOURCES}
+        self._uids = 0
+
+    def now(self) -> str:
+        """The server's time in RFC 3339, whole seconds."""
+        at = int(START + self.kernel.time + self.skew)
+        return _STAMPS.setdefault(at, _stamp(at))
+
+    def create(self, resource: str, body: Object) -> Object:
+        """As POST does. Raises Refused."""
+        name = body["metadata"]["name"]
+        if name in self.objects[resource]:
+            raise Refused(409, "AlreadyExists", f'{resource} "{name}" already exists')
+        self._uids += 1
+        item: Object = json.loads(json.dumps(body))
+        item["metadata"] |= {"uid": f"uid-{self._uids}", "creationTimestamp": self.now()}
+        item.setdefault("status", {})
+        self._write(resource, "ADDED", item)
+        return item
+
+    def find(self, resource: str, name: str) -> Object | None:
+        """An object, or None."""
+        return self.objects[resource].get(name)
+
+    def update(self, resource: str, name: str, **parts: Object) -> Object:
+        """Merge into ``metadata``, ``spec`` or ``status`` of an object."""
+        item = self.objects[resource][name]
+        new = {**item, **{part: {**item.get(part, {}), **change} for part, change in parts.items()}}
+        new["metadata"] = dict(new["metadata"])
+        self._write(resource, "MODIFIED", new)
+        return new
+
+    def remove(self, resource: str, name: str) -> None:
+        """An object is gone, and with it what it owns."""
+        item = self.objects[resource].pop(name)
+        item = {**item, "metadata": dict(item["metadata"])}
+        self._write(resource, "DELETED", item)
+        uid = item["metadata"]["uid"]
+        for kind in ("jobs", "pods"):
+            for dependent in list(self.objects[kind].values()):
+                if any(owner["uid"] == uid for owner in dependent["metadata"].get("ownerReferences", ())):
+                    self.remove(kind, dependent["metadata"]["name"])
+
+    def _write(self, resource: str, kind: str, item: Object) -> None:
+        self.version += 1
+        item["metadata"]["resourceVersion"] = str(self.version)
+        if kind != "DELETED":
+            self.objects[resource][item["metadata"]["name"]] = item
+        self._history[resource].append((self.version, kind, item))
+        while self.kernel.call(self._waiters[resource]):
+            pass
+        self.changed(resource, kind, item)
+
+    # requests
+
+    def handle(self, process: Process, method: str, path: str, query: dict[str, str], body: Any) -> tuple[int, Object]:
+        """Carry out a request. Raises Refused."""
+        parts = path.split("/namespaces/sim/")[1].split("/")
+        resource, name = parts[0], unquote(parts[1]) if len(parts) > 1 else ""
+        if method == "GET" and not name:
+            return 200, self._list(resource, query)
+        if method != "GET":
+            self.asked(process, method, path, body)
+        if method == "POST":
+            if resource == "jobs" and self.kernel.random.random() < self.faults.quota:
+                raise Refused(403, "Forbidden", 'jobs "x" is forbidden: exceeded quota: jobs')
+            return 201, self.create(resource, body)
+        item = self.find(resource, name)
+        if item is None:
+            raise Refused(404, "NotFound", f'{resource} "{name}" not found')
+        if method == "GET":
+            return 200, item
+        if method == "PATCH":
+            merged = _merge(item, body)
+            merged["metadata"] = dict(merged["metadata"])
+            self._write(resource, "MODIFIED", merged)
+            return 200, merged
+        wanted = (body or {}).get("preconditions", {}).get("resourceVersion")
+        if wanted is not None and wanted != item["metadata"]["resourceVersion"]:
+            raise Refused(409, "Conflict", "the object has been modified")
+        self.remove(resource, name)
+        return 200, {"kind": "Status", "status": "Success"}
+
+    def _list(self, resource: str, query: dict[str, str]) -> Object:
+        selected = [item for _, item in sorted(self.objects[resource].items()) if _matches(item, query)]
+        meta = {"resourceVersion": str(self.version)}
+        return {"kind": f"{KINDS[resource]}List", "metadata": meta, "items": selected}
+
+    def watch(self, process: Process, resource: str, query: dict[str, str]) -> Iterator[bytes]:
+        """Lines of a watch, as they come."""
+        kernel, chance, faults = self.kernel, self.kernel.random, self.faults
+        version, end = int(query["resourceVersion"]), kernel.time + float(query["timeoutSeconds"])
+        history = self._history[resource]
+        at = next((index for index, change in enumerate(history) if change[0] > version), len(history))
+        if at and chance.random() < faults.gone:
+            status = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"}
+            yield json.dumps({"type": "ERROR", "object": status}).encode() + b"\n"
+            return
+        while kernel.time < end:
+            if at == len(history):
+                came = kernel.wait(self._waiters[resource], min(60.0, end - kernel.time))
+                if not came:
+                    mark = {"kind": KINDS[resource], "metadata": {"resourceVersion": str(self.version)}}
+                    yield json.dumps({"type": "BOOKMARK", "object": mark}).encode() + b"\n"
+                    continue
+                kernel.sleep(chance.uniform(0.0, 0.2))
+            if self.is_down() or chance.random() < faults.drop:
+                kernel.log(process.name, f"the watch of {resource} breaks")
+                raise urllib3.exceptions.ProtocolError("connection broken")
+            lines = []
+            while at < len(history):
+                _, kind, item = history[at]
+                at += 1
+                if _matches(item, query):
+                    lines.append(json.dumps({"type": kind, "object": item}).encode() + b"\n")
+            if lines:
+                yield b"".join(lines)
+
+    def is_down(self) -> bool:
+        """Whether nothing is answered just now."""
+        return any(begin <= self.kernel.time < end for begin, end in self.faults.outages)
+
+
+class ApiConnection:
+    """A process's connection, for ``launcher.kubernetes.api.client.Cluster``."""
+
+    host = "https://simulated"
+
+    def __init__(self, server: ApiServer, process: Process) -> None:
+        self._server, self._process = server, process
+
+    def credentials(self) -> dict[str, str]:
+        return {}
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    def request(self, method: str, url: str, *, body: bytes | None, headers: dict[str, str], read: float) -> Any:
+        server, kernel, process = self._server, self._process.kernel, self._process
+        chance, faults = kernel.random, server.faults
+        kernel.check()
+        server.requests += 1
+        kernel.sleep(chance.uniform(0.005, 0.05))
+        if server.is_down():
+            raise urllib3.exceptions.ProtocolError("connection refused")
+        if chance.random() < faults.error:
+            return _Response(server, *_refusal(Refused(500, "InternalError", "etcdserver: request timed out")))
+        if chance.random() < faults.busy:
+            status, answer = _refusal(Refused(429, "TooManyRequests", "too many requests"))
+            return _Response(server, status, answer, {"Retry-After": "1"})
+        split = urlsplit(url)
+        query = {key: values[-1] for key, values in parse_qs(split.query).items()}
+        if query.get("watch"):
+            return _Response(server, 200, b"", stream=server.watch(process, split.path.split("/")[-1], query))
+        try:
+            status, item = server.handle(process, method, split.path, query, json.loads(body) if body else None)
+            answer = json.dumps(item).encode()
+        except Refused as refused:
+            status, answer = _refusal(refused)
+        if method != "GET":
+            kernel.log(process.name, f"{method} {'/'.join(split.path.split('/')[6:])}{_name(body)} -> {status}")
+        if chance.random() < faults.lost:
+            kernel.log(process.name, f"the answer to {method} {split.path.split('/')[-1]} is lost")
+            raise urllib3.exceptions.ProtocolError("connection reset")
+        return _Response(server, status, answer)
+
+
+class _Response:
+    """What the client uses of urllib3's."""
+
+    def __init__(
+        self,
+        server: ApiServer,
+        status: int,
+        body: bytes,
+        headers: dict[str, str] | None = None,
+        stream: Iterator[bytes] | None = None,
+    ) -> None:
+        self.status, self._body, self._stream = status, body, stream
+        date = formatdate(int(START + server.kernel.time + server.skew), usegmt=True)
+        self.headers = {"Date": date, **(headers or {})}
+
+    def read(self) -> bytes:
+        return self._body
+
+    def stream(self, amount: int) -> Iterator[bytes]:
+        return self._stream or iter([self._body])
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    def release_conn(self) -> None:
+        """Nothing to release."""
+
+
+def _refusal(refused: Refused) -> tuple[int, bytes]:
+    status = {"kind": "Status", "message": str(refused), "reason": refused.reason, "code": refused.code}
+    return refused.code, json.dumps(status).encode()
+
+
+def _name(body: bytes | None) -> str:
+    found = json.loads(body) if body else {}
+    name = found.get("metadata", {}).get("name")
+    return f"/{name}" if name else ""
+
+
+def _matches(item: Object, query: dict[str, str]) -> bool:
+    key, _, value = query.get("labelSelector", "").partition("=")
+    return not key or item["metadata"].get("labels", {}).get(key) == value
+
+
+def _merge(item: Any, change: Any) -> Any:
+    if not isinstance(change, dict):
+        return change
+    merged = dict(item) if isinstance(item, dict) else {}
+    for key, value in change.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = _merge(merged.get(key), value)
+    return merged
+
+
+_STAMPS: dict[int, str] = {}
+
+
+def _stamp(at: int) -> str:
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,177 @@
+"""What must hold in every world: at each write, after each step, and at the end."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING, Any
+
+from atb.contract import keys, labels
+from atb.documents.attempt import Verdict
+from atb.documents.champion import Champion
+from atb.documents.result import Result
+from atb.errors import AtbError
+from atb.registry.champions import ModelKey, read_champion, read_history
+from atb.registry.ledger import read_entries
+from launcher.kubernetes.api.client import RETRY_SECONDS
+from launcher.kubernetes.objects.jobs import owner_name
+from launcher.records.categories import CATEGORIES
+from launcher.records.promotion import Promotion
+from launcher.records.run_record import RunRecord
+from tests.simulation.kernel import Process
+from tests.simulation.object_store import frozen_view
+from tests.simulation.trainings import ROWS
+
+if TYPE_CHECKING:
+    from tests.simulation.night import Night
+
+NOTICE_SECONDS = 2 * RETRY_SECONDS
+"""How long a launcher may take to notice a cancel and to delete what it created meanwhile."""
+_ONCE = re.compile(r"/(result\.json|claim\.json|history/[^/]+)$")
+
+
+class Invariants:
+    """Watches over one world, and collects what it finds."""
+
+    def __init__(self, night: Night) -> None:
+        self.violations: list[str] = []
+        self._night = night
+        self._view = frozen_view(night.store)
+        self._marked_at: float | None = None
+        self._late: list[tuple[str, Process, float]] = []
+        """Jobs that were created after a cancel, by whom and when."""
+        night.store.on_write = self._on_write
+        night.server.asked = self._on_request
+
+    def violate(self, what: str) -> None:
+        """Note a violation."""
+        self._night.kernel.log("VIOLATION", what)
+        self.violations.append(f"{self._night.kernel.time:.3f} {what}")
+
+    # at each write
+
+    def _on_write(self, key: str, old: bytes | None, new: bytes) -> None:
+        if old is not None and old != new and _ONCE.search(key):
+            self.violate(f"{key} is changed, which is written once")
+        if key.endswith(keys.CHAMPION):
+            champion = Champion.from_bytes(new, key)
+            for file in champion.files:
+                there = self._night.store.objects.get(file.key)
+                if there is None or hashlib.sha256(there[0]).hexdigest() != file.sha256:
+                    self.violate(f"{key} names {file.key}, which is not there as it was")
+
+    def _on_request(self, process: Process, method: str, path: str, body: Any) -> None:
+        if method == "PATCH" and path.endswith(owner_name("night")):
+            notes = body["metadata"].get("annotations", {})
+            if labels.CANCELLED_ANNOTATION in notes:
+                self._marked_at = None if notes[labels.CANCELLED_ANNOTATION] is None else self._night.kernel.time
+                self._late.clear()
+        if method == "POST" and path.endswith("/jobs"):
+            name, now = body["metadata"]["name"], self._night.kernel.time
+            if self._marked_at is not None and self._night.server.find("jobs", name) is None:
+                self._late.append((name, process, now))
+
+    # at the end of a run
+
+    def check_run(self) -> None:
+        """Every job is accounted for, within its budgets, and says why where it has no result."""
+        night, view = self._night, self._view
+        launcher = night.launchers[-1]
+        if launcher.error is not None:
+            self.violate(f"without faults {launcher.process.name} fails: {launcher.error}")
+        found = launcher.found or {}
+        cancelled = self._marked_at is not None
+        for planned in night.plan.jobs:
+            one = found.get(planned.job)
+            committed = keys.result(night.plan.run, planned.job) in night.store.objects
+            if one is None or not one.final:
+                self.violate(f"{planned.job} is not accounted for: {one}")
+            elif committed != (one.state == "done"):
+                self.violate(f"{planned.job} is {one.state}, and a result is {'there' if committed else 'absent'}")
+            elif not committed:
+                if one.category not in CATEGORIES:
+                    self.violate(f"{planned.job} ends in {one.category!r}, which is no category")
+                self._check_verdict(view, planned.job, one.category)
+            if committed:
+                data = night.store.objects[keys.result(night.plan.run, planned.job)][0]
+                self._check_files(Result.from_bytes(data, planned.job))
+        self._check_jobs(cancelled)
+        for name, process, at in self._late if cancelled else ():
+            if process.ended_at > at + NOTICE_SECONDS > process.paused_until and name in night.server.objects["jobs"]:
+                self.violate(f"Job {name} was created {at - (self._marked_at or 0):.0f} s after a cancel, and stays")
+        self._check_requests()
+
+    def check_record(self) -> None:
+        """What is read of the run afterwards has every job."""
+        night = self._night
+        record = RunRecord.load(self._view, night.plan.run)
+        lost = {planned.job for planned in night.plan.jobs} - set(record.jobs)
+        if lost:
+            self.violate(f"the record of the run knows nothing of {sorted(lost)}")
+
+    def _check_verdict(self, view: Any, job: str, category: str) -> None:
+        key = keys.verdict(self._night.plan.run, job)
+        try:
+            verdict = Verdict.from_bytes(view.get(key), key)
+        except AtbError as error:
+            self.violate(f"{job} ends without a verdict: {error}")
+            return
+        if verdict.category != category:
+            self.violate(f"{job} ends in {category}, and its verdict says {verdict.category}")
+
+    def _check_files(self, result: Result) -> None:
+        for file in result.files:
+            there = self._night.store.objects.get(file.key)
+            if there is None or hashlib.sha256(there[0]).hexdigest() != file.sha256:
+                self.violate(f"{result.job} has a result that names {file.key}, which is not there as it was")
+
+    def _check_jobs(self, cancelled: bool) -> None:
+        night, options = self._night, self._night.options
+        for name, job in night.server.objects["jobs"].items():
+            notes = job["metadata"]["annotations"]
+            live = not any(each["type"] in ("Complete", "Failed") for each in job["status"].get("conditions", []))
+            if live:
+                self.violate(f"Job {name} still lives" + (" after a cancel" if cancelled else ""))
+            if int(notes[labels.OOM_ANNOTATION]) > options.oom_retries:
+                self.violate(f"Job {name} is beyond the budget of memory")
+            if int(notes[labels.INFRASTRUCTURE_ANNOTATION]) > options.infrastructure_retries:
+                self.violate(f"Job {name} is beyond the budget of nodes")
+
+    def _check_requests(self) -> None:
+        night = self._night
+        minutes, launchers = night.kernel.time / 60, len(night.launchers)
+        most = 200 * launchers + 40 * night.jobs + 60 * minutes
+        if night.server.requests > most:
+            self.violate(f"{night.server.requests} requests to the API server, more than {most:.0f}")
+        if night.store.requests > 100 * launchers + 100 * night.jobs + 20 * minutes * launchers:
+            self.violate(f"{night.store.requests} requests to the store")
+
+    # promotion
+
+    def check_promotion(self, promotion: Promotion, *, alone: bool) -> None:
+        """Who is alone loses to nobody, and who promoted serves."""
+        night = self._night
+        planned = next(each for each in night.plan.jobs if each.job == promotion.job)
+        found = read_champion(self._view, ModelKey.of(planned.spec))
+        if alone and promotion.decided == "refused" and "did not answer" not in promotion.reason:
+            self.violate(f"{promotion.job}: alone, and refused: {promotion.reason}")
+        if promotion.decided == "promoted" and (found is None or found[0].run != night.plan.run):
+            self.violate(f"{promotion.job} is said to be promoted and does not serve")
+
+    def check_registry(self) -> None:
+        """Each candidate is decided once, and serves where it is said to."""
+        night, view = self._night, self._view
+        for planned in night.plan.jobs:
+            model_key = ModelKey.of(planned.spec)
+            committed = keys.result(night.plan.run, planned.job) in night.store.objects
+            history = read_history(view, model_key)
+            decided = [each for each in history if each.effect != "never took effect"]
+            if len(decided) > 1:
+                self.violate(f"{planned.job} was decided {len(decided)} times")
+            if committed and not decided:
+                self.violate(f"{planned.job} was never decided")
+            spent = read_entries(self._view, model_key)
+            if committed and (len(spent) != 1 or spent[0].total_rows != ROWS):
+                self.violate(f"{planned.job} has spent its rows {len(spent)} times")
+            if committed and read_champion(view, model_key) is None:
+                self.violate(f"{planned.job} passed and does not serve")

@@ -1,0 +1,323 @@
+"""Virtual time: processes and their threads, of which one runs at a time, in an order that follows from the seed.
+
+Threads are real ones that hand a baton around, so the code under test blocks where it blocks in life: in a sleep, in a
+request, in an empty inbox. Time passes only when all of them wait.
+"""
+
+from __future__ import annotations
+
+import heapq
+import queue
+import random
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+START = 1_793_500_000.0
+"""Seconds since 1970 at which every world begins."""
+
+
+class Killed(BaseException):
+    """The process is gone: raised wherever one of its threads waits, and at whatever it still tries."""
+
+
+class Process:
+    """A program: it can be killed, paused and have a clock of its own."""
+
+    def __init__(self, kernel: Kernel, name: str, skew: float = 0.0) -> None:
+        self.kernel, self.name, self.skew = kernel, name, skew
+        self.alive = True
+        self.ended_at = float("inf")
+        self.paused_until = 0.0
+        self.stop_asked = False
+        """Whether it was sent SIGTERM."""
+        self.tasks: list[_Task] = []
+
+    def start(self, work: Callable[[], None], name: str = "main") -> None:
+        """Have work done in a thread of this process."""
+        self.kernel.spawn(self, work, name)
+
+    def kill(self) -> None:
+        """End it as SIGKILL does: nothing that it would still have done happens."""
+        if self.alive:
+            self.alive, self.ended_at = False, self.kernel.time
+            self.kernel.log(self.name, "is killed")
+            for task in list(self.tasks):
+                self.kernel.wake(task, task.token)
+
+    def end(self) -> None:
+        """Its main thread has ended, and with it all others."""
+        self.alive, self.ended_at = False, self.kernel.time
+        for task in list(self.tasks):
+            self.kernel.wake(task, task.token)
+
+    def pause(self, seconds: float) -> None:
+        """Stop it for a while, as a laptop that is closed does."""
+        self.paused_until = self.kernel.time + seconds
+        self.kernel.log(self.name, f"is paused for {seconds:.0f} s")
+
+    @property
+    def running(self) -> bool:
+        """Whether it lives and one of its threads has not ended."""
+        return self.alive and bool(self.tasks)
+
+
+class _Task:
+    def __init__(self, process: Process, name: str) -> None:
+        self.process, self.name = process, name
+        self.token = 0
+        self.baton = threading.Lock()
+        self.baton.acquire()
+        self.woken_by = ""
+        self.thread = 0
+
+
+class Kernel:
+    """The clock and everything that is due. ``run`` is called by the thread that owns the world."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.random = random.Random(seed)
+        self.time = 0.0
+        self.history: list[str] = []
+        self.steps = 0
+        self.crashes: list[str] = []
+        """Tracebacks of what no code should let through."""
+        self._due: list[tuple[float, int, Callable[[], None]]] = []
+        self._counter = 0
+        self._baton = threading.Lock()
+        self._baton.acquire()
+        self._current: _Task | None = None
+        self._live: set[_Task] = set()
+
+    def log(self, who: str, what: str) -> None:
+        """Write one line of the history."""
+        self.history.append(f"{self.time:10.3f} {who:12} {what}")
+
+    def at(self, delay: float, act: Callable[[], None]) -> None:
+        """Have something done later, by the world itself."""
+        self._counter += 1
+        heapq.heappush(self._due, (self.time + delay, self._counter, act))
+
+    def run(self, until: Callable[[], bool], limit: float) -> bool:
+        """Let time pass until a condition holds; False where it does not within the limit or nothing is left to do."""
+        end = self.time + limit
+        while not until():
+            if not self._due or self._due[0][0] > end:
+                return False
+            self.time, _, act = heapq.heappop(self._due)
+            act()
+            self.steps += 1
+        return True
+
+    def close(self) -> None:
+        """End every thread."""
+        for task in list(self._live):
+            task.process.alive = False
+        for task in list(self._live):
+            self._switch(task)
+
+    # threads
+
+    def spawn(self, process: Process, work: Callable[[], None], name: str) -> None:
+        """A new thread of a process, which begins at once."""
+        task = _Task(process, name)
+        process.tasks.append(task)
+        self._live.add(task)
+
+        def body() -> None:
+            task.baton.acquire()
+            task.thread = threading.get_ident()
+            try:
+                if process.alive:
+                    work()
+            except Killed:
+                pass
+            except BaseException:
+                self.crashes.append(f"{process.name} crashes in {name}: {traceback.format_exc()}")
+            process.tasks.remove(task)
+            self._live.discard(task)
+            self._baton.release()
+
+        _RUNNERS.do(body)
+        self.at(0.0, lambda: self._switch(task))
+
+    def wake(self, task: _Task, token: int, why: str = "") -> None:
+        """Let a waiting thread go on, unless it has done so since; a paused process's when it is awake again."""
+
+        def act() -> None:
+            if task.token != token or task not in self._live:
+                return
+            late = task.process.paused_until - self.time
+            if late > 0 and task.process.alive:
+                self.at(late, act)
+                return
+            task.woken_by = why
+            self._switch(task)
+
+        self.at(0.0, act)
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass for the calling thread."""
+        task = self._mine()
+        nearest = self._due[0][0] if self._due else 0.0
+        if nearest > self.time + seconds and task.process.paused_until <= self.time:
+            self.time += max(0.0, seconds)  # nobody else has anything to do before
+            return
+        self._wait(task, seconds)
+
+    def wait(self, waiters: deque[tuple[_Task, int]], timeout: float | None) -> bool:
+        """Wait to be woken through ``waiters``; False after the timeout."""
+        task = self._mine()
+        waiters.append((task, task.token + 1))
+        return self._wait(task, timeout) == "called"
+
+    def call(self, waiters: deque[tuple[_Task, int]]) -> bool:
+        """Wake the first of those that wait still; False where none does."""
+        while waiters:
+            task, token = waiters.popleft()
+            if task.token == token and task in self._live:
+                self.wake(task, token, "called")
+                return True
+        return False
+
+    @property
+    def inside(self) -> bool:
+        """Whether the calling thread is the one whose turn it is; else it is a helper that the code began itself."""
+        return self._current is not None and self._current.thread == threading.get_ident()
+
+    def check(self) -> Process:
+        """The process of the calling thread. Raises Killed where it is gone."""
+        return self._mine().process
+
+    def _mine(self) -> _Task:
+        task = self._current
+        assert task is not None, "only threads of a process may wait"
+        if not task.process.alive:
+            raise Killed
+        return task
+
+    def _wait(self, task: _Task, timeout: float | None) -> str:
+        task.token += 1
+        token = task.token
+        if timeout is not None:
+            self.at(max(0.0, timeout), lambda: self.wake(task, token, "timeout"))
+        self._current = None
+        self._baton.release()
+        task.baton.acquire()
+        if not task.process.alive:
+            raise Killed
+        return task.woken_by
+
+    def _switch(self, task: _Task) -> None:
+        if task not in self._live:
+            return
+        task.token += 1
+        self._current = task
+        task.baton.release()
+        self._baton.acquire()
+        self._current = None
+
+
+class _Runners:
+    """Real threads, kept for the next task: making one takes longer than a night's worth of switches."""
+
+    def __init__(self) -> None:
+        self._idle: list[queue.SimpleQueue[Callable[[], None]]] = []
+
+    def do(self, work: Callable[[], None]) -> None:
+        """Have work done by an idle thread, or a new one."""
+        if self._idle:
+            self._idle.pop().put(work)
+            return
+        inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        inbox.put(work)
+        threading.Thread(target=self._serve, args=(inbox,), daemon=True).start()
+
+    def _serve(self, inbox: queue.SimpleQueue[Callable[[], None]]) -> None:
+        while True:
+            inbox.get()()
+            self._idle.append(inbox)
+
+
+_RUNNERS = _Runners()
+
+
+class VirtualClock:
+    """A process's clock. ``jump`` moves its time of day, as a bad time server does."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    def now(self) -> float:
+        return START + self._process.kernel.time + self._process.skew
+
+    def monotonic(self) -> float:
+        return self._process.kernel.time
+
+    def sleep(self, seconds: float) -> None:
+        self._process.kernel.sleep(seconds)
+
+
+class VirtualThreads:
+    """A process's threads, and what they speak through."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    def start(self, work: Callable[[], None], name: str) -> None:
+        self._process.start(work, name)
+
+    def inbox(self) -> VirtualInbox:
+        return VirtualInbox(self._process.kernel)
+
+    def flag(self) -> VirtualFlag:
+        return VirtualFlag(self._process.kernel)
+
+
+class VirtualInbox:
+    """A queue between the threads of a process."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._items: deque[Any] = deque()
+        self._waiters: deque[Any] = deque()
+
+    def put(self, item: Any, /) -> None:
+        self._items.append(item)
+        self._kernel.call(self._waiters)
+
+    def get(self, *, timeout: float | None = None) -> Any:
+        self._kernel.check()
+        if timeout is None:
+            while not self._items:
+                self._kernel.wait(self._waiters, None)
+        elif not self._items and timeout > 0:
+            self._kernel.wait(self._waiters, timeout)
+        if not self._items:
+            raise queue.Empty
+        return self._items.popleft()
+
+
+class VirtualFlag:
+    """Something that becomes true once."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._true = False
+        self._waiters: deque[Any] = deque()
+
+    def set(self) -> None:
+        self._true = True
+        while self._kernel.call(self._waiters):
+            pass
+
+    def is_set(self) -> bool:
+        return self._true
+
+    def wait(self, timeout: float) -> bool:
+        if not self._true:
+            self._kernel.wait(self._waiters, timeout)
+        return self._true

@@ -1,0 +1,194 @@
+# ruff: noqa: N803  the names of arguments are boto3's
+"""An object store as S3 has it, below the store's own client: delays, errors, lost answers after the effect."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import random
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from botocore.exceptions import ClientError, ConnectionClosedError
+
+from atb.patience import Interrupt, Patience
+from atb.storage.s3 import S3Store
+from tests.simulation.kernel import START, Kernel, Killed, Process, VirtualClock
+
+_T = TypeVar("_T")
+
+
+@dataclass
+class StoreFaults:
+    """Chances for each request, and spans of time in which nothing goes well."""
+
+    error: float = 0.0
+    lost: float = 0.0
+    slow: float = 0.0
+    outages: list[tuple[float, float]] = field(default_factory=list)
+    ignores_if_none_match: bool = False
+
+
+class ObjectStore:
+    """The bucket. Every write is told to ``on_write``, which may object."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self.faults = StoreFaults()
+        self.objects: dict[str, tuple[bytes, float, str, dict[str, str]]] = {}
+        """Content, time of the last write, etag and metadata."""
+        self.requests = 0
+        self.writes = 0
+        self.on_write: Callable[[str, bytes | None, bytes], None] = lambda key, old, new: None
+        self.fate_of: Callable[[Process, int, str], str] = lambda process, number, key: ""
+        """What comes of a process's n-th write: it dies "before" or "after" it, or its answer is "lost"."""
+
+    def put(
+        self,
+        key: str,
+        data: bytes,
+        metadata: dict[str, str] | None = None,
+        *,
+        absent: bool = False,
+        match: str | None = None,
+    ) -> str:
+        """Write, if the condition holds. Raises ClientError 412."""
+        old = self.objects.get(key)
+        careless = self.faults.ignores_if_none_match and not key.startswith("probes/")  # else the probe tells
+        if (absent and old is not None and not careless) or (match is not None and (old is None or old[2] != match)):
+            raise _answer(412, "PreconditionFailed")
+        self.on_write(key, old[0] if old else None, data)
+        etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
+        self.objects[key] = (bytes(data), self.kernel.time, etag, dict(metadata or {}))
+        return etag
+
+
+def open_store(server: ObjectStore, process: Process, kind: type[S3Store] = S3Store) -> S3Store:
+    """A process's store: the shipped client, on a simulated connection."""
+    jitter = random.Random(f"{server.kernel.seed} {process.name}")
+    waits = Patience(10.0, VirtualClock(process), Interrupt(), jitter)
+    session, client = _Session(), S3Client(server, process)
+    return kind("s3://simulated", connect=lambda url, bucket, endpoint: (session, client), waits=waits)
+
+
+class S3Client:
+    """What ``S3Store`` uses of boto3's. ``faulty`` is False for whoever only checks what is in the bucket."""
+
+    def __init__(self, server: ObjectStore, process: Process, *, faulty: bool = True) -> None:
+        self._server, self._process, self._faulty = server, process, faulty
+        self._written = 0
+
+    def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:
+        def act() -> dict[str, Any]:
+            if Key not in self._server.objects:
+                raise _answer(404, "NoSuchKey")
+            data, _, etag, metadata = self._server.objects[Key]
+            return {"Body": io.BytesIO(data), "ETag": etag, "Metadata": metadata}
+
+        return self._send("GET", Key, act)
+
+    def put_object(self, *, Key: str, Body: bytes, Metadata: dict[str, str], **conditions: str) -> dict[str, Any]:
+        absent, match = "IfNoneMatch" in conditions, conditions.get("IfMatch")
+        how = "PUT-IF-ABSENT" if absent else "PUT-IF-MATCH" if match else "PUT"
+
+        def act() -> dict[str, Any]:
+            return {"ETag": self._server.put(Key, Body, Metadata, absent=absent, match=match)}
+
+        return self._send(how, Key, act)
+
+    def list_objects_v2(self, *, Bucket: str, Prefix: str, Delimiter: str = "") -> dict[str, Any]:
+        def act() -> dict[str, Any]:
+            found = sorted([each for each in self._server.objects.items() if each[0].startswith(Prefix)])
+            if Delimiter:
+                below = {key[: key.index("/", len(Prefix)) + 1] for key, _ in found if "/" in key[len(Prefix) :]}
+                return {"IsTruncated": False, "CommonPrefixes": [{"Prefix": each} for each in sorted(below)]}
+            contents = [
+                {"Key": key, "Size": len(data), "ETag": etag, "LastModified": _moment(at)}
+                for key, (data, at, etag, _) in found
+            ]
+            return {"IsTruncated": False, "Contents": contents}
+
+        return self._send("LIST", Prefix, act)
+
+    def delete_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:
+        def act() -> dict[str, Any]:
+            self._server.objects.pop(Key, None)
+            return {}
+
+        return self._send("DELETE", Key, act)
+
+    def _send(self, method: str, key: str, act: Callable[[], _T]) -> _T:
+        server, kernel, process = self._server, self._process.kernel, self._process
+        if not self._faulty or not kernel.inside:
+            return act()  # the invariants, or a helper thread that reads while its process waits
+        kernel.check()
+        server.requests += 1
+        chance, faults = kernel.random, server.faults
+        kernel.sleep(0.01 if chance.random() >= faults.slow else chance.uniform(1, 30))
+        if any(begin <= kernel.time < end for begin, end in faults.outages):
+            raise ConnectionClosedError(endpoint_url="http://simulated")
+        if chance.random() < faults.error:
+            raise _answer(503, "SlowDown")
+        fate = ""
+        if method not in ("GET", "LIST"):
+            server.writes += 1
+            self._written += 1
+            fate = server.fate_of(process, self._written, key)
+        if fate == "before":
+            process.kill()
+            raise Killed
+        answer = self._act(method, key, act)
+        if fate == "after":
+            process.kill()
+            raise Killed
+        if fate == "lost" or chance.random() < faults.lost:
+            kernel.log(process.name, f"the answer to {method} {readable(key)} is lost")
+            raise ConnectionClosedError(endpoint_url="http://simulated")
+        return answer
+
+    def _act(self, method: str, key: str, act: Callable[[], _T]) -> _T:
+        if method in ("GET", "LIST"):
+            return act()
+        kernel, name = self._process.kernel, self._process.name
+        try:
+            answer = act()
+        except ClientError:
+            kernel.log(name, f"{method} {readable(key)} -> 412")
+            raise
+        kernel.log(name, f"{method} {readable(key)}")
+        return answer
+
+
+class CarelessStore(S3Store):
+    """A fault planted on purpose: a conditional write that was sent again is taken for a rival's."""
+
+    def _put(self, key: str, data: bytes, condition: dict[str, Any]) -> str:
+        request: dict[str, Any] = {"Key": key, "Body": data, "Metadata": {}, **condition}
+        return self._call(key, lambda: str(self._client.put_object(Bucket="", **request)["ETag"]))
+
+
+class _Session:
+    def get_credentials(self) -> None:
+        """There are none."""
+
+
+def frozen_view(server: ObjectStore) -> S3Store:
+    """The bucket without faults and out of time, for whoever checks what is in it."""
+    client = S3Client(server, Process(server.kernel, "invariants"), faulty=False)
+    return S3Store("s3://simulated", connect=lambda url, bucket, endpoint: (_Session(), client))
+
+
+def readable(text: str) -> str:
+    """Without what differs each time."""
+    return re.sub(r"[0-9a-f]{32}", "…", text)
+
+
+def _answer(status: int, code: str) -> ClientError:
+    return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "simulated")  # type: ignore[typeddict-item]
+
+
+def _moment(at: float) -> datetime:
+    return datetime.fromtimestamp(START + at, UTC)

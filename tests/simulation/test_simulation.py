@@ -1,0 +1,62 @@
+"""The short form: some nights with fixed seeds, and whether the simulator still sees."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from launcher.kubernetes.control.actions import Action, Create
+from launcher.kubernetes.control.decide import decide
+from launcher.kubernetes.control.state import RunState
+from tests.simulation.night import Night, Planted
+
+
+@pytest.mark.parametrize("seeds", [range(start, start + 10) for start in range(0, 40, 10)], ids=str)
+def test_every_promise_holds_in_these_nights(seeds: range) -> None:
+    for seed in seeds:
+        night = Night(seed, jobs=3)
+        violations = night.run()
+        again = f"see it again: python -m tests.simulation --jobs 3 --seeds {seed} --log"
+        assert violations == [], "\n".join([*violations, again])
+
+
+def test_the_same_seed_has_the_same_history_to_the_byte() -> None:
+    first, second = Night(7, jobs=4), Night(7, jobs=4)
+    first.run()
+    second.run()
+    assert len(first.kernel.history) > 50
+    assert first.kernel.history == second.kernel.history
+
+
+def forget_cancel(state: RunState, now: float) -> list[Action]:
+    """Decides as if nobody could cancel a run."""
+    cancelled, state.cancelled = state.cancelled, False
+    try:
+        decided = decide(state, now)
+    finally:
+        state.cancelled = cancelled
+    return [replace(action, again=False) if isinstance(action, Create) else action for action in decided]
+
+
+PLANTED = {
+    "a store that ignores If-None-Match": Planted(ignores_if_none_match=True),
+    "a write of one's own that is taken for a rival's": Planted(takes_own_write_for_a_rival=True),
+    "a decision that forgets cancel": Planted(rules=forget_cancel),
+}
+
+
+FIRST = {
+    "a store that ignores If-None-Match": 10,
+    "a write of one's own that is taken for a rival's": 32,
+    "a decision that forgets cancel": 157,
+}
+"""Where the search begins, so that it is short while the code stays as it is; from 0 it takes as many seeds."""
+
+
+@pytest.mark.parametrize("fault", PLANTED)
+def test_a_planted_fault_is_found(fault: str) -> None:
+    for seed in range(FIRST[fault], FIRST[fault] + 1000):
+        if Night(seed, jobs=3, planted=PLANTED[fault]).run():
+            return
+    raise AssertionError("the simulator has gone blind")
