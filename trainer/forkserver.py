@@ -123,7 +123,7 @@ class _Server:
             if os.getppid() != self._parent:
                 os._exit(143)  # it died before the kernel was asked to tell
             self._selector.close()
-            log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
             nothing = os.open(os.devnull, os.O_RDONLY)
             for target, source in ((0, nothing), (1, log), (2, log)):
                 os.dup2(source, target)

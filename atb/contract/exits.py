@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
+import os
 import signal
 import sys
 import threading
@@ -11,7 +14,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import NoReturn
 
-from atb.errors import AtbError
+from atb.errors import AtbError, SpecError
 from atb.patience import INTERRUPT
 
 
@@ -48,20 +51,22 @@ BY_CODE: dict[int, Exit] = {entry.code: entry for entry in EXITS}
 PERMANENT_CODES: tuple[int, ...] = tuple(entry.code for entry in EXITS if entry.permanent and entry.code)
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
 ERROR = "error: "
 """How the one line about a known failure begins."""
 
 
 def last_error(text: str) -> str:
     """The last failure that a training's output tells of, as a plain line or as a JSON event; empty without one."""
-    event, line = text.rfind('{"time": '), text.rfind(ERROR)
+    event, line = text.rfind('{"time": '), f"\n{text}".rfind(f"\n{ERROR}")
     if event >= 0:
         try:
             fields, size = json.JSONDecoder().raw_decode(text[event:])
         except ValueError:  # cut off
             return ""
         if line < event + size:
-            return str(fields["message"]) if fields.get("level") == "error" else ""
+            return str(fields["message"]).partition("\n")[0] if fields.get("level") == "error" else ""
     return text[line + len(ERROR) :].partition("\n")[0].strip() if line >= 0 else ""
 
 
@@ -76,22 +81,79 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
 def run_and_exit(main: Callable[[], object]) -> NoReturn:
     """Run a command: a known failure is one line on stderr and its own code, anything else a traceback and 70.
 
-    Ctrl-C also ends what other threads wait for, which Python would wait for in turn.
+    Ctrl-C also ends what other threads wait for, which Python would wait for in turn. A character that the terminal
+    can't show is printed as its escape, and output that can't be written is a failure.
     """
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is _DEFAULT:
         signal.signal(signal.SIGINT, _interrupt)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    code = _run(main)
     try:
+        sys.stdout.flush()
+    except OSError as error:
+        code = _end_output(error) or code
+    sys.exit(code)
+
+
+def _run(main: Callable[[], object]) -> int:
+    try:
+        _refuse_undecodable(sys.argv[1:])
         main()
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            _complain(end.code)
+        return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
     except AtbError as error:
-        print(f"{ERROR}{error}", file=sys.stderr)  # noqa: T201
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(141)
-    except Exception:
+        _complain(f"{ERROR}{one_line(str(error))}")
+        return error.exit_code
+    except Exception as error:
+        if isinstance(error, OSError) and (isinstance(error, BrokenPipeError) or _is_output_lost(error)):
+            return _end_output(error)
         import traceback
 
-        traceback.print_exc()
-        print("error: this is a bug of ours; please report it with the lines above", file=sys.stderr)  # noqa: T201
-        sys.exit(70)
-    sys.exit(0)
+        _complain(traceback.format_exc().rstrip())
+        _complain("error: this is a bug of ours; please report it with the lines above")
+        return 70
+    return 0
+
+
+def one_line(text: str) -> str:
+    """The text as a terminal shows it: without line ends and control characters, whatever was read into it."""
+    return "".join(each if each.isprintable() else " " if each in "\n\t" else "\ufffd" for each in text)
+
+
+def _refuse_undecodable(arguments: list[str]) -> None:
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise SpecError(f"the argument {argument[:80]!a} is not UTF-8; write it in UTF-8") from None
+
+
+def _is_output_lost(error: OSError) -> bool:
+    """Whether standard output has refused what was printed to it: an error about no file, or one that comes again."""
+    if error.errno in _FULL and error.filename is None:
+        return True
+    try:
+        sys.stdout.flush()
+    except OSError:
+        return True
+    return False
+
+
+def _end_output(error: OSError) -> int:
+    """Let nothing more be written to an output that is closed or full; the code to end with."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):
+        return 141
+    _complain(f"{ERROR}standard output can't be written: {error.strerror}; free some space, or write elsewhere")
+    return 75
+
+
+def _complain(line: str) -> None:
+    try:
+        print(line, file=sys.stderr, flush=True)  # noqa: T201
+    except OSError:
+        pass  # nobody can be told

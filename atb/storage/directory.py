@@ -9,8 +9,8 @@ import hashlib
 import os
 import pwd
 import shutil
-import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -154,10 +154,7 @@ class DirectoryStore:
                 path.parent.mkdir(parents=True, exist_ok=True)
             except (FileExistsError, FileNotFoundError, NotADirectoryError):
                 raise StoreError(f"store {self.url} is no place for {key}: name a directory as --store") from None
-            handle, name = tempfile.mkstemp(dir=staging)
-            os.close(handle)
-            os.chmod(name, 0o644)
-            staged = Path(name)
+            staged = staging / uuid.uuid4().hex  # made with the rights that the umask leaves, unlike tempfile's
             try:
                 write(staged)
                 publish(staged, path)

@@ -94,7 +94,8 @@ def _train(spec: Spec, store: Store, options: Mapping[str, Any]) -> None:
     except Exception as error:
         if log_format == "text":
             raise  # to be told as one plain line
-        log.error("%s", error if isinstance(error, AtbError) else f"a bug of ours: {type(error).__name__}: {error}")
+        known = isinstance(error, AtbError)
+        log.error("%s", error if known else f"a bug of ours: {type(error).__name__}: {error}", exc_info=not known)
         sys.exit(error.exit_code if isinstance(error, AtbError) else AtbError.exit_code)
     if log_format == "text":
         for line in describe_outcome(result):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 Arrays = list[npt.NDArray[Any]]
+MOST_BYTES = 2**30
+"""Of a checkpoint unpacked: the largest net's is a hundredth of it."""
+_UNREADABLE = (
+    ValueError, KeyError, TypeError, AttributeError, OSError, EOFError, MemoryError, OverflowError, RecursionError,
+    RuntimeError, SyntaxError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What the readers of an archive, of arrays and of JSON raise for bytes that are none of theirs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +49,9 @@ def pack_checkpoint(checkpoint: Checkpoint) -> bytes:
 def unpack_checkpoint(data: bytes, identity: str) -> Checkpoint | None:
     """The checkpoint, or None where it is of another spec, other bars or code, or can't be read."""
     try:
+        with zipfile.ZipFile(io.BytesIO(data)) as packed:
+            if sum(entry.file_size for entry in packed.infolist()) > MOST_BYTES:
+                return None
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             head = json.loads(str(archive["head"]))
             if head["identity"] != identity:
@@ -49,6 +60,17 @@ def unpack_checkpoint(data: bytes, identity: str) -> Checkpoint | None:
             for name in sorted(archive.files):
                 if name != "head":
                     groups[name.split("/")[0]].append(archive[name])
-            return Checkpoint(identity, head["state"], **groups)
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile):
+            return Checkpoint(identity, dict(head["state"]), **groups)
+    except _UNREADABLE:
         return None
+
+
+def is_of(checkpoint: Checkpoint, variables: Arrays, optimizer: Arrays) -> bool:
+    """Whether a checkpoint's arrays have the shapes and types of a fit's own, and no number in them is none."""
+    pairs = ((checkpoint.variables, variables), (checkpoint.best, variables), (checkpoint.optimizer, optimizer))
+    return all(
+        len(saved) == len(own)
+        and all(a.shape == b.shape and a.dtype == b.dtype for a, b in zip(saved, own, strict=True))
+        and all(bool(np.isfinite(a).all()) for a in saved if a.dtype.kind == "f")
+        for saved, own in pairs
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ import tensorflow as tf
 
 from atb.contract.spec import Spec
 from atb.errors import DeviceFull, Diverged, SpecError, Stopped
-from trainer.fit.checkpoint import Arrays, Checkpoint
+from trainer.fit.checkpoint import Arrays, Checkpoint, is_of
 from trainer.fit.device import Device
 from trainer.fit.execution import CHUNK, choose_execution
 from trainer.fit.patience import Patience
@@ -23,6 +24,8 @@ from trainer.fit.steps import Augment, Table, compile_prediction, compile_traini
 from trainer.networks.backend import keras
 from trainer.networks.reference import Predict
 from trainer.process_memory import trim_malloc
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -182,7 +185,14 @@ class _Fitting:
         saved = self._hooks.resume()
         if saved is None:
             return
-        self.watch, self.at = Patience.from_dict(saved.state["patience"]), _read_position(saved.state)
+        if not is_of(saved, _copy(self._model.variables), _copy(self._optimizer.variables)):
+            log.warning("the checkpoint is not of this net; the fit begins anew")
+            return
+        try:
+            self.watch, self.at = Patience.from_dict(saved.state["patience"]), _read_position(saved.state)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            log.warning("the checkpoint does not say where the fit stood; the fit begins anew")
+            return
         self.best = saved.best
         _assign(self._model.variables, saved.variables)
         _assign(self._optimizer.variables, saved.optimizer)

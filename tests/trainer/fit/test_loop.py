@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import functools
+import io
+import zipfile
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -97,6 +100,41 @@ def test_what_was_fitted_to_the_end_is_not_fitted_again() -> None:
     assert _losses(again) == _losses(whole)
     weights = zip(again.model.get_weights(), whole.model.get_weights(), strict=True)
     assert all(np.array_equal(a, b) for a, b in weights)
+
+
+def test_a_checkpoint_that_is_not_of_this_net_is_left_alone_and_the_fit_begins_anew() -> None:
+    spec = _spec()
+    saved: list[Checkpoint] = []
+    whole = _fit(spec, Hooks(save=saved.append, identity="same", save_last=0))
+    good = saved[-1]
+    for spoilt in (
+        replace(good, variables=good.variables[1:]),
+        replace(good, best=[array[..., None] for array in good.best]),
+        replace(
+            good,
+            optimizer=[np.full_like(array, np.nan) if array.dtype.kind == "f" else array for array in good.optimizer],
+        ),
+        replace(good, state={}),
+        replace(good, state={"patience": {}, "position": "here"}),
+    ):
+        assert _losses(_fit(spec, Hooks(resume=lambda: spoilt))) == _losses(whole)  # noqa: B023
+
+
+def test_what_unpacks_to_anything_is_no_checkpoint() -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(
+            "head.npy", b"\x93NUMPY\x01\x00v\x00{'descr': '<f8', 'fortran_order': False, 'shape': (9999999999,), }"
+        )
+    assert unpack_checkpoint(packed.getvalue(), "mine") is None
+    whole = pack_checkpoint(Checkpoint("mine", {}, [np.ones(50)], [], []))
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        data = bytearray(whole)
+        for at in rng.integers(0, len(data), size=3):
+            data[at] = rng.integers(256)
+        found = unpack_checkpoint(bytes(data), "mine")
+        assert found is None or isinstance(found.state, dict)
 
 
 def test_a_checkpoint_of_something_else_or_a_broken_one_is_not_used() -> None:

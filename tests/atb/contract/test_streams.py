@@ -1,0 +1,84 @@
+"""What a terminal, an argument or a full disk does to a command: one line and a code, never a traceback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from atb.contract.exits import last_error, one_line
+from atb.storage import DirectoryStore
+
+COMMAND = [sys.executable, "-c"]
+RUN = "from atb.contract.exits import run_and_exit\nfrom atb.errors import SpecError\n"
+
+
+def run(code: str, *arguments: str | bytes, **options: Any) -> subprocess.CompletedProcess[bytes]:
+    command = [*COMMAND, RUN + code, *arguments]
+    done: subprocess.CompletedProcess[bytes] = subprocess.run(
+        command, stderr=subprocess.PIPE, check=False, cwd=Path(__file__).parents[3], **options
+    )
+    return done
+
+
+@pytest.mark.parametrize("text", ["'few'", "'many' * 100_000"])
+def test_a_full_disk_at_the_output_is_one_line(text: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = run(f"run_and_exit(lambda: print({text}))", stdout=full)
+    assert done.returncode == 75
+    assert done.stderr.decode() == (
+        "error: standard output can't be written: No space left on device; free some space, or write elsewhere\n"
+    )
+
+
+def test_a_full_disk_at_the_errors_still_ends_with_the_code() -> None:
+    code = "def f(): raise SpecError('x')\nrun_and_exit(f)"
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([*COMMAND, RUN + code], stdout=full, stderr=full, check=False)
+    assert done.returncode == 2
+
+
+def test_a_character_that_the_terminal_can_not_show_is_printed_as_its_escape() -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0"}
+    done = run("run_and_exit(lambda: print('\\u5e01 \\udcff'))", stdout=subprocess.PIPE, env=environment)
+    assert (done.returncode, done.stdout) == (0, b"\\u5e01 \\udcff\n")
+
+
+@pytest.mark.parametrize("argument", [b"\xff", b"--source=files:/data/\xe9t\xe9"])
+def test_an_argument_that_is_not_utf_8_is_refused(argument: bytes) -> None:
+    done = run("run_and_exit(print)", argument, stdout=subprocess.PIPE, env={**os.environ, "PYTHONUTF8": "1"})
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"is not UTF-8; write it in UTF-8" in done.stderr
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_what_was_read_from_a_document_does_not_steer_the_terminal() -> None:
+    code = r"""
+def f(): raise SpecError("job \x1b]0;owned\x07 \x9b31m said\ntwo lines\u202e\ud800")
+run_and_exit(f)
+"""
+    said = run(code, stdout=subprocess.PIPE).stderr.decode()
+    assert said == "error: job \ufffd]0;owned\ufffd \ufffd31m said two lines\ufffd\ufffd\n"
+    assert one_line("日本 é\tx") == "日本 é x"
+
+
+def test_an_error_inside_of_a_line_is_none() -> None:
+    assert last_error("read error: timed out, going on\n") == ""
+    assert last_error("error: the one\nread error: timed out, going on\n") == "the one"
+    assert (
+        last_error('{"time": "t", "level": "error", "message": "a bug of ours: X\\nTraceback"}\n') == "a bug of ours: X"
+    )
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_files_of_a_store_have_the_rights_that_the_umask_leaves(mask: int, mode: int, tmp_path: Path) -> None:
+    before = os.umask(mask)
+    try:
+        DirectoryStore(tmp_path / "store").put("a/b", b"x")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "store" / "a" / "b").stat().st_mode & 0o777 == mode
