@@ -75,6 +75,8 @@ def run_worker(
             worker = Worker(plan, board, store, forks, slots, meter or CgroupMeter(), folder, clock, settings)
             try:
                 worker.work(stopped_by, show)
+            except StoreError:
+                raise  # the fork server still lives: leaving its context stops the trainings
             except Unavailable:
                 abandon(worker, clock)
                 raise
