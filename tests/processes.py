@@ -36,15 +36,15 @@ class Atb:
     """``atb`` with the imports done once for all: each call is a process forked from one that has done them."""
 
     def __init__(self, forks: ForkServerClient, folder: Path) -> None:
-        self._forks, self._folder, self._count = forks, folder, 0
+        self.forks, self._folder, self._count = forks, folder, 0
 
     def __call__(self, *arguments: str) -> Done:
         self._count += 1
         name, log = str(self._count), self._folder / f"{self._count}.log"
-        self._forks.start(name, arguments, str(log))
+        self.forks.start(name, arguments, str(log))
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
-            for event in self._forks.events(1.0):
+            for event in self.forks.events(1.0):
                 if isinstance(event, Ended) and event.name == name:
                     return Done(event.code if event.code is not None else -(event.signal or 0), log.read_text())
         raise AssertionError(f"atb {' '.join(arguments)} did not end: {log.read_text()}")
