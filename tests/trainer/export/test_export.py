@@ -47,7 +47,24 @@ def parity_of(summary: ExportSummary, name: str) -> Parity:
     return parity
 
 
-@pytest.mark.parametrize("price", [1e-6, 1e5])
+@pytest.mark.parametrize("price", [1e-8, 1e5])
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_volatility_and_its_bands_are_the_same_from_features_and_from_bars(
+    model_type: ModelType, price: float, tmp_path: Path
+) -> None:
+    horizon = 24 if price < 1 else 1
+    bars = make_bars(600, price)
+    fitted = make_fitted(model_type, "volatility", bars, horizon=horizon, target="volatility", residual="har")
+    summary = export(fitted, tmp_path)
+    for file in (bundle.MODEL, bundle.MODEL_FROM_BARS):
+        found = parity_of(summary, file)
+        assert found.windows >= 256
+        assert found.scaled < 1e-5
+        assert max(found.volatility or 1, found.bands or 1) < 1e-6
+        assert found.price is None
+
+
+@pytest.mark.parametrize("price", [1e-8, 1e5])
 @pytest.mark.parametrize("features", FEATURE_SETS)
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
 def test_every_net_and_set_gives_the_same_numbers_from_features_and_from_bars(
@@ -61,6 +78,8 @@ def test_every_net_and_set_gives_the_same_numbers_from_features_and_from_bars(
         assert found.scaled < 1e-5
         assert found.price is not None
         assert found.price < 1e-6
+        assert found.bands is not None
+        assert found.bands < 1e-6
         assert (file_of(summary, file).latency_ms or 0) > 0
         onnx.checker.check_model(onnx.load(tmp_path / file), full_check=True)
     assert parity_of(summary, bundle.MODEL_FROM_BARS).whole_history == pytest.approx(0, abs=1e-5)
