@@ -34,6 +34,7 @@ from launcher.plan.backend import Backend, Mode, Setup, run_exit_code, validate_
 from launcher.plan.backends import choose_backend, find_backend
 from launcher.plan.build import build_plan, commit_plan, find_plan, read_names, read_plan, skip_unchanged
 from launcher.plan.options import LaunchOptions
+from launcher.records.liveness import read_launcher, say_alive
 from launcher.records.manifest import collect
 from launcher.records.promotion import promote_run, weigh_record
 from launcher.records.run_record import RunRecord
@@ -158,6 +159,8 @@ def follow(plan: Plan, store: Store, backend: Backend, mode: Mode, ending: Endin
     """Have the backend do a plan, collect what it came to, and give the exit code. Raises AtbError."""
     to_run = planned = len(plan.to_run)
     if mode == "resume":
+        if (other := read_launcher(store, plan.run)) is not None and other.alive:
+            _tell(f"another launcher follows this run: {other.words}; this one joins it")
         record = RunRecord.of(store, plan)
         to_run = len(record.left())
         for place in record.set_aside_results(store):
@@ -170,7 +173,7 @@ def follow(plan: Plan, store: Store, backend: Backend, mode: Mode, ending: Endin
     attach = _with_store(["attach", plan.run], store)
     resume = resume_command(plan.run, store)
     try:
-        with RunView(f"run {plan.run}", Console(stderr=True)) as view:
+        with say_alive(store, plan.run, plan.backend), RunView(f"run {plan.run}", Console(stderr=True)) as view:
             stopped = backend.run(plan, store, view.show, mode=mode, wait=wait)
     except AtbError as error:
         store.on_wait = _tell

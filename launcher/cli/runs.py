@@ -29,6 +29,7 @@ def status(store: Store, run: str, output: str | None, **_: Any) -> None:
     import shutil
 
     from atb.contract import keys
+    from launcher.records.liveness import read_launcher
     from launcher.records.manifest import build_manifest
     from launcher.records.run_record import RunRecord
     from launcher.report.live_table import row_lines, summary_line
@@ -41,6 +42,8 @@ def status(store: Store, run: str, output: str | None, **_: Any) -> None:
     if output == "json":
         click.echo(manifest.to_bytes(), nl=False)
         return
+    if not manifest.complete and (launcher := read_launcher(store, run)) is not None and launcher.died:
+        click.echo(f"the launcher of this run has died: {launcher.words}", err=True)
     rows = () if manifest.complete else _ask_backend(plan, lambda backend: backend.rows(plan, store))
     if rows:
         click.echo("\n".join(row_lines(rows, width=shutil.get_terminal_size().columns)))

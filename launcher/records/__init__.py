@@ -7,11 +7,11 @@ __all__ = [
     "job_record",
     "leases",
     "listing",
+    "liveness",
     "manifest",
     "memory_needs",
     "progress",
     "promotion",
     "run_record",
     "store_time",
-    "summary",
 ]

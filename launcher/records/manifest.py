@@ -15,9 +15,9 @@ from atb.errors import NotFound, Unreadable
 from atb.schema import Document, Part
 from atb.storage import Store
 from atb.storage.read import read_document
-from launcher.records.job_record import JobRecord, outcome_of
+from launcher.records.job_record import JobRecord, ResultSummary, outcome_of
+from launcher.records.liveness import read_launcher
 from launcher.records.run_record import READERS, RunRecord
-from launcher.records.summary import ResultSummary
 
 
 def build_manifest(record: RunRecord) -> Manifest:
@@ -91,7 +91,7 @@ def list_runs(store: Store) -> Iterator[tuple[str, str]]:
         except Unreadable as problem:
             return f"unreadable: {problem}; make it again with: atb-launch collect {run}"
         except NotFound:
-            return f"not collected yet; see: atb-launch status {run}" if _is_planned(store, run) else None
+            return _describe_open(store, run) if _is_planned(store, run) else None
         counts = Counter(job.state for job in manifest.jobs)
         return f"{manifest.created:%Y-%m-%d %H:%M} UTC  " + ", ".join(f"{n} {state}" for state, n in counts.items())
 
@@ -100,6 +100,15 @@ def list_runs(store: Store) -> Iterator[tuple[str, str]]:
         for run, words in zip(runs, pool.map(describe, runs), strict=True):
             if words is not None:
                 yield run, words
+
+
+def _describe_open(store: Store, run: str) -> str:
+    """A run that has not been collected yet: whether anybody still follows it."""
+    launcher = read_launcher(store, run)
+    if launcher is not None and launcher.died:
+        return f"its launcher has died ({launcher.words}); resume with: atb-launch --resume {run}"
+    running = "running; " if launcher is not None and launcher.alive else ""
+    return f"{running}not collected yet; see: atb-launch status {run}"
 
 
 def _is_planned(store: Store, run: str) -> bool:

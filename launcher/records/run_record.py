@@ -19,10 +19,9 @@ from atb.storage import Entry, Store
 from atb.storage.quarantine import set_aside
 from atb.storage.read import read_document
 from atb.storage.store_clock import read_clock
-from launcher.records.job_record import JobRecord, read_files
+from launcher.records.job_record import JobRecord, ResultSummary, read_files, read_summary, summary_of
 from launcher.records.leases import Rules
 from launcher.records.listing import JobFiles, RunFiles, list_run
-from launcher.records.summary import ResultSummary, read_summary, summary_of
 
 READERS = 16
 """Threads that read documents."""

@@ -11,6 +11,7 @@ from atb.documents.bars_index import BarsIndex
 from atb.documents.champion import Champion, HistoryEntry
 from atb.documents.comparison import Comparison
 from atb.documents.evidence import LedgerEntry
+from atb.documents.launcher import LauncherState
 from atb.documents.manifest import Manifest
 from atb.documents.plan import Plan
 from atb.documents.result import Result, ResultPointer
@@ -65,6 +66,8 @@ def _of_run(run: str, rest: list[str]) -> Place | None:
             return Place(Manifest, "make again", f"make it again with: atb-launch collect {run}", {"run": run})
         case ["comparison.json"]:
             return Place(Comparison, "set aside", "compare again with: atb compare", {"run": run})
+        case ["launcher.json"]:
+            return Place(LauncherState, "drop", _HINT)
         case ["progress", _]:
             return Place(Progress, "drop", _HINT)
         case ["workers", _]:

@@ -1,0 +1,23 @@
+"""What a launcher says of itself while it follows a run."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+
+from atb.schema import Document
+
+
+class LauncherState(Document):
+    """Written again every few seconds: the object's time, by the store's clock, says that the launcher lives."""
+
+    kind: ClassVar[str] = "launcher"
+
+    host: str
+    process: int
+    machine: str | None = None
+    """What processes that see one another's numbers share: ``atb.machine``."""
+    backend: str
+    started: datetime
+    finished: datetime | None = None
+    """When it came to its end in order; None while it lives, and for ever where it was killed."""
