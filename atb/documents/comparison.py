@@ -36,5 +36,6 @@ class Comparison(Document):
     presets: tuple[str, ...]
     seed: int
     features: str
+    target: str = "return"
     rows: dict[str, int]
     trained: tuple[PresetResult, ...]

@@ -14,7 +14,14 @@ from trainer.bundle.charts import MODEL, OTHER, QUIET
 REFERENCE = "legacy"
 TOLERANCE = 0.05
 """The published rule is at least 95 % of the reference quality: errors of at most 1/0.95 of its errors."""
-QUALITIES = (("validation_loss", "validation loss"), ("rmse", "RMSE"), ("mape", "MAPE"))
+QUALITIES = {
+    "return": (("validation_loss", "validation loss"), ("rmse", "RMSE"), ("mape", "MAPE")),
+    "volatility": (("validation_loss", "validation loss"), ("rmse", "RMSE"), ("mae", "MAE")),
+}
+LINEAR = {"return": ("linear", "linear baseline"), "volatility": ("har", "HAR baseline")}
+"""The baseline that every table shows, by target: its name, and what it is called."""
+OVER = {"return": "the last close", "volatility": "persistence"}
+"""What a skill of 0 is as good as."""
 
 Row = tuple[str, ...]
 
@@ -38,28 +45,37 @@ def stage_table(comparison: Comparison) -> list[Row]:
 
 def quality_table(comparison: Comparison) -> list[Row]:
     """Each preset's errors as a share of the reference's, the mean over symbols, with the verdict; beside it the
-    skill over persistence and the linear baseline's, without which a share says little. Lower errors are better."""
+    skill over persistence and the baselines', without which a share says little. Lower errors are better."""
     table: list[Row] = [("quality", *comparison.presets)]
     if REFERENCE in comparison.presets:
-        for name, label in QUALITIES:
+        for name, label in QUALITIES[comparison.target]:
             shares = [error_share(comparison, preset, name) for preset in comparison.presets]
             table.append((f"{label}, % of {REFERENCE}'s", *(f"{share:.1%}" for share in shares)))
         table.append((f"within {TOLERANCE:.0%}", *(_verdict(comparison, preset) for preset in comparison.presets)))
     for name, label, form in (
-        ("skill", "skill over the last close", "+.4f"),
+        ("skill", f"skill over {OVER[comparison.target]}", "+.4f"),
         ("directional_accuracy", "directional accuracy", ".1%"),
+        ("r2", "R²", ".4f"),
     ):
+        if any(name not in each.metrics for each in comparison.trained):
+            continue
         means = (_mean([each.metrics[name] for each in _of(comparison, preset)]) for preset in comparison.presets)
         table.append((label, *(format(mean, form) for mean in means)))
+    name, label = LINEAR[comparison.target]
     linear = (
-        _mean([each.baselines["linear"]["skill"] for each in _of(comparison, preset)]) for preset in comparison.presets
+        _mean([each.baselines[name]["skill"] for each in _of(comparison, preset)]) for preset in comparison.presets
     )
-    table.append(("skill of the linear baseline", *(f"{mean:+.4f}" for mean in linear)))
+    table.append((f"skill of the {label}", *(f"{mean:+.4f}" for mean in linear)))
+    best = (_mean([_best_skill(each) for each in _of(comparison, preset)]) for preset in comparison.presets)
+    table.append(("skill of the best baseline", *(f"{mean:+.4f}" for mean in best)))
     return table
 
 
 def symbol_table(comparison: Comparison) -> list[Row]:
-    """Each symbol's skill and directional accuracy by preset, with the linear baseline's and how far noise reaches."""
+    """Each symbol's skill and directional accuracy by preset, with the linear baseline's and how far noise reaches; of
+    volatility its skill and QLIKE, with HAR's and the best baseline's."""
+    if comparison.target == "volatility":
+        return _volatility_table(comparison)
     head = [f"{preset} {what}" for preset in comparison.presets for what in ("skill", "direction")]
     table: list[Row] = [("symbol", *head, "linear skill", "direction", "a coin's 95 %")]
     for symbol in comparison.rows:
@@ -81,6 +97,21 @@ def symbol_table(comparison: Comparison) -> list[Row]:
             )
         )
     return table
+
+
+def _volatility_table(comparison: Comparison) -> list[Row]:
+    head = [f"{preset} {what}" for preset in comparison.presets for what in ("skill", "QLIKE")]
+    table: list[Row] = [("symbol", *head, "HAR skill", "QLIKE", "best baseline")]
+    for symbol in comparison.rows:
+        of_symbol = [each for each in comparison.trained if each.symbol == symbol]
+        measured = [*(each.metrics for each in of_symbol), of_symbol[0].baselines["har"]]
+        cells = [text for each in measured for text in (f"{each['skill']:+.4f}", f"{each['qlike']:.4f}")]
+        table.append((symbol, *cells, f"{_best_skill(of_symbol[0]):+.4f}"))
+    return table
+
+
+def _best_skill(result: PresetResult) -> float:
+    return max(metrics["skill"] for metrics in result.baselines.values())
 
 
 def error_share(comparison: Comparison, preset: str, name: str) -> float:
@@ -105,13 +136,13 @@ def draw_comparison(comparison: Comparison) -> Figure:
     left.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     for position, preset in zip(positions, comparison.presets, strict=True):
         skills = [each.metrics["skill"] for each in _of(comparison, preset)]
-        linear = [each.baselines["linear"]["skill"] for each in _of(comparison, preset)]
+        linear = [each.baselines[LINEAR[comparison.target][0]]["skill"] for each in _of(comparison, preset)]
         right.plot([position - 0.1] * len(skills), skills, "o", color=MODEL, alpha=0.7, markersize=5)
         right.plot([position + 0.1] * len(linear), linear, "_", color=OTHER, markersize=10)
     right.plot([], [], "o", color=MODEL, label="model")
-    right.plot([], [], "_", color=OTHER, label="linear baseline")
+    right.plot([], [], "_", color=OTHER, label=LINEAR[comparison.target][1])
     right.axhline(0, color=QUIET, linewidth=0.8)
-    right.set_title("skill over the last close, by symbol", loc="left", fontsize=11)
+    right.set_title(f"skill over {OVER[comparison.target]}, by symbol", loc="left", fontsize=11)
     right.legend(frameon=False, fontsize=8, loc="upper left")
     for axes in (left, right):
         axes.set_xticks(positions, comparison.presets)
@@ -145,7 +176,7 @@ def _error(trained: PresetResult, name: str) -> float:
 
 
 def _verdict(comparison: Comparison, preset: str) -> str:
-    shares = [error_share(comparison, preset, name) for name, _ in QUALITIES]
+    shares = [error_share(comparison, preset, name) for name, _ in QUALITIES[comparison.target]]
     return "yes" if max(shares) <= 1 / (1 - TOLERANCE) else "no"
 
 

@@ -42,6 +42,7 @@ def compare_presets(store: Store, run: str, results: Sequence[Result]) -> Compar
         presets=tuple(dict.fromkeys(result.spec.preset for result in results)),
         seed=spec.seed,
         features=spec.features,
+        target=spec.target,
         rows=rows,
         trained=tuple(trained),
     )

@@ -24,6 +24,7 @@ from atb.storage import DirectoryStore, MemoryStore, Store
 from benchmarks.garch import simulate
 from tests.atb.registry.test_promote import promote
 from tests.trainer.pipeline.market import START, tiny_spec, train, write_rows
+from trainer.bundle.comparison import draw_comparison, quality_table, symbol_table
 from trainer.cli import atb
 from trainer.evaluate.bands import conformal_quantiles
 from trainer.evaluate.metrics import volatility_metrics
@@ -180,6 +181,9 @@ def test_presets_of_volatility_are_compared_on_their_shared_rows(jobs: tuple[Sto
     found = compare_presets(store, "har", [results["har"]])
     assert found.trained[0].metrics["rmse"] == pytest.approx(results["har"].metrics["rmse"], rel=1e-4)
     assert set(found.trained[0].baselines) == {"persistence", "ewma", "har", "ridge", "trees"}
+    assert [row[0] for row in quality_table(found)][-2:] == ["skill of the HAR baseline", "skill of the best baseline"]
+    assert symbol_table(found)[1][0] == "GARCH"
+    assert draw_comparison(found).axes
 
 
 @pytest.fixture(scope="module")
