@@ -5,7 +5,7 @@ INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check --no-com
 WORKERS ?= 2
 DEMO := atb-launch --symbols BTCUSDT,ETHUSDT --preset fast --backend local --source sample --store ./store
 
-.PHONY: help demo demo-picture test suite test-cluster simulate lint types clean
+.PHONY: help demo demo-picture test suite test-cluster fuzz simulate lint types clean
 
 help: ## list all targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -21,6 +21,9 @@ test: lint ## everything it needs, then types and the whole suite side by side
 
 suite: .venv/test.stamp tools ## the tests alone, on WORKERS processes
 	$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --quiet
+
+fuzz: .venv/test.stamp ## thousands of made-up files of bars, specs, symbols and keys
+	$(PYTHON) -m pytest --quiet --hypothesis-profile fuzz tests/trainer/bars/files/test_fuzz.py tests/atb/contract tests/atb/storage/test_url.py
 
 test-cluster: .venv/test.stamp tools ## fan-outs and the chart on the cluster of ATB_TEST_KUBECONFIG, with the image of ATB_TEST_IMAGE, which has a sh
 	test -n "$$ATB_TEST_KUBECONFIG"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import boto3
 import pytest
+from hypothesis import settings
 
 from atb.patience import INTERRUPT
 from atb.storage import DirectoryStore, MemoryStore, Store, open_store
@@ -21,6 +22,8 @@ SHARED_BARS = Path(os.environ.get("ATB_SHARED_BARS", Path(__file__).parents[2] /
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+
+settings.register_profile("fuzz", max_examples=5_000, deadline=None)
 
 SLOW_FIRST = ("fit", "pipeline", "export", "launcher", "cli")
 """Folders whose files take long: begun last, one of them would leave the other processes idle."""
