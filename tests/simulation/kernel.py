@@ -30,6 +30,7 @@ class Process:
         self.kernel, self.name, self.skew = kernel, name, skew
         self.alive = True
         self.ended_at = float("inf")
+        self.on_kill: Callable[[], None] = lambda: None
         self.paused_until = 0.0
         self.stop_asked = False
         """Whether it was sent SIGTERM."""
@@ -44,6 +45,7 @@ class Process:
         if self.alive:
             self.alive, self.ended_at = False, self.kernel.time
             self.kernel.log(self.name, "is killed")
+            self.on_kill()
             for task in list(self.tasks):
                 self.kernel.wake(task, task.token)
 

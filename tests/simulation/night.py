@@ -42,6 +42,8 @@ END_SECONDS = 6 * 3600.0
 TICK = 20.0
 """Longer than in life, where nothing happens; what happens is seen at once."""
 
+Fate = Callable[[Process, int, str], str]
+"""What comes of a process's n-th write to the store, at a key: "before", "after", "lost", or nothing."""
 Rules = Callable[[RunState, float], list[Action]]
 
 
@@ -73,6 +75,8 @@ class Night:
     seed: int
     jobs: int = 24
     planted: Planted = field(default_factory=Planted)
+    fate: Fate | None = None
+    """With one, nothing goes wrong but that: a small world, of which all can be tried."""
 
     def __post_init__(self) -> None:
         self.kernel = Kernel(self.seed)
@@ -99,15 +103,19 @@ class Night:
 
     def _live(self) -> None:
         self.store.put(keys.plan(RUN), self.plan.to_bytes())
-        self._draw_faults()
+        if self.fate is None:
+            self._draw_faults()
+            self._draw_events()
+        else:
+            self.store.fate_of = self.fate
         self.launch("create")
-        self._draw_events()
+        self._keep_a_launcher()
         self.kernel.at(TROUBLE_SECONDS, self._heal)
         if not self.kernel.run(lambda: self.healed, TROUBLE_SECONDS + 1):
             self.invariants.violate("time stands still")
         self._come_to_an_end("attach")
         self.invariants.check_run()
-        if self.random.random() < 0.5:
+        if self.fate is None and self.random.random() < 0.5:
             self._come_to_an_end("resume")
             self.invariants.check_run()
         self.invariants.check_record()
@@ -118,6 +126,8 @@ class Night:
 
     def _draw_options(self) -> ClusterOptions:
         draw = self.random
+        if self.fate is not None:
+            return make_options(deadline_seconds=900)
         return make_options(
             memory="64Mi",
             max_memory="256Mi",
@@ -132,6 +142,8 @@ class Night:
 
     def _draw_script(self) -> Script:
         draw = self.random
+        if self.fate is not None:
+            return Script(epochs=2)
         script = Script(epochs=draw.randint(2, 4), seconds=draw.uniform(5, 60))
         match draw.choices(["good", "fails", "crashes", "needs memory", "hangs"], [70, 8, 8, 10, 4])[0]:
             case "fails":
@@ -194,7 +206,6 @@ class Night:
         for chance, act in acts:
             if draw.random() < chance:
                 self.kernel.at(draw.uniform(0, early), act)
-        self._keep_a_launcher()
 
     # what happens
 
@@ -335,12 +346,13 @@ class Night:
 
     def _collect(self) -> None:
         """Two collections at once, each killed and begun again, and a last one that is left alone."""
-        draw = self.random
-        self.store.faults.lost = draw.choice([0.0, 0.3])
-        self.store.faults.error = draw.choice([0.0, 0.2])
-        processes = [self._promote(f"collect-{number}") for number in range(draw.choice([1, 2]))]
+        draw, drawn = self.random, self.fate is None
+        if drawn:
+            self.store.faults.lost = draw.choice([0.0, 0.3])
+            self.store.faults.error = draw.choice([0.0, 0.2])
+        processes = [self._promote(f"collect-{number}") for number in range(draw.choice([1, 2]) if drawn else 2)]
         for process in processes:
-            if draw.random() < 0.5:
+            if drawn and draw.random() < 0.5:
                 self.kernel.at(draw.uniform(0, 10), process.kill)
         self.kernel.run(lambda: not any(process.running for process in processes), END_SECONDS)
         self.store.faults.lost = self.store.faults.error = 0.0

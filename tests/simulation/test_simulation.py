@@ -9,6 +9,7 @@ import pytest
 from launcher.kubernetes.control.actions import Action, Create
 from launcher.kubernetes.control.decide import decide
 from launcher.kubernetes.control.state import RunState
+from tests.simulation.kernel import Process
 from tests.simulation.night import Night, Planted
 
 
@@ -27,6 +28,33 @@ def test_the_same_seed_has_the_same_history_to_the_byte() -> None:
     second.run()
     assert len(first.kernel.history) > 50
     assert first.kernel.history == second.kernel.history
+
+
+def count_writes(name: str) -> int:
+    """How often a process of this name writes where nothing goes wrong."""
+    seen = [0]
+
+    def watch(process: Process, number: int, key: str) -> str:
+        if process.name == name:
+            seen[0] = number
+        return ""
+
+    assert Night(1, jobs=2, fate=watch).run() == []
+    return seen[0]
+
+
+@pytest.mark.parametrize("fate", ["before", "after", "lost"])
+@pytest.mark.parametrize("name", ["pod-1", "pod-2", "collect-0", "collect-1", "collect-last"])
+def test_a_small_world_survives_a_kill_and_a_lost_answer_at_every_write(name: str, fate: str) -> None:
+    """Two trainings, their launcher and two promotions at once: every one of their writes to the store."""
+    writes = count_writes(name)
+    assert writes > 0
+    for step in range(1, writes + 1):
+
+        def strike(process: Process, number: int, key: str, step: int = step) -> str:
+            return fate if (process.name, number) == (name, step) else ""
+
+        assert Night(1, jobs=2, fate=strike).run() == [], f"{fate} write {step} of {name}"
 
 
 def forget_cancel(state: RunState, now: float) -> list[Action]:

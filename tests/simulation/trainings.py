@@ -81,6 +81,7 @@ def train(
         process.kernel.log(process.name, f"ends with {code}")
         done(code, "")
 
+    process.on_kill = lambda: done(137, "")
     process.kernel.log(process.name, f"trains {planned.job}")
     process.start(work)
 
