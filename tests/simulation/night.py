@@ -389,3 +389,12 @@ class Night:
 def plan_of(jobs: int) -> Plan:
     """The plan of a night; the same for each seed."""
     return make_plan(*(f"S{number:02}USDT" for number in range(jobs)), run=RUN)
+
+
+def live(task: tuple[int, int, bool]) -> tuple[list[str], list[str], tuple[int, int]]:
+    """One night: its violations, its history where that is wanted, and its steps and requests."""
+    seed, jobs, log = task
+    night = Night(seed, jobs)
+    violations = night.run()
+    history = night.kernel.history if log else []
+    return violations, history, (night.kernel.steps, night.server.requests + night.store.requests)

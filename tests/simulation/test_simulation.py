@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
-from launcher.kubernetes.control.actions import Action, Create
-from launcher.kubernetes.control.decide import decide
-from launcher.kubernetes.control.state import RunState
 from tests.simulation.kernel import Process
-from tests.simulation.night import Night, Planted
+from tests.simulation.night import Night
+from tests.simulation.planted import PLANTED
 
 
 @pytest.mark.parametrize("seeds", [range(start, start + 10) for start in range(0, 40, 10)], ids=str)
@@ -57,29 +53,12 @@ def test_a_small_world_survives_a_kill_and_a_lost_answer_at_every_write(name: st
         assert Night(1, jobs=2, fate=strike).run() == [], f"{fate} write {step} of {name}"
 
 
-def forget_cancel(state: RunState, now: float) -> list[Action]:
-    """Decides as if nobody could cancel a run."""
-    cancelled, state.cancelled = state.cancelled, False
-    try:
-        decided = decide(state, now)
-    finally:
-        state.cancelled = cancelled
-    return [replace(action, again=False) if isinstance(action, Create) else action for action in decided]
-
-
-PLANTED = {
-    "a store that ignores If-None-Match": Planted(ignores_if_none_match=True),
-    "a write of one's own that is taken for a rival's": Planted(takes_own_write_for_a_rival=True),
-    "a decision that forgets cancel": Planted(rules=forget_cancel),
-}
-
-
 FIRST = {
     "a store that ignores If-None-Match": 10,
     "a write of one's own that is taken for a rival's": 32,
     "a decision that forgets cancel": 157,
 }
-"""Where the search begins, so that it is short while the code stays as it is; from 0 it takes as many seeds."""
+"""Where the search begins, to be short while the code stays as it is: what ``--planted`` printed, searching from 0."""
 
 
 @pytest.mark.parametrize("fault", PLANTED)
