@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from atb.api.bars import from_frame
 from atb.api.stores import find_store
 from atb.contract import bundle
+from atb.documents.record import RecordEntry
 from atb.documents.result import Result
 from atb.errors import DataError
 from atb.storage import Store
@@ -40,11 +41,12 @@ def load_model(
         opened = open_forecaster(read_directory(folder))
         return Model(folder.name, LoadedModel("", datetime.min.replace(tzinfo=UTC), opened))
     from atb.registry.champions import find_model_key, require_champion
+    from atb.registry.record import read_record
     from trainer.pipeline.loaded_model import open_champion
 
     found = find_store(store)
     champion = require_champion(found, find_model_key(found, model, timeframe, preset))
-    return Model(model, open_champion(found, champion))
+    return Model(model, open_champion(found, champion), read_record(found, champion))
 
 
 def model_of(store: Store, result: Result) -> Model:
@@ -56,10 +58,17 @@ def model_of(store: Store, result: Result) -> Model:
 
 @dataclass(frozen=True)
 class Model:
-    """A model ready to be asked."""
+    """A model ready to be asked. ``record``: how a champion has done on bars that closed after its cut, if any run has
+    scored it since."""
 
     name: str
     loaded: LoadedModel
+    record: RecordEntry | None = None
+
+    @property
+    def unseen_from(self) -> datetime:
+        """From where on bars had no part in its training; the earliest time there is for a folder that doesn't say."""
+        return self.loaded.unseen_from
 
     @property
     def timeframe(self) -> str:
