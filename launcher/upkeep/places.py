@@ -10,10 +10,11 @@ from atb.documents.attempt import Claim, ExitReport, MemoryNeed, Progress, Verdi
 from atb.documents.bars_index import BarsIndex
 from atb.documents.champion import Champion, HistoryEntry
 from atb.documents.comparison import Comparison
-from atb.documents.evidence import LedgerEntry
+from atb.documents.evidence import LedgerEntry, RunEvidence
 from atb.documents.launcher import LauncherState
 from atb.documents.manifest import Manifest
 from atb.documents.plan import Plan
+from atb.documents.record import RecordEntry
 from atb.documents.result import Result, ResultPointer
 from atb.documents.worker import WorkerState
 from atb.schema import Document
@@ -46,8 +47,10 @@ def place_of(key: str) -> Place | None:
             return Place(Champion, "set aside", "promote again with: atb models promote RUN SYMBOL")
         case ["models", _, *_, "history", _]:
             return Place(HistoryEntry, "keep", "restore it from a backup: nothing else says what was decided")
-        case ["models", _, *_, "ledger", _]:
+        case ["models", _, *_, "evidence", _]:
             return Place(LedgerEntry, "keep", "restore it from a backup: nothing else says which rows were spent")
+        case ["models", _, *_, "record", _]:
+            return Place(RecordEntry, "set aside", "nothing: the next run scores the champion again")
         case ["results", _]:
             return Place(ResultPointer, "drop", _HINT)
         case ["memory", *_]:
@@ -64,6 +67,8 @@ def _of_run(run: str, rest: list[str]) -> Place | None:
             return Place(Plan, "keep", "restore it from a backup, or train again under another --run", {"run": run})
         case ["manifest.json"]:
             return Place(Manifest, "make again", f"make it again with: atb-launch collect {run}", {"run": run})
+        case ["evidence.json"]:
+            return Place(RunEvidence, "drop", f"collect again with: atb-launch collect {run}", {"run": run})
         case ["comparison.json"]:
             return Place(Comparison, "set aside", "compare again with: atb compare", {"run": run})
         case ["launcher.json"]:

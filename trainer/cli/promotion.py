@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -110,7 +111,8 @@ def evidence(store: Store, symbol: str, words: Words, last: int, plot: Path | No
         return
     head = ("entry", "time, UTC", "model", "rows", "spent until, UTC", "all rows", "e-value")
     print_table(head, [_entry_row(entry, e_value(entry.log_e)) for entry in entries[-last:]])
-    click.echo(_deflated_line(store, entries[-1]))
+    for line in _deflated_lines(store, entries[-1]):
+        click.echo(line)
 
 
 def _entry_row(entry: LedgerEntry, value: float) -> tuple[str, ...]:
@@ -126,8 +128,9 @@ def _entry_row(entry: LedgerEntry, value: float) -> tuple[str, ...]:
     )
 
 
-def _deflated_line(store: Store, entry: LedgerEntry) -> str:
-    """The latest candidate's Sharpe, beside what the luckiest of the ledger's trials would show."""
+def _deflated_lines(store: Store, entry: LedgerEntry) -> Iterator[str]:
+    """The latest candidate's Sharpe, beside what the luckiest of the ledger's trials would show; nothing for a target
+    that is not traded."""
     from atb.contract import timeframe as tf
     from atb.errors import SpecError
     from atb.registry.deflated import deflated_sharpe
@@ -136,8 +139,11 @@ def _deflated_line(store: Store, entry: LedgerEntry) -> str:
     try:
         result = read_result(store, entry.run, entry.job)
     except SpecError as error:
-        return f"deflated Sharpe unknown: {error}"
+        yield f"deflated Sharpe unknown: {error}"
+        return
     trading = result.backtest.model
+    if not trading:
+        return
     found = deflated_sharpe(
         trading.get("sharpe", 0.0),
         trading.get("bars", 0.0),
@@ -148,7 +154,7 @@ def _deflated_line(store: Store, entry: LedgerEntry) -> str:
         YEAR_MS / tf.to_ms(result.spec.timeframe),
     )
     chance = "unknown" if found is None else f"{found:.1%}"
-    return (
+    yield (
         f"deflated Sharpe {chance}: the chance that {trading.get('sharpe', 0.0):+.2f} by the year is more than the "
         f"best of {entry.candidates:,} trials shows by luck"
     )

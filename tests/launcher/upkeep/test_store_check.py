@@ -15,12 +15,15 @@ from click.testing import Result as Invoked
 from atb.contract import keys
 from atb.documents.attempt import Claim
 from atb.documents.champion import Champion
+from atb.documents.evidence import LedgerEntry, RunEvidence
+from atb.documents.record import RecordEntry
 from atb.registry.champions import ModelKey, read_champion
 from atb.storage import DirectoryStore, MemoryStore, Store
 from launcher.cli.store import store_group
 from launcher.records.manifest import collect
 from launcher.records.run_record import RunRecord
 from launcher.upkeep.check import check_store
+from launcher.upkeep.places import place_of
 from launcher.upkeep.repair import repair_store, sweep_machine
 from tests.atb.documents.test_older_documents import read_old
 from tests.atb.documents.test_reading import DAMAGED
@@ -58,7 +61,7 @@ PLACES = {
     keys.bars_index("binance", "spot", "BTCUSDT", "1h"): "moved to quarantine/",
     KEY.pointer: "moved to quarantine/",
     f"{KEY.history}20260131T060000.000000Z-r1.json": "",
-    f"{KEY.prefix}ledger/00000001.json": "",
+    f"{KEY.prefix}evidence/00000001.json": "",
     keys.plan("r1"): "",
 }
 
@@ -173,3 +176,13 @@ def test_the_command_prints_one_table_or_json_and_repairs_once(tmp_path: Path) -
     assert (again.exit_code, json.loads(again.stdout)) == (0, [])
     assert read_champion(store, KEY) is None
     assert commit(store, "r1", "BTCUSDT").run == "r1"
+
+
+@pytest.mark.parametrize("key", ["", "volatility-24/"])
+def test_evidence_and_record_lie_where_the_registry_writes_them(key: str) -> None:
+    model = f"models/BTCUSDT/1h/fast/{key}"
+    places = [place_of(each) for each in (keys.ledger_entry(model, 1), keys.record_entry(model, 1))]
+    assert [place.kind if place else None for place in places] == [LedgerEntry, RecordEntry]
+    place = place_of(keys.run_evidence("r1"))
+    assert place is not None
+    assert place.kind is RunEvidence
