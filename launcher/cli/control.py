@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from atb.options.flags import Configured, add_options
+from atb.options.stores import with_store
 from launcher.cli.arguments import with_named_run, with_run
 from launcher.cli.options import ACCESS, ENDING, read_setup
 
@@ -49,13 +50,24 @@ def cancel(store: Store, run: str, yes: bool, **_: Any) -> None:
 
 
 @click.command(cls=Configured)
+@click.argument("run", required=False)
+@click.option("--all", "everything", is_flag=True, help="All runs of the namespace, whatever store they are of.")
 @click.option("--force", is_flag=True, help="Also where Jobs are still live.")
 @add_options(*ACCESS)
-@with_named_run
-def clean(store: Store, run: str, force: bool, **_: Any) -> None:
+@with_store
+def clean(store: Store, run: str | None, everything: bool, force: bool, **_: Any) -> None:
     """Remove a RUN's objects from its cluster; what it left in the store stays."""
     from launcher.plan.backends import open_run
     from launcher.plan.build import read_plan
+    from launcher.records.listing import find_run
 
-    plan = read_plan(store, run)
-    click.echo(open_run(plan, read_setup(click.get_current_context())).clean(plan, force=force))
+    setup = read_setup(click.get_current_context())
+    if everything == (run is not None):
+        raise click.UsageError("give one RUN, or --all")
+    if run is not None:
+        plan = read_plan(store, find_run(store, run))
+        click.echo(open_run(plan, setup).clean(plan, force=force))
+        return
+    from launcher.kubernetes.backend import clean_all
+
+    click.echo(clean_all(setup, force=force))

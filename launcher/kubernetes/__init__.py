@@ -1,3 +1,3 @@
 """Jobs done by a Kubernetes cluster."""
 
-__all__ = ["schedule"]
+__all__ = ["backend", "schedule"]

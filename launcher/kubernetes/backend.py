@@ -42,6 +42,16 @@ def detect(environment: Mapping[str, str], account: Path = ACCOUNT) -> str | Non
     return None
 
 
+def clean_all(setup: Setup, *, force: bool) -> str:
+    """Remove the objects of every run from the namespace that the flags name. Raises SpecError, ApiError."""
+    from launcher.kubernetes.api.connect import open_cluster
+    from launcher.kubernetes.cleanup import clean_namespace
+
+    named = {**setup.defaults, **setup.flags}
+    cluster = open_cluster(named.get("kubeconfig"), named.get("context"), named.get("namespace"))
+    return clean_namespace(cluster, force=force)
+
+
 def open_backend(setup: Setup) -> KubernetesBackend:
     """The cluster that the flags name, with the options of the run it is opened for. Raises SpecError."""
     from launcher.kubernetes.api.connect import open_cluster

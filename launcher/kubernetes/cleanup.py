@@ -40,6 +40,17 @@ def clean_run(cluster: Cluster, run: str, *, force: bool) -> str:
     return f"removed run {run} from {cluster.namespace}: {len(jobs)} Jobs go with it"
 
 
+def clean_namespace(cluster: Cluster, *, force: bool) -> str:
+    """Remove the objects of all runs. Raises SpecError where Jobs are live and not ``force``, ApiError."""
+    jobs, _ = cluster.list("jobs", read_job, selector=labels.RUN_LABEL)
+    live = sum(facts.live for facts in jobs.values())
+    if live and not force:
+        raise SpecError(f"{live} Jobs in {cluster.namespace} are live; stop their runs first, or add --force")
+    owners, _ = cluster.list("configmaps", lambda owner: owner, selector=labels.RUN_LABEL)
+    removed = sum(delete_object(cluster, "configmaps", name) for name in owners)
+    return f"removed {removed} runs from {cluster.namespace}: {len(jobs)} Jobs go with them"
+
+
 def _live_jobs(cluster: Cluster, run: str) -> list[str]:
     jobs, _ = cluster.list("jobs", read_job, selector=run_selector(run))
     return [job.name for job in jobs.values() if job.live]

@@ -176,6 +176,17 @@ def test_cancel_stops_what_is_live_and_clean_takes_the_rest_away(desk: Desk) -> 
     assert desk.world.server.state.items("configmaps", "lab") == []
 
 
+def test_clean_all_takes_every_run_away_and_cancelling_what_has_ended_says_so(desk: Desk) -> None:
+    assert desk.world.server is not None
+    desk.train({"ETHUSDT": 10})
+    desk.launch()
+    assert "run r1 has ended: no Job of it is left to stop" in text(desk.command("cancel", "r1", "--yes"))
+    assert "give one RUN, or --all" in text(desk.command("clean"))
+    assert "removed 1 runs from lab" in text(desk.command("clean", "--all"))
+    assert desk.world.server.state.items("configmaps", "lab") == []
+    assert desk.world.server.state.items("jobs", "lab") == []
+
+
 def test_a_run_that_is_not_in_the_cluster_is_one_line(desk: Desk) -> None:
     desk.launch("--no-wait")
     desk.command("clean", "r1", "--force")
