@@ -83,7 +83,7 @@ def _read_layer(path: Path, read: Mapping[str, Any], head: str) -> Iterator[tupl
             name = written.replace("-", "_")
             inner = f"{section}.{written}".lstrip(".")
             row = known.get((section, name))
-            if row is not None:
+            if row is not None and not (isinstance(value, dict) and row.type == "text"):
                 yield (section, name), _check(row, value, f"{path}: {head}{inner}")
             elif isinstance(value, dict) and any(each == inner or each.startswith(f"{inner}.") for each in sections):
                 yield from walk(inner, value)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from atb.options.flags import ConfiguredGroup
+from atb.options.flags import ConfiguredGroup, add_options
 from atb.options.stores import with_store
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ def store_group() -> None:
 @store_group.command()
 @click.option("--repair", is_flag=True, help="Move aside what can't be read, make again what can be, sweep the rest.")
 @click.option("--quick", is_flag=True, help="Compare the sizes of bundles' files, not their hashes.")
-@click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@add_options("launch.output")
 @with_store
-def check(store: Store, repair: bool, quick: bool, output: str) -> None:
+def check(store: Store, repair: bool, quick: bool, output: str | None) -> None:
     """Read every document of a store, verify every bundle's files, and say what is wrong.
 
     Exits 0 where nothing is, or all of it was mended; else 1. Live runs may go on meanwhile. What --repair moves away

@@ -129,6 +129,11 @@ def test_a_mistake_is_one_line_with_its_key(tmp_path: Path, text: str, words: st
     assert "\n" not in str(found.value)
 
 
+def test_a_command_may_have_the_name_of_an_option(tmp_path: Path) -> None:
+    (tmp_path / "atb.toml").write_text("[store.check]\nquick = true\n")
+    assert load_project(None, tmp_path).get("store.check", "quick") is True
+
+
 def test_a_profile_without_a_file_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"there is no atb\.toml here or above"):
         load_project("trial", tmp_path)
