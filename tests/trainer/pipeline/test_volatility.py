@@ -151,8 +151,9 @@ def test_the_card_and_the_ledger_speak_of_volatility(jobs: tuple[Store, dict[str
     assert "## Trading" not in card
     rows = TestRows.from_bytes(file_of(store, results["har"], bundle.EVIDENCE), "evidence")
     tested = rows_of(store, results["har"], "test")
-    assert rows.outcome == pytest.approx(np.log(tested["actual"] / tested["baseline_persistence"]), abs=1e-4)
-    assert rows.linear == pytest.approx(np.log(tested["baseline_har"] / tested["baseline_persistence"]), abs=1e-4)
+    bar = tested[f"baseline_{rows.bar}"]
+    assert rows.outcome == pytest.approx(np.log(tested["actual"] / bar), abs=1e-4)
+    assert rows.linear == pytest.approx(np.log(tested["baseline_har"] / bar), abs=1e-4)
 
 
 def test_the_champion_of_volatility_forecasts_it_with_bands(
