@@ -135,3 +135,28 @@ def test_a_candidate_without_evidence_fails_and_says_why(shown: Shown | None) ->
 def test_skill_must_be_shown_beside_a_champion_of_skill_too() -> None:
     champion = measured("models/e0", skill=0.03, skill_low=0.001)
     assert failed(check_candidate(make_result(champion=champion), CHAMPION, NOTHING)) == ["skill-shown"]
+
+
+def behind(skill: float, baselines: dict[str, float], **options: str) -> Rule:
+    """The rule on baselines, for a model and baselines of these skills over a persistence of RMSE 1."""
+    result = make_result(metrics=GOOD | {"rmse": 1 - skill, "skill": skill}, options=options)
+    measured = {name: NOISE | {"rmse": 1 - each, "skill": each} for name, each in baselines.items()}
+    rules = check_candidate(result.model_copy(update={"baselines": measured}), None, SHOWN)
+    return next(rule for rule in rules if rule.name == "not-behind-baseline")
+
+
+def test_a_net_behind_the_linear_model_is_not_promoted() -> None:
+    rule = behind(0.146, {"persistence": 0.0, "linear": 0.171, "trees": 0.1})
+    assert not rule.passed
+    assert rule.value == pytest.approx(0.854 / 0.829)
+    assert "linear, the best baseline" in rule.note
+    assert behind(0.171, {"persistence": 0.0, "linear": 0.171}).passed
+    assert not behind(0.17, {"persistence": 0.0, "linear": 0.171}).passed
+
+
+def test_a_net_of_volatility_may_be_one_percent_behind_the_best_baseline() -> None:
+    baselines = {"persistence": 0.0, "har": 0.18, "trees": 0.2}
+    assert behind(0.1921, baselines, target="volatility").passed
+    assert not behind(0.1919, baselines, target="volatility").passed
+    rules = check_candidate(make_result(options={"target": "volatility"}, drawdown=0.9), None, SHOWN)
+    assert "drawdown" not in [rule.name for rule in rules]
