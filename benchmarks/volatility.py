@@ -93,6 +93,7 @@ def table(store: Store, horizon: int, presets: list[str], residuals: list[str]) 
         chosen = [result for key, result in found.items() if key[:2] == column]
         if chosen:
             yield from _summary(*column, chosen)
+            yield from _bands(chosen)
 
 
 def _cells(result: Result | None) -> list[str]:
@@ -118,6 +119,23 @@ def _summary(preset: str, residual: str, results: list[Result]) -> Iterator[str]
         f"average (HAR {har:+.4f}, best baseline {best:+.4f}); shown on {shown}, better than HAR on {better}, at most "
         f"1 % behind the best baseline on {near}; the {level:g} band holds {coverage:.1%}"
     )
+
+
+def _bands(results: list[Result]) -> Iterator[str]:
+    """Means over the markets: coverage over all and in the wild third, width and interval score, by who made them."""
+    yield "\n| band | made by | coverage | wild third | width | score |"
+    yield "|---:|---|---:|---:|---:|---:|"
+    for number, first in enumerate(results[0].evaluation.bands["model"]["all"]):
+        for who in results[0].evaluation.bands:
+            whole = [result.evaluation.bands[who]["all"][number] for result in results]
+            wild = [result.evaluation.bands[who]["wild"][number].coverage for result in results]
+            shown = (
+                f"{statistics.mean(each.coverage for each in whole):.1%}",
+                f"{statistics.mean(wild):.1%}",
+                f"{statistics.mean(each.width for each in whole):.2%}",
+                f"{statistics.mean(each.score for each in whole):.2%}",
+            )
+            yield f"| {first.level:g} | {who} | {' | '.join(shown)} |"
 
 
 if __name__ == "__main__":
