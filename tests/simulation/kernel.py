@@ -87,7 +87,7 @@ class Kernel:
         self.steps = 0
         self.crashes: list[str] = []
         """Tracebacks of what no code should let through."""
-        self._due: list[tuple[float, int, Callable[[], None]]] = []
+        self._due: list[tuple[float, int, Callable[[], object]]] = []
         self._counter = 0
         self._baton = threading.Lock()
         self._baton.acquire()
@@ -98,7 +98,7 @@ class Kernel:
         """Write one line of the history."""
         self.history.append(f"{self.time:10.3f} {who:12} {what}")
 
-    def at(self, delay: float, act: Callable[[], None]) -> None:
+    def at(self, delay: float, act: Callable[[], object]) -> None:
         """Have something done later, by the world itself."""
         self._counter += 1
         heapq.heappush(self._due, (self.time + delay, self._counter, act))

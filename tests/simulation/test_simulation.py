@@ -7,6 +7,7 @@ import pytest
 from tests.simulation.kernel import Process
 from tests.simulation.night import Night
 from tests.simulation.planted import PLANTED
+from tests.simulation.shift import HastyBoard, Shift
 
 
 @pytest.mark.parametrize("seeds", [range(start, start + 10) for start in range(0, 40, 10)], ids=str)
@@ -67,3 +68,13 @@ def test_a_planted_fault_is_found(fault: str) -> None:
         if Night(seed, jobs=3, planted=PLANTED[fault]).run():
             return
     raise AssertionError("the simulator has gone blind")
+
+
+@pytest.mark.parametrize("seeds", [range(15), range(15, 30)], ids=str)
+def test_workers_do_every_job_once_and_take_none_from_one_that_lives(seeds: range) -> None:
+    for seed in seeds:
+        assert Shift(seed).run() == [], f"Shift({seed})"
+
+
+def test_a_lease_by_a_machines_own_clock_is_found() -> None:
+    assert any(Shift(seed, board=HastyBoard).run() for seed in range(1000))

@@ -16,7 +16,7 @@ from atb.errors import AtbError, NotFound
 from atb.registry.champions import ModelKey, read_champion
 from atb.storage.s3 import S3Store
 from tests.atb.registry.candidates import GOOD, measured
-from tests.atb.registry.candidates import make_result as make_candidate
+from tests.atb.registry.candidates import make_result as make_good
 from tests.launcher.world import make_result
 from tests.simulation.kernel import Process, VirtualClock
 from trainer.pipeline.attempt import CHECKPOINT, Attempt, commit_result, read_committed
@@ -37,7 +37,7 @@ class Script:
     """Entry, run and job of the champion that it is compared with."""
 
 
-_GOOD = make_candidate()
+_GOOD = make_good()
 ROWS = 3
 """Test rows of every training."""
 _EVIDENCE = TestRows(
@@ -162,3 +162,8 @@ def _template(plan: Plan, planned: PlannedJob) -> Result:
         parts = {name: getattr(_GOOD, name) for name in kept}
         _TEMPLATES[key] = make_result(plan.run, planned).model_copy(update=parts)
     return _TEMPLATES[key]
+
+
+def make_candidate(plan: Plan, planned: PlannedJob, attempt: int) -> Result:
+    """A result that passes the gate, without files."""
+    return _template(plan, planned).model_copy(update={"attempt": attempt})
