@@ -25,8 +25,8 @@ from trainer.pipeline import job
 from trainer.pipeline.learn import FittedModel, learn
 
 RESULT = keys.result("r1", "WAVE-fast")
-COURTESIES = ("progress/WAVE-fast.json", "/log.txt", "/exit.json")
-"""What a job says beside its result, together with the index of results: it goes on without."""
+COURTESIES = ("progress/WAVE-fast.json", "/log.txt", "/exit.json", "/checkpoint.npz")
+"""What a job leaves beside its result, together with the index of results: it does without, and says so."""
 
 
 class RefusingStore(MemoryStore):
