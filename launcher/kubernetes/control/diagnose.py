@@ -131,7 +131,9 @@ def diagnose_ended(pod: PodStatus) -> Finding:
     if pod.exit_code is None:
         return Finding("node-lost", pod.message or f"the Pod ended and its container's end was never seen{where}")
     if pod.exit_reason in ("ContainerCannotRun", "StartError") or pod.exit_code in (126, 127):
-        return Finding("start", pod.exit_message or f"the container can't be started ({pod.exit_code})")
+        return Finding(
+            "start", " ".join(pod.exit_message.split())[:1000] or f"the container can't be started ({pod.exit_code})"
+        )
     return diagnose_exit(pod.exit_code, last_error(pod.exit_message)[:400], where)
 
 

@@ -150,7 +150,7 @@ def read_pod(item: dict[str, Any]) -> PodStatus:
         waiting_message=_line(waiting.get("message")),
         exit_code=ended.get("exitCode"),
         exit_reason=ended.get("reason", ""),
-        exit_message=_line(ended.get("message")),
+        exit_message=(ended.get("message") or "").strip()[-4096:],  # its lines tell an error from a mention of one
         running_since=_time(running.get("startedAt") or ended.get("startedAt")),
         ended=_time(ended.get("finishedAt")),
     )

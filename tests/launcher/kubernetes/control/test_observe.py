@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from atb.contract.exits import EXITS
+from launcher.kubernetes.control.diagnose import diagnose_ended
 from launcher.kubernetes.control.observe import Observation, observe
 from launcher.kubernetes.objects.job_status import Condition, JobStatus, PodStatus, keep_pull_error, read_job, read_pod
 from launcher.kubernetes.objects.jobs import build_job
@@ -260,9 +261,19 @@ def test_a_pod_that_ended_without_an_exit_code_says_why_itself(reason: str, mess
 
 
 def test_the_trainers_last_line_is_the_reason() -> None:
-    said = 'epoch 3 {"loss": 1} error: BTCUSDT has 12 bars of the 4320 it needs; choose an earlier --start'
+    said = 'epoch 3 {"loss": 1}\nerror: BTCUSDT has 12 bars of the 4320 it needs; choose an earlier --start'
     found = look(job(failed=by_policy(10)), ended(10, exit_message=said))
     assert found.reason.startswith("BTCUSDT has 12 bars")
+
+
+def test_a_containers_last_words_keep_their_lines() -> None:
+    ended = {"terminated": {"exitCode": 10, "message": "epoch 3\nerror: BTCUSDT has 12 bars\n"}}
+    body = {
+        "metadata": {"name": "p", "creationTimestamp": "2026-11-01T12:00:00Z"},
+        "spec": {},
+        "status": {"phase": "Failed", "containerStatuses": [{"name": "trainer", "state": ended}]},
+    }
+    assert diagnose_ended(read_pod(body)).reason == "BTCUSDT has 12 bars"
 
 
 STATES = {
