@@ -48,7 +48,9 @@ class ExecutionOptions(Options):
     """How this machine does one training; none of it changes the model's identity."""
 
     accelerator: Annotated[
-        Literal["auto", "gpu", "cpu"], Field(description="gpu: exit 21 where there is none."), Option("Execution")
+        Literal["auto", "gpu", "cpu"],
+        Field(description="gpu: exit 21 where fewer than --gpus are there. auto: as many as are there, or the CPU."),
+        Option("Execution"),
     ] = "auto"
     gpus: Annotated[int, Field(ge=1, description="GPUs to train on."), Option("Execution", "N")] = 1
     threads: Annotated[

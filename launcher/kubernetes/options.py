@@ -115,7 +115,7 @@ class ClusterOptions(BaseModel):
     require_gpu: Annotated[bool, _JOB()] = Field(
         True,
         description="A job that asked for GPUs ends with exit 21 where TensorFlow sees fewer. False, for trials: "
-        "it then trains on the CPU.",
+        "it then trains on those that are seen, or on the CPU.",
     )
     resources: Annotated[dict[str, Quantity], _POD("NAME=N", flag="--resource")] = Field(
         {},

@@ -52,28 +52,36 @@ class Device:
 def prepare_device(accelerator: Accelerator = "auto", gpus: int = 1, threads: int = 0) -> Device:
     """Choose and set up the device. ``threads``: of the CPU beside GPUs; 0 for as many as this process may use.
 
-    GPU memory grows with need, so that others can share the card. Raises NoAccelerator where GPUs were asked for and
-    fewer are there, SpecError for a number of GPUs below one.
+    GPU memory grows with need, so that others can share the card. Raises NoAccelerator and SpecError as
+    ``count_gpus`` does.
     """
-    if gpus < 1:
-        raise SpecError(f"--gpus {gpus} is below 1; for the CPU write --accelerator cpu")
     found = tf.config.list_physical_devices("GPU") if accelerator != "cpu" else []
-    if len(found) < gpus and (accelerator == "gpu" or gpus > 1):
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "not set")
-        built = "was" if tf.test.is_built_with_cuda() else "was not"
-        raise NoAccelerator(
-            f"looked for {gpus} GPU{'s' * (gpus > 1)} and found {len(found)}: CUDA_VISIBLE_DEVICES is {visible}, "
-            f"and this TensorFlow {built} built with CUDA; look with: atb doctor"
-        )
-    threads = (threads or usable_cpus()) if found else 1
+    count = count_gpus(accelerator, gpus, len(found))
+    threads = (threads or usable_cpus()) if count else 1
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
-    if not found:
+    if not count:
         tf.config.set_visible_devices([], "GPU")
         os.environ["XLA_FLAGS"] = f"{_XLA_FLAGS} {os.environ.get('XLA_FLAGS', '')}"  # of two, the later one stands
         return Device("cpu", 1, 1)
-    chosen = found[:gpus]
-    tf.config.set_visible_devices(chosen, "GPU")
-    for each in chosen:
+    tf.config.set_visible_devices(found[:count], "GPU")
+    for each in found[:count]:
         tf.config.experimental.set_memory_growth(each, True)
-    return Device("gpu", gpus, threads)
+    return Device("gpu", count, threads)
+
+
+def count_gpus(accelerator: Accelerator, gpus: int, found: int) -> int:
+    """How many of the GPUs ``found`` a fit takes: ``gpus``, for auto at most as many as are there; 0 means the CPU.
+
+    Raises NoAccelerator where ``gpu`` was asked for and fewer are there, SpecError for a number below one.
+    """
+    if gpus < 1:
+        raise SpecError(f"--gpus {gpus} is below 1; for the CPU write --accelerator cpu")
+    if accelerator == "gpu" and found < gpus:
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "not set")
+        built = "was" if tf.test.is_built_with_cuda() else "was not"
+        raise NoAccelerator(
+            f"looked for {gpus} GPU{'s' * (gpus > 1)} and found {found}: CUDA_VISIBLE_DEVICES is {visible}, "
+            f"and this TensorFlow {built} built with CUDA; look with: atb doctor"
+        )
+    return 0 if accelerator == "cpu" else min(gpus, found)

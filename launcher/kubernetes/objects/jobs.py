@@ -113,10 +113,8 @@ def training_command(planned: PlannedJob, target: Target, options: ClusterOption
     spec = planned.spec.model_dump_json()
     words = ["atb", "train", "job", spec, "--run", target.run, "--store", target.store, "--log-format", "json"]
     if not options.gpus:
-        words += ["--accelerator", "cpu"]
-    elif options.require_gpu:
-        words += ["--accelerator", "gpu", "--gpus", str(options.gpus)]
-    return words
+        return [*words, "--accelerator", "cpu"]
+    return [*words, "--accelerator", "gpu" if options.require_gpu else "auto", "--gpus", str(options.gpus)]
 
 
 def owner_reference(target: Target) -> dict[str, Any]:

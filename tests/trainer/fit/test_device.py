@@ -10,14 +10,26 @@ import numpy as np
 import pytest
 
 from atb.errors import NoAccelerator, SpecError
-from trainer.fit.device import prepare_device
+from trainer.fit.device import Accelerator, Device, count_gpus, prepare_device
 
 
 def test_a_gpu_that_is_not_there_is_said_with_what_was_looked_for() -> None:
     with pytest.raises(NoAccelerator, match=r"looked for 1 GPU and found 0: CUDA_VISIBLE_DEVICES .* atb doctor"):
         prepare_device("gpu")
-    with pytest.raises(NoAccelerator, match="looked for 2 GPUs and found 0"):
-        prepare_device("auto", gpus=2)
+    with pytest.raises(NoAccelerator, match="looked for 4 GPUs and found 3"):
+        count_gpus("gpu", 4, 3)
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "found", "taken"),
+    [("auto", 0, 0), ("auto", 3, 3), ("auto", 4, 4), ("auto", 8, 4), ("gpu", 8, 4), ("cpu", 8, 0)],
+)
+def test_auto_takes_as_many_of_four_gpus_as_are_there(accelerator: Accelerator, found: int, taken: int) -> None:
+    assert count_gpus(accelerator, 4, found) == taken
+
+
+def test_four_gpus_that_are_not_required_become_the_cpu_where_there_is_none() -> None:
+    assert prepare_device("auto", gpus=4) == Device("cpu", 1, 1)
 
 
 def test_no_gpu_at_all_is_spelt_cpu() -> None:

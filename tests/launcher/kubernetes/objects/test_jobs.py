@@ -194,7 +194,7 @@ def test_the_command_is_in_exec_form_and_carries_the_spec_whole() -> None:
     [
         ({"gpus": 2}, ["--accelerator", "gpu", "--gpus", "2"]),
         ({"gpus": 0}, ["--accelerator", "cpu"]),
-        ({"gpus": 1, "require_gpu": False}, []),
+        ({"gpus": 4, "require_gpu": False}, ["--accelerator", "auto", "--gpus", "4"]),
     ],
 )
 def test_a_gpu_that_was_asked_for_is_never_replaced_by_the_cpu_in_silence(changes: Any, said: list[str]) -> None:
