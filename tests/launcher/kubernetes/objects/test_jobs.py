@@ -64,6 +64,7 @@ OPTIONS: dict[str, ClusterOptions] = {
         resources={"rdma/hca": "1"},
         resource_claim_template="one-gpu",
         env={"TF_CPP_MIN_LOG_LEVEL": "2"},
+        env_plain={"DESK": "night"},
         env_from_secrets=("store-keys",),
         env_from_config_maps=("store-settings",),
         labels={"team": "quant", labels.RUN_LABEL: "mine"},
