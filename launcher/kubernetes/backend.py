@@ -63,7 +63,7 @@ def open_backend(setup: Setup) -> KubernetesBackend:
         base, where = setup.plan.options.get("cluster") or {}, f"the options of run {setup.plan.run}"
         flags = {name: value for name, value in flags.items() if name in setup.given or name not in own}
     options = read_options(flags, base, where)
-    if setup.launch.max_parallel is not None:
+    if setup.launch.max_parallel is not None and (setup.plan is None or "max_parallel" in setup.given):
         options = options.model_copy(update={"max_parallel": setup.launch.max_parallel})
     if options.max_parallel is not None and not setup.launch.wait:
         raise SpecError("--max-parallel needs a launcher that creates Jobs as others end: leave out --no-wait")

@@ -37,7 +37,11 @@ def open_backend(setup: Setup) -> LocalBackend:
         raise SpecError(f"--{extra[0].replace('_', '-')} is for the kubernetes backend; add --backend kubernetes")
     if setup.launch.dry_run == "server":
         raise SpecError("--dry-run=server asks an API server; on this machine write --dry-run")
-    return LocalBackend(setup.launch.max_parallel)
+    parallel = setup.launch.max_parallel
+    kept = None if setup.plan is None else setup.plan.options.get("max_parallel")
+    if "max_parallel" not in setup.given and type(kept) is int and kept > 0:
+        parallel = kept
+    return LocalBackend(parallel)
 
 
 class LocalBackend:

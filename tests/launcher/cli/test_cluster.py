@@ -39,8 +39,8 @@ class Desk:
     def command(self, *arguments: str) -> Result:
         return self._call(*arguments, *self._access)
 
-    def resume(self, run: str) -> Result:
-        return self._call("--resume", run, *self._access)
+    def resume(self, run: str, *arguments: str) -> Result:
+        return self._call("--resume", run, *arguments, *self._access)
 
     def _call(self, *arguments: str) -> Result:
         return CliRunner().invoke(atb_launch, [*arguments, *self._common])
@@ -162,6 +162,21 @@ def test_a_resumed_run_does_what_failed_with_the_options_it_was_launched_with(de
     jobs = desk.world.server.state.items("jobs", "lab")
     memories = [job["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"] for job in jobs]
     assert memories == ["9Gi"] * 3
+
+
+def test_a_flag_of_the_resume_beats_the_plan_and_the_plan_beats_the_environment(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert desk.world.server is not None
+    desk.train({"ETHUSDT": 10})
+    desk.launch("--memory", "9Gi", "--cpu", "3")
+    desk.train({})
+    monkeypatch.setenv("ATB_CLUSTER_CPU", "7")
+    assert desk.resume("r1", "--memory", "5Gi").exit_code == 0
+    jobs = desk.world.server.state.items("jobs", "lab")
+    limits = [job["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"] for job in jobs]
+    assert sorted(each["memory"] for each in limits) == ["5Gi", "9Gi", "9Gi"]
+    assert {each["cpu"] for each in limits} == {"3"}
 
 
 def test_cancel_stops_what_is_live_and_clean_takes_the_rest_away(desk: Desk) -> None:
