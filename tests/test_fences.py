@@ -241,3 +241,14 @@ def test_no_folder_has_more_than_a_dozen_files_or_so_and_no_module_is_long() -> 
             lines = path.read_text(encoding="utf-8").count("\n")
             assert lines <= 300, f"{path.relative_to(ROOT)} has {lines} lines"
     assert {folder: count for folder, count in folders.items() if count > 14} == {}
+
+
+def test_no_function_is_longer_than_sixty_lines() -> None:
+    long = [
+        f"{path.relative_to(ROOT)}: {node.name}"
+        for top in OURS
+        for path in sorted((ROOT / top).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and (node.end_lineno or 0) - node.lineno >= 60
+    ]
+    assert long == []

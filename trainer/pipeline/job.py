@@ -1,4 +1,4 @@
-"""One job's life, from a spec to a committed result. Read ``_work`` top to bottom; ``run_job`` keeps the books."""
+"""One job's life, from a spec to a committed result. Read ``train_job`` top to bottom; ``run_job`` keeps the books."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from atb.code import code_identity
 from atb.contract import bundle, keys
 from atb.contract.spec import Spec
 from atb.documents.evaluation import Folds
+from atb.documents.evidence import TestRows
 from atb.documents.export import ExportSummary
 from atb.documents.result import Result
 from atb.errors import AtbError, Stopped, Unavailable
@@ -42,7 +43,7 @@ from trainer.pipeline.champion import compare_met, judge_met, meet_champion
 from trainer.pipeline.commit import describe_result, upload_bundle
 from trainer.pipeline.evidence import describe_rows
 from trainer.pipeline.heartbeat import heartbeat
-from trainer.pipeline.judge import judge_model, judged_rows, trading_rules
+from trainer.pipeline.judge import Judged, judge_model, judged_rows, trading_rules
 from trainer.pipeline.learn import (
     FittedModel,
     TrainingData,
@@ -74,7 +75,7 @@ class RunContext:
     attempt: int | None = None
 
 
-def run_job(spec: Spec, store: Store, run: str, around: RunContext) -> Result:
+def run_job(spec: Spec, store: Store, run: str, context: RunContext) -> Result:
     """Train, verify, commit; returns the committed result, also where another attempt had committed it before.
 
     Raises the classes of ``atb.errors``; whatever happens, the attempt leaves its exit report and log tail.
@@ -83,15 +84,16 @@ def run_job(spec: Spec, store: Store, run: str, around: RunContext) -> Result:
     if committed is not None:
         log.info("nothing to do: attempt %d has committed %s", committed.attempt, keys.result(run, committed.job))
         return committed
-    attempt, clock = Attempt(store, run, keys.job_id(spec.symbol, spec.preset), around.attempt), StageClock()
+    attempt = Attempt(store, run, keys.job_id(spec.symbol, spec.preset), context.attempt)
+    clock = StageClock(lambda stage: attempt.say_stage(stage, spec.epochs))
     code, message = 70, ""
     try:
         with heartbeat(attempt.renew):
-            result = _work(spec, store, run, around, attempt, clock)
+            result = train_job(spec, store, run, context, attempt, clock)
         code, message = 0, "done"
         return result
     except AtbError as error:
-        if isinstance(error, Unavailable) and around.should_stop():
+        if isinstance(error, Unavailable) and context.should_stop():
             error = Stopped(f"{spec.symbol} {spec.preset}: stopped while it waited; {error}")
         code, message = error.exit_code, str(error)
         raise error from None
@@ -110,24 +112,24 @@ def run_job(spec: Spec, store: Store, run: str, around: RunContext) -> Result:
         raise
     finally:
         last = f"error: {message}\n".encode() if code else b""
-        attempt.end(code, message, clock.current, (around.log_tail.to_bytes() if around.log_tail else b"") + last)
+        attempt.end(code, message, clock.current, (context.log_tail.to_bytes() if context.log_tail else b"") + last)
 
 
-def _work(spec: Spec, store: Store, run: str, around: RunContext, attempt: Attempt, clock: StageClock) -> Result:
+def train_job(spec: Spec, store: Store, run: str, context: RunContext, attempt: Attempt, clock: StageClock) -> Result:
+    """Bars to committed result, in order. Raises the classes of ``atb.errors``."""
     log.info("attempt %d of %s in run %s on %s", attempt.number, attempt.job, run, store.url)
-    attempt.say_stage("data loading", spec.epochs)
-    material = load_training_data(spec, store, clock, around.source)
+    material = load_training_data(spec, store, clock, context.source)
     split = split_training_data(spec, material)
     warm = load_warm_start(spec, store, len(material.features.columns), find_unseen(material, split))
-    if around.should_stop():
+    if context.should_stop():
         raise Stopped(f"{spec.symbol} {spec.preset}: stopped before training; the next attempt begins it")
 
     identity = ":".join((spec.digest, material.bars.digest, code_identity(spec).digest))
     resumed_from, checkpoint = attempt.find_checkpoint(identity) or (None, None)
     if checkpoint is not None:
-        log.info("going on from attempt %d's checkpoint", resumed_from)
+        log.info("resuming from attempt %d's checkpoint", resumed_from)
     hooks = Hooks(
-        should_stop=around.should_stop,
+        should_stop=context.should_stop,
         on_epoch=lambda epoch: attempt.say_epoch(epoch, spec.epochs),
         save=attempt.save,
         resume=lambda: checkpoint,
@@ -135,50 +137,36 @@ def _work(spec: Spec, store: Store, run: str, around: RunContext, attempt: Attem
     )
     rows = judged_rows(spec, material.bars, split, split.test)
     champion = meet_champion(store, ModelKey.of(spec), material.bars, rows)
-    attempt.say_stage("training", spec.epochs)
-    learned = learn(spec, material, split, around.device, clock, hooks, warm)
+    learned = learn(spec, material, split, context.device, clock, hooks, warm)
     fitted = learned.fitted
     log.info(
         "fitted: %d epochs, the best %d with validation loss %.6f, %.1f steps/s by %s",
         len(fitted.history), fitted.best_epoch, fitted.best_validation_loss, fitted.steps_per_second, fitted.path,
     )  # fmt: skip
 
-    attempt.say_stage("evaluation", spec.epochs)
     with clock.stage("evaluation"):
         judged = judge_model(spec, material, learned)
-        judgement, predicted = judged.judgement, judged.test.predicted
-        evaluation = judgement.evaluation
         test_rows = describe_rows(spec, material.bars, judged)
+        evaluation = judged.judgement.evaluation
         if champion is not None:
-            beside = compare_met(champion, rows, predicted, trading_rules(spec))
+            beside = compare_met(champion, rows, judged.test.predicted, trading_rules(spec))
             evaluation = evaluation.model_copy(update={"champion": beside})
             inputs = material.features.columns, material.flat
-            record_champion(store, run, champion, material.bars, rows.ends, predicted, test_rows, inputs)
+            record_champion(store, run, champion, material.bars, rows.ends, judged.test.predicted, test_rows, inputs)
     if spec.folds:
-        folds = _walk_forward(spec, material, around, clock)
-        evaluation = evaluation.model_copy(update={"folds": folds})
+        evaluation = evaluation.model_copy(update={"folds": _walk_forward(spec, material, context, clock)})
 
-    attempt.say_stage("saving", spec.epochs)
     with tempfile.TemporaryDirectory(prefix="atb-bundle-") as name:
         folder = Path(name)
         with clock.stage("saving"):
-            export = _export(spec, material, learned, judged.quantiles, around.device, folder)
-            write_forecasts(folder / bundle.FORECASTS, material.bars.time, judged.validation, judged.test)
-            history = _history(fitted)
-            (folder / bundle.HISTORY).write_bytes(readable_json(history))
-            title = f"{spec.symbol} {spec.timeframe} {spec.preset}"
-            draw_plots(folder / bundle.PLOTS, title, history, rows, material.bars.time, predicted, judgement)
+            export = _write_model(spec, material, learned, judged, context.device, folder)
         result = describe_result(
-            spec, run, attempt, around.device, material, learned, judgement, evaluation, export, resumed_from
+            spec, run, attempt, context.device, material, learned, judged.judgement, evaluation, export, resumed_from
         )
         gate = judge_met(result, champion, foresee(store, result, test_rows))
         result = result.model_copy(update={"gate": gate, "stages": clock.table()})
         with clock.stage("saving"):
-            backtest = result.backtest.model_dump()
-            measured = {"model": result.metrics, "baselines": result.baselines, "backtest": backtest}
-            (folder / bundle.EVIDENCE).write_bytes(test_rows.to_bytes())
-            (folder / bundle.METRICS).write_bytes(readable_json(measured))
-            (folder / bundle.CARD).write_text(write_card(result), encoding="utf-8")
+            _write_report(result, test_rows, folder)
             files = upload_bundle(folder, store, run, result.job, attempt.number)
     last = {"files": files, "stages": clock.table(), "finished": datetime.now(UTC), "peak_memory_bytes": peak_memory()}
     result = result.model_copy(update=last)
@@ -186,14 +174,38 @@ def _work(spec: Spec, store: Store, run: str, around: RunContext, attempt: Attem
     return commit_result(store, result, material.bars.origins)
 
 
-def _walk_forward(spec: Spec, material: TrainingData, around: RunContext, clock: StageClock) -> Folds:
+def _write_model(
+    spec: Spec, material: TrainingData, learned: FittedModel, judged: Judged, device: Device, folder: Path
+) -> ExportSummary:
+    """The model's files, forecasts, history and charts."""
+    export = _export(spec, material, learned, judged.quantiles, device, folder)
+    write_forecasts(folder / bundle.FORECASTS, material.bars.time, judged.validation, judged.test)
+    history = _history(learned.fitted)
+    (folder / bundle.HISTORY).write_bytes(readable_json(history))
+    title = f"{spec.symbol} {spec.timeframe} {spec.preset}"
+    rows = judged_rows(spec, material.bars, learned.split, learned.split.test)
+    plots = folder / bundle.PLOTS
+    draw_plots(plots, title, history, rows, material.bars.time, judged.test.predicted, judged.judgement)
+    return export
+
+
+def _write_report(result: Result, test_rows: TestRows, folder: Path) -> None:
+    """What the bundle says about the model: evidence, metrics and the card."""
+    backtest = result.backtest.model_dump()
+    measured = {"model": result.metrics, "baselines": result.baselines, "backtest": backtest}
+    (folder / bundle.EVIDENCE).write_bytes(test_rows.to_bytes())
+    (folder / bundle.METRICS).write_bytes(readable_json(measured))
+    (folder / bundle.CARD).write_text(write_card(result), encoding="utf-8")
+
+
+def _walk_forward(spec: Spec, material: TrainingData, context: RunContext, clock: StageClock) -> Folds:
     """Train anew on an ever longer past; each fold has scalers of its own."""
     found = []
     first_row = material.loaded.first_row
     length, horizon, history = spec.sequence_length, spec.horizon, history_needed(spec)
     splits = walk_forward(material.flat, material.starts, first_row, length, horizon, spec.folds, history)
     for number, split in enumerate(splits, 1):
-        learned = learn(spec, material, split, around.device, clock, Hooks(should_stop=around.should_stop))
+        learned = learn(spec, material, split, context.device, clock, Hooks(should_stop=context.should_stop))
         rows = judged_rows(spec, material.bars, split, split.test)
         answers = learned.forecast(material, split.test)
         found.append(rows.measure(answers if spec.target == "volatility" else rows.last * np.exp(answers)))

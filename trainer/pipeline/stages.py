@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from atb.documents.result import TOTAL_STAGE, StageTime
 
@@ -12,9 +12,11 @@ STAGES = ("data loading", "features", "dataset", "training", "evaluation", "savi
 
 
 class StageClock:
-    """Adds up seconds by stage. ``current`` names the stage that runs, or ran last, for reports."""
+    """Adds up seconds by stage. ``current`` names the stage that runs, or ran last; ``announce`` is called with each
+    stage that is new."""
 
-    def __init__(self) -> None:
+    def __init__(self, announce: Callable[[str], None] = lambda stage: None) -> None:
+        self._announce = announce
         self._seconds = dict.fromkeys(STAGES, 0.0)
         self._began = time.monotonic()
         self.current = "start"
@@ -22,7 +24,9 @@ class StageClock:
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Count what runs inside to a stage."""
-        self.current = name
+        if name != self.current:
+            self.current = name
+            self._announce(name)
         began = time.monotonic()
         try:
             yield

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from atb.documents.attempt import Progress
 from atb.documents.plan import Plan, PlannedJob
@@ -32,87 +32,86 @@ class PutOffCreation:
     at: float
 
 
+@dataclass
 class RunState:
     """One run as it is known. Not for sharing between threads."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        options: ClusterOptions,
-        *,
-        mode: Mode = "attach",
-        wait: bool = True,
-        began: float = 0.0,
-        may_create: bool = False,
-        found_owner: bool = False,
-        cancelled: bool = False,
-        memory: Mapping[str, str] | None = None,
-    ) -> None:
-        self.plan, self.options, self.mode, self.wait = plan, options, mode, wait
-        self.planned = {job.job: job for job in plan.to_run}
-        self.began = began
-        self.may_create = may_create
-        """Whether Jobs that are missing are to be created; else they have vanished."""
-        self.found_owner = found_owner
-        """Whether some launcher was here before: what is missing may be done already."""
-        self.cancelled = cancelled
-        """Whether somebody has cancelled the run: what has vanished was stopped on purpose."""
-        self.memory = dict(memory or {})
-        """The memory that an earlier run came to need, by job."""
-        # what the cluster says
-        self.listed: set[str] = set()
-        """Resources of which everything there is has been heard."""
-        self.jobs: dict[str, dict[str, JobStatus]] = {job: {} for job in self.planned}
-        self.pods: dict[str, dict[str, PodStatus]] = {job: {} for job in self.planned}
-        self.warnings: dict[str, WarningEvent] = {}
-        """The latest warning about a Job or Pod, by its name."""
-        self.queue_reasons: dict[str, str] = {}
-        """Why a Job waits in its queue, by its uid."""
-        self.created: set[str] = set() if may_create else set(self.planned)
-        """Jobs of which a Job has been there."""
-        self.lost_on: set[tuple[str, str, str]] = set()
-        """(node, job, category) of each failure that speaks against a node."""
-        self.silent_since: float | None = None
-        """Since when the API server has not answered."""
-        self.note = ""
-        """What the launcher itself last waited for."""
-        self.store_note = ""
-        """Why the store was last waited for, until it is read again."""
-        # what the store says
-        self.progress: dict[str, Progress] = {}
-        self.results: dict[str, Result | None] = {}
-        """What was found where it was looked for."""
-        self.looked_after: dict[str, str] = {}
-        """The latest Job, by uid, when a result was looked for: a later one may have committed one since."""
-        # what this launcher has done
-        self.in_flight: dict[str, Action] = {}
-        """What is being done about a job."""
-        self.writing = 0
-        """How many other writes are under way."""
-        self.looking: set[type[Action]] = set()
-        self.looked_at: dict[type[Action], float] = {}
-        self.to_restart: dict[str, JobStatus | None] = {}
-        """Jobs that begin anew unless they have a result, and their last Job of before."""
-        self.put_off: dict[str, PutOffCreation] = {}
-        self.unanswered: dict[str, float] = {}
-        """When the API server last left an action about a job without an answer; "" for one about the run."""
-        self.refused: dict[str, str] = {}
-        """Jobs that the server will never take, and why."""
-        self.given_up: set[str] = set()
-        """Jobs of the cluster that were given up, by uid."""
-        self.verdicts: dict[str, Observation] = {}
-        """What was written down of jobs that ended without a result."""
-        self.settled: set[str] = set()
-        """Jobs that have come to their end."""
-        self.marked = not may_create
-        """Whether it is noted on the run's ConfigMap that all is created."""
-        self.job_of: dict[str, str] = {}
-        """The job that a Job or Pod belongs to, by its name."""
-        self.answered: dict[str, float] = {}
-        """When the answer to a Job's creation came, by its name and a clock that never goes back."""
-        self.gone: set[str] = set()
-        """Jobs of the cluster that have been there and were deleted, by uid."""
-        self._seen: dict[str, Observation] = {}
+    plan: Plan
+    options: ClusterOptions
+    mode: Mode = field(default="attach", kw_only=True)
+    wait: bool = field(default=True, kw_only=True)
+    began: float = field(default=0.0, kw_only=True)
+    may_create: bool = field(default=False, kw_only=True)
+    """Whether Jobs that are missing are to be created; else they have vanished."""
+    found_owner: bool = field(default=False, kw_only=True)
+    """Whether some launcher was here before: what is missing may be done already."""
+    cancelled: bool = field(default=False, kw_only=True)
+    """Whether somebody has cancelled the run: what has vanished was stopped on purpose."""
+    memory: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    """The memory that an earlier run came to need, by job."""
+
+    planned: dict[str, PlannedJob] = field(init=False)
+    # what the cluster says
+    listed: set[str] = field(default_factory=set, init=False)
+    """Resources of which everything there is has been heard."""
+    jobs: dict[str, dict[str, JobStatus]] = field(init=False)
+    pods: dict[str, dict[str, PodStatus]] = field(init=False)
+    warnings: dict[str, WarningEvent] = field(default_factory=dict, init=False)
+    """The latest warning about a Job or Pod, by its name."""
+    queue_reasons: dict[str, str] = field(default_factory=dict, init=False)
+    """Why a Job waits in its queue, by its uid."""
+    created: set[str] = field(init=False)
+    """Jobs of which a Job has been there."""
+    lost_on: set[tuple[str, str, str]] = field(default_factory=set, init=False)
+    """(node, job, category) of each failure that speaks against a node."""
+    silent_since: float | None = field(default=None, init=False)
+    """Since when the API server has not answered."""
+    note: str = field(default="", init=False)
+    """What the launcher itself last waited for."""
+    store_note: str = field(default="", init=False)
+    """Why the store was last waited for, until it is read again."""
+    # what the store says
+    progress: dict[str, Progress] = field(default_factory=dict, init=False)
+    results: dict[str, Result | None] = field(default_factory=dict, init=False)
+    """What was found where it was looked for."""
+    looked_after: dict[str, str] = field(default_factory=dict, init=False)
+    """The latest Job, by uid, when a result was looked for: a later one may have committed one since."""
+    # what this launcher has done
+    in_flight: dict[str, Action] = field(default_factory=dict, init=False)
+    """What is being done about a job."""
+    writing: int = field(default=0, init=False)
+    """How many other writes are under way."""
+    looking: set[type[Action]] = field(default_factory=set, init=False)
+    looked_at: dict[type[Action], float] = field(default_factory=dict, init=False)
+    to_restart: dict[str, JobStatus | None] = field(default_factory=dict, init=False)
+    """Jobs that begin anew unless they have a result, and their last Job of before."""
+    put_off: dict[str, PutOffCreation] = field(default_factory=dict, init=False)
+    unanswered: dict[str, float] = field(default_factory=dict, init=False)
+    """When the API server last left an action about a job without an answer; "" for one about the run."""
+    refused: dict[str, str] = field(default_factory=dict, init=False)
+    """Jobs that the server will never take, and why."""
+    given_up: set[str] = field(default_factory=set, init=False)
+    """Jobs of the cluster that were given up, by uid."""
+    verdicts: dict[str, Observation] = field(default_factory=dict, init=False)
+    """What was written down of jobs that ended without a result."""
+    settled: set[str] = field(default_factory=set, init=False)
+    """Jobs that have come to their end."""
+    marked: bool = field(init=False)
+    """Whether it is noted on the run's ConfigMap that all is created."""
+    job_of: dict[str, str] = field(default_factory=dict, init=False)
+    """The job that a Job or Pod belongs to, by its name."""
+    answered: dict[str, float] = field(default_factory=dict, init=False)
+    """When the answer to a Job's creation came, by its name and a clock that never goes back."""
+    gone: set[str] = field(default_factory=set, init=False)
+    """Jobs of the cluster that have been there and were deleted, by uid."""
+    _seen: dict[str, Observation] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self.planned = {job.job: job for job in self.plan.to_run}
+        self.memory = dict(self.memory)
+        self.jobs, self.pods = {job: {} for job in self.planned}, {job: {} for job in self.planned}
+        self.created = set() if self.may_create else set(self.planned)
+        self.marked = not self.may_create
 
     # what is asked
 
