@@ -40,7 +40,12 @@ class Part(BaseModel):
     """A frozen part of a document."""
 
     model_config = ConfigDict(
-        frozen=True, extra="ignore", allow_inf_nan=False, validate_by_name=True, validate_by_alias=True
+        frozen=True,
+        extra="ignore",
+        allow_inf_nan=False,
+        validate_by_name=True,
+        validate_by_alias=True,
+        ser_json_inf_nan="constants",  # so that they are seen, and refused, where a document is written
     )
 
 
@@ -69,12 +74,24 @@ class Document(BaseModel):
     schema_version: str = "1.0"
 
     def to_bytes(self) -> bytes:
-        """The document as readable JSON, with its digest."""
-        fields = self.model_dump(mode="json", by_alias=True)
+        """The document as readable JSON, with its digest. Raises ValueError on NaN or Infinity."""
+        data = self._to_json()
         if not self.sealed:
-            return readable_json(fields)
-        data = readable_json({"schema_version": fields.pop("schema_version"), _SEAL: _BLANK, **fields})
-        return data.replace(_BLANK.encode(), _digest(data), 1)
+            return data
+        head = _VERSION.match(data)
+        if head is None:
+            raise AssertionError("a document begins with its schema_version")
+        before, after = data[: head.end()], memoryview(data)[head.end() :]
+        more = b"," if head[1] else b""
+        start, end = before + (b"" if more else b",") + f'\n  "{_SEAL}": "'.encode(), b'"' + more
+        return b"".join((start, _digest(start, _BLANK.encode(), end, after), end, after))
+
+    def _to_json(self) -> bytes:
+        """As ``readable_json`` spells it, with no tree of Python values between: documents can be of many MB."""
+        data = self.__pydantic_serializer__.to_json(self, indent=2, by_alias=True)
+        if b"NaN" in data or b"Infinity" in data:
+            return readable_json(self.model_dump(mode="json", by_alias=True))
+        return b"".join((_SPELLED_OTHERWISE.sub(_spell, data), b"\n"))
 
     @classmethod
     def from_bytes(cls, data: bytes | str, where: str) -> Self:
@@ -96,6 +113,9 @@ class Document(BaseModel):
 
 _SEAL, _BLANK = "content_sha256", "0" * 64
 _HEAD = re.compile(rb'\A\{\s*"schema_version": "[^"]*",\s*"content_sha256": "([0-9a-f]{64})"')
+_VERSION = re.compile(rb'\A\{\n  "schema_version": "(?:[^"\\\n]|\\.)*"(,?)')
+_SPELLED_OTHERWISE = re.compile(rb" -?(?:[0-9.]+e-?[0-9]+|0\.0000[0-9]+)(?=,?\n)")
+"""Floats that Python writes with another exponent than pydantic. A text's content is never followed by a newline."""
 _REMEDY = "see: atb-launch store check"
 
 
@@ -111,7 +131,8 @@ def is_altered(data: bytes) -> bool:
     if match is None:
         return is_sealed(data)
     start, end = match.span(1)
-    return _digest(data[:start] + _BLANK.encode() + data[end:]) != match[1]
+    view = memoryview(data)
+    return _digest(view[:start], _BLANK.encode(), view[end:]) != match[1]
 
 
 def validate_size(kind: type[Document], size: int, where: str) -> None:
@@ -131,8 +152,16 @@ def _refuse_constants(kind: type[Document], data: bytes, where: str) -> None:
     json.loads(data, parse_constant=refuse)
 
 
-def _digest(data: bytes) -> bytes:
-    return hashlib.sha256(data).hexdigest().encode()
+def _digest(*parts: bytes | memoryview) -> bytes:
+    """Of the parts as one; large documents are not copied for it."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest().encode()
+
+
+def _spell(number: re.Match[bytes]) -> bytes:
+    return b" " + repr(float(number[0])).encode()
 
 
 def _major(version: str) -> int | None:

@@ -13,7 +13,7 @@ from atb.documents.champion import Champion
 from atb.documents.plan import Plan, PlannedJob
 from atb.documents.result import Result
 from atb.errors import Unreadable
-from atb.schema import Document, is_altered, is_sealed, printable, validate_size
+from atb.schema import Document, is_altered, is_sealed, printable, readable_json, validate_size
 from atb.storage import MemoryStore
 from atb.storage.read import read_document
 from tests.atb.documents.test_older_documents import KINDS, read_old
@@ -138,3 +138,23 @@ def test_a_plan_s_job_is_the_one_of_its_spec() -> None:
 def test_text_of_a_document_is_shown_without_control_characters() -> None:
     assert printable("a\x1b[2Jb\nc\u202e") == "a\ufffd[2Jb c\ufffd"
     assert printable("x" * 600, 10) == "xxxxxxxxx…"
+
+
+def test_a_document_is_written_as_python_spells_json() -> None:
+    values = {f"{x}": x for e in range(-24, 25) for x in (10.0**e, -1.25 * 10.0**e)} | {"zero": -0.0, "é\n": 5e-324}
+    result = make_result().model_copy(update={"metrics": values, "job": 'a 1e-7,\n 1e-7\nNaN"\\'})
+    data = result.to_bytes()
+    assert not is_altered(data)
+    fields = json.loads(data)
+    assert data == readable_json(fields)
+    del fields["content_sha256"]
+    assert fields == result.model_dump(mode="json", by_alias=True)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("place", ["metrics", "fit"])
+def test_no_document_is_written_with_a_number_that_is_none(number: float, place: str) -> None:
+    result = make_result()
+    changed = {"skill": number} if place == "metrics" else result.fit.model_copy(update={"steps_per_second": number})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        result.model_copy(update={place: changed}).to_bytes()
