@@ -35,9 +35,9 @@ def test_every_source_market_and_gap_policy_is_there() -> None:
 
 
 def test_the_numbers_and_names_are_the_codes() -> None:
-    assert f"Below {MIN_COMPLETE:.0%}".replace("%", " %") in TEXT
+    assert f"less than {MIN_COMPLETE:.0%}".replace("%", " %") in TEXT
     assert f"more than {JUMP:.0%}".replace("%", " %") in TEXT
     assert LONGEST_WAIT_SECONDS == 600
-    assert "Ten minutes or more" in TEXT
+    assert "ten minutes or more" in TEXT
     assert ARCHIVE_VARIABLE in TEXT
     assert REST_VARIABLE in TEXT
