@@ -183,8 +183,13 @@ class ClusterOptions(BaseModel):
     deadline_seconds: Annotated[Annotated[int, Field(ge=60)], _LIMITS("TIME", flag="--deadline")] = Field(
         DAY, description="How long one job may take from its start, retries included."
     )
-    ttl_seconds: Annotated[Annotated[int, Field(ge=DAY)], _LIMITS("TIME", flag="--ttl")] = Field(
-        7 * DAY, description="How long a finished Job stays in the cluster; at least a day."
+    keep_jobs: Annotated[bool, _JOB()] = Field(
+        False,
+        description="Jobs that are done stay until their TTL, for kubectl logs. Otherwise they are deleted once their "
+        "result and log are in the store, so that they don't fill a quota on objects; Jobs that failed stay.",
+    )
+    ttl_seconds: Annotated[Annotated[int, Field(ge=60)], _LIMITS("TIME", flag="--ttl")] = Field(
+        7 * DAY, description="How long a finished Job stays in the cluster; at least a minute."
     )
     termination_grace_seconds: Annotated[
         Annotated[int, Field(ge=5, le=3600)], _LIMITS("TIME", flag="--termination-grace")

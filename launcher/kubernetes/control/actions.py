@@ -55,6 +55,15 @@ class Delete:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoveFinished:
+    """Delete the ended Jobs of a job that has its result, once the log and exit report of ``attempt`` are stored."""
+
+    job: str
+    names: tuple[str, ...]
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class WriteVerdict:
     """Write down why a job ends without a result. It is looked at no more."""
 
@@ -110,7 +119,7 @@ class Leave:
     silent: bool = False
 
 
-JobAction = Create | LookForResult | GiveUp | Delete
+JobAction = Create | LookForResult | GiveUp | Delete | RemoveFinished
 """One at a time for each job."""
 Look = ReadProgress | ReadWarnings | ReadQueue
 """What is read now and then; a launcher does not stay for it."""

@@ -121,6 +121,8 @@ def _keep(state: RunState, shelf: dict[str, dict[str, _Status]], status: _Status
 
 
 def _forget(state: RunState, job: str, known: dict[str, _Status], name: str) -> None:
+    if job in state.removed:
+        return  # its node and attempts are still shown
     status = known.pop(name, None)
     if isinstance(status, JobStatus):
         state.gone.add(status.uid)
@@ -145,6 +147,9 @@ def begin(state: RunState, action: Action, now: float) -> None:
                 _blame(state, job, after.node, after.category)
         case actions.LookForResult(job=job) | actions.Delete(job=job):
             state.in_flight[job] = action
+        case actions.RemoveFinished(job=job):
+            state.in_flight[job] = action
+            state.removed.add(job)
         case actions.GiveUp(job=job, status=status):
             state.in_flight[job] = action
             state.given_up.add(status.uid)
@@ -161,6 +166,8 @@ def begin(state: RunState, action: Action, now: float) -> None:
             state.marked = True
         case actions.Finish(job=job):
             state.settled.add(job)
+            if not state.options.keep_jobs and state.jobs[job]:
+                state.to_remove.add(job)
         case actions.ReadProgress() | actions.ReadWarnings() | actions.ReadQueue():
             state.looking.add(type(action))
             state.looked_at[type(action)] = now
@@ -176,9 +183,12 @@ def finish(state: RunState, action: Action, now: float, outcome: Any) -> None:
             state.writing -= 1
             state.marked = False
             state.unanswered[""] = now
-        case actions.LookForResult(job=job) | actions.GiveUp(job=job) | actions.Delete(job=job) if isinstance(
-            outcome, actions.Unanswered
-        ):
+        case (
+            actions.LookForResult(job=job)
+            | actions.GiveUp(job=job)
+            | actions.Delete(job=job)
+            | actions.RemoveFinished(job=job)
+        ) if isinstance(outcome, actions.Unanswered):
             del state.in_flight[job]
             state.given_up.discard(state.latest_uid(job))
             state.unanswered[job] = now
@@ -195,6 +205,9 @@ def finish(state: RunState, action: Action, now: float, outcome: Any) -> None:
             del state.in_flight[job]
             if isinstance(outcome, actions.Gone):
                 _forget(state, job, state.jobs[job], status.name)
+        case actions.RemoveFinished(job=job):
+            del state.in_flight[job]
+            state.to_remove.discard(job)
         case actions.WriteVerdict() | actions.RememberMemory():
             state.writing -= 1
         case actions.MarkCreated():

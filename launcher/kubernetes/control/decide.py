@@ -20,6 +20,7 @@ from launcher.kubernetes.control.actions import (
     ReadQueue,
     ReadWarnings,
     RememberMemory,
+    RemoveFinished,
     WriteVerdict,
 )
 from launcher.kubernetes.control.observe import Observation
@@ -30,6 +31,8 @@ from launcher.kubernetes.objects.jobs import JobAttempt
 
 MOST_CREATIONS = 32
 """Creations under way at a time: more would keep everything else waiting behind them."""
+MOST_REMOVALS = 4
+"""Removals under way at a time: creations and results come first."""
 PROGRESS_SECONDS = 5.0
 WARNINGS_SECONDS = 30.0
 QUEUE_SECONDS = 20.0
@@ -43,7 +46,7 @@ def decide(state: RunState, now: float) -> list[Action]:
     """What to begin now, beside what is under way. ``now`` is by the API server's clock. Nothing is changed."""
     if state.silent_since is not None and now > state.silent_since + SILENCE_SECONDS:
         return [Leave(silent=True)]
-    found = _decide_jobs(state, now) if state.complete else []
+    found = [*_decide_jobs(state, now), *_remove_finished(state, now)] if state.complete else []
     if not state.marked and len(state.created) == len(state.planned) and not state.rests("", now):
         found.append(MarkCreated(now))
     if not found and state.complete and state.idle and _is_over(state):
@@ -79,6 +82,21 @@ def _decide_jobs(state: RunState, now: float) -> list[Action]:
         if creations <= max(room, 0):
             room -= creations
             found.extend(wanted)
+    return found
+
+
+def _remove_finished(state: RunState, now: float) -> list[Action]:
+    """Jobs that are done go, so that they don't fill a quota on how many there may be. What failed stays to be read."""
+    room = MOST_REMOVALS - sum(isinstance(action, RemoveFinished) for action in state.in_flight.values())
+    found: list[Action] = []
+    for job in sorted(state.to_remove):  # one seed decides everything in the simulation
+        if len(found) >= room:
+            break
+        tries, result = state.tries(job), state.results.get(job)
+        if result is None or job in state.in_flight or state.rests(job, now):
+            continue
+        if all(one.complete or one.failed for one in tries):  # till then it may be writing its log
+            found.append(RemoveFinished(job, tuple(one.name for one in tries), result.attempt))
     return found
 
 

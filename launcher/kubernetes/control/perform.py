@@ -10,7 +10,7 @@ from atb.contract import keys, labels
 from atb.documents.attempt import Progress, Verdict
 from atb.documents.plan import Plan
 from atb.documents.result import Result
-from atb.errors import AtbError, SpecError
+from atb.errors import AtbError, SpecError, StoreError
 from atb.storage import Store
 from launcher.kubernetes.api.client import Cluster
 from launcher.kubernetes.api.rate_limit import RateLimit
@@ -78,6 +78,8 @@ class Performer:
                 return None if give_up_job(self._cluster, status, category, reason) else Gone()
             case actions.Delete(_, status):
                 return None if delete_object(self._cluster, "jobs", status.name) else Gone()
+            case actions.RemoveFinished():
+                self._remove_finished(action)
             case actions.WriteVerdict():
                 write_verdict(self._store, self._run, action)
             case actions.RememberMemory(job, memory, peak_bytes, now):
@@ -115,6 +117,20 @@ class Performer:
     def _look_for_result(self, action: LookForResult) -> tuple[Result | None, bool]:
         cancelled = action.vanished and self._is_cancelled()
         return read_result(self._store, self._run, action.job), cancelled
+
+    def _remove_finished(self, action: actions.RemoveFinished) -> None:
+        kept = {keys.attempt(self._run, action.job, action.attempt, name) for name in ("log.txt", "exit.json")}
+        try:
+            stored = {entry.key for entry in self._store.list(keys.attempts_prefix(self._run, action.job))}
+            if not kept <= stored:
+                return  # the Pod has the only log; the Job goes by its TTL
+            for name in action.names:
+                delete_object(self._cluster, "jobs", name)
+        except ApiError as error:
+            if error.transient:
+                raise
+        except StoreError:
+            pass  # housekeeping: no reason to leave the run
 
     def _is_cancelled(self) -> bool:
         return labels.CANCELLED_ANNOTATION in notes_of(find_owner(self._cluster, self._run))

@@ -96,6 +96,10 @@ class RunState:
     """What was written down of jobs that ended without a result."""
     settled: set[str] = field(default_factory=set, init=False)
     """Jobs that have come to their end."""
+    to_remove: set[str] = field(default_factory=set, init=False)
+    """Jobs with a result whose Jobs of the cluster are no longer needed."""
+    removed: set[str] = field(default_factory=set, init=False)
+    """Jobs whose Jobs of the cluster were removed for that: what was seen of them is kept."""
     marked: bool = field(init=False)
     """Whether it is noted on the run's ConfigMap that all is created."""
     job_of: dict[str, str] = field(default_factory=dict, init=False)
@@ -229,7 +233,8 @@ def _row(planned: PlannedJob, found: Observation, progress: Progress | None, res
     )
     if result is not None and found.state == "done":
         loss = result.fit.best_validation_loss
-        return replace(row, epoch=result.fit.epochs, epochs=spec.epochs, validation_loss=loss)
+        attempts = row.attempts or result.attempt  # its Pods may be gone
+        return replace(row, attempts=attempts, epoch=result.fit.epochs, epochs=spec.epochs, validation_loss=loss)
     if progress is not None:
         return replace(
             row,

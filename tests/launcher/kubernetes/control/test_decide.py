@@ -27,10 +27,11 @@ from launcher.kubernetes.control.actions import (
     ReadWarnings,
     Refused,
     RememberMemory,
+    RemoveFinished,
     Unanswered,
     WriteVerdict,
 )
-from launcher.kubernetes.control.decide import MOST_CREATIONS, decide, nodes_to_avoid
+from launcher.kubernetes.control.decide import MOST_CREATIONS, MOST_REMOVALS, decide, nodes_to_avoid
 from launcher.kubernetes.control.state import RunState
 from launcher.kubernetes.objects.job_status import Condition, JobStatus, PodStatus
 from launcher.kubernetes.objects.warnings import WarningEvent
@@ -264,6 +265,78 @@ def test_a_job_with_a_result_is_done_whatever_its_job_says() -> None:
     state = know(job(failed=failed()), ended(1))
     state.results[BTC] = make_result(PLAN.run, PLAN.jobs[0])
     assert only(state) == Finish(BTC)
+
+
+COMPLETE = Condition("", "", NOW)
+
+
+def finished(*objects: JobStatus | PodStatus, **options: Any) -> RunState:
+    """A run whose first job has just been found to be done."""
+    state = know(*objects, options=OPTIONS.model_copy(update=options))
+    state.results[BTC] = make_result(PLAN.run, PLAN.jobs[0], attempt=2)
+    apply.begin(state, Finish(BTC), NOW)
+    return state
+
+
+def test_the_jobs_of_a_job_that_is_done_are_removed_and_it_is_shown_as_before() -> None:
+    first, second = job(failed=by_policy(137)), job(ordinal=1, complete=COMPLETE)
+    state = finished(first, ended(137, **OOM), second, ended(0, ordinal=1, phase="Succeeded"))
+    before = state.rows(NOW)
+    removal = only(state)
+    assert removal == RemoveFinished(BTC, (first.name, second.name), attempt=2)
+    apply.begin(state, removal, NOW)
+    assert work(state) == []
+    for name in (first.name, second.name):
+        apply.apply_job(state, NOW, Deleted(name))
+    apply.apply_pod(state, Listed({}))
+    apply.apply_job(state, NOW, Listed({}))
+    apply.finish(state, removal, NOW, None)
+    assert state.rows(NOW) == before
+    assert only(state) == Leave()
+
+
+def test_a_removal_without_an_answer_is_done_again() -> None:
+    state = finished(job(complete=COMPLETE), job(ETH), pod(ETH))
+    removal = only(state)
+    apply.begin(state, removal, NOW)
+    apply.finish(state, removal, NOW, Unanswered("connection refused"))
+    assert work(state, NOW + 14) == []
+    assert only(state, NOW + 15) == removal
+
+
+@pytest.mark.parametrize(
+    ("objects", "options"),
+    [((job(complete=COMPLETE),), {"keep_jobs": True}), ((job(verdict="deadline: given up"), pod()), {})],
+    ids=["kept on request", "may be writing its log"],
+)
+def test_a_job_that_is_done_and_stays(objects: Any, options: Any) -> None:
+    assert only(finished(*objects, **options)) == Leave()
+
+
+def test_a_job_that_has_failed_stays_to_be_read() -> None:
+    state = looked(know(job(failed=by_policy(10)), ended(10)))
+    verdict = only(state)
+    apply.begin(state, verdict, NOW)
+    apply.finish(state, verdict, NOW, None)
+    assert only(state) == Leave()
+
+
+def test_removals_under_way_are_bounded() -> None:
+    state = finished(job(complete=COMPLETE), job(ETH), pod(ETH))
+    removal = only(state)
+    state.in_flight = {str(number): removal for number in range(MOST_REMOVALS)}
+    assert work(state) == []
+
+
+@pytest.mark.parametrize(("mode", "more"), [("attach", {}), ("resume", {}), ("attach", {"may_create": True})])
+def test_a_job_that_was_removed_when_it_was_done_is_not_created_again(mode: Any, more: Any) -> None:
+    state = know(mode=mode, others=False, found_owner=True, **more)
+    look = next(one for one in work(state) if one.job == BTC)
+    assert isinstance(look, LookForResult)
+    apply.begin(state, look, NOW)
+    apply.finish(state, look, NOW, (make_result(PLAN.run, PLAN.jobs[0], attempt=2), False))
+    assert [one for one in work(state) if one.job == BTC] == [Finish(BTC)]
+    assert next(row for row in state.rows(NOW) if row.job == BTC).attempts == 2
 
 
 def test_memory_that_was_needed_is_remembered_when_it_was_enough() -> None:

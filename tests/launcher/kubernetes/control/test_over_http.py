@@ -20,6 +20,7 @@ from launcher.kubernetes.control.decide import nodes_to_avoid
 from launcher.kubernetes.control.observe import Observation
 from launcher.kubernetes.objects.ensure import delete_object, mark_owner
 from launcher.kubernetes.objects.jobs import job_name, owner_name
+from launcher.kubernetes.print_logs import print_logs
 from launcher.report.live_table import Row
 from tests.apiserver.controller import JobController
 from tests.apiserver.http import ApiServer
@@ -156,6 +157,36 @@ def test_a_node_that_fails_two_symbols_is_kept_out_of_later_attempts(fake: World
     last = [job for job in fake.server.state.items("jobs", "lab") if job["metadata"]["annotations"]["atb/try"] != "0"]
     excluded = [job["spec"]["template"]["spec"].get("affinity", {}) for job in last]
     assert any("requiredDuringSchedulingIgnoredDuringExecution" in each["nodeAffinity"] for each in excluded)
+
+
+def test_jobs_that_are_done_leave_the_cluster_once_their_logs_are_stored_and_are_not_made_again(fake: World) -> None:
+    plan = make_plan("BTCUSDT", "ETHUSDT", "SOLUSDT")
+    assert fake.kubelet is not None
+    assert fake.server is not None
+
+    def behave(pod: dict[str, Any]) -> Outcome:
+        name = pod["metadata"]["annotations"][labels.JOB_ANNOTATION]
+        if name == "SOLUSDT-fast":
+            return Outcome(code=10)
+        commit(fake.store, plan.run, next(planned for planned in plan.jobs if planned.job == name))
+        for document in ("log.txt", "exit.json") if name == "BTCUSDT-fast" else ("exit.json",):
+            fake.store.put(keys.attempt(plan.run, name, 1, document), b"trained")
+        return Outcome()
+
+    fake.kubelet.behave = behave
+    first = fake.fleet(plan, make_options()).run("create")
+    left = {job["metadata"]["annotations"][labels.JOB_ANNOTATION] for job in fake.server.state.items("jobs", "lab")}
+    assert left == {"ETHUSDT-fast", "SOLUSDT-fast"}, "its log is only in its Pod; it failed"
+    created = len(fake.server.seen("POST", "/jobs$"))
+    for mode in ("attach", "create"):
+        again = fake.fleet(plan, make_options()).run(mode)
+        assert {job: one.state for job, one in again.items()} == {job: one.state for job, one in first.items()}
+    assert len(fake.server.seen("POST", "/jobs$")) == created
+    said: list[str] = []
+    print_logs(
+        fake.cluster, fake.store, plan.run, plan.jobs[:1], said.append, packed=False, named=False, follow=False, tail=5
+    )
+    assert said == ["trained"]
 
 
 def test_memory_that_was_needed_is_where_the_next_run_begins(fake: World) -> None:
