@@ -17,12 +17,12 @@ from atb.errors import AtbError, NotFound, Unreadable
 from atb.registry.champions import ModelKey, read_champion
 from atb.registry.promote import model_key_of
 from atb.registry.record import scan_records
+from atb.render import render
 from atb.storage import Store
 from atb.storage.read import read_document
 from launcher.records.manifest import build_manifest
 from launcher.records.run_record import READERS, RunRecord
 from launcher.report.page_model import build_page
-from launcher.report.templates import render
 from launcher.report.together import Together, build_together, read_evidence
 
 MOST_DETAILS = 300
@@ -73,7 +73,7 @@ def render_page(
 ) -> str:
     """The page. ``results``, ``histories`` and ``promoted`` are by job and may lack some."""
     page = replace(build_page(plan, manifest, results, histories, promoted, store), together=together)
-    return render("report.html.j2", page=page)
+    return render("launcher.report", "report.html.j2", page=page)
 
 
 def _serves(store: Store, result: Result) -> bool:

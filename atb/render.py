@@ -1,0 +1,27 @@
+"""What people read, made from Jinja2 templates that lie in a package's folder ``templates``."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import jinja2
+
+
+def render(package: str, name: str, **values: Any) -> str:
+    """A template of ``package``, filled in. In HTML everything is escaped that is not marked as safe."""
+    return _environment(package).get_template(name).render(values)
+
+
+@functools.cache
+def _environment(package: str) -> jinja2.Environment:
+    import jinja2  # loaded where something is rendered, and not by --help
+
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader(package, "templates"),
+        autoescape=jinja2.select_autoescape(enabled_extensions=("html.j2",), default_for_string=False),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
