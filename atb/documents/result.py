@@ -129,6 +129,19 @@ class Result(Document):
     files: tuple[FileEntry, ...]
 
 
+class Candidate(Document):
+    """The part of a result that its evidence is weighed by."""
+
+    kind: ClassVar[str] = "result"
+
+    run: RunName
+    job: JobName
+    spec: Spec
+    backtest: BacktestSummary = BacktestSummary()
+    finished: datetime
+    files: tuple[FileEntry, ...]
+
+
 class ResultPointer(Document):
     """Where a committed result of a spec is, with what must be equal for it to be used again."""
 

@@ -14,7 +14,7 @@ from atb.contract import keys
 from atb.contract import timeframe as tf
 from atb.contract.bundle import EVIDENCE
 from atb.documents.evidence import LedgerEntry, TestRows
-from atb.documents.result import Result
+from atb.documents.result import Candidate, Result
 from atb.errors import PreconditionFailed, StoreError
 from atb.registry.betting import Bet, log_e_value, place_bets, start_wealth
 from atb.registry.champions import ModelKey
@@ -41,14 +41,14 @@ def read_entries(store: Store, model_key: ModelKey) -> list[LedgerEntry]:
     return [LedgerEntry.from_bytes(store.get(key), key) for key in listed]
 
 
-def read_rows(store: Store, result: Result) -> TestRows:
+def read_rows(store: Store, result: Result | Candidate) -> TestRows:
     """The test rows that a candidate left, verified. Raises SpecError for a result of before there were any."""
     file = bundle_file(result.files, EVIDENCE, result.run)
     return TestRows.from_bytes(read_file(store, file), file.key)
 
 
 def spend(
-    store: Store, model_key: ModelKey, result: Result, rows: TestRows, *, now: datetime | None = None
+    store: Store, model_key: ModelKey, result: Result | Candidate, rows: TestRows, *, now: datetime | None = None
 ) -> LedgerEntry:
     """Spend the candidate's rows that nobody has spent; returns the ledger's state. Doing it again changes nothing.
 
@@ -67,7 +67,7 @@ def spend(
     raise StoreError(f"the evidence of {model_key} is written by others all the time; try again")
 
 
-def advance(last: LedgerEntry | None, result: Result, rows: TestRows, now: datetime) -> LedgerEntry:
+def advance(last: LedgerEntry | None, result: Result | Candidate, rows: TestRows, now: datetime) -> LedgerEntry:
     """The entry after ``last`` for one more candidate: pure, so that a gate can also look ahead without spending.
 
     A model of another horizon than the ledger's begins the bets anew: its rows stay spent.
@@ -111,10 +111,10 @@ def make_bets(rows: TestRows, since_ms: int) -> list[Bet]:
     ]
 
 
-def name_of(result: Result) -> str:
+def name_of(result: Result | Candidate) -> str:
     """A candidate's name in the ledger."""
     return f"{result.run}/{result.job}"
 
 
-def _sharpe(result: Result) -> float:
+def _sharpe(result: Result | Candidate) -> float:
     return result.backtest.model.get("sharpe", 0.0)

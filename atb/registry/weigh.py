@@ -12,7 +12,7 @@ from atb.contract import keys
 from atb.contract.runs import DEFAULT_FDR
 from atb.documents.evidence import JobEvidence, LedgerEntry, TestRows
 from atb.documents.plan import Plan
-from atb.documents.result import Result
+from atb.documents.result import Candidate, Result
 from atb.errors import AtbError, NotFound
 from atb.registry.betting import e_bh_bound
 from atb.registry.gate import Shown
@@ -62,12 +62,14 @@ class Weighed:
             for name, shown in self.shown.items()
         )
 
-    def of(self, result: Result) -> Shown | None:
+    def of(self, result: Result | Candidate) -> Shown | None:
         """What one candidate's model key has shown."""
         return self.shown.get(name_of(result))
 
 
-def weigh_run(store: Store, results: Iterable[Result], *, planned: int = 0, fdr: float = DEFAULT_FDR) -> Weighed:
+def weigh_run(
+    store: Store, results: Iterable[Result | Candidate], *, planned: int = 0, fdr: float = DEFAULT_FDR
+) -> Weighed:
     """Spend the rows of all candidates of a run that nobody has spent, and weigh what they show by now.
 
     It can be done again at any time: no row counts twice, and the number of candidates is at least ``planned``, so
@@ -117,7 +119,7 @@ def planned_candidates(store: Store, run: str) -> int:
         return 0
 
 
-def _spend(store: Store, result: Result) -> LedgerEntry | str:
+def _spend(store: Store, result: Result | Candidate) -> LedgerEntry | str:
     try:
         return spend(store, model_key_of(result), result, read_rows(store, result))
     except AtbError as error:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TypeVar
 
 from atb.errors import Unreadable
-from atb.schema import Document, printable, validate_size
+from atb.schema import Document, is_sealed, printable, validate_size
 from atb.storage.store import Entry, Store
 
 _D = TypeVar("_D", bound=Document)
+_W = TypeVar("_W", bound=Document)
 
 
 def read_document(store: Store, kind: type[_D], key: str, *, entry: Entry | None = None, **said: object) -> _D:
@@ -19,6 +20,18 @@ def read_document(store: Store, kind: type[_D], key: str, *, entry: Entry | None
     if entry is not None:
         validate_size(kind, entry.size, key)
     return validate_place(kind.from_bytes(store.get(key), key), key, **said)
+
+
+def read_head(
+    store: Store, head: type[_D], whole: type[_W], key: str, *, entry: Entry | None = None, **said: object
+) -> _D | _W:
+    """The part ``head`` of a document whose digest shows that it is as it was written. One of an earlier version, which
+    has no digest, is read and validated whole. Raises as ``read_document``."""
+    if entry is not None:
+        validate_size(whole, entry.size, key)
+    data = store.get(key)
+    document: _D | _W = head.from_bytes(data, key) if is_sealed(data) else whole.from_bytes(data, key)
+    return validate_place(document, key, **said)
 
 
 def validate_place(document: _D, key: str, **said: object) -> _D:

@@ -12,9 +12,9 @@ from atb.documents.attempt import ExitReport, Verdict
 from atb.documents.manifest import ManifestJob, State
 from atb.documents.result import FIT_STAGE, Result, Rule, StageTime
 from atb.errors import NotFound, Unreadable
-from atb.schema import Document, Part, is_sealed, validate_size
+from atb.schema import Document, Part
 from atb.storage import Entry, Store
-from atb.storage.read import read_document, validate_place
+from atb.storage.read import read_document, read_head
 from launcher.records.listing import JobFiles, list_job
 
 _D = TypeVar("_D", bound=Document)
@@ -157,12 +157,8 @@ def _read(store: Store, kind: type[_D], entry: Entry | None, problems: list[Unre
 def read_summary(store: Store, run: str, job: str, entry: Entry | None = None) -> ResultSummary:
     """What the books keep of a job's result. Raises NotFound, Unreadable, StoreError."""
     key = keys.result(run, job)
-    if entry is not None:
-        validate_size(Result, entry.size, key)
-    data = store.get(key)
-    # A document without a digest, by an earlier version, is validated whole
-    kind: type[Result] | type[_ResultHead] = _ResultHead if is_sealed(data) else Result
-    return summarise(validate_place(kind.from_bytes(data, key), key, run=run, job=job), entry.etag if entry else "")
+    found = read_head(store, _ResultHead, Result, key, entry=entry, run=run, job=job)
+    return summarise(found, entry.etag if entry else "")
 
 
 def summarise(result: Result | _ResultHead, etag: str = "") -> ResultSummary:

@@ -27,8 +27,7 @@ class Promotion:
 
 def weigh_record(store: Store, record: RunRecord, fdr: float) -> Weighed:
     """Spend the rows of a run's candidates and weigh what they show, for all that were planned. Raises StoreError."""
-    results = (result for result in record.read_results(store) if not isinstance(result, Unreadable))
-    return weigh_run(store, results, planned=len(record.plan.to_run), fdr=fdr)
+    return weigh_run(store, record.read_candidates(store), planned=len(record.plan.to_run), fdr=fdr)
 
 
 def promote_run(

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
+from typing import TypeVar
 
 from atb.contract import keys
 from atb.contract.runs import validate_run
 from atb.documents.manifest import Manifest
 from atb.documents.plan import Plan, PlannedJob
-from atb.documents.result import Result
+from atb.documents.result import Candidate, Result
 from atb.documents.worker import WorkerState
 from atb.errors import NotFound, SpecError, Unreadable
 from atb.storage import Entry, Store
 from atb.storage.quarantine import set_aside
-from atb.storage.read import read_document
+from atb.storage.read import read_document, read_head
 from atb.storage.store_clock import read_clock
 from launcher.records.job_record import JobRecord, ResultSummary, read_files, read_summary, summary_of
 from launcher.records.leases import Rules
 from launcher.records.listing import JobFiles, RunFiles, list_run
+
+_T = TypeVar("_T")
 
 READERS = 16
 """Threads that read documents."""
@@ -99,7 +102,6 @@ class RunRecord:
 
         Raises StoreError.
         """
-        wanted = [job for job in (self.jobs if jobs is None else jobs) if self.jobs[job].result is not None]
 
         def read(job: str) -> Result | Unreadable:
             key = keys.result(self.plan.run, job)
@@ -108,10 +110,29 @@ class RunRecord:
             except (Unreadable, NotFound) as problem:
                 return Unreadable(str(problem))
 
-        with ThreadPoolExecutor(READERS) as pool:
-            names = iter(wanted)
-            while some := list(islice(names, _AHEAD)):
-                yield from pool.map(read, some)
+        return _read_ahead(read, self._with_result(self.jobs if jobs is None else jobs))
+
+    def read_candidates(self, store: Store) -> Iterator[Candidate | Result]:
+        """Of the results that can be read, the part that evidence is weighed by. Raises StoreError."""
+
+        def read(job: str) -> Candidate | Result | None:
+            key = keys.result(self.plan.run, job)
+            try:
+                return read_head(store, Candidate, Result, key, run=self.plan.run, job=job)
+            except (Unreadable, NotFound):
+                return None
+
+        return (found for found in _read_ahead(read, self._with_result(self.jobs)) if found is not None)
+
+    def _with_result(self, jobs: Iterable[str]) -> list[str]:
+        return [job for job in jobs if self.jobs[job].result is not None]
+
+
+def _read_ahead(read: Callable[[str], _T], jobs: Iterable[str]) -> Iterator[_T]:
+    with ThreadPoolExecutor(READERS) as pool:
+        names = iter(jobs)
+        while some := list(islice(names, _AHEAD)):
+            yield from pool.map(read, some)
 
 
 def _of_spec(planned: PlannedJob, record: JobRecord) -> JobRecord:

@@ -7,10 +7,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 
 from atb.contract import keys
 from atb.documents.evidence import Panel, PanelNumbers, RunEvidence, TestRows
-from atb.documents.result import Result
+from atb.documents.result import Candidate, Result
 from atb.errors import AtbError, NotFound
 from atb.registry.betting import BEHIND_BOUND, e_value
 from atb.registry.champions import ModelKey
@@ -22,6 +23,8 @@ from atb.storage.read import read_document
 from launcher.records.run_record import READERS, RunRecord
 from launcher.report.panel import FEWEST_SYMBOLS, judge_panel
 
+_AT_ONCE = 64
+"""Results held at a time."""
 _MOST_SHOWN = 50
 _DEFAULT_COST_BPS = 12.0
 """Fee and slippage of a trade where a result does not say."""
@@ -136,20 +139,21 @@ def _judge_panels(store: Store, record: RunRecord) -> Iterator[Panel]:
     costs: dict[str, float] = {}
     groups: dict[str, dict[str, TestRows]] = defaultdict(dict)
 
-    def read(result: Result) -> tuple[Result, TestRows | None]:
+    def read(result: Candidate | Result) -> TestRows | None:
         try:
-            return result, read_rows(store, result)
+            return read_rows(store, result)
         except AtbError:
-            return result, None
+            return None
 
-    results = (each for each in record.read_results(store) if isinstance(each, Result))
+    results = record.read_candidates(store)
     with ThreadPoolExecutor(READERS) as pool:
-        for result, rows in pool.map(read, results):
-            if rows is not None:
-                group = _group(ModelKey.of(result.spec))
-                groups[group][result.spec.symbol] = rows
-                terms = result.backtest.rules
-                costs[group] = terms.fee_bps + terms.slippage_bps if terms else _DEFAULT_COST_BPS
+        while some := list(islice(results, _AT_ONCE)):  # a pool takes all it is given at once: never all are held
+            for result, rows in zip(some, pool.map(read, some), strict=True):
+                if rows is not None:
+                    group = _group(ModelKey.of(result.spec))
+                    groups[group][result.spec.symbol] = rows
+                    terms = result.backtest.rules
+                    costs[group] = terms.fee_bps + terms.slippage_bps if terms else _DEFAULT_COST_BPS
     for group, symbols in groups.items():
         panel = judge_panel(group, symbols, costs[group] / 10_000)
         if panel is not None:

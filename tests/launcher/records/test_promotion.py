@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import pytest
 
+from atb.contract import keys
 from atb.contract.runs import DEFAULT_FDR
+from atb.documents.result import Candidate, Result
 from atb.registry.champions import read_history, require_champion
+from atb.registry.weigh import weigh_run
 from atb.storage import MemoryStore, Store
 from launcher.plan.build import build_plan
 from launcher.records.promotion import Promotion, promote_run, weigh_record
@@ -81,3 +84,21 @@ def test_a_careless_store_moves_nothing_and_says_why() -> None:
     (only,) = collect(store, record_of(store, "r1", "BTCUSDT"))
     assert only.decided == "refused"
     assert "ignores conditional writes" in only.reason
+
+
+def test_evidence_is_weighed_from_a_part_of_each_result_as_from_the_whole() -> None:
+    store = MemoryStore()
+    commit(store, "r1")
+    commit(store, "r1", "ETHUSDT", metrics=NOISE)
+    key = keys.result("r1", "ETHUSDT-fast")
+    unsealed = [line for line in store.get(key).splitlines() if b"content_sha256" not in line]
+    store.put(key, b"\n".join(unsealed))  # as an earlier version wrote it
+    record = record_of(store, "r1", "BTCUSDT", "ETHUSDT")
+    whole = [each for each in record.read_results(store) if isinstance(each, Result)]
+    parts = list(record.read_candidates(store))
+    assert [type(each) for each in parts] == [Candidate, Result]
+    for name in Candidate.model_fields:
+        assert [getattr(each, name) for each in parts] == [getattr(each, name) for each in whole]
+    weighed = weigh_record(store, record, DEFAULT_FDR)
+    assert [shown.problem for shown in weighed.shown.values()] == ["", ""]
+    assert weighed == weigh_run(store, whole, planned=2)
