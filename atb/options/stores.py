@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from atb.options.flags import add_options
+from atb.options.say import say
 
 if TYPE_CHECKING:
     from atb.storage import Store
@@ -30,7 +31,7 @@ def open_said(url: str, endpoint_url: str | None, *, patient: bool = False) -> S
     from atb.storage import open_store
 
     store = open_store(url, endpoint_url, patient=patient)
-    store.on_wait = lambda words: click.echo(words, err=True)
+    store.on_wait = lambda words: say(words, err=True)
     return store
 
 

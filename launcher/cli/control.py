@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from atb.options.flags import Configured, add_options
+from atb.options.say import say
 from atb.options.stores import with_store
 from launcher.cli.arguments import with_named_run, with_run
 from launcher.cli.options import ACCESS, ENDING, read_setup
@@ -46,7 +47,7 @@ def cancel(store: Store, run: str, yes: bool, **_: Any) -> None:
             click.confirm(question, abort=True, err=True)
 
     plan = read_plan(store, run)
-    click.echo(open_run(plan, read_setup(click.get_current_context())).cancel(plan, confirm))
+    say(open_run(plan, read_setup(click.get_current_context())).cancel(plan, confirm))
 
 
 @click.command(cls=Configured)
@@ -66,8 +67,8 @@ def clean(store: Store, run: str | None, everything: bool, force: bool, **_: Any
         raise click.UsageError("give one RUN, or --all")
     if run is not None:
         plan = read_plan(store, find_run(store, run))
-        click.echo(open_run(plan, setup).clean(plan, force=force))
+        say(open_run(plan, setup).clean(plan, force=force))
         return
     from launcher.kubernetes.backend import clean_all
 
-    click.echo(clean_all(setup, force=force))
+    say(clean_all(setup, force=force))

@@ -21,6 +21,7 @@ from atb.contract.sources import validate_symbol
 from atb.documents.manifest import Manifest
 from atb.documents.plan import Plan
 from atb.errors import AtbError, SpecError, StoreError
+from atb.options.say import say
 from atb.options.stores import default_store, open_said
 from atb.registry.champions import ModelKey
 from atb.registry.demote import demote_behind
@@ -223,10 +224,10 @@ def finish(run: str, store: Store, ending: Ending) -> Manifest:
         click.echo(manifest.to_bytes(), nl=False)
     else:
         print_manifest(manifest, store.url)
-        click.echo(f"report    {store.url}/{page}")
-        click.echo(f"manifest  {store.url}/{keys.manifest(run)}")
+        say(f"report    {store.url}/{page}")
+        say(f"manifest  {store.url}/{keys.manifest(run)}")
         for step in next_steps(manifest, promoted, store.url):
-            click.echo(f"next      {step.command}")
+            say(f"next      {step.command}")
     return manifest
 
 
@@ -267,9 +268,9 @@ def _say_dry_run(plan: Plan, store: Store, backend: Backend, options: LaunchOpti
             click.echo(text, nl=False)
         return
     for line in plan_lines(plan):
-        click.echo(line)
+        say(line)
     to_run = len(plan.to_run)
-    click.echo(f"would train {to_run}, would skip {len(plan.jobs) - to_run}; nothing was started")
+    say(f"would train {to_run}, would skip {len(plan.jobs) - to_run}; nothing was started")
 
 
 def _read_names(text: str, what: str) -> tuple[str, ...]:
@@ -281,4 +282,4 @@ def _read_names(text: str, what: str) -> tuple[str, ...]:
 
 
 def _tell(line: str) -> None:
-    click.echo(line, err=True)
+    say(line, err=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from atb.options.flags import Configured, add_options
+from atb.options.say import say
 from atb.options.stores import with_store
 from launcher.cli.arguments import with_named_run, with_run
 from launcher.cli.options import ACCESS, ENDING, read_setup
@@ -38,16 +39,16 @@ def status(store: Store, run: str, output: str | None, **_: Any) -> None:
     record = RunRecord.load(store, run)
     plan, manifest = record.plan, build_manifest(record)
     if stale := [problem for problem in record.problems if problem.key == keys.manifest(run)]:
-        click.echo(f"unreadable: {stale[0]}; make it again with: atb-launch collect {run}", err=True)
+        say(f"unreadable: {stale[0]}; make it again with: atb-launch collect {run}", err=True)
     if output == "json":
         click.echo(manifest.to_bytes(), nl=False)
         return
     if not manifest.complete and (launcher := read_launcher(store, run)) is not None and launcher.died:
-        click.echo(f"the launcher of this run has died: {launcher.words}", err=True)
+        say(f"the launcher of this run has died: {launcher.words}", err=True)
     rows = () if manifest.complete else _ask_backend(plan, lambda backend: backend.rows(plan, store))
     if rows:
         click.echo("\n".join(row_lines(rows, width=shutil.get_terminal_size().columns)))
-        click.echo(f"{run}  {summary_line(rows)}")
+        say(f"{run}  {summary_line(rows)}")
     print_manifest(manifest, store.url)
 
 
@@ -59,7 +60,7 @@ def _ask_backend(plan: Plan, question: Callable[[Backend], Sequence[_T]]) -> Seq
     try:
         return question(open_run(plan, read_setup(click.get_current_context())))
     except AtbError as error:
-        click.echo(f"as the store has it; {plan.backend} could not be asked: {error}", err=True)
+        say(f"as the store has it; {plan.backend} could not be asked: {error}", err=True)
         return ()
 
 
@@ -71,10 +72,10 @@ def list_(store: Store) -> None:
 
     found = False
     for run, words in list_runs(store):
-        click.echo(f"{run}  {words}")
+        say(f"{run}  {words}")
         found = True
     if not found:
-        click.echo(f"no runs in {store.url} yet; start one with: atb-launch --symbols BTCUSDT")
+        say(f"no runs in {store.url} yet; start one with: atb-launch --symbols BTCUSDT")
 
 
 @click.command(cls=Configured)
@@ -90,7 +91,7 @@ def logs(store: Store, run: str, job: str | None, follow: bool, tail: int | None
 
     plan = read_plan(store, run)
     backend = open_run(plan, read_setup(click.get_current_context()))
-    backend.print_logs(plan, store, job, click.echo, follow=follow, tail=tail)
+    backend.print_logs(plan, store, job, say, follow=follow, tail=tail)
 
 
 @click.command(cls=Configured)
@@ -106,24 +107,24 @@ def why(store: Store, run: str, job: str, **_: Any) -> None:
     plan = read_plan(store, run)
     planned = find_job(plan, job)
     if planned.action == "skip":
-        click.echo(f"{planned.job}: skipped: {planned.reason}")
+        say(f"{planned.job}: skipped: {planned.reason}")
         return
     if lines := _ask_backend(plan, lambda backend: backend.explain(plan, store, planned)):
         for line in lines:
-            click.echo(line)
+            say(line)
         return
     traces = read_record(store, run, planned.job)
     outcome = outcome_of(traces)
-    click.echo(f"{planned.job}: {outcome.state}{f' ({outcome.category})' if outcome.category else ''}")
+    say(f"{planned.job}: {outcome.state}{f' ({outcome.category})' if outcome.category else ''}")
     if outcome.reason:
-        click.echo(f"reason    {outcome.reason}")
+        say(f"reason    {outcome.reason}")
     if traces.attempts:
-        click.echo(f"attempts  {traces.attempts}")
+        say(f"attempts  {traces.attempts}")
     if traces.result is None and traces.report is not None:
-        click.echo(f"ended     exit code {traces.report.code} in stage {traces.report.stage}")
+        say(f"ended     exit code {traces.report.code} in stage {traces.report.stage}")
     if outcome.category in CATEGORIES:
         remedy = CATEGORIES[outcome.category].remedy
-        click.echo(f"remedy    {remedy.replace('RUN', run).replace('SYMBOL', planned.spec.symbol)}")
+        say(f"remedy    {remedy.replace('RUN', run).replace('SYMBOL', planned.spec.symbol)}")
 
 
 @click.command(cls=Configured)
@@ -143,4 +144,4 @@ def report(store: Store, run: str) -> None:
     from launcher.records.run_record import RunRecord
     from launcher.report.page import write_report
 
-    click.echo(f"{store.url}/{write_report(store, RunRecord.load(store, run))}")
+    say(f"{store.url}/{write_report(store, RunRecord.load(store, run))}")

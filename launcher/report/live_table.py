@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.text import Text
 
 from atb.documents.manifest import State
+from atb.schema import printable
 from atb.table import Cell, Column, table_lines
 
 STYLES: dict[State, str] = {
@@ -79,7 +80,7 @@ def summary_line(rows: Sequence[Row]) -> str:
     if counts["failed"]:
         named = ", ".join(f"{name} {count}" if count > 1 else name for name, count in causes.most_common(4))
         parts.append(f"{counts['failed']} failed" + (f" ({named})" if named else ""))
-    return " · ".join(parts) or "nothing to do"
+    return printable(" · ".join(parts)) or "nothing to do"
 
 
 def format_eta(seconds: float | None) -> str:
@@ -135,7 +136,7 @@ class RunView:
             *map(Text.from_ansi, row_lines(rows, width=self._console.width, height=self._console.height - 5)),
         ]
         if note:
-            lines.append(Text(note, style="dim", overflow="ellipsis", no_wrap=True))
+            lines.append(Text(printable(note), style="dim", overflow="ellipsis", no_wrap=True))
         self._live.update(Group(*lines), refresh=True)
 
     def _tell(self, rows: Sequence[Row], note: str) -> None:
@@ -154,7 +155,7 @@ class RunView:
             self._say(summary_line(rows))
 
     def _say(self, line: str) -> None:
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(printable(line, 2_000), markup=False, highlight=False, soft_wrap=True)
 
 
 def _cells(row: Row, *, presets: bool, node: bool) -> list[str | Cell]:

@@ -106,7 +106,7 @@ def _places(manifest: Manifest, store_url: str) -> Iterator[str]:
         yield f"models    {len(found)}, each at the key that the manifest names"
         return
     for job in found:
-        yield f"{job.job}  {store_url}/{job.model}"
+        yield printable(f"{job.job}  {store_url}/{job.model}", 2_000)
 
 
 def _best_baseline(job: ManifestJob) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from atb.options.flags import ConfiguredGroup, add_options
+from atb.options.say import say
 from atb.options.stores import with_store
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def get(store: Store, specs: list[Spec]) -> None:
 
     def one(spec: Spec) -> None:
         _, report = _read(spec, store)
-        click.echo(report.summary())
+        say(report.summary())
 
     _for_each(specs, one)
 
@@ -78,9 +79,9 @@ def check(store: Store, specs: list[Spec], json: bool) -> None:
         if json:
             click.echo(canonical_json(report.to_dict()))
         else:
-            click.echo(report.summary())
+            say(report.summary())
             for line in _describe_gaps(bars):
-                click.echo(f"  {line}")
+                say(f"  {line}")
         validate_bars(report, rows_needed(spec.sequence_length, spec.horizon))
 
     _for_each(specs, one)
@@ -125,7 +126,7 @@ def _for_each(specs: list[Spec], one: Callable[[Spec], None]) -> None:
         except AtbError as error:
             failures.append(error)
     for failure in failures[1:]:
-        click.echo(f"error: {failure}", err=True)
+        say(f"error: {failure}", err=True)
     if failures:
         raise failures[0]
 

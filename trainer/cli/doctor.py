@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from atb.options.flags import Configured
+from atb.options.say import say
 
 
 @click.command(cls=Configured)
@@ -30,7 +31,7 @@ def doctor(gpus: int, accelerator: str, store: str | None, endpoint_url: str | N
     first: AtbError | None = None
     for finding in examine(max(gpus, int(accelerator == "gpu")), opened, train_sample if train else None):
         mark = "FAULT" if finding.error else "note" if finding.note else "ok"
-        click.echo(f"{mark:<6}{finding.name:<10}{finding.error or finding.text}")
+        say(f"{mark:<6}{finding.name:<10}{finding.error or finding.text}")
         first = first or finding.error
     if first is not None:
         raise first

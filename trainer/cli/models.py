@@ -12,6 +12,7 @@ import click
 
 from atb.contract.spec import TARGETS
 from atb.options.flags import ConfiguredGroup
+from atb.options.say import say
 from atb.options.stores import with_store
 from trainer.cli.tables import champion_row, print_comparison, print_table
 
@@ -74,7 +75,7 @@ def list_(store: Store, symbol: str | None, json: bool) -> None:
     if not champions:
         if problems:
             return
-        click.echo(f"no champions in {store.url} yet; make one with: atb models promote RUN SYMBOL")
+        say(f"no champions in {store.url} yet; make one with: atb models promote RUN SYMBOL")
         return
     head = (
         "symbol", "timeframe", "preset", "target", "skill", "best baseline", "live skill", "live rows", "days",
@@ -91,10 +92,12 @@ def show(store: Store, model: str, words: Words) -> None:
     """Print a MODEL's card."""
     from atb.contract.bundle import CARD
     from atb.registry.pull import bundle_file, read_file
+    from atb.schema import printable
 
     named = _result_or_champion(store, model, words)
     run, files = named.run, named.files
     card = read_file(store, bundle_file(files, CARD, run)).decode() + "".join(_live_lines(store, named))
+    card = "\n".join(printable(line, len(line) + 1) for line in card.split("\n"))
     if not sys.stdout.isatty():
         click.echo(card, nl=False)
         return
@@ -117,7 +120,7 @@ def compare(store: Store, one: str, other: str, words: Words) -> None:
     first, second = (_result_of(store, name, words) for name in (one, other))
     later = max(first, second, key=lambda result: result.spec.as_of)
     found = compare_models(store, later, open_result(store, first), open_result(store, second))
-    click.echo(f"{found.rows:,} rows of {later.spec.symbol} up to {later.spec.as_of:%Y-%m-%d %H:%M} UTC")
+    say(f"{found.rows:,} rows of {later.spec.symbol} up to {later.spec.as_of:%Y-%m-%d %H:%M} UTC")
     print_comparison(found, f"{first.run}/{first.job}", f"{second.run}/{second.job}")
 
 
@@ -167,13 +170,13 @@ def pull(store: Store, symbol: str, folder: Path, words: Words) -> None:
 
     champion = require_champion(store, find_key(store, symbol, words))
     paths = pulling.pull(store, champion, folder)
-    click.echo(f"{len(paths)} files of {champion.run}/{champion.job}, every hash as in its result, are in {folder}")
+    say(f"{len(paths)} files of {champion.run}/{champion.job}, every hash as in its result, are in {folder}")
 
 
 def name_problems(problems: Sequence[Unreadable]) -> None:
     """One line each: what else is listed is right without them."""
     for problem in problems:
-        click.echo(f"unreadable: {problem}", err=True)
+        say(f"unreadable: {problem}", err=True)
 
 
 def find_key(store: Store, symbol: str, words: Words, *, declined: bool = False) -> ModelKey:

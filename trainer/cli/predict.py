@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from atb.options.flags import Configured, add_options
+from atb.options.say import say
 from atb.options.stores import with_store
 from trainer.cli.models import with_key
 
@@ -48,7 +49,7 @@ def predict(
         click.echo(readable_json(_fields(found, champion, synthetic=champion.synthetic or asked_made_up)), nl=False)
         return
     for line in _lines(found, champion, asked_made_up=asked_made_up):
-        click.echo(line)
+        say(line)
 
 
 def _fields(found: Forecast, champion: Champion, *, synthetic: bool) -> dict[str, Any]:

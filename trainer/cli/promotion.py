@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from atb.contract.runs import DEFAULT_FDR
+from atb.options.say import say
 from atb.options.stores import with_store
 from trainer.cli.models import Words, find_key, name_problems, with_key
 from trainer.cli.tables import print_table
@@ -56,7 +57,7 @@ def promote(
     if found is not None and (met is None or met.entry != found[0].entry):
         from trainer.pipeline.champion import compare_again
 
-        click.echo(f"asking the champion, {found[0].run}, on this model's test rows", err=True)
+        say(f"asking the champion, {found[0].run}, on this model's test rows", err=True)
         evaluation = result.evaluation.model_copy(update={"champion": compare_again(store, result, found[0])})
         result = result.model_copy(update={"evaluation": evaluation})
     planned = planned_candidates(store, run)
@@ -64,9 +65,9 @@ def promote(
     outcome = evaluate_candidate(store, result, shown, by=whoami(), why=why, accept_first=accept_first, force=force)
     _print_rules(outcome.rules)
     if outcome.action == "decline":
-        click.echo(f"declined: {outcome.model_key} is not served by {run}")
+        say(f"declined: {outcome.model_key} is not served by {run}")
         raise click.exceptions.Exit(_DECLINED)
-    click.echo(f"{outcome.model_key} is served by {run} now: {outcome.reason}")
+    say(f"{outcome.model_key} is served by {run} now: {outcome.reason}")
 
 
 @click.command()
@@ -81,7 +82,7 @@ def rollback(store: Store, symbol: str, words: Words, why: str, force: bool) -> 
 
     model_key = find_key(store, symbol, words)
     champion = roll_back(store, model_key, by=whoami(), why=why, force=force)
-    click.echo(f"{model_key} is served by {champion.run} again")
+    say(f"{model_key} is served by {champion.run} again")
 
 
 @click.command()
@@ -107,12 +108,12 @@ def evidence(store: Store, symbol: str, words: Words, last: int, plot: Path | No
         click.echo(readable_json([each.model_dump(mode="json") for each in entries[-last:]]), nl=False)
         return
     if not entries:
-        click.echo(f"{model_key} has spent no rows; they are spent when a run is collected")
+        say(f"{model_key} has spent no rows; they are spent when a run is collected")
         return
     head = ("entry", "time, UTC", "model", "rows", "spent until, UTC", "all rows", "e-value")
     print_table(head, [_entry_row(entry, e_value(entry.log_e)) for entry in entries[-last:]])
     for line in _deflated_lines(store, entries[-1]):
-        click.echo(line)
+        say(line)
 
 
 def _entry_row(entry: LedgerEntry, value: float) -> tuple[str, ...]:
@@ -182,4 +183,4 @@ def _print_rules(rules: tuple[Rule, ...]) -> None:
 
     for rule in rules:
         mark = verdict(rule)
-        click.echo(f"{'FAILED' if mark == 'failed' else mark}  {describe(rule)}")
+        say(f"{'FAILED' if mark == 'failed' else mark}  {describe(rule)}")

@@ -78,3 +78,16 @@ def test_without_a_terminal_each_change_of_state_is_one_line() -> None:
 def test_markup_in_a_reason_is_not_taken_for_style() -> None:
     row = Row("A", "BTCUSDT", "fast", "failed", "bug", "[bold]list index [0] out of range[/x]")
     assert "[bold]" in "".join(paint([row], 120))
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_nothing_that_a_row_or_a_note_holds_steers_the_terminal(terminal: bool) -> None:
+    console = Console(file=io.StringIO(), width=100, height=30, force_terminal=terminal)
+    evil = "\x1b]0;owned\x07\x9b2J\r"
+    rows = [Row(f"J{evil}", f"S{evil}", "fast", "failed", f"oom{evil}", f"why{evil}", f"node{evil}")]
+    with RunView("run r", console) as view:
+        view.show(rows, f"note{evil}")
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "owned" in printed
+    assert not any(each in printed for each in ("\x1b]", "\x07", "\x9b"))
+    assert printed.count("\x1b[2J") == 0

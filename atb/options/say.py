@@ -1,0 +1,12 @@
+"""Text for people that holds words of documents, logs and servers."""
+
+from __future__ import annotations
+
+import click
+
+from atb.schema import printable
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print lines without control characters: a document must not steer the terminal that shows it."""
+    click.echo("\n".join(printable(line, len(line) + 1) for line in text.split("\n")), err=err)
