@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from atb.schema import printable
-
 
 def say(text: str, *, err: bool = False) -> None:
     """Print lines without control characters: a document must not steer the terminal that shows it."""
+    from atb.schema import printable  # which loads pydantic: a help text needs none
+
     click.echo("\n".join(printable(line, len(line) + 1) for line in text.split("\n")), err=err)
