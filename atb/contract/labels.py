@@ -63,7 +63,8 @@ def object_name(*parts: str, limit: int = JOB_NAME_MAX) -> str:
 
     Distinct ``parts`` give distinct names whatever they hold; the result has at most ``limit`` characters.
     """
-    slug = re.sub(r"[^a-z0-9]+", "-", "-".join(parts).lower()).strip("-")[: limit - 9].rstrip("-")
+    slug = re.sub(r"[^a-z0-9]+", "-", "-".join(parts).lower()).strip("-")
+    slug = re.sub(r"^atb-(?=atb-)", "", slug)[: limit - 9].rstrip("-")  # a schedule's runs are called atb-… already
     digest = short_digest("\0".join(parts))
     if not slug or not slug[0].isalnum():
         return f"atb-{digest}"

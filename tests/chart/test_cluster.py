@@ -18,6 +18,13 @@ from tests.chart.test_objects import INSTALLATIONS
 KUBECONFIG = os.environ.get("ATB_TEST_KUBECONFIG", "")
 WITHOUT_OTHERS = {"prometheusRule": {"enabled": False}}
 """Nothing whose kind an operator has to bring."""
+WITHOUT_NAMESPACE = (
+    "clusterroles",
+    "clusterrolebindings",
+    "validatingadmissionpolicies",
+    "validatingadmissionpolicybindings",
+)
+"""What a release has that no namespace holds."""
 
 pytestmark = [
     pytest.mark.cluster,
@@ -36,7 +43,15 @@ def namespace() -> Iterator[str]:
     name = f"atb-test-{uuid.uuid4().hex[:8]}"
     run("kubectl", "create", "namespace", name)
     yield name
-    run("kubectl", "delete", "namespace", name, "--wait=false")
+    # a test that failed has left its release, and deleting the namespace leaves what is in none
+    kinds, mine = ",".join(WITHOUT_NAMESPACE), f"app.kubernetes.io/instance={name}"
+    steps: tuple[tuple[str, ...], ...] = (
+        ("helm", "uninstall", name, "--namespace", name, "--ignore-not-found"),
+        ("kubectl", "delete", kinds, "--selector", mine, "--ignore-not-found", "--wait=false"),
+        ("kubectl", "delete", "namespace", name, "--wait=false"),
+    )
+    answers = [run_tool(*step, "--kubeconfig", KUBECONFIG) for step in steps]  # one that fails keeps none from cleaning
+    assert [answer.stderr for answer in answers if answer.returncode] == []
 
 
 def install(namespace: str, values: dict[str, Any], folder: Path) -> None:
@@ -54,8 +69,9 @@ def test_it_installs_upgrades_and_leaves_nothing(name: str, namespace: str, tmp_
     install(namespace, {**INSTALLATIONS[name], "schedules": []}, tmp_path)
     assert run("kubectl", "get", "cronjobs", "--namespace", namespace, "--output", "name") == ""
     run("helm", "uninstall", namespace, "--namespace", namespace, "--wait")
-    kinds = "all,configmaps,serviceaccounts,roles,rolebindings,networkpolicies,resourcequotas,clusterroles,"
-    kinds += "clusterrolebindings,validatingadmissionpolicies,validatingadmissionpolicybindings"
+    kinds = ",".join(
+        ("all,configmaps,serviceaccounts,roles,rolebindings,networkpolicies,resourcequotas", *WITHOUT_NAMESPACE)
+    )
     selector = f"app.kubernetes.io/instance={namespace}"
     assert run("kubectl", "get", kinds, "--namespace", namespace, "--selector", selector, "--output", "name") == ""
 

@@ -85,3 +85,26 @@ def test_a_symbol_that_binance_spells_otherwise_is_refused_with_its_spelling(
 def test_a_delivery_contract_and_a_listing_in_chinese_are_symbols_of_binance() -> None:
     validate_symbol("BTCUSDT_251226", "binance", "um")
     validate_symbol("币安人生USDT", "binance", "spot")
+
+
+_PARTS = st.lists(
+    st.sampled_from(["atb", "Atb-", "atb-daily-20261125", "daily", "-", "", "btc"]) | st.text(max_size=70)
+)
+
+
+@given(_PARTS, _PARTS)
+def test_distinct_identities_have_distinct_valid_names(one: list[str], other: list[str]) -> None:
+    names = [object_name("atb", *parts) for parts in (one, other)]
+    assert (names[0] == names[1]) == (one == other)
+    for name in names:
+        assert re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", name)
+        assert len(name) <= 63
+
+
+@pytest.mark.parametrize("run", ["atb-daily-20261125-001500", "daily-20261125-001500"])
+def test_a_run_of_a_schedule_says_atb_once_whether_or_not_its_name_does(run: str) -> None:
+    assert object_name("atb", run).startswith("atb-daily-20261125-001500-")
+
+
+def test_a_run_keeps_its_name_apart_from_one_that_differs_by_what_is_left_out() -> None:
+    assert object_name("atb", "atb-x") != object_name("atb", "x")
