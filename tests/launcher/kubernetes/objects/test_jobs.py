@@ -236,7 +236,13 @@ def test_each_try_has_a_name_of_its_own() -> None:
 
 def test_every_option_changes_what_is_rendered_or_how_the_launcher_acts() -> None:
     acts = {"namespace", "max_memory", "oom_retries", "infrastructure_retries", "schedule_seconds", "start_seconds"}
-    acts |= {"create_rate", "max_parallel", "deadline_seconds", "memory"}  # the last two are in the Job's attempt
+    acts |= {
+        "create_rate",
+        "keep_jobs",
+        "max_parallel",
+        "deadline_seconds",
+        "memory",
+    }  # the last two are in the Job's attempt
     acts.add("nodes_may_come")  # the preflight reads it
     acts |= {"workers", "slots"}  # there is another Job then: test_worker_job.py
     plain = build_job(make_plan("BTCUSDT").jobs[0], TARGET, OPTIONS["gpu"], TRIES["gpu"])
