@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import zipfile
-import zlib
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from atb.schema import printable
+
+log = logging.getLogger(__name__)
+
 Arrays = list[npt.NDArray[Any]]
 MOST_BYTES = 2**30
 """Of a checkpoint unpacked: the largest net's is a hundredth of it."""
-_UNREADABLE = (
-    ValueError, KeyError, TypeError, AttributeError, OSError, EOFError, MemoryError, OverflowError, RecursionError,
-    RuntimeError, SyntaxError, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
-"""What the readers of an archive, of arrays and of JSON raise for bytes that are none of theirs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,21 +46,24 @@ def pack_checkpoint(checkpoint: Checkpoint) -> bytes:
 
 
 def unpack_checkpoint(data: bytes, identity: str) -> Checkpoint | None:
-    """The checkpoint, or None where it is of another spec, other bars or code, or can't be read."""
+    """The checkpoint, or None, and one line of the log, where it is of another spec, bars or code, or can't be read."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as packed:
-            if sum(entry.file_size for entry in packed.infolist()) > MOST_BYTES:
-                return None
+            size = sum(entry.file_size for entry in packed.infolist())
+        if size > MOST_BYTES:
+            raise ValueError(f"it unpacks to {size:,} bytes, and {MOST_BYTES:,} are the most")
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             head = json.loads(str(archive["head"]))
             if head["identity"] != identity:
-                return None
+                raise ValueError("it is of another spec, other bars or other code")
             groups: dict[str, Arrays] = {"variables": [], "optimizer": [], "best": []}
             for name in sorted(archive.files):
                 if name != "head":
                     groups[name.split("/")[0]].append(archive[name])
             return Checkpoint(identity, dict(head["state"]), **groups)
-    except _UNREADABLE:
+    except Exception as error:  # readers of archives, arrays and JSON raise anything for bytes that are none of theirs
+        why = printable(f"{type(error).__name__}: {error}" if type(error) is not ValueError else str(error), 200)
+        log.warning("a checkpoint is not usable, the fit does not resume from it: %s", why)
         return None
 
 

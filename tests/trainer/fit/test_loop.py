@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -135,6 +136,56 @@ def test_what_unpacks_to_anything_is_no_checkpoint() -> None:
             data[at] = rng.integers(256)
         found = unpack_checkpoint(bytes(data), "mine")
         assert found is None or isinstance(found.state, dict)
+
+
+def _npz(members: dict[str, bytes]) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return packed.getvalue()
+
+
+def _npy(value: Any) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, np.array(value), allow_pickle=True)
+    return stream.getvalue()
+
+
+def _header(text: str) -> bytes:
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
+
+
+UNUSABLE: dict[str, Callable[[], bytes]] = {
+    "no archive": lambda: b"PK\x03\x04" + bytes(50),
+    "a pickle": lambda: _npz({"head.npy": _npy([{"identity": "mine"}, None])}),
+    "JSON nested deeply": lambda: _npz({"head.npy": _npy("[" * 100_000)}),
+    "a header nested deeply": lambda: _npz({"head.npy": _header("(" * 9_000)}),
+    "a header of an open string": lambda: _npz({"head.npy": _header("{'descr': '''<f8")}),
+    "JSON of another kind": lambda: _npz({"head.npy": _npy("[1]")}),
+    "arrays of no group": lambda: _npz({"head.npy": _npy('{"identity": "mine"}'), "other/0000.npy": _npy(1.0)}),
+    "control characters": lambda: _npz({"head.npy": _npy('{"identity": "mine"}'), "\x1b]0;x.npy": _npy(1.0)}),
+    "no head": lambda: _npz({"variables/0000.npy": _npy(1.0)}),
+}
+
+
+@pytest.mark.parametrize("make", UNUSABLE.values(), ids=UNUSABLE)
+def test_a_checkpoint_that_cannot_be_used_is_one_line_of_the_log(
+    make: Callable[[], bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert unpack_checkpoint(make(), "mine") is None
+    (line,) = caplog.messages
+    assert line.startswith("a checkpoint is not usable")
+    assert line.isprintable()
+    assert len(line) < 300
+
+
+def test_a_checkpoint_that_unpacks_to_too_much_is_not_unpacked(caplog: pytest.LogCaptureFixture) -> None:
+    data = bytearray(_npz({"head.npy": _npy('{"identity": "mine"}')}))
+    at = data.rindex(b"PK\x01\x02")
+    data[at + 24 : at + 28] = (2**31).to_bytes(4, "little")  # the size that the directory promises
+    assert unpack_checkpoint(bytes(data), "mine") is None
+    assert "2,147,483,648 bytes" in caplog.text
 
 
 def test_a_checkpoint_of_something_else_or_a_broken_one_is_not_used() -> None:
