@@ -49,6 +49,19 @@ class Part(BaseModel):
     )
 
 
+class FrequentPart(Part):
+    """A part that a document has thousands of: those with the same fields set share the set of their names, which takes
+    more memory than the values do."""
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Called by pydantic once the fields are there."""
+        names = self.__pydantic_fields_set__
+        object.__setattr__(self, "__pydantic_fields_set__", _NAMES.setdefault(frozenset(names), names))
+
+
+_NAMES: dict[frozenset[str], set[str]] = {}
+
+
 class SparsePart(Part):
     """A part whose unset fields are left out of the document."""
 

@@ -7,12 +7,12 @@ from typing import ClassVar, Literal
 
 from atb.contract.names import JobName, RunName
 from atb.documents.result import Rule
-from atb.schema import Document, Part
+from atb.schema import Document, FrequentPart, Part
 
 State = Literal["pending", "running", "done", "skipped", "failed", "interrupted"]
 
 
-class ManifestJob(Part):
+class ManifestJob(FrequentPart):
     """One job of a manifest; everything in it is derived from the plan, the result and the exit reports."""
 
     job: JobName

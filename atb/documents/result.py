@@ -9,7 +9,7 @@ from atb.contract.names import JobName, RunName
 from atb.contract.spec import Spec
 from atb.documents.evaluation import BacktestSummary, Evaluation
 from atb.documents.export import ExportSummary
-from atb.schema import Document, Part
+from atb.schema import Document, FrequentPart, Part
 
 
 class FileEntry(Part):
@@ -89,7 +89,7 @@ class StageTime(Part):
     seconds: float
 
 
-class Rule(Part):
+class Rule(FrequentPart):
     """One rule of the gate: what was measured, against what bound, and the verdict. A waived rule did not pass, and
     somebody said that it need not."""
 

@@ -73,10 +73,10 @@ class DirectoryStore:
 
     def list_without(self, prefix: str, folder: str) -> Iterator[Entry]:
         """The same without what lies in folders of that name, which are not looked into."""
-        top = prefix.rpartition("/")[0]
+        top, _, begins = prefix.rpartition("/")
         found: list[os.DirEntry[str]] = []
         with self._explain(prefix):
-            _walk(str(self.root / top), {_STAGING, folder}, found)
+            _walk(str(self.root / top), {_STAGING, folder}, found, begins)
         start = len(str(self.root)) + 1
         for path, each in sorted((each.path, each) for each in found):
             key = path[start:]
@@ -222,11 +222,14 @@ def _is_same(handle: int, path: Path) -> bool:
         return False
 
 
-def _walk(folder: str, without: set[str], found: list[os.DirEntry[str]]) -> None:
-    """Add the files below a folder, but for those in folders of some names. What can't be read is passed over."""
+def _walk(folder: str, without: set[str], found: list[os.DirEntry[str]], begins: str = "") -> None:
+    """Add the files below a folder, but for those in folders of some names. What can't be read is passed over.
+
+    ``begins``: only what has a name in the folder itself that begins so is looked at.
+    """
     try:
         with os.scandir(folder) as entries:
-            inside = list(entries)
+            inside = [each for each in entries if each.name.startswith(begins)]
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return
     for each in inside:

@@ -11,7 +11,7 @@ from atb.contract.spec import resolve_spec
 from atb.documents.attempt import Progress, Verdict
 from atb.documents.champion import Champion
 from atb.documents.plan import Plan, PlannedJob
-from atb.documents.result import Result
+from atb.documents.result import Result, Rule
 from atb.errors import Unreadable
 from atb.schema import Document, is_altered, is_sealed, printable, readable_json, validate_size
 from atb.storage import MemoryStore
@@ -158,3 +158,13 @@ def test_no_document_is_written_with_a_number_that_is_none(number: float, place:
     changed = {"skill": number} if place == "metrics" else result.fit.model_copy(update={"steps_per_second": number})
     with pytest.raises(ValueError, match="not JSON compliant"):
         result.model_copy(update={place: changed}).to_bytes()
+
+
+def test_parts_that_share_the_names_of_their_fields_are_changed_apart() -> None:
+    first, second = (Rule(name=name, value=1.0, bound=0.0, passed=True) for name in ("one", "two"))
+    before = {"name", "value", "bound", "passed"}
+    changed = first.model_copy(update={"note": "changed"})
+    assert changed.model_fields_set == before | {"note"}
+    assert first.model_fields_set == second.model_fields_set == before
+    assert first.__pydantic_fields_set__ is second.__pydantic_fields_set__
+    assert Rule.model_validate_json(first.model_dump_json()) == first

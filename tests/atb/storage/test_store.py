@@ -86,6 +86,9 @@ def test_a_listing_is_sorted_and_keeps_to_its_prefix(store: Store) -> None:
         store.put(key, key.encode())
     assert [entry.key for entry in store.list("runs/a")] == ["runs/a/0", "runs/a/1", "runs/ab/3"]
     assert [(entry.key, entry.size) for entry in store.list("runs/a/")] == [("runs/a/0", 8), ("runs/a/1", 8)]
+    assert [entry.key for entry in store.list("ru")] == ["runs/a/0", "runs/a/1", "runs/ab/3", "runs/b/2"]
+    assert [entry.key for entry in store.list("runs/a/1")] == ["runs/a/1"]
+    assert list(store.list("runs/a/1/")) == []
     assert list(store.list("nothing/")) == []
 
 
