@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from atb.documents.manifest import State
 from launcher.kubernetes.control.diagnose import (
@@ -13,6 +13,7 @@ from launcher.kubernetes.control.diagnose import (
     diagnose_unscheduled,
     diagnose_waiting,
 )
+from launcher.kubernetes.control.retry import describe_memory
 from launcher.kubernetes.objects.job_status import JobStatus, PodStatus
 from launcher.kubernetes.objects.warnings import WarningEvent
 from launcher.kubernetes.options import ClusterOptions
@@ -85,9 +86,9 @@ def observe(
     job = jobs[-1]
     own = sorted((pod for pod in pods if pod.job_name == job.name), key=lambda pod: pod.created)
     found = _observe_job(job, own, options, now, warnings or {}, queue_reason)
-    return Observation(
-        found.state, found.category, found.reason, found.node, found.pod, attempts, found.final, found.clock
-    )
+    if found.category == "oom" and found.final:
+        found = replace(found, reason=f"{found.reason}; {describe_memory(job, options, now)}")
+    return replace(found, attempts=attempts)
 
 
 def _observe_job(

@@ -56,10 +56,23 @@ def next_attempt(job: JobStatus, category: str, node: str, options: ClusterOptio
     match CATEGORIES[category].retry:
         case "memory" if job.oom < options.oom_retries:
             memory = more_memory(job.memory, options.max_memory)
-            return replace(following, oom=job.oom + 1, memory=memory) if memory else None
+            cause = following.cause.replace("after oom", f"after oom with {job.memory}")
+            return replace(following, oom=job.oom + 1, memory=memory, cause=cause) if memory else None
         case "elsewhere" if job.infrastructure < options.infrastructure_retries:
             return replace(following, infrastructure=job.infrastructure + 1, avoid=(node,) if node else ())
     return None
+
+
+def describe_memory(job: JobStatus, options: ClusterOptions, now: float) -> str:
+    """How much memory a Job had that ran out of it, and how much the next attempt gets, or why there is none."""
+    had = f"it had {job.memory}"
+    if (following := next_attempt(job, "oom", "", options, now)) is not None:
+        return f"{had}, the next attempt gets {following.memory}"
+    if more_memory(job.memory, options.max_memory) is None:
+        return f"{had}, and max_memory is {options.max_memory}"
+    if job.oom >= options.oom_retries:
+        return f"{had}, and the {options.oom_retries} retries with more (oom_retries) are used up"
+    return f"{had}, and its deadline leaves no time for another attempt"
 
 
 def more_memory(memory: str, limit: str) -> str | None:

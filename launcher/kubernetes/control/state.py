@@ -172,7 +172,12 @@ class RunState:
     def rows(self, now: float) -> list[Row]:
         """The run as a table shows it, skipped jobs included."""
         return [
-            _row(planned, self.shown(planned.job, now), self.progress.get(planned.job), self.results.get(planned.job))
+            _say_memory(
+                self.latest(planned.job),
+                _row(
+                    planned, self.shown(planned.job, now), self.progress.get(planned.job), self.results.get(planned.job)
+                ),
+            )
             if planned.job in self.planned
             else Row(planned.job, planned.spec.symbol, planned.spec.preset, "skipped", detail=planned.reason)
             for planned in self.plan.jobs
@@ -217,6 +222,14 @@ class RunState:
         if found.final and found.category == "vanished" and self.cancelled:
             return replace(found, category="cancelled", reason="cancelled")
         return found
+
+
+def _say_memory(latest: JobStatus | None, row: Row) -> Row:
+    """With the memory of an attempt that follows one that ran out of it: ``fit (12Gi, after oom with 8Gi)``."""
+    if latest is None or not latest.oom or row.state not in ("pending", "running"):
+        return row
+    said = f"{latest.memory}, {latest.cause}" if latest.cause else latest.memory
+    return replace(row, detail=f"{row.detail} ({said})".strip())
 
 
 def _row(planned: PlannedJob, found: Observation, progress: Progress | None, result: Result | None) -> Row:

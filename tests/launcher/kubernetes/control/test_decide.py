@@ -140,6 +140,22 @@ def test_a_job_that_has_ended_without_a_result(objects: Any, category: str, then
         assert (create.attempt.avoid, len(decided)) == (("node-a",), 1)
 
 
+@pytest.mark.parametrize("memory", ["8Gi", "32Gi"])
+def test_table_and_verdict_say_what_memory_it_had_and_what_comes_next(memory: str) -> None:
+    state = looked(know(job(failed=by_policy(137), memory=memory), ended(137, **OOM)))
+    said = state.rows(NOW)[0].detail
+    decided = work(state)[-1]
+    if memory == "32Gi":
+        assert said.endswith("; it had 32Gi, and max_memory is 32Gi")
+        assert decided.found.reason == said
+        return
+    assert said.endswith("; it had 8Gi, the next attempt gets 12Gi")
+    again = job(ordinal=1, oom=1, memory=decided.attempt.memory, cause=decided.attempt.cause)
+    apply.apply_job(state, NOW, Changed(again.name, again))
+    apply.apply_pod(state, Changed(pod(ordinal=1).name, pod(ordinal=1)))
+    assert state.rows(NOW)[0].detail == "(12Gi, after oom with 8Gi on node-a)"
+
+
 def test_the_tables_above_follow_the_table_of_categories() -> None:
     retries = {category: then for _, category, then in ENDINGS if then != "verdict"}
     assert retries == {

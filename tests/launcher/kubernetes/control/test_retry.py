@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from launcher.kubernetes.control.retry import bad_nodes, first_attempt, next_attempt
+from launcher.kubernetes.control.retry import bad_nodes, describe_memory, first_attempt, next_attempt
 from launcher.kubernetes.objects.job_status import JobStatus, read_job
 from launcher.kubernetes.objects.jobs import build_job
 from launcher.kubernetes.objects.pod import Target
@@ -36,6 +36,24 @@ def test_out_of_memory_ends_with_its_own_budget_or_at_the_limit() -> None:
     assert next_attempt(job(oom=2), "oom", "", OPTIONS, BEGAN) is None
     assert next_attempt(job(memory="32Gi"), "oom", "", OPTIONS, BEGAN) is None
     assert next_attempt(job(infrastructure=9), "oom", "", OPTIONS, BEGAN) is not None
+
+
+@pytest.mark.parametrize(
+    ("changes", "seconds", "said"),
+    [
+        ({}, 0, "it had 8Gi, the next attempt gets 12Gi"),
+        ({"memory": "27Gi"}, 0, "it had 27Gi, the next attempt gets 32Gi"),
+        ({"memory": "32Gi"}, 0, "it had 32Gi, and max_memory is 32Gi"),
+        ({"oom": 2, "memory": "18Gi"}, 0, "it had 18Gi, and the 2 retries with more (oom_retries) are used up"),
+        ({}, OPTIONS.deadline_seconds, "it had 8Gi, and its deadline leaves no time for another attempt"),
+    ],
+)
+def test_out_of_memory_says_how_much_it_had_and_what_comes_next(changes: Any, seconds: int, said: str) -> None:
+    facts = job(**changes)
+    assert describe_memory(facts, OPTIONS, BEGAN + seconds) == said
+    following = next_attempt(facts, "oom", "node-a", OPTIONS, BEGAN + seconds)
+    assert ("gets" in said) == (following is not None)
+    assert following is None or following.cause == f"after oom with {facts.memory} on node-a"
 
 
 @pytest.mark.parametrize("category", sorted(INFRASTRUCTURE))
