@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,9 +70,10 @@ def get(store: Store, specs: list[Spec]) -> None:
 @click.option("--json", is_flag=True, help="One JSON object a symbol and line.")
 @with_store
 def check(store: Store, specs: list[Spec], json: bool) -> None:
-    """Say what is wrong with each SYMBOL's bars; exits 10 where they would not do for the preset."""
+    """Say what is wrong with each SYMBOL's bars; exits 10 where a training of the preset would refuse them."""
     from atb.schema import canonical_json
     from trainer.bars.check import validate_bars
+    from trainer.features.training_data import load_training_data, split_training_data
     from trainer.features.windows import rows_needed
 
     def one(spec: Spec) -> None:
@@ -83,6 +85,8 @@ def check(store: Store, specs: list[Spec], json: bool) -> None:
             for line in _describe_gaps(bars):
                 say(f"  {line}")
         validate_bars(report, rows_needed(spec.sequence_length, spec.horizon))
+        with _without_summary():
+            split_training_data(spec, load_training_data(spec, store))
 
     _for_each(specs, one)
 
@@ -103,6 +107,18 @@ def show(store: Store, specs: list[Spec], output: str) -> None:
         click.echo(path)
 
     _for_each(specs, one)
+
+
+@contextlib.contextmanager
+def _without_summary() -> Iterator[None]:
+    """What is loaded again is not summed up again."""
+    loading = logging.getLogger("trainer.bars.load")
+    before = loading.level
+    loading.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        loading.setLevel(before)
 
 
 def _read(spec: Spec, store: Store) -> tuple[Bars, BarsReport]:

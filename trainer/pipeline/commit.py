@@ -16,9 +16,10 @@ from atb.documents.result import FeatureSummary, FileEntry, FitSummary, Result, 
 from atb.storage import Store
 from trainer.evaluate.evaluation import Judgement
 from trainer.features.sets import feature_hash
+from trainer.features.training_data import TrainingData
 from trainer.fit.device import Device
 from trainer.pipeline.attempt import Attempt
-from trainer.pipeline.learn import FittedModel, TrainingData, find_unseen
+from trainer.pipeline.learn import FittedModel, find_unseen
 from trainer.process_memory import peak_memory
 
 log = logging.getLogger(__name__)

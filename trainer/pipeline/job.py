@@ -33,6 +33,7 @@ from trainer.export import Trained, convert_net, export_model, read_weights
 from trainer.export.schema import describe_features, describe_scaling
 from trainer.features.folds import walk_forward
 from trainer.features.targets import history_needed
+from trainer.features.training_data import TrainingData, load_training_data, split_training_data
 from trainer.fit.device import Device
 from trainer.fit.loop import Fitted, Hooks
 from trainer.log import LogTail
@@ -44,15 +45,7 @@ from trainer.pipeline.commit import describe_result, upload_bundle
 from trainer.pipeline.evidence import describe_rows
 from trainer.pipeline.heartbeat import heartbeat
 from trainer.pipeline.judge import Judged, judge_model, judged_rows, trading_rules
-from trainer.pipeline.learn import (
-    FittedModel,
-    TrainingData,
-    find_unseen,
-    learn,
-    load_training_data,
-    load_warm_start,
-    split_training_data,
-)
+from trainer.pipeline.learn import FittedModel, find_unseen, learn, load_warm_start
 from trainer.pipeline.record import record_champion
 from trainer.pipeline.stages import StageClock
 from trainer.process_memory import peak_memory
@@ -118,7 +111,7 @@ def run_job(spec: Spec, store: Store, run: str, context: RunContext) -> Result:
 def train_job(spec: Spec, store: Store, run: str, context: RunContext, attempt: Attempt, clock: StageClock) -> Result:
     """Bars to committed result, in order. Raises the classes of ``atb.errors``."""
     log.info("attempt %d of %s in run %s on %s", attempt.number, attempt.job, run, store.url)
-    material = load_training_data(spec, store, clock, context.source)
+    material = load_training_data(spec, store, context.source, clock.stage)
     split = split_training_data(spec, material)
     warm = load_warm_start(spec, store, len(material.features.columns), find_unseen(material, split))
     if context.should_stop():

@@ -25,9 +25,10 @@ from trainer.evaluate.rows import ForecastRows, JudgedRows
 from trainer.features.har import har_inputs
 from trainer.features.sets import Features, FeatureSet, compute_features, feature_set
 from trainer.features.targets import feature_returns, target_values
+from trainer.features.training_data import TrainingData
 from trainer.features.volatility import bar_variance, zero_ranges
 from trainer.features.windows import Split, log_returns
-from trainer.pipeline.learn import FittedModel, TrainingData
+from trainer.pipeline.learn import FittedModel
 
 COMPARED_BARS = 100
 """How many returns the EWMA of the bands beside the model's reads: its weights have fallen to 0.2 % there."""

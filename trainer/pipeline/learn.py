@@ -1,4 +1,4 @@
-"""Steps 2 to 6 of a job's life: from a spec to bars, features, a split and a fitted net."""
+"""Steps 5 and 6 of a job's life: from bars, features and a split to a fitted net."""
 
 from __future__ import annotations
 
@@ -15,17 +15,12 @@ from atb.contract.spec import Spec
 from atb.errors import SpecError
 from atb.registry.warm import read_warm_start, unseen_from
 from atb.storage import Store
-from trainer.bars.frame import Bars, Floats, Times, segment_starts
-from trainer.bars.load import LoadedBars, load_bars
-from trainer.bars.source import Source
-from trainer.features.cache import load_features
-from trainer.features.folds import walk_forward
+from trainer.bars.frame import Floats, Times
 from trainer.features.har import Har, har_inputs
-from trainer.features.movement import validate_movement
 from trainer.features.scaling import Scaler, TargetScaler
-from trainer.features.sets import Features, FeatureSet, feature_set
-from trainer.features.targets import history_needed, target_values
-from trainer.features.windows import Split, rows_needed, split_windows
+from trainer.features.targets import target_values
+from trainer.features.training_data import TrainingData
+from trainer.features.windows import Split
 from trainer.fit.augment import make_augment
 from trainer.fit.device import Device
 from trainer.fit.loop import Fitted, Hooks, fit
@@ -33,26 +28,6 @@ from trainer.fit.steps import Table, predict_rows
 from trainer.networks.build import Network, build_network, load_network
 from trainer.networks.own import build_own_network
 from trainer.pipeline.stages import StageClock
-
-
-@dataclass(frozen=True, eq=False)
-class TrainingData:
-    """What a job learns from. ``flat``: raw features float32 ``[rows of bars, F]``, from the store if ``cached``."""
-
-    loaded: LoadedBars
-    features: FeatureSet
-    flat: Features
-    cached: bool
-
-    @property
-    def bars(self) -> Bars:
-        """The checked bars, the warm-up before the window included."""
-        return self.loaded.bars
-
-    @property
-    def starts(self) -> Times:
-        """The first row of each gap-free segment."""
-        return segment_starts(self.bars)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,26 +52,6 @@ class FittedModel:
         if self.har is not None:
             found = found + self.har.forecast(har_inputs(material.features.columns, material.flat, ends))
         return found
-
-
-def load_training_data(spec: Spec, store: Store, clock: StageClock, source: Source | None = None) -> TrainingData:
-    """Bars and features of a spec. Raises what ``load_bars`` raises."""
-    with clock.stage("data loading"):
-        features = feature_set(spec.features)
-        loaded = load_bars(spec, store, features.memory, rows_needed(spec.sequence_length, spec.horizon), source)
-    with clock.stage("features"):
-        flat, cached = load_features(features, loaded.bars, store)
-    return TrainingData(loaded, features, flat, cached)
-
-
-def split_training_data(spec: Spec, material: TrainingData) -> Split:
-    """The job's own split in time. Raises DataError where a part has no window, or nothing in it moves."""
-    window = (material.flat, material.starts, material.loaded.first_row, spec.sequence_length, spec.horizon)
-    history = history_needed(spec)
-    split = split_windows(*window, history)
-    for each in (split, *(walk_forward(*window, spec.folds, history) if spec.folds else ())):
-        validate_movement(material.bars, material.flat, material.features.columns, each)
-    return split
 
 
 def learn(

@@ -110,3 +110,20 @@ def test_many_bars_are_drawn_as_fewer_candles_of_the_same_extremes() -> None:
 
 def _span(bars: Bars) -> tuple[float, ...]:
     return (*bars.values[0, :1], bars.values[:, 1].max(), bars.values[:, 2].min(), *bars.values[-1, 3:4])
+
+
+@pytest.mark.parametrize(("still", "part"), [(slice(0, 2300), "train"), (slice(-700, None), "test")])
+def test_check_refuses_a_price_that_does_not_move_as_a_training_would(tmp_path: Path, still: slice, part: str) -> None:
+    bars = SampleSource().fetch("BTCUSDT", "1h", "spot", tf.epoch_ms(NOW) - 129 * 86_400_000, tf.epoch_ms(NOW))
+    columns = bars.values[:, :4].copy()
+    columns[still] = columns[still][0, 3]
+    lines = [
+        f"{time},{','.join(map(repr, row))},{volume!r}"
+        for time, row, volume in zip(bars.time.tolist(), columns.tolist(), bars.values[:, 4].tolist(), strict=True)
+    ]
+    (tmp_path / "BTCUSDT_1h.csv").write_text("\n".join(["open_time,open,high,low,close,volume", *lines]))
+    source = ("--source", f"files:{tmp_path}")
+    found = run("check", *window(tmp_path / "store", *source))
+    assert isinstance(found.exception, DataError), found.output
+    assert f"bars of the {part} part" in str(found.exception)
+    assert "99.9" in found.output or "100.00%" in found.output, "the summary is printed all the same"

@@ -22,10 +22,10 @@ from atb.registry.pull import bundle_file, read_file
 from atb.storage import DirectoryStore, Store, open_store
 from tests.trainer.pipeline.market import train
 from trainer.features.scaling import Scaler, TargetScaler
+from trainer.features.training_data import load_training_data, split_training_data
 from trainer.features.windows import gather_windows
 from trainer.networks.build import load_network
-from trainer.pipeline.learn import load_training_data, split_training_data
-from trainer.pipeline.stages import STAGES, StageClock
+from trainer.pipeline.stages import STAGES
 
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
 JOBS: dict[str, list[tuple[str, str]]] = {
@@ -96,7 +96,7 @@ def test_the_stored_onnx_model_answers_as_the_stored_keras_model(
     store, result = jobs[case]
     model, scaler, target = stored_keras(store, result, tmp_path)
     spec = result.spec
-    material = load_training_data(spec, store, StageClock())
+    material = load_training_data(spec, store)
     split = split_training_data(spec, material)
     ends = np.concatenate([split.train, split.test])[-300:]
     windows = gather_windows(material.flat, ends, spec.sequence_length)

@@ -12,8 +12,9 @@ from atb.contract.spec import Spec
 from atb.storage import MemoryStore
 from tests.trainer.pipeline.market import DEVICE, ROWS, START, tiny_spec, walk_close
 from trainer.bars.frame import Bars
+from trainer.features.training_data import TrainingData, load_training_data, split_training_data
 from trainer.features.windows import gather_windows
-from trainer.pipeline.learn import FittedModel, TrainingData, learn, load_training_data, split_training_data
+from trainer.pipeline.learn import FittedModel, learn
 from trainer.pipeline.stages import StageClock
 
 
@@ -39,7 +40,7 @@ def make_bars(close: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Bars:
 
 
 def learnt(spec: Spec, bars: Bars) -> tuple[TrainingData, FittedModel]:
-    material = load_training_data(spec, MemoryStore(), StageClock(), GivenSource(bars))
+    material = load_training_data(spec, MemoryStore(), GivenSource(bars))
     split = split_training_data(spec, material)
     return material, learn(spec, material, split, DEVICE.device, StageClock())
 

@@ -1,0 +1,66 @@
+"""Steps 2 to 4 of a job's life: from a spec to bars, features and a split, without what a fit needs."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from atb.contract.spec import Spec
+from atb.storage import Store
+from trainer.bars.frame import Bars, Times, segment_starts
+from trainer.bars.load import LoadedBars, load_bars
+from trainer.bars.source import Source
+from trainer.features.cache import load_features
+from trainer.features.folds import walk_forward
+from trainer.features.movement import validate_movement
+from trainer.features.sets import Features, FeatureSet, feature_set
+from trainer.features.targets import history_needed
+from trainer.features.windows import Split, rows_needed, split_windows
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """What a job learns from. ``flat``: raw features float32 ``[rows of bars, F]``, from the store if ``cached``."""
+
+    loaded: LoadedBars
+    features: FeatureSet
+    flat: Features
+    cached: bool
+
+    @property
+    def bars(self) -> Bars:
+        """The checked bars, the warm-up before the window included."""
+        return self.loaded.bars
+
+    @property
+    def starts(self) -> Times:
+        """The first row of each gap-free segment."""
+        return segment_starts(self.bars)
+
+
+def load_training_data(
+    spec: Spec,
+    store: Store,
+    source: Source | None = None,
+    stage: Callable[[str], AbstractContextManager[Any]] = contextlib.nullcontext,
+) -> TrainingData:
+    """Bars and features of a spec, each in the ``stage`` of that name. Raises what ``load_bars`` raises."""
+    with stage("data loading"):
+        features = feature_set(spec.features)
+        loaded = load_bars(spec, store, features.memory, rows_needed(spec.sequence_length, spec.horizon), source)
+    with stage("features"):
+        flat, cached = load_features(features, loaded.bars, store)
+    return TrainingData(loaded, features, flat, cached)
+
+
+def split_training_data(spec: Spec, material: TrainingData) -> Split:
+    """The job's own split in time. Raises DataError where a part has no window, or nothing in it moves."""
+    window = (material.flat, material.starts, material.loaded.first_row, spec.sequence_length, spec.horizon)
+    history = history_needed(spec)
+    split = split_windows(*window, history)
+    for each in (split, *(walk_forward(*window, spec.folds, history) if spec.folds else ())):
+        validate_movement(material.bars, material.flat, material.features.columns, each)
+    return split
