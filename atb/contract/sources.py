@@ -56,7 +56,12 @@ def _is_letter(character: str) -> bool:
 
 
 def validate_symbol(symbol: str, source: str, market: str) -> None:
-    """Raise SpecError for a symbol that its source can't have, with the spelling that it may have."""
+    """Raise SpecError for a symbol that its source can't have, with the spelling that it may have.
+
+    Files answer to a symbol in any spelling; only capitals are taken, or one file would have a model for each.
+    """
+    if source.startswith("files:") and symbol != symbol.upper():
+        raise SpecError(f"{symbol}: a symbol of files is written in capitals; write {symbol.upper()}")
     if source != "binance":
         return
     separators = _MARKS if market == "spot" else _MARKS.replace("_", "")

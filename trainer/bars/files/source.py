@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from atb.contract.sources import plain_symbol
+from atb.contract.sources import plain_symbol, validate_symbol
 from atb.errors import DataError, DataNotReady
 from atb.storage import Store
 from atb.storage.fingerprints import file_origin, object_origin
@@ -51,7 +51,11 @@ class FilesSource:
         self._store = store
 
     def fetch(self, symbol: str, timeframe: str, market: str, start_ms: int, end_ms: int) -> Bars:
-        """Rows of the symbol's files with ``start_ms <= open time < end_ms``. Raises DataError, DataNotReady."""
+        """Rows of the symbol's files with ``start_ms <= open time < end_ms``.
+
+        Raises SpecError for a symbol that is not in capitals, DataError, DataNotReady.
+        """
+        validate_symbol(symbol, self.name, market)
         files = self._matching(symbol, timeframe)
         if not files:
             stem = f"{plain_symbol(symbol)}_{timeframe}"

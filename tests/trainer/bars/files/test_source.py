@@ -12,7 +12,7 @@ import pyarrow.feather
 import pyarrow.parquet
 import pytest
 
-from atb.errors import DataError
+from atb.errors import DataError, SpecError
 from atb.storage import MemoryStore, Store
 from atb.storage.fingerprints import changed_origin
 from tests.exchange.archive_files import csv_text, zip_bytes
@@ -47,6 +47,17 @@ def test_a_file_is_found_under_each_usual_name(tmp_path: Path, name: str, symbol
     pa.parquet.write_table(table(BARS), tmp_path / name)
     pa.parquet.write_table(table(BARS.rows(0, 1)), tmp_path / name.replace("1h", "4h").replace("X", "Y"))
     assert read(tmp_path, symbol).digest == BARS.digest
+
+
+@pytest.mark.parametrize(("symbol", "right"), [("xusdt", "XUSDT"), ("xUSDT", "XUSDT"), ("x/usdt", "X/USDT")])
+@pytest.mark.parametrize("name", ["XUSDT_1h.parquet", "x_usdt_1h.parquet"])
+def test_one_file_has_no_second_model_under_a_symbol_in_small_letters(
+    tmp_path: Path, name: str, symbol: str, right: str
+) -> None:
+    pa.parquet.write_table(table(BARS), tmp_path / name)
+    with pytest.raises(SpecError, match=f"in capitals; write {right}$"):
+        read(tmp_path, symbol)
+    assert read(tmp_path, right).digest == BARS.digest
 
 
 def test_a_name_that_is_no_file_is_told(tmp_path: Path) -> None:
