@@ -22,6 +22,9 @@ test: lint ## everything it needs, then types and the whole suite side by side
 suite: .venv/test.stamp tools ## the tests alone, on WORKERS processes
 	$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --quiet
 
+simulate: .venv/test.stamp ## whole nights on virtual time: SEEDS=0-499 JOBS=24
+	$(PYTHON) -m tests.simulation --seeds $(or $(SEEDS),0-99) --jobs $(or $(JOBS),24)
+
 fuzz: .venv/test.stamp ## thousands of made-up files of bars, specs, symbols and keys
 	$(PYTHON) -m pytest --quiet --hypothesis-profile fuzz tests/trainer/bars/files/test_fuzz.py tests/atb/contract tests/atb/storage/test_url.py
 

@@ -20,7 +20,9 @@ LINES = [f"2026-11-01T12:00:0{i // 2}.{(i % 2) * 5}Z line {i}\n".encode() for i 
 
 @pytest.fixture
 def pod(server: ApiServer) -> str:
-    server.state.create("pods", "lab", {"metadata": {"name": "p"}, "spec": {"nodeName": "n", "containers": []}})
+    server.state.create(
+        "pods", "lab", {"metadata": {"name": "p"}, "spec": {"nodeName": "n", "containers": [{"name": "trainer"}]}}
+    )
     set_running(server.state, server.state.get("pods", "lab", "p"))
     return "p"
 
@@ -79,7 +81,7 @@ def test_lines_of_one_instant_are_all_kept(server: ApiServer, cluster: Cluster, 
 
 
 def test_a_container_that_has_not_started_is_waited_for(server: ApiServer, tmp_path: Path) -> None:
-    server.state.create("pods", "lab", {"metadata": {"name": "p"}, "spec": {"containers": []}})
+    server.state.create("pods", "lab", {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "trainer"}]}})
     set_waiting(server.state, server.state.get("pods", "lab", "p"), "ContainerCreating")
 
     def start(_: float) -> None:

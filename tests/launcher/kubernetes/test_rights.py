@@ -14,7 +14,7 @@ from tests.launcher.world import World, make_options, make_plan, running
 Right = tuple[str, str]
 """A verb and a resource, with its subresource."""
 
-LOOKED_AT = {("list", "resourcequotas"), ("get", "serviceaccounts")}
+LOOKED_AT = {("list", "resourcequotas"), ("list", "limitranges"), ("get", "serviceaccounts")}
 """What the preflight looks at where it may, and passes over where it may not."""
 QUEUE = {("get", "localqueues"), ("list", "workloads")}
 OUTSIDE = {("list", "nodes"), ("get", "namespaces"), ("get", "priorityclasses"), ("get", "runtimeclasses")}

@@ -149,7 +149,6 @@ def test_a_mistake_is_one_line_that_names_it(mistake: str, atb: Atb, folder: Pat
         ("NOSUCH", "NOSUCH: no file NOSUCH_1h.parquet, .feather or .csv in"),
         ("BROKEN", "BROKEN_1h.parquet can't be read: "),
         ("WORDS", "WORDS_1h.csv"),
-        ("SHORT", "40 bars of the "),
         ("HOLED", "of 900 bars (88.8%) and 99% are needed"),
     ],
 )
@@ -164,6 +163,11 @@ def test_bars_that_cant_be_used_are_told_in_one_line(
     report = json.loads(store.get(keys.attempt("r1", f"{symbol}-fast", 1, "exit.json")))
     assert (report["code"], report["category"], report["stage"]) == (10, "bad-data", "data loading")
     assert words in report["message"]
+
+
+def test_a_file_that_ends_before_the_cut_may_be_longer_later(atb: Atb, folder: Path, tmp_path: Path) -> None:
+    done = atb(*job_arguments(tiny_spec(folder, "SHORT"), "r1", str(tmp_path)))
+    assert_fails(done, 11, "SHORT 1h: bars are there until 2026-01-02T16:00Z", DirectoryStore(tmp_path), "text")
 
 
 def test_a_spec_that_is_none_is_told(atb: Atb, tmp_path: Path) -> None:

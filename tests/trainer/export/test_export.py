@@ -171,7 +171,7 @@ def test_a_net_that_is_not_the_exported_one_is_refused_and_leaves_no_file(tmp_pa
     other = dataclasses.replace(
         fitted.trained, weights={**fitted.trained.weights, "scaled": [kernel, bias + np.float32(1e-4)]}
     )
-    with pytest.raises(ExportError, match=r"model\.onnx is not the trained net: its scaled return differs by 0\.0001"):
+    with pytest.raises(ExportError, match=r"model\.onnx is not the trained net: its scaled output differs by 0\.0001"):
         export(dataclasses.replace(fitted, trained=other), tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
 

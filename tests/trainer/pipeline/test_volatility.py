@@ -144,7 +144,7 @@ def test_the_card_and_the_ledger_speak_of_volatility(jobs: tuple[Store, dict[str
         "Parkinson",
         "R² over the train rows' mean",
         "QLIKE",
-        "## Price bands one bar on",
+        "## Price bands one bar ahead",
         "--target volatility",
     ):
         assert words in card

@@ -295,7 +295,7 @@ def test_a_limit_range_that_lets_a_pod_through_is_not_mentioned(server: ApiServe
     roomy = limit_range("Container", max={"memory": "64Gi"}, default={"memory": "1Gi"}, min={"cpu": "1m"})
     server.state.create("limitranges", "lab", roomy)
     assert "limits" not in look(cluster)
-    server.state.create("limitranges", "lab", {**limit_range("Pod", max={"memory": "1Gi"}), "metadata": {"name": "b"}})
+    server.state.create("limitranges", "lab", {**limit_range("Pod", max={"memory": "32Mi"}), "metadata": {"name": "b"}})
     assert only(look(cluster), "limits").level == "error"
 
 
