@@ -147,9 +147,14 @@ def test_a_store_that_does_not_answer_is_waited_for_until_the_launcher_is_stoppe
     server.state.create("jobs", NAMESPACE, {"metadata": {"name": JOB}, "spec": {"template": template}})
     objects = render({"store": {"url": "s3://bucket", "endpointUrl": "http://127.0.0.1:9"}, "schedules": [DAILY]})
     command, environment = prepare(objects, server, tmp_path)
+    environment |= {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any"}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        said = next(line for line in process.stderr if "s3://bucket did not answer" in line)
+        said = ""
+        while "s3://bucket did not answer" not in said:
+            line = process.stderr.readline()
+            assert line, said
+            said += line
         process.terminate()
         rest = process.stderr.read()
     rules = pick(objects, "CronJob")["spec"]["jobTemplate"]["spec"]["podFailurePolicy"]["rules"]
