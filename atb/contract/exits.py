@@ -114,7 +114,7 @@ def _run(main: Callable[[], object]) -> int:
         import traceback
 
         _complain(traceback.format_exc().rstrip())
-        _complain("error: this is a bug of ours; please report it with the lines above")
+        _complain("error: this is a bug in atb; please report it with the lines above")
         return 70
     return 0
 

@@ -27,7 +27,7 @@ class SharedOptions(Options):
     )
     profile: Annotated[
         str | None,
-        Field(description="A named part of atb.toml that beats the rest of the file."),
+        Field(description="A profile of atb.toml, which beats the rest of the file."),
         Option("Run", "NAME"),
     ] = None
 
@@ -36,11 +36,11 @@ class TrainingOptions(Options):
     """What ``resolve_spec`` takes beside a spec's own fields."""
 
     days: Annotated[float | None, Field(gt=0, le=36_500), Option("Bars", "DAYS")] = Field(
-        None, description="How far back from the cut the bars begin. [default: the preset's]"
+        None, description="How many days of bars before the cut. [default: the preset's]"
     )
     end: Annotated[str | None, Option("Bars", "DATE")] = Field(None, description="The same as --as-of.")
     set: Annotated[
-        tuple[str, ...], Field(description="Any option of a training in its general form."), Option("Net", "NAME=VALUE")
+        tuple[str, ...], Field(description="Any option of a training, as NAME=VALUE."), Option("Net", "NAME=VALUE")
     ] = ()
 
 
@@ -49,15 +49,15 @@ class ExecutionOptions(Options):
 
     accelerator: Annotated[
         Literal["auto", "gpu", "cpu"],
-        Field(description="gpu: exit 21 where fewer than --gpus are there. auto: as many as are there, or the CPU."),
+        Field(description="gpu: exit 21 if there are fewer than --gpus. auto: as many as there are, or the CPU."),
         Option("Execution"),
     ] = "auto"
     gpus: Annotated[int, Field(ge=1, description="GPUs to train on."), Option("Execution", "N")] = 1
     threads: Annotated[
         int,
-        Field(ge=0, description="CPU threads beside a GPU; 0 takes all cores. A fit on the CPU takes one."),
+        Field(ge=0, description="CPU threads beside a GPU; 0 uses all cores. A fit on the CPU uses one."),
         Option("Execution", "N"),
     ] = 0
     log_format: Annotated[
-        Literal["text", "json"], Field(description="json: one event a line."), Option("Execution")
+        Literal["text", "json"], Field(description="json: one event per line."), Option("Execution")
     ] = "text"

@@ -57,20 +57,20 @@ class Spec(Document):
     sealed: ClassVar[bool] = False
     """A part of other documents and of command lines."""
 
-    symbol: Annotated[str, Field(description="The market, as its source names it, like BTCUSDT.")]
+    symbol: Annotated[str, Field(description="The symbol, as its source names it, like BTCUSDT.")]
     source: Annotated[
         str, Field(description="Where bars come from: binance, ccxt:EXCHANGE, files:PATH or sample."), _BARS("NAME")
     ] = "binance"
     market: Annotated[Market, Field(description="Spot, or perpetuals in USDT (um) or coins (cm)."), _BARS()] = "spot"
     timeframe: Annotated[str, Field(description="A bar's length, like 15m, 1h, 4h or 1d."), _BARS("LENGTH")] = "1h"
     start: Annotated[
-        datetime, Field(description="Where the bars begin, instead of --days. [default: by --days]"), _BARS("DATE")
+        datetime, Field(description="Where the bars start, instead of --days. [default: by --days]"), _BARS("DATE")
     ]
     as_of: Annotated[datetime, Field(description="No bar that closes later is read. [default: now]"), _BARS("DATE")]
     preset: Annotated[
-        PresetName, Field(description=f"A row of the table of presets: {', '.join(PRESET_NAMES)}."), _NET("NAME")
+        PresetName, Field(description=f"One of the presets: {', '.join(PRESET_NAMES)}."), _NET("NAME")
     ] = DEFAULT_PRESET
-    model_type: Annotated[ModelType, Field(description="Another net with the preset's numbers."), _NET()]
+    model_type: Annotated[ModelType, Field(description="Use another net with the preset's numbers."), _NET()]
     epochs: Annotated[int, Field(ge=1, le=100_000, description="Passes over the training windows, at most."), _FIT("N")]
     batch_size: Annotated[int, Field(ge=1, le=65_536, description="Windows in a training step."), _FIT("N")]
     sequence_length: Annotated[int, Field(ge=16, le=4_096, description="Bars in a window."), _NET("BARS")]
@@ -84,7 +84,7 @@ class Spec(Document):
         _NET("SET"),
     ] = "classic"
     horizon: Annotated[int, Field(ge=1, le=1_000, description="How many bars ahead."), _NET("BARS")] = 1
-    seed: Annotated[int, Field(ge=0, lt=2**31, description="Decides everything random."), _FIT("N")] = 42
+    seed: Annotated[int, Field(ge=0, lt=2**31, description="Seed of all random numbers."), _FIT("N")] = 42
     on_gap: Annotated[OnGap, Field(description="Missing bars: train around them, fill them, or fail."), _BARS()] = (
         "segment"
     )
@@ -103,7 +103,7 @@ class Spec(Document):
         str, Field(description="Continue from a model: champion, a run's name, or KEY@SHA256."), _FIT("MODEL")
     ] = ""
     folds: Annotated[
-        int, Field(ge=0, le=20, description="Walk-forward models trained beside the model."), _OUTCOME("N")
+        int, Field(ge=0, le=20, description="How many walk-forward models to train as well."), _OUTCOME("N")
     ] = 0
     fee_bps: Annotated[
         float, Field(ge=0, le=1_000, description="The backtest's fee for a trade, in basis points."), _OUTCOME("BPS")
@@ -113,18 +113,18 @@ class Spec(Document):
     ] = 2.0
     threshold_bps: Annotated[
         float | None,
-        Field(ge=0, le=10_000, description="What a forecast must exceed to be traded. [default: one trade's cost]"),
+        Field(ge=0, le=10_000, description="How large a forecast must be to be traded. [default: one trade's cost]"),
         _OUTCOME("BPS"),
     ] = None
     short: Annotated[bool, Field(description="The backtest may also sell short."), _OUTCOME()] = False
     net: Annotated[
         str,
-        Field(description="A Keras net of one's own: an entry point of atb.nets, or package.module:function."),
+        Field(description="Your own Keras net: an entry point of atb.nets, or package.module:function."),
         _NET("NAME"),
     ] = ""
     target: Annotated[Target, Field(description="What is forecast: the return, or the volatility."), _NET()] = "return"
     residual: Annotated[
-        Residual, Field(description="What a net of volatility learns: what HAR leaves over, or all."), _NET()
+        Residual, Field(description="What a volatility net learns: HAR's residual, or the whole target."), _NET()
     ] = "none"
     bands: Annotated[
         str, Field(description="Levels of the price bands. [default: 0.5,0.8,0.95]"), _OUTCOME("LEVELS")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @add_options(*ACCESS)
 @with_run
 def attach(store: Store, run: str, **options: Any) -> None:
-    """Follow a RUN of a cluster to its end, from wherever you are, and collect it."""
+    """Follow a RUN in a cluster to its end, from anywhere, and collect it."""
     from launcher.cli.run import follow, read_ending
     from launcher.plan.backends import open_run
     from launcher.plan.build import read_plan
@@ -38,7 +38,7 @@ def attach(store: Store, run: str, **options: Any) -> None:
 @add_options(*ACCESS)
 @with_named_run
 def cancel(store: Store, run: str, yes: bool, **_: Any) -> None:
-    """Stop what is left of a RUN. Its trainings save a checkpoint, and --resume continues from there."""
+    """Stop what is still running of a RUN. Its trainings save a checkpoint, and --resume continues from there."""
     from launcher.plan.backends import open_run
     from launcher.plan.build import read_plan
 
@@ -52,12 +52,12 @@ def cancel(store: Store, run: str, yes: bool, **_: Any) -> None:
 
 @click.command(cls=Configured)
 @click.argument("run", required=False)
-@click.option("--all", "everything", is_flag=True, help="All runs of the namespace, whatever store they are of.")
-@click.option("--force", is_flag=True, help="Also where Jobs are still live.")
+@click.option("--all", "everything", is_flag=True, help="All runs of the namespace, whichever store they use.")
+@click.option("--force", is_flag=True, help="Also remove live Jobs.")
 @add_options(*ACCESS)
 @with_store
 def clean(store: Store, run: str | None, everything: bool, force: bool, **_: Any) -> None:
-    """Remove a RUN's objects from its cluster; what it left in the store stays."""
+    """Remove a RUN's objects from its cluster; the store keeps its results."""
     from launcher.plan.backends import open_run
     from launcher.plan.build import read_plan
     from launcher.records.listing import find_run

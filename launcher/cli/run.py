@@ -106,7 +106,7 @@ def launch(choices: Choices) -> int:
         return 0
     doubts = _preflight(plan, store, backend) if to_run else False
     if (to_run >= _MANY or doubts) and not options.yes and sys.stdin.isatty():
-        click.confirm(f"{to_run} trainings {backend.describe(to_run)}; go on?", abort=True, err=True)
+        click.confirm(f"{to_run} trainings {backend.describe(to_run)}; continue?", abort=True, err=True)
     if begun is None:
         commit_plan(plan, store)
     return follow(plan, store, backend, "create", ending_of(options), wait=options.wait)
@@ -182,21 +182,21 @@ def follow(plan: Plan, store: Store, backend: Backend, mode: Mode, ending: Endin
             finish(plan.run, store.within(AWAY_SECONDS) if isinstance(error, StoreError) else store, ending)
         except AtbError as second:
             _tell(f"the run could not be collected: {second}")
-        raise type(error)(f"{error}; go on with: {attach if away else resume}") from None
+        raise type(error)(f"{error}; continue with: {attach if away else resume}") from None
     store.on_wait = _tell
     if away and (stopped is not None or not wait):
-        _tell(f"the Jobs go on without this launcher; follow them with: {attach}")
+        _tell(f"the Jobs continue without this launcher; follow them with: {attach}")
         return 0 if stopped is None else 128 + abs(stopped)
     try:
         manifest = finish(plan.run, store, ending)
     except AtbError as error:
-        raise type(error)(f"{error}; go on with: {resume}") from None
+        raise type(error)(f"{error}; continue with: {resume}") from None
     if stopped is not None:
-        _tell(f"stopped; go on with: {resume}")
+        _tell(f"stopped; continue with: {resume}")
         return 128 + abs(stopped)
     if manifest.complete:
         return 0
-    _tell(f"not every model is there; try those again with: {resume}")
+    _tell(f"not every model is there; retry with: {resume}")
     failed = [job.category for job in manifest.jobs if job.state not in ("done", "skipped")]
     return run_exit_code(failed, backend.exit_codes)
 

@@ -26,7 +26,7 @@ _T = TypeVar("_T")
 @add_options(*ACCESS)
 @with_run
 def status(store: Store, run: str, output: str | None, **_: Any) -> None:
-    """Say how far a RUN is, as the store and its cluster have it now."""
+    """Show how far a RUN has come, from the store and its cluster."""
     import shutil
 
     from atb.contract import keys
@@ -81,7 +81,7 @@ def list_(store: Store) -> None:
 @click.command(cls=Configured)
 @with_named_run
 @click.argument("job", required=False)
-@click.option("-f", "--follow", is_flag=True, help="Go on until the training ends.")
+@click.option("-f", "--follow", is_flag=True, help="Keep printing until the training ends.")
 @click.option("--tail", metavar="N", type=click.IntRange(1), help="Only the last lines.")
 @add_options(*ACCESS)
 def logs(store: Store, run: str, job: str | None, follow: bool, tail: int | None, **_: Any) -> None:
@@ -99,7 +99,7 @@ def logs(store: Store, run: str, job: str | None, follow: bool, tail: int | None
 @click.argument("job")
 @add_options(*ACCESS)
 def why(store: Store, run: str, job: str, **_: Any) -> None:
-    """Say why a JOB is in the state it is in, and what helps."""
+    """Explain why a JOB is in its state, and what helps."""
     from launcher.plan.build import find_job, read_plan
     from launcher.records.categories import CATEGORIES
     from launcher.records.job_record import outcome_of, read_record
@@ -140,7 +140,7 @@ def collect(store: Store, run: str, **options: Any) -> None:
 @click.command(cls=Configured)
 @with_run
 def report(store: Store, run: str) -> None:
-    """Write a RUN's page and say where it is."""
+    """Write a RUN's page and print where it is."""
     from launcher.records.run_record import RunRecord
     from launcher.report.page import write_report
 

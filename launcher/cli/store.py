@@ -23,12 +23,12 @@ def store_group() -> None:
 
 
 @store_group.command()
-@click.option("--repair", is_flag=True, help="Move aside what can't be read, make again what can be, sweep the rest.")
+@click.option("--repair", is_flag=True, help="Quarantine what can't be read, rebuild what can be, remove leftovers.")
 @click.option("--quick", is_flag=True, help="Compare the sizes of bundles' files, not their hashes.")
 @add_options("launch.output")
 @with_store
 def check(store: Store, repair: bool, quick: bool, output: str | None) -> None:
-    """Read every document of a store, verify every bundle's files, and say what is wrong.
+    """Read every document of a store, verify every bundle's files, and report what is wrong.
 
     Exits 0 where nothing is, or all of it was mended; else 1. Live runs may go on meanwhile. What --repair moves away
     lies under quarantine/, and can be deleted.

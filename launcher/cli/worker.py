@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("run")
-@click.option("--slots", type=click.IntRange(1), help="Trainings at a time.  [default: one a core, 4 a GPU]")
+@click.option("--slots", type=click.IntRange(1), help="Trainings at a time.  [default: one per core, 4 per GPU]")
 @click.option(
     "--accelerator",
     type=click.Choice(["auto", "gpu", "cpu"]),
     default="auto",
     show_default=True,
-    help="gpu: end with exit 21 where there is none.",
+    help="gpu: end with exit 21 if there is none.",
 )
 @click.option(
     "--index",
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     default=0,
     envvar="JOB_COMPLETION_INDEX",
     show_envvar=True,
-    help="Which of the workers this is: each begins at its own place in the plan.",
+    help="This worker's number; each starts at its own place in the plan.",
 )
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="How many begin together.")
-@click.option("--since", type=float, default=0.0, help="Try again what failed before this time, in seconds since 1970.")
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="How many workers start together.")
+@click.option("--since", type=float, default=0.0, help="Retry what failed before this time, in seconds since 1970.")
 @click.option("--deadline", type=click.IntRange(1), help="Seconds that one training may take.")
 @with_store
 def worker(
@@ -44,7 +44,7 @@ def worker(
     since: float,
     deadline: int | None,
 ) -> None:
-    """Take jobs of a RUN and do them here until none is left, beside other workers of the same run.
+    """Run jobs of a RUN here until none is left, beside other workers of the same run.
 
     The log has one JSON event a line; those of a training name its symbol and preset.
     """

@@ -54,13 +54,13 @@ class AccessOptions(Options):
 
     kubeconfig: Annotated[
         str | None,
-        Field(description="The way into the cluster. [default: as kubectl finds it]"),
+        Field(description="The kubeconfig. [default: as kubectl finds it]"),
         _CLUSTER("FILE"),
     ] = None
     context: Annotated[str | None, Field(description="A context of the kubeconfig."), _CLUSTER("NAME")] = None
     cluster_options: Annotated[
         str | None,
-        Field(description="A YAML file with any of the cluster's options; flags beat it."),
+        Field(description="A YAML file with any of the cluster's options; flags override it."),
         _CLUSTER("FILE"),
     ] = None
 
@@ -89,11 +89,11 @@ class ClusterOptions(BaseModel):
     )
     workers: Annotated[Annotated[int, Field(ge=1, le=1000)] | Literal["auto"] | None, _JOB("N|auto")] = Field(
         None,
-        description="Pods that take jobs from the plan until none is left, in place of a Job for each; auto: as many "
-        "as have room now. CPU, memory and GPUs are then those of a worker.",
+        description="Pods that take jobs from the plan until none is left, instead of one Job each; auto: as many "
+        "as fit now. CPU, memory and GPUs then apply to a worker.",
     )
     slots: Annotated[Annotated[int, Field(ge=1, le=256)] | None, _JOB("K")] = Field(
-        None, description="Trainings at a time in a worker. [default: one for each CPU requested, at most 4 for a GPU]"
+        None, description="Trainings at a time in a worker. [default: one for each CPU requested, at most 4 per GPU]"
     )
     cpu: Annotated[Quantity, _JOB("N")] = Field(
         "2", description="CPU request of a job. There is no CPU limit, so idle cores are used."
@@ -102,7 +102,7 @@ class ClusterOptions(BaseModel):
         "8Gi", description="Memory request and limit of a job's first attempt."
     )
     max_memory: Annotated[Quantity, _JOB("SIZE")] = Field(
-        "32Gi", description="How far the memory may grow, by half each time, after an attempt ran out of it."
+        "32Gi", description="How far the memory may grow, by half each time an attempt runs out of it."
     )
     gpus: Annotated[Annotated[int, Field(ge=0, le=16)], _JOB("N")] = Field(
         1, description="GPUs of a job; 0 trains on the CPU."
@@ -110,12 +110,12 @@ class ClusterOptions(BaseModel):
     gpu_resource: Annotated[str, _JOB("NAME")] = Field(
         "nvidia.com/gpu",
         pattern=rf"^{_DNS}/[A-Za-z0-9]([A-Za-z0-9._-]{{0,61}}[A-Za-z0-9])?$",
-        description="The extended resource that a GPU, or a slice of one, is asked for by.",
+        description="The extended resource that requests a GPU, or a slice of one.",
     )
     require_gpu: Annotated[bool, _JOB()] = Field(
         True,
-        description="A job that asked for GPUs ends with exit 21 where TensorFlow sees fewer. False, for trials: "
-        "it then trains on those that are seen, or on the CPU.",
+        description="A job that requested GPUs ends with exit 21 if TensorFlow finds fewer. False, for trials: "
+        "it then trains on those it finds, or on the CPU.",
     )
     resources: Annotated[dict[str, Quantity], _POD("NAME=N", flag="--resource")] = Field(
         {},
@@ -130,11 +130,11 @@ class ClusterOptions(BaseModel):
     )
     nodes_may_come: Annotated[bool, _POD()] = Field(
         False,
-        description="Nodes that fit may be added later, as by pools that begin at zero: that none fits now is a "
+        description="Nodes that fit may be added later, as by pools that scale from zero: if none fits now, that is a "
         "warning and not an error.",
     )
     affinity: Annotated[dict[str, Any], _POD(flag=None)] = Field(
-        {}, description="The Pods' affinity, as Kubernetes has it."
+        {}, description="The Pods' affinity, in Kubernetes' own form."
     )
     runtime_class: Annotated[DnsName | None, _POD("NAME")] = Field(
         None, description="The Pods' runtime class, such as nvidia."
@@ -149,12 +149,12 @@ class ClusterOptions(BaseModel):
     env: Annotated[dict[str, str], _POD("NAME=VALUE")] = Field(
         {},
         description="Environment variables whose names are known to hold no secret: proxies, AWS_REGION, ATB_…, TF_…. "
-        "Others go into a Secret, or to the plain ones where they hold none.",
+        "Others go into a Secret, or into the plain ones if they hold none.",
         json_schema_extra=ENV_SCHEMA,
     )
     env_plain: Annotated[dict[str, str], _POD("NAME=VALUE")] = Field(
         {},
-        description="Environment variables of any name. Whoever may read the cluster or the run's plan reads them.",
+        description="Environment variables of any name. Anyone who can read the cluster or the run's plan can read them.",
         json_schema_extra=ENV_PLAIN_SCHEMA,
     )
     env_from_secrets: Annotated[tuple[DnsName, ...], _POD("NAME", flag="--env-from-secret")] = Field(
@@ -171,7 +171,7 @@ class ClusterOptions(BaseModel):
     )
     pod_patch: Annotated[dict[str, Any], _POD(flag=None)] = Field(
         {},
-        description="A strategic merge patch of the Jobs' Pod template, for what no other option says: extra volumes, "
+        description="A strategic merge patch of the Jobs' Pod template, for what no other option covers: extra volumes, "
         "sidecars, topology. Labels, annotations and the restart policy that the launcher needs stay.",
     )
     run_as_user: Annotated[Annotated[int, Field(ge=1)] | None, _POD("UID")] = Field(
@@ -193,32 +193,32 @@ class ClusterOptions(BaseModel):
     )
     termination_grace_seconds: Annotated[
         Annotated[int, Field(ge=5, le=3600)], _LIMITS("TIME", flag="--termination-grace")
-    ] = Field(120, description="How long a Pod that is told to stop has for its checkpoint.")
+    ] = Field(120, description="How long a Pod has to save its checkpoint when it is stopped.")
     backoff_limit: Annotated[Annotated[int, Field(ge=0, le=10)], _LIMITS("N")] = Field(
-        3, description="How many failures that may pass are tried again. Interruptions and memory are counted apart."
+        3, description="How many transient failures are retried. Interruptions and memory are counted separately."
     )
     oom_retries: Annotated[Annotated[int, Field(ge=0, le=10)], _LIMITS("N")] = Field(
-        3, description="How many times a job that ran out of memory is tried again with half as much more."
+        3, description="How many times a job that ran out of memory is retried with 50 % more."
     )
     infrastructure_retries: Annotated[Annotated[int, Field(ge=0, le=10)], _LIMITS("N")] = Field(
-        2, description="How many times a job that a node failed is tried again elsewhere."
+        2, description="How many times a job is retried on another node after its node failed."
     )
     schedule_seconds: Annotated[Annotated[int, Field(ge=10)], _LIMITS("TIME", flag="--schedule-timeout")] = Field(
         3600, description="How long a job may wait for a node, a quota or its queue before it is given up."
     )
     start_seconds: Annotated[Annotated[int, Field(ge=10)], _LIMITS("TIME", flag="--start-timeout")] = Field(
-        900, description="How long a Pod that has a node may take to start: volumes, configuration, the image."
+        900, description="How long a Pod may take to start once it has a node: volumes, configuration, the image."
     )
     node_loss_seconds: Annotated[_NodeLoss | None, _LIMITS("TIME", flag="--node-loss")] = Field(
         None,
-        description="How long a node may be unreachable before its Pods are tried elsewhere; by default the cluster "
+        description="How long a node may be unreachable before its Pods are retried elsewhere; by default the cluster "
         "decides, after about 5 minutes.",
     )
     max_parallel: Annotated[int, Field(ge=1)] | None = Field(
         None, description="At most this many Jobs of a run exist at a time; null creates all of them at once."
     )
     create_rate: Annotated[Annotated[float, Field(gt=0, le=10_000)], _LIMITS("N")] = Field(
-        50.0, description="At most this many creations a second are sent to the API server."
+        50.0, description="At most this many objects per second are created on the API server."
     )
 
     @field_validator("cpu", "memory", "max_memory", "scratch_size")

@@ -23,54 +23,54 @@ class LaunchOptions(SharedOptions):
     """``--preset``, which the section of trainings has."""
     symbols: Annotated[
         str | None,
-        Field(description="What to train, separated by commas, or a file of names."),
+        Field(description="Symbols to train, separated by commas, or a file of names."),
         Option("Run", "A,B|@FILE"),
     ] = None
     backend: Annotated[
         str,
         Field(
-            description="kubernetes, local or a plug-in's. auto is kubernetes where a kubeconfig or a Pod's account "
-            "is, else local."
+            description="kubernetes, local or a plug-in's name. auto: kubernetes if there is a kubeconfig or a Pod's "
+            "account, else local."
         ),
         Option("Run", "NAME"),
     ] = "auto"
     schedule: Annotated[
         str | None,
-        Field(description="In a CronJob's Pod: the run and its --as-of are those that were due."),
+        Field(description="In a CronJob's Pod: name the run and set --as-of by the time that was due."),
         Option("Run", "NAME"),
     ] = None
     resume: Annotated[
-        str | None, Field(description="Run what failed or is missing of an earlier run."), Option("Run", "RUN")
+        str | None, Field(description="Run the failed and missing jobs of an earlier run."), Option("Run", "RUN")
     ] = None
-    force: Annotated[bool, Field(description="Train again what is unchanged, too."), Option("Run", flag="--force")] = (
+    force: Annotated[bool, Field(description="Also train what is unchanged."), Option("Run", flag="--force")] = (
         False
     )
     max_parallel: Annotated[
         int | None,
-        Field(ge=1, description="Jobs at a time. [default: all on a cluster; here one a core, 4 a GPU]"),
+        Field(ge=1, description="Jobs at a time. [default: all on a cluster; here one per core, 4 per GPU]"),
         Option("Run", "N"),
     ] = None
     wait: Annotated[
-        bool, Field(description="Follow the run to its end, or leave when its Jobs are created."), Option("Run")
+        bool, Field(description="Follow the run to its end, or exit once its Jobs are created."), Option("Run")
     ] = True
     yes: Annotated[
-        bool, Field(description="Don't ask before a large run or one with doubts."), Option("Run", flag="--yes")
+        bool, Field(description="Don't ask before a large run or one with warnings."), Option("Run", flag="--yes")
     ] = False
     dry_run: Annotated[
         Literal["client", "server"] | None,
         Field(
-            description="Say what would run, and end: the objects as YAML for a cluster, with =server as its API "
-            "server takes them."
+            description="Print what would run, and exit: for a cluster the objects as YAML, with =server as its API "
+            "server would accept them."
         ),
         Option("Run", flag="--dry-run"),
     ] = None
-    output: Annotated[Output, Field(description="How the outcome is printed."), Option("Run")] = "table"
+    output: Annotated[Output, Field(description="How to print the outcome."), Option("Run")] = "table"
     promote: Annotated[
-        Promote, Field(description="auto lets each model that passes the gate serve."), Option("Run")
+        Promote, Field(description="auto promotes each model that passes the gate."), Option("Run")
     ] = "manual"
     accept_first: Annotated[
         bool,
-        Field(description="With --promote auto: first models need no skill shown."),
+        Field(description="With --promote auto: first models need not have shown skill."),
         Option("Run", flag="--accept-first"),
     ] = False
     fdr: Annotated[
@@ -80,6 +80,6 @@ class LaunchOptions(SharedOptions):
     ] = DEFAULT_FDR
     demotion: Annotated[
         Demotion,
-        Field(description="What is done with a champion whose live record is behind its bar: auto demotes it."),
+        Field(description="What to do with a champion whose live record is behind its bar: auto demotes it."),
         Option("Run"),
     ] = "warn"

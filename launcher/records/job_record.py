@@ -106,7 +106,7 @@ def outcome_of(record: JobRecord) -> Outcome:
         return Outcome(verdict.state, verdict.category, verdict.reason)
     if report is not None and not record.problems:
         if report.code == 0:
-            return Outcome("failed", "no-result", "it ended well and committed no result; try --resume")
+            return Outcome("failed", "no-result", "it exited 0 but committed no result; try --resume")
         stopped = report.code == exits.BY_CODE[143].code
         return Outcome("interrupted" if stopped else "failed", report.category, report.message)
     if record.attempts and not record.ended and not record.lost and report is None:

@@ -107,7 +107,7 @@ def classify_job(job: JobFacts, now: float, since: float, rules: Rules) -> Stand
     full = [attempt for attempt in recent if attempt.category in (OOM, DEVICE_FULL)]
     permanent = last.code == 0 or last.code in exits.PERMANENT_CODES or category == DEADLINE
     if last.code == 0:
-        category, reason = "no-result", "it ended well and committed no result; try --resume"
+        category, reason = "no-result", "it exited 0 but committed no result; try --resume"
     if (
         (permanent and category not in (_ELSEWHERE, DEVICE_FULL))
         or len(failures) >= rules.attempts

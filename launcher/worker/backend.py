@@ -90,11 +90,11 @@ class LocalBackend:
         self, plan: Plan, store: Store, job: str | None, say: Say, *, follow: bool, tail: int | None
     ) -> None:
         if job is None or follow:
-            raise SpecError("a run on a machine has the log of one JOB, once its attempt has ended; no --follow")
+            raise SpecError("a run on this machine has the log of one JOB, once its attempt has ended; --follow is not possible")
         planned = find_job(plan, job)
         attempts = read_record(store, plan.run, planned.job).attempts
         if not attempts:
-            raise SpecError(f"{job} of run {plan.run} has not begun; see: atb-launch status {plan.run}")
+            raise SpecError(f"{job} of run {plan.run} has not started; see: atb-launch status {plan.run}")
         try:
             text = store.get(keys.attempt(plan.run, planned.job, attempts, "log.txt")).decode("utf-8", "replace")
         except NotFound:

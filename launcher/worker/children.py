@@ -88,5 +88,5 @@ class MemoryGuard:
         outgrown = find_outgrown([child.occupant for child in children], used, limit)
         if outgrown is None:
             return None
-        words = f"it held {outgrown.used >> 20} MiB when {used >> 20} of {limit >> 20} MiB were used"
+        words = f"it used {outgrown.used >> 20} MiB when {used >> 20} of {limit >> 20} MiB were used"
         return next(child for child in children if child.job == outgrown.job), Cause(137, OOM, words)

@@ -34,12 +34,12 @@ def explain(ended: Ended, log: Path) -> Cause:
     if ended.signal:
         hint = ""
         if ended.signal == signal.SIGKILL:
-            hint = "; the system kills so when memory runs out: lower --max-parallel"
+            hint = "; the system does this when memory runs out: lower --max-parallel"
         return Cause(128 + ended.signal, KILLED, f"{ended.words}{hint}")
     code = ended.code or 0
     known, words = exits.BY_CODE.get(code), exits.last_error(read_tail(log))
     if code == 0:
-        return Cause(0, "no-result", "it ended well and committed no result")
+        return Cause(0, "no-result", "it exited 0 but committed no result")
     if known is None:
         return Cause(code, "bug", words or f"{ended.words}, which has no meaning here")
     return Cause(code, known.category, redact(words) if words else known.meaning)

@@ -218,7 +218,7 @@ class Worker:
         limit = self._settings.deadline
         for child in self._children.values():
             if limit is not None and child.cause is None and self._clock.monotonic() - child.began > limit:
-                self._end(child, Cause(77, DEADLINE, f"ran longer than its {limit:.0f} s"))
+                self._end(child, Cause(77, DEADLINE, f"ran longer than its deadline of {limit:.0f} s"))
 
     def _end_overtaken(self) -> None:
         """End the trainings whose job another worker has taken over or done, and those that hang."""
@@ -235,7 +235,7 @@ class Worker:
                 words = f"attempt {standing.attempt} has taken over"
                 self._end(child, Cause(143, STOPPED, words))
             elif standing.state == "free" and not facts.attempts[-1].ended and not facts.attempts[-1].gone:
-                words = f"it hung: its claim has not moved for {self._settings.rules.lease:.0f} s"
+                words = f"it hung: its claim was not renewed for {self._settings.rules.lease:.0f} s"
                 self._end(child, Cause(137, KILLED, words))
 
     def _end(self, child: Child, cause: Cause) -> None:

@@ -48,7 +48,7 @@ class Section(BaseModel):
 class Image(Section):
     """An image by name, tag and digest."""
 
-    repository: str = Field(pattern=r"^[^\s@]+$", description="Where the image is, without tag or digest.")
+    repository: str = Field(pattern=r"^[^\s@]+$", description="The image's name, without tag or digest.")
     tag: str = Field("", pattern=r"^([\w][\w.-]{0,127})?$", description="Its tag; the chart's appVersion when empty.")
     digest: str = Field("", pattern=r"^(sha256:[0-9a-f]{64})?$", description="Its digest, which beats the tag.")
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field(
@@ -59,7 +59,7 @@ class Image(Section):
 class ServiceAccount(Section):
     """An identity in the cluster and, by annotation, at a cloud."""
 
-    create: bool = Field(True, description="Create it. Otherwise it must be there.")
+    create: bool = Field(True, description="Create it. Otherwise it must exist.")
     name: ObjectName = Field("", description="Its name; made from the release's when empty.")
     annotations: dict[str, str] = Field(
         {}, description="Annotations, such as eks.amazonaws.com/role-arn. EKS Pod Identity needs none."
@@ -78,7 +78,7 @@ class Store(Section):
     region: str = Field("", pattern=r"^[a-z0-9-]*$", description="The bucket's region; empty for the SDK's default.")
     secret: ObjectName = Field(
         "",
-        description="Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Empty where the service accounts have "
+        description="Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Empty if the service accounts have "
         "an identity of their own (IRSA, EKS Pod Identity, workload identity).",
     )
 
@@ -93,7 +93,7 @@ class Launcher(Section):
     cluster_role: bool = Field(
         False,
         description="Also let it read nodes, its namespace, priority and runtime classes, so that its preflight can "
-        "tell what will never run.",
+        "detect what can never run.",
     )
     resources: dict[str, dict[str, str | int]] = Field(
         {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "512Mi"}},
@@ -102,7 +102,7 @@ class Launcher(Section):
     scratch_size: Quantity = Field("256Mi", description="Size limit of its writable volume at /tmp.")
     env: dict[str, str] = Field(
         {},
-        description="Environment variables of names that are known to hold no secret, such as a proxy's.",
+        description="Environment variables whose names are known to hold no secret, such as a proxy's.",
         json_schema_extra=ENV_SCHEMA,
     )
     env_plain: dict[str, str] = Field(
@@ -139,25 +139,25 @@ class ScheduleDefaults(Section):
     )
     set: dict[str, str | int | float | bool] = Field(
         {},
-        description="Overrides of the presets' numbers, as atb-launch --set has them.",
+        description="Overrides of the presets' numbers, as for atb-launch --set.",
         json_schema_extra=_overrides(),
     )
     workers: Annotated[int, Field(ge=1, le=1000)] | Literal["auto"] | None = Field(
-        None, description="In place of jobs.workers."
+        None, description="Overrides jobs.workers."
     )
-    slots: Annotated[int, Field(ge=1, le=256)] | None = Field(None, description="In place of jobs.slots.")
+    slots: Annotated[int, Field(ge=1, le=256)] | None = Field(None, description="Overrides jobs.slots.")
     promote: Literal["auto", "manual"] = Field(
-        "manual", description="auto moves the champion's pointer when the gate passes; manual leaves that to people."
+        "manual", description="auto promotes each model that passes the gate; manual leaves promotion to you."
     )
     accept_first: bool = Field(
-        False, description="With promote auto: a first model, without a champion to beat, serves without skill shown."
+        False, description="With promote auto: a first model, with no champion to beat, need not have shown skill."
     )
     fdr: Annotated[float, Field(gt=0, lt=1)] = Field(
         DEFAULT_FDR, description="False-discovery rate: how much noise among a run's promoted models is accepted."
     )
     demotion: Literal["off", "warn", "auto"] = Field(
         "warn",
-        description="What is done with a champion whose live record is behind its bar: warn names it, auto demotes it.",
+        description="What to do with a champion whose live record is behind its bar: warn names it, auto demotes it.",
     )
     suspend: bool = Field(False, description="Keep the schedule but don't fire it.")
     deadline_seconds: Annotated[int, Field(ge=0)] = Field(
@@ -166,7 +166,7 @@ class ScheduleDefaults(Section):
         "of the period.",
     )
     starting_deadline_seconds: Annotated[int, Field(ge=10)] = Field(
-        600, description="How late a run may start, when the control plane was away, before it is missed."
+        600, description="How late a run may start, after the control plane was down, before it is skipped."
     )
     successful_jobs_history_limit: Annotated[int, Field(ge=0)] = Field(
         3, description="How many finished launcher Jobs are kept."
@@ -175,14 +175,14 @@ class ScheduleDefaults(Section):
         5, description="How many failed launcher Jobs are kept."
     )
     retries: Annotated[int, Field(ge=0, le=10)] = Field(
-        3, description="How many times a launcher that failed is started again; it goes on with the same run."
+        3, description="How many times a failed launcher is restarted; it continues the same run."
     )
 
 
 class Schedule(ScheduleDefaults):
     """One CronJob: these symbols, at these times. What it leaves out comes from scheduleDefaults."""
 
-    name: Label = Field(description="Its name, part of the CronJob's and of the runs'.")
+    name: Label = Field(description="Its name, part of the names of the CronJob and the runs.")
     cron: Cron = Field(description="When: five fields, or @hourly, @daily, @weekly, @monthly, @yearly.")
     symbols: list[Symbol] = Field(min_length=1, description="What to train.")
 
@@ -197,9 +197,9 @@ class NetworkPolicy(Section):
         "The port in store.endpointUrl is added.",
     )
     api_server_ports: list[Annotated[int, Field(ge=1, le=65535)]] = Field(
-        [443, 6443], description="Ports of the API server, as it is behind its Service."
+        [443, 6443], description="Ports of the API server itself, behind its Service."
     )
-    extra_egress: list[dict[str, Any]] = Field([], description="More egress rules for both, as Kubernetes has them.")
+    extra_egress: list[dict[str, Any]] = Field([], description="More egress rules for both, in Kubernetes' own form.")
 
 
 class ResourceQuota(Section):
@@ -232,7 +232,7 @@ class AdmissionPolicy(Section):
 class Test(Section):
     """What helm test runs: atb doctor in both images, with the store and, for the trainer, a small training."""
 
-    enabled: bool = Field(True, description="Have the test Pods.")
+    enabled: bool = Field(True, description="Create the test Pods.")
     deadline_seconds: Annotated[int, Field(ge=30)] = Field(
         900, description="How long a test Pod may take, image pull included."
     )
@@ -259,7 +259,7 @@ class Values(Section):
     schedule_defaults: ScheduleDefaults = Field(ScheduleDefaults())
     schedules: list[Schedule] = Field(
         [],
-        description="Retraining schedules, a CronJob each: name, cron and symbols, and anything of scheduleDefaults. "
+        description="Retraining schedules, one CronJob each: name, cron and symbols, and anything of scheduleDefaults. "
         "For example: [{name: daily, cron: '15 0 * * *', symbols: [BTCUSDT, ETHUSDT], presets: [balanced]}]",
     )
     network_policy: NetworkPolicy = Field(NetworkPolicy())

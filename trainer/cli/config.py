@@ -11,7 +11,7 @@ from trainer.cli.tables import print_table
 
 
 @click.command(cls=Configured)
-@click.option("--all", is_flag=True, help="Also what is as the preset or the default has it.")
+@click.option("--all", is_flag=True, help="Also show what the preset or the default sets.")
 @click.option("--json", is_flag=True, help="One JSON object: key → value and origin.")
 @click.pass_context
 def config(context: click.Context, all: bool, json: bool) -> None:
@@ -28,6 +28,6 @@ def config(context: click.Context, all: bool, json: bool) -> None:
         return
     click.echo(f"file  {project.path or 'no atb.toml here or above'}", err=True)
     if not chosen:
-        click.echo("nothing is set: every option is as the preset or the default has it; see: atb config --all")
+        click.echo("nothing is set: every option has the preset's or the default value; see: atb config --all")
         return
     print_table(("option", "value", "from"), [(each.row.key, each.value or "–", each.origin) for each in chosen])

@@ -49,14 +49,14 @@ def _with_window(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.group(cls=ConfiguredGroup)
 def data() -> None:
-    """Fetch, check and look at bars."""
+    """Fetch, check and show bars."""
 
 
 @data.command()
 @_with_window
 @with_store
 def get(store: Store, specs: list[Spec]) -> None:
-    """Bring each SYMBOL's bars into the store, month by month; only what is new is fetched."""
+    """Fetch each SYMBOL's bars into the store, month by month; only what is new is fetched."""
 
     def one(spec: Spec) -> None:
         _, report = _read(spec, store)
@@ -67,7 +67,7 @@ def get(store: Store, specs: list[Spec]) -> None:
 
 @data.command()
 @_with_window
-@click.option("--json", is_flag=True, help="One JSON object a symbol and line.")
+@click.option("--json", is_flag=True, help="One JSON object per symbol, one per line.")
 @with_store
 def check(store: Store, specs: list[Spec], json: bool) -> None:
     """Say what is wrong with each SYMBOL's bars; exits 10 where a training of the preset would refuse them."""
@@ -93,7 +93,7 @@ def check(store: Store, specs: list[Spec], json: bool) -> None:
 
 @data.command()
 @_with_window
-@click.option("--output", metavar="FOLDER", default=".", show_default=True, help="Where SYMBOL-TIMEFRAME.png goes.")
+@click.option("--output", metavar="FOLDER", default=".", show_default=True, help="Where to write SYMBOL-TIMEFRAME.png.")
 @with_store
 def show(store: Store, specs: list[Spec], output: str) -> None:
     """Draw each SYMBOL's candles and volume, with the gaps marked."""

@@ -9,13 +9,13 @@ from atb.options.say import say
 
 
 @click.command(cls=Configured)
-@click.option("--gpus", type=click.IntRange(0, 64), default=0, show_default=True, help="How many GPUs must be seen.")
+@click.option("--gpus", type=click.IntRange(0, 64), default=0, show_default=True, help="How many GPUs must be found.")
 @click.option("--accelerator", type=click.Choice(["auto", "gpu"]), default="auto", help="gpu: the same as --gpus 1.")
 @click.option("--store", metavar="URL", help="Also try this store: a directory or s3://bucket/prefix.")
 @click.option("--train/--no-train", default=True, help="Train and export one small model.")
 @click.option("--endpoint-url", metavar="URL", help="Where an S3-compatible server listens.")
 def doctor(gpus: int, accelerator: str, store: str | None, endpoint_url: str | None, train: bool) -> None:
-    """Say what this place can do: versions, device, a small training, store, clock.
+    """Report what this machine can do: versions, device, a small training, store, clock.
 
     Exits 0 when all is well, 21 when a GPU was asked for and is absent, 75 when the store does not answer,
     else with the code a job would end with here.

@@ -32,10 +32,10 @@ Words = dict[str, Any]
 def with_key(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that tell a symbol's models apart; the command gets those given as ``words``."""
 
-    @click.option("--timeframe", metavar="LENGTH", help="Where a symbol has models of several timeframes.")
-    @click.option("--preset", metavar="NAME", help="Where a symbol has models of several presets.")
-    @click.option("--target", type=click.Choice(TARGETS), help="Where a symbol has models of several targets.")
-    @click.option("--horizon", type=click.IntRange(1), help="Where a symbol has models of several horizons.")
+    @click.option("--timeframe", metavar="LENGTH", help="Choose the timeframe if a symbol has several.")
+    @click.option("--preset", metavar="NAME", help="Choose the preset if a symbol has several.")
+    @click.option("--target", type=click.Choice(TARGETS), help="Choose the target if a symbol has several.")
+    @click.option("--horizon", type=click.IntRange(1), help="Choose the horizon if a symbol has several.")
     @functools.wraps(command)
     def wrapped(**options: Any) -> Any:
         words = {name: options.pop(name) for name in ("timeframe", "preset", "target", "horizon")}
@@ -113,7 +113,7 @@ def show(store: Store, model: str, words: Words) -> None:
 @with_key
 @with_store
 def compare(store: Store, one: str, other: str, words: Words) -> None:
-    """Ask two MODELs on the same rows: those of the one with the later data that neither was trained on."""
+    """Score two MODELs on the same rows: test rows of the later one on which neither was trained."""
     from trainer.pipeline.champion import compare_models
     from trainer.pipeline.loaded_model import open_result
 
@@ -131,7 +131,7 @@ def compare(store: Store, one: str, other: str, words: Words) -> None:
 @click.option("--json", is_flag=True, help="The entries, as one JSON array.")
 @with_store
 def history(store: Store, symbol: str, words: Words, last: int, json: bool) -> None:
-    """Tell who decided what, when and why, and what came of it."""
+    """Show who decided what, when and why, and the outcome."""
     from atb.registry.champions import read_history
     from atb.registry.gate import failures
     from atb.schema import readable_json

@@ -77,13 +77,13 @@ def _lines(found: Forecast, champion: Champion, *, asked_made_up: bool) -> Itera
     """The forecast for people."""
     if champion.synthetic or asked_made_up:
         what = "trained on" if champion.synthetic else "forecast from"
-        yield f"{what} made-up bars: this is not a market"
+        yield f"{what} made-up bars: this is not a real market"
     yield f"last close  {found.last_close:.8g}   bar of {found.last_open:%Y-%m-%d %H:%M} UTC"
     until = f"the bar of {found.target_open:%Y-%m-%d %H:%M} UTC"
     if found.price is not None:
         yield f"forecast    {found.price:.8g}   {found.log_return:+.4%}, close of {until}"
     if found.volatility is not None:
-        yield f"volatility  {found.volatility:.4%} per bar, {found.volatility_by_year:.1%} by the year, up to {until}"
+        yield f"volatility  {found.volatility:.4%} per bar, {found.volatility_by_year:.1%} per year, up to {until}"
     for band in found.bands:
         yield f"{band.level:<10.4g}  {band.lower:.8g} … {band.upper:.8g}   the close of {until}"
     over = "the last close" if champion.target == "return" else "persistence"

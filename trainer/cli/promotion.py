@@ -28,9 +28,9 @@ _DECLINED = 1
 @click.command()
 @click.argument("run")
 @click.argument("symbol")
-@click.option("--preset", metavar="NAME", help="Where the run has several presets of the symbol.")
+@click.option("--preset", metavar="NAME", help="Choose the preset if the run has several for the symbol.")
 @click.option("--why", default="", metavar="TEXT", help="For the history.")
-@click.option("--accept-first", is_flag=True, help="Let a first model serve without skill shown.")
+@click.option("--accept-first", is_flag=True, help="Let a first model serve before it has shown skill.")
 @click.option(
     "--fdr",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
@@ -38,12 +38,12 @@ _DECLINED = 1
     show_default=True,
     help="False-discovery rate: how much noise among the run's promoted models is accepted.",
 )
-@click.option("--force", is_flag=True, help="Promote in spite of failed rules, or on a store that ignores conditions.")
+@click.option("--force", is_flag=True, help="Promote despite failed rules, or on a store that ignores conditional writes.")
 @with_store
 def promote(
     store: Store, run: str, symbol: str, preset: str | None, why: str, accept_first: bool, fdr: float, force: bool
 ) -> None:
-    """Make a run's model of SYMBOL the champion, where it passes the gate.
+    """Make a run's model of SYMBOL the champion if it passes the gate.
 
     Exits 0 when it serves now, 1 when the gate declined it, 75 when someone else was first.
     """
@@ -74,10 +74,10 @@ def promote(
 @click.argument("symbol")
 @with_key
 @click.option("--why", default="", metavar="TEXT", help="For the history.")
-@click.option("--force", is_flag=True, help="Also on a store that ignores conditions.")
+@click.option("--force", is_flag=True, help="Also on a store that ignores conditional writes.")
 @with_store
 def rollback(store: Store, symbol: str, words: Words, why: str, force: bool) -> None:
-    """Let the model serve that served before the champion."""
+    """Go back to the model that served before the champion."""
     from atb.registry.promote import roll_back, whoami
 
     model_key = find_key(store, symbol, words)
@@ -156,7 +156,7 @@ def _deflated_lines(store: Store, entry: LedgerEntry) -> Iterator[str]:
     )
     chance = "unknown" if found is None else f"{found:.1%}"
     yield (
-        f"deflated Sharpe {chance}: the chance that {trading.get('sharpe', 0.0):+.2f} by the year is more than the "
+        f"deflated Sharpe {chance}: the chance that {trading.get('sharpe', 0.0):+.2f} per year is more than the "
         f"best of {entry.candidates:,} trials shows by luck"
     )
 

@@ -55,7 +55,7 @@ def model(context: click.Context, /, symbol: str, preset: str | None, store: Sto
 
 @train.command()
 @click.argument("spec")
-@click.option("--attempt", type=click.IntRange(1), help="The attempt to be, and no other.  [default: the next one]")
+@click.option("--attempt", type=click.IntRange(1), help="The attempt's number.  [default: the next one]")
 @with_patient_store
 @add_options("run", "ExecutionOptions")
 @click.pass_context
@@ -95,7 +95,7 @@ def _train(spec: Spec, store: Store, options: Mapping[str, Any]) -> None:
         if log_format == "text":
             raise  # to be told as one plain line
         known = isinstance(error, AtbError)
-        log.error("%s", error if known else f"a bug of ours: {type(error).__name__}: {error}", exc_info=not known)
+        log.error("%s", error if known else f"a bug in atb: {type(error).__name__}: {error}", exc_info=not known)
         sys.exit(error.exit_code if isinstance(error, AtbError) else AtbError.exit_code)
     if log_format == "text":
         for line in describe_outcome(result):
@@ -131,9 +131,9 @@ def _listen_for_stop() -> Callable[[], bool]:
         stop.set()
         INTERRUPT.stop()
         if again and number == signal.SIGINT:
-            raise Stopped("told to stop twice; the next attempt resumes from the last checkpoint")
+            raise Stopped("stopped by a second signal; the next attempt resumes from the last checkpoint")
         if early and not again:
-            raise Stopped("told to stop before training; the next attempt begins it")
+            raise Stopped("stopped before training; the next attempt starts it")
 
     def should_stop() -> bool:
         asked.set()

@@ -115,7 +115,7 @@ def train_job(spec: Spec, store: Store, run: str, context: RunContext, attempt: 
     split = split_training_data(spec, material)
     warm = load_warm_start(spec, store, len(material.features.columns), find_unseen(material, split))
     if context.should_stop():
-        raise Stopped(f"{spec.symbol} {spec.preset}: stopped before training; the next attempt begins it")
+        raise Stopped(f"{spec.symbol} {spec.preset}: stopped before training; the next attempt starts it")
 
     identity = ":".join((spec.digest, material.bars.digest, code_identity(spec).digest))
     resumed_from, checkpoint = attempt.find_checkpoint(identity) or (None, None)
@@ -253,5 +253,5 @@ def _history(fitted: Fitted) -> dict[str, list[float]]:
 
 
 def _log_bug(error: BaseException) -> str:
-    log.exception("this is a bug of ours")
+    log.exception("this is a bug in atb")
     return f"{type(error).__name__}: {error}"

@@ -114,7 +114,7 @@ def diagnose_ended(pod: PodStatus) -> Finding:
     if pod.disrupted is not None:
         return _disruption(pod.disrupted, where)
     if pod.exit_reason == "OOMKilled":
-        return Finding("oom", f"the kernel killed it for its memory{where}")
+        return Finding("oom", f"the kernel killed it for using too much memory{where}")
     if pod.reason == "Evicted":
         return Finding("evicted", pod.message or f"evicted{where}")
     if pod.reason in ("NodeLost", "Terminated", "NodeShutdown", "Shutdown"):
@@ -129,7 +129,7 @@ def diagnose_ended(pod: PodStatus) -> Finding:
     ):
         return Finding("node-lost", f"the kubelet{where} would not take it: {pod.message or pod.reason}")
     if pod.exit_code is None:
-        return Finding("node-lost", pod.message or f"the Pod ended and its container's end was never seen{where}")
+        return Finding("node-lost", pod.message or f"the Pod ended, but its container's exit was never reported{where}")
     if pod.exit_reason in ("ContainerCannotRun", "StartError") or pod.exit_code in (126, 127):
         return Finding(
             "start", " ".join(pod.exit_message.split())[:1000] or f"the container can't be started ({pod.exit_code})"
@@ -140,10 +140,10 @@ def diagnose_ended(pod: PodStatus) -> Finding:
 def diagnose_exit(code: int, message: str = "", where: str = "") -> Finding:
     """What an exit code means."""
     if code == 137:
-        return Finding("oom", f"killed (137){where}, most likely for its memory")
+        return Finding("oom", f"killed (137){where}, most likely for using too much memory")
     known = BY_CODE.get(code)
     if known is None or code == 0:
-        return Finding("bug", f"left with code {code}{where}{': ' if message else ''}{message}")
+        return Finding("bug", f"exited with code {code}{where}{': ' if message else ''}{message}")
     return Finding(known.category, message or f"{known.meaning}{where}")
 
 
@@ -152,7 +152,7 @@ def diagnose_failed_job(job: JobStatus, pods: list[PodStatus]) -> Finding:
     failed = job.failed or job.failing
     assert failed is not None
     if failed.reason == "DeadlineExceeded":
-        return Finding("deadline", f"ran longer than its {job.deadline_seconds} s")
+        return Finding("deadline", f"ran longer than its deadline of {job.deadline_seconds} s")
     ended = [pod for pod in pods if pod.phase == "Failed"]
     if failed.reason == "PodFailurePolicy" and (match := _POLICY_EXIT.search(failed.message)):
         # the Pod that the rule matched, not one that was interrupted before it

@@ -40,7 +40,7 @@ def test_a_bug_is_a_traceback_and_code_70(capsys: pytest.CaptureFixture[str]) ->
     assert end.value.code == 70
     said = capsys.readouterr().err
     assert "IndexError" in said
-    assert last_error(said) == "this is a bug of ours; please report it with the lines above"
+    assert last_error(said) == "this is a bug in atb; please report it with the lines above"
 
 
 def event(level: str, message: str) -> str:

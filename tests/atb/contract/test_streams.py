@@ -70,7 +70,7 @@ def test_an_error_inside_of_a_line_is_none() -> None:
     assert last_error("read error: timed out, going on\n") == ""
     assert last_error("error: the one\nread error: timed out, going on\n") == "the one"
     assert (
-        last_error('{"time": "t", "level": "error", "message": "a bug of ours: X\\nTraceback"}\n') == "a bug of ours: X"
+        last_error('{"time": "t", "level": "error", "message": "a bug in atb: X\\nTraceback"}\n') == "a bug in atb: X"
     )
 
 

@@ -66,6 +66,6 @@ def test_the_way_back_is_said_also_when_the_run_can_not_be_collected(
 ) -> None:
     plan = begin(store, "BTCUSDT")
     proxy.away = True
-    with pytest.raises(StoreError, match="go on with: atb-launch --resume r1 --store s3://"):
+    with pytest.raises(StoreError, match="continue with: atb-launch --resume r1 --store s3://"):
         follow(plan, store.within(1), LocalBackend(1, server=STUB), "create", Ending())
     assert proxy.seen

@@ -67,7 +67,7 @@ def test_the_forecast_is_the_bundle_s_from_the_bars_closed_by_then(
 def test_a_forecast_from_made_up_bars_says_so(served: tuple[DirectoryStore, Path]) -> None:
     words = ["predict", "BTCUSDT", "--source", "sample", "--as-of", "2026-03-01", "--store", served[0].url]
     said = CliRunner().invoke(atb, words, catch_exceptions=False).output
-    assert said.splitlines()[0] == "forecast from made-up bars: this is not a market"
+    assert said.splitlines()[0] == "forecast from made-up bars: this is not a real market"
     assert json.loads(CliRunner().invoke(atb, [*words, "--json"], catch_exceptions=False).output)["synthetic"]
 
 

@@ -173,7 +173,7 @@ def test_the_champion_of_volatility_forecasts_it_with_bands(
     assert "price" not in found
     printed = CliRunner().invoke(atb, words, catch_exceptions=False).stdout
     assert "per bar" in printed
-    assert "by the year" in printed
+    assert "per year" in printed
     assert len([line for line in printed.splitlines() if " … " in line]) == 3
 
 

@@ -161,7 +161,7 @@ LOST = job(condition="Failed", reason="FailedIndexes")
         ),
         pytest.param(
             view(FREE, rounds=[job(condition="Failed", reason="DeadlineExceeded")], created=True),
-            WriteVerdicts(("J0",), "deadline", "ran longer than its 0 s"),
+            WriteVerdicts(("J0",), "deadline", "ran longer than its deadline of 0 s"),
             id="the Job's time was over",
         ),
     ],

@@ -30,7 +30,7 @@ def leave_out_of_memory(store: DirectoryStore, run: str, job: str) -> None:
             attempt=number,
             code=137,
             category="oom",
-            message="it held 60 MiB when 61 of 64 MiB were used",
+            message="it used 60 MiB when 61 of 64 MiB were used",
             stage="",
             started=THEN,
             finished=THEN,
