@@ -16,7 +16,7 @@ from atb.errors import SpecError
 from atb.plugins import NETS, SOURCES, require_plugin
 
 IMAGE_VARIABLE = "ATB_IMAGE"
-"""Set in a Pod by the launcher to the image it asked for."""
+"""The launcher sets this in a Pod to the image it requested."""
 
 _PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "pandas", "pyarrow", "onnx", "onnxruntime", "tf2onnx")
 

@@ -31,7 +31,7 @@ class AtbError(Exception):
 
 
 class SpecError(AtbError):
-    """What was asked for makes no sense."""
+    """The request makes no sense."""
 
     exit_code = 2
 
@@ -63,7 +63,7 @@ class Diverged(AtbError):
 
 
 class NoAccelerator(AtbError):
-    """A GPU was asked for and none was found."""
+    """A GPU was requested and none was found."""
 
     exit_code = 21
 
@@ -87,7 +87,7 @@ class Unavailable(AtbError):
     retry_seconds: float = 0.0
     """How long the call is worth trying again; 0 where the answer would be the same."""
     retry_after: float | None = None
-    """Seconds that the other side asked us to wait."""
+    """Seconds to wait, as requested by the other side."""
 
 
 class NetworkError(Unavailable):

@@ -13,17 +13,17 @@ from atb.errors import Unavailable
 _T = TypeVar("_T")
 
 LAST_SECONDS = 5.0
-"""How long a call that begins after the process was told to stop is tried again: long enough for one lost answer."""
+"""How long a call that begins after the stop signal is retried: long enough for one lost answer."""
 QUIET_SECONDS = 2.0
 """A shorter disturbance is not worth a word."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 15.0
 _JITTER = random.Random()  # our own: waiting must not move what somebody seeded
 _LOOK_SECONDS = 0.1
-"""Seconds between two looks at whether the process was told to stop."""
+"""Seconds between two checks for a stop signal."""
 
 
 class Interrupt:
-    """How often this process was told to stop. A plain number: a signal's handler must never wait for a lock."""
+    """How many stop signals this process has had. A plain number: a signal's handler must never wait for a lock."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -38,7 +38,7 @@ INTERRUPT = Interrupt()
 
 
 class WaitingClock(SystemClock):
-    """This machine's clock, whose ``sleep`` ends early when the process is told to stop."""
+    """This machine's clock, whose ``sleep`` ends early on a stop signal."""
 
     def __init__(self, interrupt: Interrupt) -> None:
         self._interrupt = interrupt
@@ -67,7 +67,7 @@ class Patience:
         """What ``attempt`` returns in the end. ``say`` hears why a wait of more than a moment goes on, and that
         ``name`` answers again.
 
-        Raises the last failure when time is up, when it can't pass, or at once when the process is told to stop.
+        Raises the last failure when time is up, when it is not transient, or at once on a stop signal.
         """
         told, now = self.interrupt.count, self.clock.monotonic
         seconds = min(self.seconds, LAST_SECONDS) if told else self.seconds

@@ -1,4 +1,4 @@
-"""Parts of one's own, found by standard entry points or by ``module:name``: nets, bars sources, stores.
+"""Plug-ins, found by standard entry points or by ``module:name``: nets, bars sources, stores.
 
 A part comes from what is installed here, by name; never from a path or from a store. What it is made of (distribution,
 version, digest of its source) is part of the code digest of the models made with it.

@@ -27,7 +27,7 @@ TELLING_VALUE = r"://[^/\s]*@|-----BEGIN [A-Z ]*PRIVATE KEY-----"
 _BLOB = re.compile(r"(?=[A-Za-z0-9+=]*[a-z])(?=[A-Za-z0-9+=]*[A-Z])(?=[A-Za-z0-9+=]*[0-9])[A-Za-z0-9+=]{20,}")
 """A long run of small and capital letters and digits, without what separates the words of a path or a name."""
 _BLOB_BITS = 3.8
-"""Bits a character from which such a run is taken for a key."""
+"""Bits per character above which such a run counts as a key."""
 
 
 def holds_secret(value: str) -> bool:

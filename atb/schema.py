@@ -157,7 +157,7 @@ def validate_size(kind: type[Document], size: int, where: str) -> None:
 
 
 def _refuse_constants(kind: type[Document], data: bytes, where: str) -> None:
-    """Raises Unreadable where a number is NaN or Infinity, which is no JSON."""
+    """Raises Unreadable where a number is NaN or Infinity, which is not JSON."""
 
     def refuse(constant: str) -> float:
         raise Unreadable(f"{where} is not a valid {kind.kind}: it holds {constant}; {_REMEDY}")
@@ -166,7 +166,7 @@ def _refuse_constants(kind: type[Document], data: bytes, where: str) -> None:
 
 
 def _digest(*parts: bytes | memoryview) -> bytes:
-    """Of the parts as one; large documents are not copied for it."""
+    """Digest of the concatenated parts; large documents are not copied for it."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part)
@@ -183,7 +183,7 @@ def _major(version: str) -> int | None:
 
 
 def _explain(kind: type[Document], data: bytes, where: str, error: Exception | None) -> Unreadable:
-    """Why a document could not be read: it is no JSON, of another version, or not valid."""
+    """Why a document could not be read: it is not JSON, of another version, or invalid."""
     try:
         version = str(json.loads(data)["schema_version"])
     except (ValueError, KeyError, TypeError, RecursionError):

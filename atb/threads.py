@@ -15,7 +15,7 @@ class Inbox(Protocol):
         """Add something at the end."""
 
     def get(self, *, timeout: float | None = None) -> Any:
-        """The first thing in it, waited for at most so many seconds. Raises queue.Empty."""
+        """Take the first item, waiting at most this many seconds. Raises queue.Empty."""
 
 
 class Flag(Protocol):
@@ -28,7 +28,7 @@ class Flag(Protocol):
         """Whether it is."""
 
     def wait(self, timeout: float) -> bool:
-        """Wait for it at most so many seconds; whether it is true."""
+        """Wait until it is set, at most this many seconds. Returns whether it is set."""
 
 
 class Threads(Protocol):

@@ -67,7 +67,7 @@ class Forecast:
 
 
 def open_session(model: bytes, name: str = bundle.MODEL) -> onnxruntime.InferenceSession:
-    """A model ready to run on one CPU thread. Raises SpecError with its ``name`` where it is no ONNX model."""
+    """A model ready to run on one CPU thread. Raises SpecError with its ``name`` if it is not an ONNX model."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3

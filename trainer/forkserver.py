@@ -12,7 +12,7 @@ and go out:
     {"id": "BTCUSDT-fast", "code": 0}              or "signal": 9, by what it was killed
 
 No TensorFlow operation is run in the parent, so no thread, device or random state of its is inherited. When the
-input ends, the trainings are told to stop and waited for; when the parent dies, the kernel tells them to.
+input ends, the trainings get a stop signal and are waited for; when the parent dies, the kernel signals them.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ def tensorflow_version() -> str:
 
 
 def describe_processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """The same for processors that run the same code: 12 hex digits of their model and abilities."""
+    """Equal for processors that run the same code: 12 hex digits of their model and abilities."""
     lines = cpuinfo.read_text().split("\n\n")[0].splitlines() if cpuinfo.exists() else []
     telling = ("model name", "flags", "Features", "CPU part", "CPU implementer")
     found = sorted(line for line in lines if line.split("\t")[0].strip() in telling)

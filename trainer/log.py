@@ -35,7 +35,7 @@ class _Formatter(logging.Formatter):
 
 
 class LogTail(logging.Handler):
-    """Keeps the last lines, for the store: a Pod's own log is gone with the Pod."""
+    """Keeps the last lines, for the store: a Pod's own log is deleted with the Pod."""
 
     def __init__(self) -> None:
         super().__init__()

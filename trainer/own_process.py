@@ -1,4 +1,4 @@
-"""A process that does nothing but train: the only place where other libraries are told how to behave.
+"""A process that does nothing but train: the only place where other libraries are configured.
 
 Importing our modules changes nothing of theirs. ``atb train``, the fork server and ``atb doctor`` import what they need
 within ``own_imports``, and are nobody else's process.

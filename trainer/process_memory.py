@@ -27,7 +27,7 @@ def peak_memory() -> int:
 
 @contextmanager
 def gc_frozen() -> Iterator[None]:
-    """What is made within is never looked at as garbage: for imports, which are there until the process ends.
+    """Exclude objects created in this block from garbage collection: for imports, which last until the process ends.
 
     Looking for garbage among all that TensorFlow loads takes a fifth of its import and two seconds of the process's
     end. A forked child that looked would write to every page it shares with its parent, and so copy it.

@@ -16,7 +16,7 @@ METRICS = "metrics.json"
 EVIDENCE = "evidence.json"
 """The test rows, for the ledger."""
 FORECASTS = "forecasts.parquet"
-"""What the model said of each validation and test row, with bands and baselines, and what came."""
+"""The model's forecast for each validation and test row, with bands, baselines and the outcome."""
 CARD = "card.md"
 PLOTS = "plots/"
 

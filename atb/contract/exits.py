@@ -37,7 +37,7 @@ EXITS: tuple[Exit, ...] = (
     Exit(10, "bad-data", "the bars cannot be used", True, "look with: atb data check SYMBOL"),
     Exit(11, "data-not-ready", "the bars are not available yet", False, "try again later, or use an earlier --as-of"),
     Exit(20, "diverged", "the loss is not a number", True, "lower --learning-rate, or another --seed"),
-    Exit(21, "no-accelerator", "a GPU was asked for and none was found", True, _NO_ACCELERATOR),
+    Exit(21, "no-accelerator", "a GPU was requested and none was found", True, _NO_ACCELERATOR),
     Exit(
         22, "device-full", "a step does not fit into the GPU's memory", True, "lower --batch-size, or take a larger GPU"
     ),

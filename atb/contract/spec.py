@@ -260,7 +260,7 @@ def resolve_spec(symbol: str, preset: str, options: Mapping[str, Any], *, now: d
 
 
 def _of_target(options: Mapping[str, Any]) -> dict[str, str]:
-    """What is meant of the features and the residual where the target is volatility and nothing else is said."""
+    """The default features and residual where the target is volatility."""
     if options.get("target") != "volatility":
         return {}
     features = str(options.get("features", "volatility"))

@@ -17,7 +17,7 @@ _Numbers = Annotated[tuple[float, ...], Field(max_length=MOST_ROWS)]
 
 
 class TestRows(Document):
-    """What a model said of its test rows, and what came: ``evidence.json`` of a bundle.
+    """A model's forecasts of its test rows and the outcomes: ``evidence.json`` of a bundle.
 
     ``time`` is the open time in milliseconds of each window's last bar, ``step_ms`` a bar's length. ``forecast``,
     ``outcome`` and ``linear`` (the linear baseline's forecast) are beyond the ``bar``: for returns the log-return to

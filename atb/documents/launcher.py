@@ -20,4 +20,4 @@ class LauncherState(Document):
     backend: str
     started: datetime
     finished: datetime | None = None
-    """When it came to its end in order; None while it lives, and for ever where it was killed."""
+    """When it finished in good order; None while it runs, and for ever if it was killed."""

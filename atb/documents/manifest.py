@@ -1,4 +1,4 @@
-"""The manifest of a run: what each of its jobs came to."""
+"""The manifest of a run: the outcome of each of its jobs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ManifestJob(FrequentPart):
     synthetic: bool = False
     peak_memory_bytes: int | None = None
     result_etag: str | None = None
-    """Of the result's object: while it stands, the result need not be read again."""
+    """The etag of the result's object: as long as it is unchanged, the result need not be read again."""
 
 
 class Usage(Part):
@@ -60,7 +60,7 @@ class Problem(Part):
 
 
 class Manifest(Document):
-    """What a run came to. Collected from the store alone; collecting twice gives the same bytes."""
+    """The outcome of a run. Collected from the store alone; collecting twice gives the same bytes."""
 
     kind: ClassVar[str] = "manifest"
     largest: ClassVar[int] = 128 << 20

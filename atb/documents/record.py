@@ -1,4 +1,4 @@
-"""The record of a champion while it serves: what it said of bars that closed after its cut, and what came."""
+"""The live record of a champion: its forecasts of bars that closed after its cut, and the outcomes."""
 
 from __future__ import annotations
 

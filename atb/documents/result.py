@@ -31,7 +31,7 @@ class CodeIdentity(Part):
 
 
 class BarsSummary(Part):
-    """Which bars were read: their digest, how many, from where to where, and what the checks at the door counted."""
+    """Which bars were read: their digest, how many, from where to where, and what input validation counted."""
 
     digest: str
     rows: int

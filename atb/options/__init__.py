@@ -1,1 +1,1 @@
-"""How both commands are told what to do: options, where each may be set, and which setting holds."""
+"""The options of both commands, where each may be set, and which setting takes precedence."""

@@ -28,9 +28,9 @@ STAKES = (0.05, 0.1, 0.2, 0.4)
 STAKE_CAP = 0.3
 OUTCOME_CAP = 3.0
 MOST_CLASSES = 24
-"""Of a longer horizon only so many classes bet, evenly apart: what is kept stays small."""
+"""With a longer horizon only this many classes bet, evenly spaced, so that the stored state stays small."""
 _MOST_LOG = 700.0
-"""exp() of more is no float."""
+"""exp() of a larger number overflows."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def e_bh_bound(log_values: Sequence[float], fdr: float, candidates: int = 0) -> 
     """The bound that the e-values of a run's candidates must reach together, so that of those promoted an expected
     share of at most ``fdr`` knows nothing: e-BH (Wang and Ramdas 2022, "False discovery rate control with e-values").
 
-    With n candidates it is n / (fdr · k) for the largest k that so many reach; n / fdr where none does. It holds
+    With n candidates it is n / (fdr · k) for the largest k that k candidates reach; n / fdr where none does. It holds
     whatever the dependence between symbols. ``candidates`` counts those without an e-value, too.
     """
     count = max(1, candidates, len(log_values))
@@ -114,13 +114,13 @@ def cap(value: float, most: float) -> float:
 
 
 RECORD_ROWS = 720
-"""The live rows that are looked at together, the latest: 30 days of hours."""
+"""How many of the latest live rows are tested together: 30 days of hours."""
 BEHIND_BOUND = 1_000.0
 """How strong the evidence against a champion must be. benchmarks/evidence.py shows what it costs and finds."""
 
 
 def log_behind(forecast: float, outcome: float) -> float:
-    """The same bet turned round: against a champion, that the outcome falls short of its forecast.
+    """The reverse bet, against a champion: that the outcome falls short of its forecast.
 
     Both are in units of the outcome's scale. Where the champion is as good as it says, the expected outcome is its
     forecast and the bet is fair; where it knows nothing, the wealth grows as fast as its squared errors exceed the

@@ -56,7 +56,7 @@ class ModelKey:
 
 @dataclass(frozen=True)
 class Decision:
-    """An entry of the history and what came of it."""
+    """An entry of the history and its outcome."""
 
     key: str
     entry: HistoryEntry

@@ -1,4 +1,4 @@
-"""The deflated Sharpe ratio: how likely it is that a Sharpe is above what the best of so many trials shows by luck."""
+"""The deflated Sharpe ratio: how likely it is that a Sharpe is above what the best of n trials shows by luck."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from atb.storage import Store
 _RECENT = 100
 """Candidates that an entry names: one collected again is not counted again."""
 _TRIES = 50
-"""Others may write first so many times."""
+"""How often another writer may get in first before the write is given up."""
 
 
 def read_ledger(store: Store, model_key: ModelKey) -> LedgerEntry | None:

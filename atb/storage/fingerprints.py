@@ -1,4 +1,4 @@
-"""Whether what bars were read from is still the same, told without reading bars: light enough for the launcher.
+"""Whether what bars were read from is unchanged, decided without reading bars: light enough for the launcher.
 
 An origin is a name and a fingerprint, kept with a committed result:
 
@@ -56,7 +56,7 @@ def content_digest(data: bytes) -> str:
 
 
 def _is_same(name: str, fingerprint: str, store: Store, indexes: dict[str, BarsIndex]) -> bool:
-    """Whether an origin is as it was; what can be told without reading it is told so."""
+    """Whether an origin is unchanged, decided without reading it where possible."""
     kind, _, place = name.partition(":")
     if kind not in ("file", "store"):
         return _fingerprint(name, store, indexes) == fingerprint

@@ -65,7 +65,7 @@ class Store(Protocol):
         """The names between a prefix that ends in ``/`` and the next ``/``, in order; quick whatever lies below."""
 
     def delete(self, key: str) -> None:
-        """Remove the object; an absent one is no error."""
+        """Remove the object; it is not an error if it is absent."""
 
     def put_file(self, key: str, path: Path) -> str:
         """Write or replace from a file, which may be larger than memory; returns the etag."""

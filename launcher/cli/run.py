@@ -48,7 +48,7 @@ from launcher.report.together import panel_lines, write_evidence
 AWAY_SECONDS = 5.0
 """How long a store that was just given up is waited for once more, to collect the run."""
 _MANY = 50
-"""Trainings from which a terminal is asked first."""
+"""From this many trainings on, a terminal is asked for confirmation."""
 ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 
 
@@ -64,7 +64,7 @@ class Ending:
 
 
 def read_ending(options: Mapping[str, Any]) -> Ending:
-    """Of the flags of a command about an earlier run, those that were given."""
+    """The flags that were given to a command about an earlier run."""
     names = {field.name for field in dataclasses.fields(Ending)}
     return Ending(**{name: value for name, value in options.items() if name in names and value is not None})
 
@@ -157,7 +157,7 @@ def _preflight(plan: Plan, store: Store, backend: Backend) -> bool:
 
 
 def follow(plan: Plan, store: Store, backend: Backend, mode: Mode, ending: Ending, *, wait: bool = True) -> int:
-    """Have the backend do a plan, collect what it came to, and give the exit code. Raises AtbError."""
+    """Have the backend run a plan, collect the outcome, and return the exit code. Raises AtbError."""
     to_run = planned = len(plan.to_run)
     if mode == "resume":
         if (other := read_launcher(store, plan.run)) is not None and other.alive:
@@ -202,7 +202,7 @@ def follow(plan: Plan, store: Store, backend: Backend, mode: Mode, ending: Endin
 
 
 def finish(run: str, store: Store, ending: Ending) -> Manifest:
-    """Collect the run, promote what may be, write its page and print what it came to."""
+    """Collect the run, promote what may be promoted, write its page and print the outcome."""
     record = RunRecord.load(store, run)
     manifest = collect(store, record)
     weighed = weigh_record(store, record, ending.fdr)
@@ -232,7 +232,7 @@ def finish(run: str, store: Store, ending: Ending) -> Manifest:
 
 
 def resume_command(run: str, store: Store) -> str:
-    """What to type to go on with a run."""
+    """The command that continues a run."""
     return _with_store(["--resume", run], store)
 
 

@@ -53,7 +53,7 @@ def status(store: Store, run: str, output: str | None, **_: Any) -> None:
 
 
 def _ask_backend(plan: Plan, question: Callable[[Backend], Sequence[_T]]) -> Sequence[_T]:
-    """What the run's backend answers; nothing, and one line about it, where it can't be asked."""
+    """What the run's backend reports; nothing, and one line about it, if it can't be reached."""
     from atb.errors import AtbError
     from launcher.plan.backends import open_run
 

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     show_envvar=True,
     help="This worker's number; each starts at its own place in the plan.",
 )
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="How many workers start together.")
+@click.option(
+    "--workers", type=click.IntRange(1), default=1, show_default=True, help="How many workers start together."
+)
 @click.option("--since", type=float, default=0.0, help="Retry what failed before this time, in seconds since 1970.")
 @click.option("--deadline", type=click.IntRange(1), help="Seconds that one training may take.")
 @with_store

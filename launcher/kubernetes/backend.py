@@ -28,7 +28,7 @@ ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 def detect(environment: Mapping[str, str], account: Path = ACCOUNT) -> str | None:
     """Where a cluster is configured. Raises SpecError where KUBECONFIG names files that are not there: a broken
-    configuration is no reason to train on this machine."""
+    configuration is not a reason to train on this machine."""
     if named := environment.get("KUBECONFIG"):
         files = [Path(part).expanduser() for part in named.split(os.pathsep) if part]
         if found := next((path for path in files if path.is_file()), None):

@@ -17,7 +17,7 @@ from launcher.kubernetes.api.quantity import QUANTITY, parse_quantity
 
 DAY = 86_400
 SLOTS_PER_GPU = 4
-"""Trainings that share a GPU unless told otherwise: each holds a CUDA context and needs a core."""
+"""Trainings that share a GPU by default: each holds a CUDA context and needs a core."""
 
 _DNS = r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -154,7 +154,7 @@ class ClusterOptions(BaseModel):
     )
     env_plain: Annotated[dict[str, str], _POD("NAME=VALUE")] = Field(
         {},
-        description="Environment variables of any name. Anyone who can read the cluster or the run's plan can read them.",
+        description="Environment variables of any name. Visible to anyone who can read the cluster or the run's plan.",
         json_schema_extra=ENV_PLAIN_SCHEMA,
     )
     env_from_secrets: Annotated[tuple[DnsName, ...], _POD("NAME", flag="--env-from-secret")] = Field(
@@ -171,7 +171,7 @@ class ClusterOptions(BaseModel):
     )
     pod_patch: Annotated[dict[str, Any], _POD(flag=None)] = Field(
         {},
-        description="A strategic merge patch of the Jobs' Pod template, for what no other option covers: extra volumes, "
+        description="A strategic merge patch of the Jobs' Pod template, for what no other option sets: extra volumes, "
         "sidecars, topology. Labels, annotations and the restart policy that the launcher needs stay.",
     )
     run_as_user: Annotated[Annotated[int, Field(ge=1)] | None, _POD("UID")] = Field(

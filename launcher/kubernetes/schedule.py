@@ -64,7 +64,7 @@ def due_of(job: Mapping[str, Any]) -> Due:
 
 
 def run_name(schedule: str, at: datetime) -> str:
-    """The run of a schedule that was due then, in 63 characters: a launcher that starts again goes on with it."""
+    """The run of a schedule that was due then, in 63 characters: a restarted launcher continues it."""
     stamp = f"{at.astimezone(UTC):%Y%m%d-%H%M%S}"
     return f"{safe_segment(schedule, limit=LABEL_VALUE_MAX - 1 - len(stamp))}-{stamp}"
 

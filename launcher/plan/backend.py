@@ -27,7 +27,7 @@ Level = Literal["ok", "note", "warning", "error"]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line of the preflight. An error stops the launch; a warning is asked about on a terminal."""
+    """One line of the preflight. An error stops the launch; a terminal asks for confirmation after a warning."""
 
     level: Level
     name: str
@@ -61,7 +61,7 @@ class BackendModule(Protocol):
 
 
 class Backend(Protocol):
-    """Does what a plan says. What became of each job is read from the store afterwards."""
+    """Runs a plan. The outcome of each job is read from the store afterwards."""
 
     @property
     def name(self) -> str:
@@ -77,7 +77,7 @@ class Backend(Protocol):
 
     @property
     def outlives_launcher(self) -> bool:
-        """Whether jobs go on when the launcher ends, and can be followed later."""
+        """Whether jobs continue when the launcher ends, and can be followed later."""
 
     @property
     def exit_codes(self) -> Mapping[str, int]:

@@ -42,9 +42,7 @@ class LaunchOptions(SharedOptions):
     resume: Annotated[
         str | None, Field(description="Run the failed and missing jobs of an earlier run."), Option("Run", "RUN")
     ] = None
-    force: Annotated[bool, Field(description="Also train what is unchanged."), Option("Run", flag="--force")] = (
-        False
-    )
+    force: Annotated[bool, Field(description="Also train what is unchanged."), Option("Run", flag="--force")] = False
     max_parallel: Annotated[
         int | None,
         Field(ge=1, description="Jobs at a time. [default: all on a cluster; here one per core, 4 per GPU]"),
@@ -65,9 +63,9 @@ class LaunchOptions(SharedOptions):
         Option("Run", flag="--dry-run"),
     ] = None
     output: Annotated[Output, Field(description="How to print the outcome."), Option("Run")] = "table"
-    promote: Annotated[
-        Promote, Field(description="auto promotes each model that passes the gate."), Option("Run")
-    ] = "manual"
+    promote: Annotated[Promote, Field(description="auto promotes each model that passes the gate."), Option("Run")] = (
+        "manual"
+    )
     accept_first: Annotated[
         bool,
         Field(description="With --promote auto: first models need not have shown skill."),

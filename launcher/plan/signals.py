@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM, held back until whoever works can stop in good order."""
+"""SIGINT and SIGTERM, held back until the work can stop in good order."""
 
 from __future__ import annotations
 

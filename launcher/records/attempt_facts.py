@@ -37,7 +37,7 @@ class AttemptReader:
         self._documents: dict[tuple[str, str], ExitReport | Verdict | None] = {}
 
     def read_all(self) -> dict[str, JobFacts]:
-        """Every job that has begun. Raises StoreError."""
+        """Every job that has started. Raises StoreError."""
         return self._read(self._store.list(keys.jobs_prefix(self._run)))
 
     def read_job(self, job: str) -> JobFacts:

@@ -40,7 +40,7 @@ class Board:
         self.since = 0.0
         """When the session began: what failed earlier is tried again."""
         self.trouble = ""
-        """Why the store could not be asked the last time."""
+        """Why the store could not be read the last time."""
         self._plan, self._store, self._me, self._clock, self._rules = plan, store, me, clock, rules
         self._reader = AttemptReader(store, plan.run)
         self._progress_reader = ProgressReader(store, plan.run)

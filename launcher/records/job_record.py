@@ -1,4 +1,4 @@
-"""What became of a job, from what it left in the store: one reading for the manifest and the local backend."""
+"""The outcome of a job, from what it left in the store: one reading for the manifest and the local backend."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def list_run(store: Store, run: str) -> RunFiles:
 
 
 def list_job(store: Store, run: str, job: str) -> JobFiles:
-    """The same of one job. Raises StoreError."""
+    """The listing of one job. Raises StoreError."""
     files, prefix = JobFiles(), keys.job_prefix(run, job)
     for entry in store.list(prefix):
         files.add(entry.key[len(prefix) :], entry)

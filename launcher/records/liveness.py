@@ -20,7 +20,7 @@ from atb.storage.store_clock import read_clock
 
 BEAT_SECONDS = 10.0
 LEASE_SECONDS = 60.0
-"""A launcher that has not been heard of for so long has died, or its machine has."""
+"""A launcher whose heartbeat is older than this has died, or its machine has."""
 
 
 @dataclass(frozen=True)

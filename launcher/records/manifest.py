@@ -21,7 +21,7 @@ from launcher.records.run_record import READERS, RunRecord
 
 
 def build_manifest(record: RunRecord) -> Manifest:
-    """What a run came to."""
+    """The outcome of a run."""
     jobs = tuple(
         _skipped(planned, record.previous.get(planned.job))
         if planned.action == "skip"
@@ -79,7 +79,7 @@ class _ManifestHead(Document):
 
 
 def list_runs(store: Store) -> Iterator[tuple[str, str]]:
-    """Each run and what it came to, in words, the latest first. Raises StoreError.
+    """Each run and its outcome in words, the latest first. Raises StoreError.
 
     A run that has not been collected yet has no manifest, and its words say so.
     """

@@ -1,4 +1,4 @@
-"""What jobs came to need after they ran out of memory, remembered in the store for the next run."""
+"""The memory that jobs needed after they ran out of it, remembered in the store for the next run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def read_memory_needs(store: Store, jobs: Iterable[PlannedJob]) -> dict[str, str
 
 
 def read_needs(store: Store, jobs: Iterable[PlannedJob]) -> dict[str, MemoryNeed]:
-    """What is remembered of the jobs: one list, then only what is asked for is read. Raises StoreError."""
+    """What is remembered about the jobs: one listing, then only the requested ones are read. Raises StoreError."""
     wanted = {_key(planned): planned.job for planned in jobs}
     found = {}
     for entry in store.list(keys.memory_prefix()):

@@ -18,7 +18,7 @@ from launcher.records.run_record import RunRecord
 
 @dataclass(frozen=True)
 class Promotion:
-    """What came of one job's model. ``decided``: promoted, declined, decided before, refused, or unreadable."""
+    """The decision about one job's model. ``decided``: promoted, declined, decided before, refused, or unreadable."""
 
     job: str
     decided: str
@@ -60,7 +60,7 @@ def promote_run(
 
 
 def _decided_before(store: Store, result: Result) -> str:
-    """What came of an earlier decision; one whose writer died before it took effect is no decision."""
+    """The outcome of an earlier decision; one whose writer died before it took effect does not count."""
     for decision in reversed(read_history(store, model_key_of(result), run=result.run)):
         entry = decision.entry
         if (entry.run, entry.job) == (result.run, result.job) and decision.effect != "never took effect":

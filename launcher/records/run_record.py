@@ -29,7 +29,7 @@ _T = TypeVar("_T")
 READERS = 16
 """Threads that read documents."""
 _AHEAD = 64
-"""Results read before the first of them is used, where all are gone through."""
+"""How many results are read ahead where all of them are needed."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class RunRecord:
 
     @classmethod
     def of(cls, store: Store, plan: Plan) -> RunRecord:
-        """The same where the plan is at hand. Raises StoreError."""
+        """Read the run when its plan is already loaded. Raises StoreError."""
         return cls._read(store, plan, list_run(store, plan.run), [])
 
     @classmethod

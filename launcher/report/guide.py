@@ -1,4 +1,4 @@
-"""The words around a run's numbers: what was asked, and what can be done next, with the exact commands."""
+"""The words around a run's numbers: what was requested, and what can be done next, with the exact commands."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def _items(found: object) -> Iterator[tuple[str, object]]:
 
 
 def _numbers_of(values: object) -> list[float]:
-    """A curve's values; none where one is no finite number."""
+    """A curve's values; none if one of them is not finite."""
     if not isinstance(values, list):
         return []
     numbers = [float(each) for each in values if isinstance(each, int | float) and math.isfinite(each)]

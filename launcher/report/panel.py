@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from atb.documents.evidence import Panel, PanelNumbers, TestRows
 
 FEWEST_SYMBOLS = 10
-"""Of fewer symbols there is no panel, and an hour with fewer is left out."""
+"""With fewer symbols there is no panel, and an hour with fewer is left out."""
 
 Row = tuple[float, float, float]
 """Forecast and outcome beyond the bar, and how large an outcome was to be expected."""

@@ -1,4 +1,4 @@
-"""What a run came to, as a table for a terminal, with what does not fit into one below it."""
+"""The outcome of a run as a table for a terminal, with what does not fit below it."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from launcher.upkeep.check import Finding, read_place
 from launcher.upkeep.places import place_of
 
 _OLD_SECONDS = 86_400.0
-"""Temporary folders of ours that are older were left by a process that was killed: none is needed for so long."""
+"""Our temporary folders that are older than this were left by a killed process: none is needed for that long."""
 _TEMPORARY = ("atb-bundle-*", "atb-quarantine-*", "atb-check-*")
 
 

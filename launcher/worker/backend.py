@@ -90,7 +90,9 @@ class LocalBackend:
         self, plan: Plan, store: Store, job: str | None, say: Say, *, follow: bool, tail: int | None
     ) -> None:
         if job is None or follow:
-            raise SpecError("a run on this machine has the log of one JOB, once its attempt has ended; --follow is not possible")
+            raise SpecError(
+                "a run on this machine has the log of one JOB, once its attempt has ended; --follow is not possible"
+            )
         planned = find_job(plan, job)
         attempts = read_record(store, plan.run, planned.job).attempts
         if not attempts:

@@ -32,7 +32,7 @@ class Trainings(Protocol):
         """Send a training a signal. Raises Unavailable."""
 
     def events(self, seconds: float) -> Iterator[Event]:
-        """What has happened, waiting for the first at most so long. Raises Unavailable."""
+        """The events so far, waiting up to ``seconds`` for the first. Raises Unavailable."""
 
 
 @dataclass

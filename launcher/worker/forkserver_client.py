@@ -19,7 +19,7 @@ from atb.errors import Unavailable
 
 SERVER = (sys.executable, "-m", "trainer.forkserver")
 _TAIL = 400
-"""Characters of the server's last words that are told."""
+"""How many characters of the server's last output are reported."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class ForkServerClient:
         self._say({"id": name, "signal": int(number)})
 
     def events(self, seconds: float) -> Iterator[Event]:
-        """What has been told, waiting for the first at most so long. Raises Unavailable where the server has died."""
+        """The events so far, waiting up to ``seconds`` for the first. Raises Unavailable if the server has died."""
         try:
             event = self._events.get(timeout=seconds)
             while True:

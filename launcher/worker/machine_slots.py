@@ -35,7 +35,7 @@ class MachineSlots:
         return f"{count}{gpus} with {threads}{' each' * (self.parallel > 1)}"
 
     def environment(self, busy: Mapping[str, int]) -> dict[str, str]:
-        """What one more training is told: the gpu with the fewest trainings. ``busy`` counts those of each gpu."""
+        """The environment of a new training: the gpu with the fewest trainings. ``busy`` counts those of each gpu."""
         if not self.gpus:
             return {}
         return {_VISIBLE: min(self.gpus, key=lambda gpu: busy.get(gpu, 0))}
@@ -48,7 +48,7 @@ class MachineSlots:
 def share_slots(
     jobs: int, asked: int | None = None, *, cores: int | None = None, gpus: tuple[str, ...] = ()
 ) -> MachineSlots:
-    """Shares for so many jobs; ``asked`` is how many at a time the user wants, ``cores`` those this process may use."""
+    """Slots for ``jobs`` jobs; ``asked`` is how many at a time the user wants, ``cores`` those this process may use."""
     cores = cores or usable_cpus()
     limit = asked or (min(cores, PER_GPU * len(gpus)) if gpus else cores)
     parallel = max(1, min(limit, jobs))
@@ -56,7 +56,7 @@ def share_slots(
 
 
 def usable_gpus(environment: Mapping[str, str] = os.environ, devices: Path = Path("/dev")) -> tuple[str, ...]:
-    """The NVIDIA gpus a training may be given, as CUDA_VISIBLE_DEVICES names them; those it names now, if it does."""
+    """The NVIDIA gpus a training may use, as CUDA_VISIBLE_DEVICES names them; those it names now, if it does."""
     if (named := environment.get(_VISIBLE)) is not None:
         return tuple(part.strip() for part in named.split(",") if part.strip() not in ("", "-1", "void", "none"))
     numbers = (re.fullmatch(r"nvidia(\d+)", path.name) for path in devices.glob("nvidia*"))

@@ -16,7 +16,7 @@ class MemoryMeter(Protocol):
         """Where the kernel ends the container; None where it has no limit."""
 
     def used(self) -> int:
-        """What counts against the limit and can't be had back."""
+        """Memory that counts against the limit and can't be reclaimed."""
 
     def of(self, process: int) -> int:
         """What one process holds, pages that it shares counted in parts; 0 where that can't be read."""

@@ -32,7 +32,7 @@ PATIENCE_SECONDS = 5.0
 ABANDON_SECONDS = 60.0
 """How long trainings have for their checkpoints after their server has died."""
 CALL_SECONDS = 5.0
-"""How long one call waits for the store: memory and trainings are looked at in between, and the board has patience."""
+"""How long one call waits for the store: memory and trainings are checked in between, and the board retries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def describe_worker(slots: MachineSlots, clock: Clock) -> WorkerState:
 
 
 def abandon(worker: Worker, clock: Clock) -> None:
-    """The fork server has died, and the kernel has told its trainings to stop: wait for what they leave."""
+    """The fork server has died, and the kernel has signalled its trainings to stop: wait for what they leave."""
     deadline = clock.monotonic() + ABANDON_SECONDS
     for child in worker.running():
         while child.pid and Path(f"/proc/{child.pid}").exists() and clock.monotonic() < deadline:

@@ -28,9 +28,9 @@ from launcher.worker.machine_slots import MachineSlots
 from launcher.worker.memory_meter import MemoryMeter
 
 TICK = 0.25
-"""Seconds that events are waited for: how often memory and signals are looked at."""
+"""Seconds to wait for events: how often memory and signals are checked."""
 COMMITTED_SECONDS = 30.0
-"""How long a training may go on after its job has a result: its own, or another's."""
+"""How long a training may continue after its job has a result: its own, or another's."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Worker:
         self._unclaimed: Counter[str] = Counter()
         """Trainings of a job that ended before they had claimed an attempt."""
         self._due: dict[str, float] = {}
-        """When such a job is begun again, by the monotonic clock."""
+        """When such a job is started again, by the monotonic clock."""
         self._peaks: dict[str, int] = {}
         """The most that a training of a preset has used here."""
         self._attempts = 0

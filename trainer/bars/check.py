@@ -1,4 +1,4 @@
-"""The checks at the door: what is wrong with raw rows, counted; and what is left when it is gone."""
+"""Input validation: counts what is wrong with raw rows, and keeps the rest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the times of raw rows say about them: the timeframe they are of, and how they lie on the grid asked for."""
+"""What the times of raw rows say about them: the timeframe they are of, and how they lie on the requested grid."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from atb.contract import timeframe as tf
 from trainer.bars.frame import Times
 
 MOST_OFF_GRID = 0.01
-"""A larger share of rows off the grid is no exchange's slip: these are other rows than were asked for."""
+"""A larger share of rows off the grid is not an exchange's slip: these are not the requested rows."""
 
 _SECOND_MS, _MINUTE_MS, _HOUR_MS, _DAY_MS = 1_000, 60_000, 3_600_000, 86_400_000
 _UNITS = (("w", 7 * _DAY_MS), ("d", _DAY_MS), ("h", _HOUR_MS), ("m", _MINUTE_MS), ("s", _SECOND_MS), ("ms", 1))

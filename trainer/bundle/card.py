@@ -31,7 +31,7 @@ _OUTPUT_NAMES = {
     "return": ("scaled", "log_return", "price", "lower", "upper"),
     "volatility": ("scaled", "volatility", "lower", "upper"),
 }
-"""In the models' order; ``return`` is no name in Python."""
+"""In the models' order; ``return`` can't be a name in Python."""
 
 
 def write_card(result: Result) -> str:

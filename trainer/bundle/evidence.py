@@ -14,7 +14,7 @@ from trainer.bundle.charts import MODEL, QUIET, new_panels, save
 
 
 def draw_evidence(title: str, entries: Sequence[LedgerEntry], path: Path) -> Path:
-    """One point a candidate at the last row it spent, on a logarithmic scale; 1 is no evidence at all."""
+    """One point a candidate at the last row it spent, on a logarithmic scale; 1 means no evidence."""
     figure, (axes,) = new_panels(f"{title}: evidence", (1,))
     shown = [(entry.spent_until, entry.log_e) for entry in entries if entry.spent_until is not None]
     axes.step(

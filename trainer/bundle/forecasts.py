@@ -1,4 +1,4 @@
-"""``forecasts.parquet``: what the model said of each validation and test row, and what came.
+"""``forecasts.parquet``: the model's forecast for each validation and test row, and the outcome.
 
 One row a window, in order of time. ``split`` is ``validation`` (the rows that early stopping and the bands were chosen
 on) or ``test`` (those that the numbers of the result are of). ``time`` is the open time of the window's last bar, at

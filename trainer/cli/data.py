@@ -132,7 +132,7 @@ def _read(spec: Spec, store: Store) -> tuple[Bars, BarsReport]:
 
 
 def _for_each(specs: list[Spec], one: Callable[[Spec], None]) -> None:
-    """Do every symbol; a failure is said and the rest goes on. The first failure is raised at the end."""
+    """Handle every symbol; a failure is reported and the rest continues. The first failure is raised at the end."""
     from atb.errors import AtbError
 
     failures: list[AtbError] = []

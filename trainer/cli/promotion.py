@@ -38,7 +38,9 @@ _DECLINED = 1
     show_default=True,
     help="False-discovery rate: how much noise among the run's promoted models is accepted.",
 )
-@click.option("--force", is_flag=True, help="Promote despite failed rules, or on a store that ignores conditional writes.")
+@click.option(
+    "--force", is_flag=True, help="Promote despite failed rules, or on a store that ignores conditional writes."
+)
 @with_store
 def promote(
     store: Store, run: str, symbol: str, preset: str | None, why: str, accept_first: bool, fdr: float, force: bool

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns as wide as their widest cell, so that a line stays a line wherever it is piped."""
+    """Columns as wide as their widest cell, so that a line stays one line when piped."""
     for line in table_lines([Column(name) for name in head], rows):
         click.echo(line)
 

@@ -118,7 +118,7 @@ def read_execution(options: Mapping[str, Any]) -> ExecutionOptions:
 
 
 def _listen_for_stop() -> Callable[[], bool]:
-    """Whether SIGTERM or SIGINT has come. Before anyone has asked, bars are being loaded, and that may wait minutes for
+    """Whether SIGTERM or SIGINT has come. Before the first call, bars are being loaded, and that may wait minutes for
     an exchange: the signal ends it there. Later a second Ctrl-C ends the process wherever it is; SIGTERM never does,
     since a launcher and the system may both send it while the checkpoint is being saved."""
     import signal

@@ -79,7 +79,7 @@ class Backtest:
 
 def run_backtest(close: Floats, ends: Rows, forecast: Floats, horizon: int, rules: TradingRules) -> Backtest:
     """Trade the forecasts. ``close``: float64[n] prices; ``ends``: rising rows, with ``close[ends + horizon]`` in the
-    same segment; ``forecast``: the simple return foretold at each end. Rows that don't follow each other are traded
+    same segment; ``forecast``: the simple return forecast at each end. Rows that don't follow each other are traded
     apart, with nothing held across the gap."""
     signals = (forecast > rules.threshold).astype(np.float64)
     if rules.short:

@@ -1,7 +1,7 @@
 """Price bands: where the close ``horizon`` bars on will lie with a stated probability, and whether it did.
 
 Split conformal (Papadopoulos et al. 2002; Lei et al. 2018): the validation rows' absolute errors of the log price, each
-over the volatility foretold for its row, are the scores; a band of level p reaches as far as the share p of them. The
+over the volatility forecast for its row, are the scores; a band of level p reaches as far as the share p of them. The
 coverage holds whatever the errors' distribution is, as long as scores of later rows are like those of validation rows.
 """
 

@@ -1,4 +1,4 @@
-"""Everything that is said about one model's forecasts of the test rows, with the baselines beside it."""
+"""All numbers about one model's forecasts of the test rows, with the baselines beside them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Walk-forward validation: the same training on an ever longer past, each judged on what came next."""
+"""Walk-forward validation: the same training on longer and longer histories, each scored on the rows that follow."""
 
 from __future__ import annotations
 

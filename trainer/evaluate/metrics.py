@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 PROOF_Z = 3.0
 """How many standard errors a skill must be above zero to count as shown: noise gets there once in about 700 tries."""
 PROOF_ROWS = 30
-"""Below so many independent rows no skill is shown."""
+"""With fewer independent rows no skill counts as shown."""
 _NO_PROOF = -1.0
 _LARGEST_LOG = 50.0
 """A log volatility beyond it is none: its exponential has no place in a float of 32 bits."""
@@ -58,7 +58,7 @@ def rmse(actual: Floats, predicted: Floats) -> float:
 
 
 def directional_accuracy(actual: Floats, predicted: Floats, last_close: Floats) -> tuple[float, int]:
-    """The share of moves whose direction was foretold, and how many moves there were.
+    """The share of moves whose direction was forecast correctly, and how many moves there were.
 
     Rows where the price did not move don't count; a forecast of no move is worth half. Without moves it is one half.
     """
@@ -140,7 +140,7 @@ def skill_low(actual: Floats, predicted: Floats, last_close: Floats, horizon: in
 
 
 def validate_forecast(actual: Floats, predicted: Floats, last_close: Floats) -> None:
-    """Raise DataError for no rows or unequal lengths, Diverged for a forecast that is no price."""
+    """Raise DataError for no rows or unequal lengths, Diverged for a forecast that is not a price."""
     if not len(actual) == len(predicted) == len(last_close) or not len(actual):
         raise DataError(
             f"nothing to judge: {len(actual)} actual, {len(predicted)} forecast and {len(last_close)} last closes"
@@ -151,7 +151,7 @@ def validate_forecast(actual: Floats, predicted: Floats, last_close: Floats) -> 
 
 
 def validate_logs(actual: Floats, predicted: Floats) -> None:
-    """Raise DataError for no rows or unequal lengths, Diverged for a forecast of log volatility that is no number."""
+    """Raise DataError for no rows or unequal lengths, Diverged for a log volatility forecast that is not a number."""
     if len(actual) != len(predicted) or not len(actual):
         raise DataError(f"nothing to judge: {len(actual)} actual and {len(predicted)} forecast volatilities")
     bad = int(np.count_nonzero(~(np.abs(predicted) < _LARGEST_LOG)))

@@ -1,4 +1,4 @@
-"""Export of a trained net: write the ONNX files, hold them against the net, say what came of it."""
+"""Export of a trained net: write the ONNX files, compare them with the net, report the outcome."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from trainer.forecast import open_session
 
 @dataclass(frozen=True)
 class _Tried:
-    """A model that was built and asked. ``file`` goes to the result; ``skipped`` in it says why it is not kept."""
+    """A model that was built and run. ``file`` goes to the result; ``skipped`` in it says why it is not kept."""
 
     model: onnx.ModelProto
     outputs: parity.Outputs

@@ -1,4 +1,4 @@
-"""Whether an exported model is the trained one: both are asked about the same real windows."""
+"""Whether an exported model is the trained one: both are run on the same real windows."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WANTED = 256
 _RETURN_BOUND, _PRICE_BOUND = 1e-6, 1e-6
 """Relative to the target's scale, and to the price: the outputs are float32."""
 _WIDTH_BOUND = 1e-5
-"""Of a volatility and of the bands' log width, as a share of it."""
+"""The bound for a volatility and for the bands' log width, as a share of it."""
 
 Predict = Callable[[Features], npt.NDArray[np.float32]]
 """The trained net: scaled windows ``[n, L, F]`` → scaled returns ``[n]``."""

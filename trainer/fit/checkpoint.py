@@ -1,4 +1,4 @@
-"""Everything a fit needs to go on as if it had never stopped, as one object of bytes."""
+"""Everything a fit needs to resume as if it had never stopped, as one object of bytes."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from trainer.fit.device import Device
 
 XLA_PAYS_FROM = 250
-"""Training steps: what compiling costs is about what so many steps gain."""
+"""Compiling costs about as much time as this many training steps gain."""
 CHUNK = 16
 """Steps in one call of the graph; between two calls a stop is noticed."""
 

@@ -37,7 +37,7 @@ _PROGRESS_AGAIN = 30.0
 _SAVE_SECONDS = 5.0
 """How long a checkpoint is tried: the next one comes soon, and after SIGTERM there is little time."""
 _END_SECONDS = 30.0
-"""How long the exit report is tried: what matters of a store that is away has been waited for by then."""
+"""How long to try to write the exit report: by then an unreachable store has been waited for already."""
 
 
 class Attempt:
@@ -121,7 +121,7 @@ class Attempt:
         return None
 
     def end(self, code: int, message: str, stage: str, log: bytes) -> None:
-        """Leave the exit report and the log's tail. A store that can't take them is no second failure."""
+        """Leave the exit report and the log's tail. If the store can't take them, that is not a second failure."""
         known = BY_CODE.get(code)
         report = ExitReport(
             attempt=self.number,

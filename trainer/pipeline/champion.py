@@ -84,7 +84,7 @@ def compare_met(
     meeting: Meeting, rows: JudgedRows, predicted: Floats, rules: TradingRules
 ) -> ChampionComparison | NotCompared:
     """Both models' metrics and trading on the rows both can answer. ``predicted``: the candidate's forecasts,
-    float64[len(rows.ends)]. Where there is no fair comparison the answer says why, which fails the gate."""
+    float64[len(rows.ends)]. If there is no fair comparison the result says why, which fails the gate."""
     who = _identity(meeting.champion) if meeting.champion else {"entry": "", "run": "unknown", "job": "unknown"}
     if meeting.shared is None or meeting.forecasts is None:
         return NotCompared(**who, problem=meeting.problem)

@@ -12,7 +12,7 @@ HEARTBEAT_SECONDS = 10.0
 
 @contextmanager
 def heartbeat(beat: Callable[[], None], seconds: float = HEARTBEAT_SECONDS) -> Iterator[None]:
-    """Call ``beat`` every so many seconds, in a thread, until the block is left. What it raises ends the beats."""
+    """Call ``beat`` every ``seconds``, in a thread, until the block is left. An exception from it ends the beats."""
     left = threading.Event()
 
     def go() -> None:

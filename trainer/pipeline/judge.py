@@ -1,4 +1,4 @@
-"""Step 7 of a job's life: net, baselines and price bands, asked about rows that nobody learnt from."""
+"""Step 7 of a job's life: net, baselines and price bands, scored on rows that none was fitted on."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def find_unseen(material: TrainingData, split: Split) -> datetime:
 
 
 def load_warm_start(spec: Spec, store: Store, feature_count: int, tested_from: datetime) -> Network | None:
-    """The net that the spec goes on from, if any.
+    """The net that the spec starts from, if any.
 
     Raises SpecError for one of another shape, or one that has seen bars which this training is tested on.
     """

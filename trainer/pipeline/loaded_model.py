@@ -23,7 +23,7 @@ _BATCH = 256
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model that can be asked. Bars from ``unseen_from`` on had no part in its training."""
+    """A model that can forecast. Bars from ``unseen_from`` on had no part in its training."""
 
     run: str
     unseen_from: datetime
@@ -31,12 +31,12 @@ class LoadedModel:
 
 
 def open_champion(store: Store, champion: Champion) -> LoadedModel:
-    """The champion, its files verified. Raises SpecError or StoreError where it can't be asked."""
+    """The champion, its files verified. Raises SpecError or StoreError if it can't be used."""
     return LoadedModel(champion.run, champion.unseen_from, _open(store, champion.run, champion.files))
 
 
 def open_result(store: Store, result: Result) -> LoadedModel:
-    """A committed model, its files verified. Raises SpecError or StoreError where it can't be asked."""
+    """A committed model, its files verified. Raises SpecError or StoreError if it can't be used."""
     unseen_from = result.split.test_from or result.spec.as_of
     return LoadedModel(result.run, unseen_from, _open(store, result.run, result.files))
 
@@ -50,7 +50,7 @@ def has_bars(served: LoadedModel, bars: Bars, ends: Times) -> npt.NDArray[np.boo
 
 
 def answerable(served: LoadedModel, bars: Bars, ends: Times) -> npt.NDArray[np.bool_]:
-    """Which window ends can be asked about and are new to the model."""
+    """Which window ends the model can forecast and has not seen."""
     chosen: npt.NDArray[np.bool_] = has_bars(served, bars, ends) & (bars.time[ends] >= tf.epoch_ms(served.unseen_from))
     return chosen
 

@@ -21,7 +21,7 @@ from trainer.pipeline.champion import Meeting
 log = logging.getLogger(__name__)
 
 _DRIFT_ROWS = 720
-"""Inputs are compared over so many rows since the cut, the latest."""
+"""Inputs are compared over at most this many of the latest rows since the cut."""
 
 
 def record_champion(

@@ -17,10 +17,10 @@ from launcher.kubernetes.api.responses import brief, error_from, parse_date, spl
 _Facts = TypeVar("_Facts")
 
 RETRY_SECONDS = 120.0
-"""How long one call is tried again before its failure is told."""
+"""How long one call is retried before its failure is reported."""
 _LONGEST_WAIT = 30.0
 _AUTHORIZATION_SECONDS = 10.0
-"""How long a client's credentials are used before it is asked for them again; 401 makes a new client at once."""
+"""How long a client's credentials are used before they are loaded again; 401 makes a new client at once."""
 
 
 class Connection(Protocol):
@@ -102,7 +102,7 @@ class Cluster:
     def list(
         self, resource: str, read: Callable[[dict[str, Any]], _Facts], *, selector: str = "", fields: str = ""
     ) -> tuple[dict[str, _Facts], str]:
-        """What ``read`` keeps of each object, by name, and the version that a watch goes on from.
+        """What ``read`` keeps of each object, by name, and the version from which a watch continues.
 
         Whole objects are in memory a page at a time. A list whose token has expired (410) begins anew.
         Raises ApiError.

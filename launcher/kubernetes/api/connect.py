@@ -94,7 +94,7 @@ _OLD_LOGINS = {
 
 
 def _refuse_old_login(kubeconfig: str | None, context: str | None) -> None:
-    """Raise SpecError for a user who logs in as Kubernetes did before 1.26. What else is wrong is said elsewhere."""
+    """Raise SpecError for a user who logs in as Kubernetes did before 1.26. Other problems are reported elsewhere."""
     import yaml
     from kubernetes.config import ConfigException, kube_config
 

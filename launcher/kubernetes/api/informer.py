@@ -1,4 +1,4 @@
-"""One list and one watch of a resource, whatever its size: what comes out is what is there, and what has gone."""
+"""One list and one watch of a resource, whatever its size: reports what exists and what was deleted."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Deleted:
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
-    """The API server does not answer, and is asked again."""
+    """The API server does not answer; the request is repeated."""
 
     error: ApiError
 

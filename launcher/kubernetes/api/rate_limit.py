@@ -1,4 +1,4 @@
-"""A rate cap of our own: the API server is asked no faster than we chose."""
+"""A rate limit of our own on requests to the API server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests to the API server as plain data: built here, sent by ``api.client``, read by whoever asked."""
+"""Requests to the API server as plain data: built here, sent by ``api.client``, read by the caller."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class RemoveFinished:
 
 @dataclass(frozen=True, slots=True)
 class WriteVerdict:
-    """Write down why a job ends without a result. It is looked at no more."""
+    """Write down why a job ends without a result. It is then final."""
 
     job: str
     found: Observation
@@ -85,7 +85,7 @@ class RememberMemory:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """A job has its result and is looked at no more."""
+    """A job has its result and is final."""
 
     job: str
 
@@ -131,7 +131,7 @@ Action = JobAction | WriteVerdict | RememberMemory | Finish | MarkCreated | Look
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """The Job is there, said an answer that came at ``answered`` (by a clock that never goes back).
+    """An answer at ``answered`` (monotonic clock) says that the Job exists.
 
     ``cancelled``: meanwhile somebody has cancelled the run.
     """

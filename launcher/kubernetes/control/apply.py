@@ -174,7 +174,7 @@ def begin(state: RunState, action: Action, now: float) -> None:
 
 
 def finish(state: RunState, action: Action, now: float, outcome: Any) -> None:
-    """An action has been done, and this came of it."""
+    """The outcome of an action."""
     match action:
         case actions.Create(job=job, attempt=attempt):
             del state.in_flight[job]

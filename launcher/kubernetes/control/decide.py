@@ -39,7 +39,7 @@ QUEUE_SECONDS = 20.0
 WARNED_AFTER = 20.0
 """Seconds a Job waits for no known reason before its warnings are read."""
 SILENCE_SECONDS = 900.0
-"""How long the API server may be silent before the launcher leaves; the Jobs go on."""
+"""How long the API server may be silent before the launcher exits; the Jobs continue."""
 
 
 def decide(state: RunState, now: float) -> list[Action]:

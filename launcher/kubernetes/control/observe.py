@@ -23,7 +23,7 @@ PERMANENT_GRACE = 120.0
 SETTLE = 5.0
 """Seconds after a Pod's end in which its reason may still arrive."""
 LOST_GRACE = 120.0
-"""Seconds beyond its grace period that a Pod may take to end before its node is taken for lost."""
+"""Seconds beyond its grace period that a Pod may take to end before its node counts as lost."""
 UNREACHABLE_GRACE = 15.0
 """Seconds after its eviction that a Pod's unreachable node may still come back, where node_loss_seconds is set."""
 DEADLINE_GRACE = 300.0

@@ -60,7 +60,7 @@ class Performer:
         self._queue_version: str | None = None
 
     def perform(self, action: Action) -> Any:
-        """Do it; what comes of it is for ``apply.finish``. Raises AtbError where the launcher can't go on."""
+        """Perform it; the outcome is for ``apply.finish``. Raises AtbError where the launcher can't continue."""
         try:
             return self._perform(action)
         except ApiError as error:
@@ -147,7 +147,7 @@ class Performer:
 
 
 def write_verdict(store: Store, run: str, action: actions.WriteVerdict) -> None:
-    """Leave in the store why a job has no result, for the manifest and for whoever asks later. Raises StoreError."""
+    """Leave in the store why a job has no result, for the manifest and later readers. Raises StoreError."""
     found = action.found
     # the store counts attempts over resumes, and a verdict is void once a later one has begun
     prefix = keys.attempts_prefix(run, action.job)

@@ -44,7 +44,7 @@ class RequestPool:
         return lambda value: self._inbox.put(partial(handle, value))
 
     def drain(self, seconds: float) -> None:
-        """Call what has been posted, waiting for the first at most so long, and then a moment for its companions."""
+        """Run the posted callbacks: wait up to ``seconds`` for the first, then a moment for its companions."""
         try:
             first = self._inbox.get(timeout=seconds)
             self._clock.sleep(GATHER_SECONDS)  # in a burst each wake-up would take the interpreter from the senders

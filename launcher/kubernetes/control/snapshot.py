@@ -1,4 +1,4 @@
-"""A run as it is now, all of it asked for at once. Looking creates and changes nothing."""
+"""A run as it is now, read all at once. Reading creates and changes nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ READERS = 16
 
 
 def read_state(cluster: Cluster, store: Store, plan: Plan, options: ClusterOptions) -> RunState:
-    """What is known of a run after everybody has been asked. Raises ApiError, StoreError."""
+    """What is known of a run once cluster and store have been read. Raises ApiError, StoreError."""
     owner = find_owner(cluster, plan.run)
     notes = notes_of(owner)
     state = RunState(

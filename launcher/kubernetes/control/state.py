@@ -48,7 +48,7 @@ class RunState:
     cancelled: bool = field(default=False, kw_only=True)
     """Whether somebody has cancelled the run: what has vanished was stopped on purpose."""
     memory: Mapping[str, str] = field(default_factory=dict, kw_only=True)
-    """The memory that an earlier run came to need, by job."""
+    """The memory that an earlier run turned out to need, by job."""
 
     planned: dict[str, PlannedJob] = field(init=False)
     # what the cluster says
@@ -143,7 +143,7 @@ class RunState:
         return sorted(self.jobs[job].values(), key=lambda status: status.ordinal)
 
     def has_looked(self, job: str) -> bool:
-        """Whether the store was asked for the job's result after its latest Job came, or has one."""
+        """Whether the store was searched for the job's result after its latest Job appeared, or has one."""
         return self.results.get(job) is not None or self.looked_after.get(job) == self.latest_uid(job)
 
     def open(self) -> Iterator[str]:
@@ -156,14 +156,14 @@ class RunState:
         return since is not None and since <= now < since + AGAIN_SECONDS
 
     def observe(self, job: str, now: float) -> Observation:
-        """The state of a job, which is looked at anew when something was heard of it or its time is over."""
+        """The state of a job, computed again when something changed or its time is over."""
         found = self._seen.get(job)
         if found is None or (found.clock is not None and found.clock.is_over(now)):
             found = self._seen[job] = self._observe(job, now)
         return found
 
     def shown(self, job: str, now: float) -> Observation:
-        """The same for people: a job is only ending until the store has been asked for its result."""
+        """The state to show: a job counts as ending until the store has been searched for its result."""
         found = self.observe(job, now)
         if found.final and not self.has_looked(job):
             return Observation("running", reason="ending", node=found.node, pod=found.pod, attempts=found.attempts)

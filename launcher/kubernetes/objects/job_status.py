@@ -49,7 +49,7 @@ class JobStatus:
 
     @property
     def deleting(self) -> bool:
-        """Whether somebody has deleted it and it is not gone yet."""
+        """Whether it is being deleted but still exists."""
         return self.deleted > 0
 
     @property

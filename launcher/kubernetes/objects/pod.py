@@ -123,7 +123,7 @@ def _container(command: Sequence[str], target: Target, options: ClusterOptions, 
 
 
 def _node_loss_tolerations(options: ClusterOptions) -> list[dict[str, Any]]:
-    """How long a Pod stays bound to a node that has gone away; the admission plug-in adds 300 s where none is given."""
+    """How long a Pod stays bound to an unreachable node; the admission plug-in adds 300 s where none is given."""
     if options.node_loss_seconds is None:
         return []
     seconds = options.node_loss_seconds

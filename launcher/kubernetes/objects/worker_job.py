@@ -15,7 +15,7 @@ from launcher.kubernetes.objects.pod import CONTAINER, PodShape, Target, build_t
 from launcher.kubernetes.options import DAY, ClusterOptions
 
 MIN_PARALLELISM_ANNOTATION = "kueue.x-k8s.io/job-min-parallelism"
-"""With it Kueue admits fewer workers where there is no room for all."""
+"""Lets Kueue admit fewer workers if there is no room for all."""
 LONGEST_SECONDS = 30 * DAY
 
 

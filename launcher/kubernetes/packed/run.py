@@ -56,7 +56,7 @@ def run_packed(
 
 
 def count_workers(cluster: Cluster, options: ClusterOptions) -> int:
-    """How many workers are asked for, or have room. Raises SpecError where nobody can tell, ApiError."""
+    """How many workers are requested, or fit. Raises SpecError where that is unknown, ApiError."""
     assert options.workers is not None
     if options.workers != "auto":
         return options.workers

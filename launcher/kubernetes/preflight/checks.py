@@ -144,7 +144,7 @@ def check_namespace(cluster: Cluster) -> Iterator[Check]:
 
 
 def check_references(cluster: Cluster, options: ClusterOptions) -> Iterator[Check]:
-    """Whether everything that the Pods refer to by name is there. Of Secrets, only the metadata is asked for."""
+    """Whether everything that the Pods refer to by name is there. Only the metadata of Secrets is requested."""
     named = [
         *(("secrets", name) for name in (*options.env_from_secrets, *options.image_pull_secrets)),
         *(("configmaps", name) for name in options.env_from_config_maps),

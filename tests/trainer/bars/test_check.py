@@ -1,4 +1,4 @@
-"""The checks at the door."""
+"""Input validation of bars."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from trainer.bars.parallel import work_all
 log = logging.getLogger(__name__)
 
 RECHECK_MS = DAY_MS
-"""How old an answer about a finished month may be before the source is asked again whether it has changed."""
+"""How old the check of a finished month may be before the source is asked again whether it has changed."""
 _AT_ONCE = 8
 
 
@@ -78,7 +78,7 @@ class CachedSource:
         return replace(inside, origins=_origins(cache, held, end_ms))
 
     def _due(self, held: dict[Month, CachedMonth | None], index: BarsIndex, end_ms: int) -> list[Month]:
-        """Months that lack bars before ``end_ms``, or are over and were not asked about for a while."""
+        """Months that lack bars before ``end_ms``, or are over and have not been checked for a while."""
         now = self._now_ms()
         due = []
         for month, found in held.items():

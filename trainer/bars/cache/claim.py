@@ -19,7 +19,7 @@ from atb.storage import Store
 log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 120.0
-"""A claim that has not been renewed for this long is taken over; its holder is taken for dead."""
+"""A claim that has not been renewed for this long is taken over; its holder counts as dead."""
 _POLL_SECONDS = 0.5
 
 
@@ -29,7 +29,7 @@ def hold_claim(store: Store, key: str, *, clock: Clock = WAITING_CLOCK) -> Itera
 
     A help against doing work twice, not a lock: on a store that ignores conditions everybody holds it. A holder on
     this machine that has ended is seen at once. Of others no clocks are compared: a waiter takes over what *it* has
-    seen unchanged for PATIENCE_SECONDS. Raises Stopped when the process is told to stop while it waits.
+    seen unchanged for PATIENCE_SECONDS. Raises Stopped on a stop signal while it waits.
     """
     name, renewals = uuid.uuid4().hex, 0
 

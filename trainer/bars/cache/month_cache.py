@@ -29,7 +29,7 @@ _METADATA = b"atb"
 _VERSION = 1
 _TIME = pa.timestamp("ms", "UTC")
 _MOST_CUTS = 100
-"""Earlier ones are forgotten: who asks for them again is told that the month has changed."""
+"""How many versions are kept; a request for an earlier one reports that the month has changed."""
 _TRIES = 20
 """How often an index is written again because another writer was faster."""
 

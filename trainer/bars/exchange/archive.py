@@ -31,15 +31,15 @@ class Archive:
         self._http = http
 
     def month_url(self, market: str, symbol: str, timeframe: str, month: Month) -> str:
-        """Of a month's zip."""
+        """The URL of a month's zip."""
         return self._url("monthly", market, symbol, timeframe, month.name)
 
     def day_url(self, market: str, symbol: str, timeframe: str, day_ms: int) -> str:
-        """Of a day's zip."""
+        """The URL of a day's zip."""
         return self._url("daily", market, symbol, timeframe, day_name(day_ms))
 
     def checksum(self, url: str) -> str | None:
-        """The sha256 that the archive says a file has; None where there is no such file, or no telling."""
+        """The sha256 that the archive publishes for a file; None if there is no such file or checksum."""
         answer = self._http.get(f"{url}.CHECKSUM")
         match = _SHA256.match(answer.body)
         if answer.status == 200 and match is not None:
@@ -49,7 +49,7 @@ class Archive:
         return None
 
     def download(self, url: str, checksum: str, symbol: str, timeframe: str) -> Bars | None:
-        """The rows of a file; None, said in the log, where it is absent or broken at the source."""
+        """The rows of a file; None, with a line in the log, if it is absent or broken at the source."""
         problem = ""
         for _ in range(_TRIES):
             answer = self._http.get(url)

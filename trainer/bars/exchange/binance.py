@@ -30,7 +30,7 @@ REST_VARIABLE = "ATB_BINANCE_REST_URL"
 
 TIMEFRAMES = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "1w")
 _MOST_HOLES = 20
-"""Holes in a monthly file that REST is asked about; more is how the file is."""
+"""At most this many holes in a monthly file are filled by REST; a file with more is used as it is."""
 
 
 class BinanceMonths:
@@ -114,7 +114,7 @@ class BinanceMonths:
         return CachedMonth(bars, _reach(fresh, begin, until_ms, now), "parts")
 
     def _by_rest(self, series: Series, start_ms: int, stop_ms: int, now: int) -> Bars:
-        """What neither archive has. Where REST refuses, a past stretch is taken for one before the listing."""
+        """What neither archive has. Where REST refuses, a past stretch counts as before the listing."""
         try:
             return self._klines.fetch(*series, start_ms, stop_ms)
         except DataError as error:

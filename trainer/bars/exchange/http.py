@@ -128,13 +128,13 @@ class Http:
 
 
 class _Passing(NetworkError):
-    """May be gone at the next try."""
+    """A failure that may not recur at the next attempt."""
 
     retry_seconds = math.inf
 
 
 class _HeldBack(_Passing):
-    """The host has said when; nothing is added to that."""
+    """Wait as long as the host says, without anything added."""
 
     retry_after = 0.0
 

@@ -1,4 +1,4 @@
-"""Bars from a user's own files, however they came to be written: read where their meaning is certain, else refused."""
+"""Bars from a user's own files, however they came to be written: read where their meaning is certain, else rejected."""
 
 from __future__ import annotations
 
