@@ -70,7 +70,7 @@ def get(store: Store, specs: list[Spec]) -> None:
 @click.option("--json", is_flag=True, help="One JSON object per symbol, one per line.")
 @with_store
 def check(store: Store, specs: list[Spec], json: bool) -> None:
-    """Say what is wrong with each SYMBOL's bars; exits 10 where a training of the preset would refuse them."""
+    """Report what is wrong with each SYMBOL's bars; exits 10 if a training with the preset would reject them."""
     from atb.schema import canonical_json
     from trainer.bars.check import validate_bars
     from trainer.features.training_data import load_training_data, split_training_data

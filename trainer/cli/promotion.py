@@ -59,7 +59,7 @@ def promote(
     if found is not None and (met is None or met.entry != found[0].entry):
         from trainer.pipeline.champion import compare_again
 
-        say(f"asking the champion, {found[0].run}, on this model's test rows", err=True)
+        say(f"scoring the champion, {found[0].run}, on this model's test rows", err=True)
         evaluation = result.evaluation.model_copy(update={"champion": compare_again(store, result, found[0])})
         result = result.model_copy(update={"evaluation": evaluation})
     planned = planned_candidates(store, run)

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 Arrays = list[npt.NDArray[Any]]
 MOST_BYTES = 2**30
-"""Of a checkpoint unpacked: the largest net's is a hundredth of it."""
+"""The largest size of an unpacked checkpoint: a hundred times the largest net's."""
 
 
 @dataclass(frozen=True, eq=False)
