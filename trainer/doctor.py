@@ -1,6 +1,6 @@
 """What this place can do: libraries, machine, scratch, device, a real training of one epoch, store and clock.
 
-Each ``check_*`` returns one Finding and never raises; the worst one decides how ``atb doctor`` exits.
+Each ``check_*`` returns one HealthCheck and never raises; the worst one decides how ``atb doctor`` exits.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _DRIVER = Path("/proc/driver/nvidia/version")
 
 
 @dataclass(frozen=True)
-class Finding:
+class HealthCheck:
     """One line of the doctor's. ``error`` is what a job would end with here; ``note`` marks what only looks odd."""
 
     name: str
@@ -53,38 +53,40 @@ class Devices:
     driver: str | None
 
 
-def check_versions() -> Finding:
+def check_versions() -> HealthCheck:
     """This code and the libraries beside it."""
     code = code_identity()
     packages = ", ".join(f"{name} {version}" for name, version in code.packages.items()) or "no training libraries"
     image = f", image {code.image}" if code.image else ""
-    return Finding(
+    return HealthCheck(
         "versions", f"atb {code.version} ({code.digest}), Python {platform.python_version()}{image}; {packages}"
     )
 
 
-def check_machine(cgroup: Path = _CGROUP) -> Finding:
+def check_machine(cgroup: Path = _CGROUP) -> HealthCheck:
     """Cores and memory, as limited for this container."""
     cores, quota = len(os.sched_getaffinity(0)), cpu_quota(cgroup)
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     cpus = f"{cores} CPUs" if quota is None else f"{quota:.3g} of {cores} CPUs"
     limit = _read(cgroup / "memory.max")
     memory = min(memory, int(limit)) if limit.isdigit() else memory
-    return Finding("machine", f"{cpus}, {memory / 2**30:.1f} GiB of memory, user {os.getuid()}, {platform.machine()}")
+    return HealthCheck(
+        "machine", f"{cpus}, {memory / 2**30:.1f} GiB of memory, user {os.getuid()}, {platform.machine()}"
+    )
 
 
-def check_scratch() -> Finding:
+def check_scratch() -> HealthCheck:
     """Whether there is a place for temporary files; the root of a container may be read-only."""
     try:
         with tempfile.NamedTemporaryFile() as file:
             file.write(b"1")
         free = shutil.disk_usage(tempfile.gettempdir()).free
     except OSError as error:
-        return Finding("scratch", "", StoreError(f"no temporary file can be written: {error}; set TMPDIR"))
-    return Finding("scratch", f"{tempfile.gettempdir()}, {free / 2**30:.1f} GiB free")
+        return HealthCheck("scratch", "", StoreError(f"no temporary file can be written: {error}; set TMPDIR"))
+    return HealthCheck("scratch", f"{tempfile.gettempdir()}, {free / 2**30:.1f} GiB free")
 
 
-def check_plugins() -> Iterator[Finding]:
+def check_plugins() -> Iterator[HealthCheck]:
     """Every plug-in that is installed here, and whether it can be loaded."""
     for plugin in list_plugins():
         what = f"{plugin.group.removeprefix('atb.')} {plugin.name}"
@@ -92,9 +94,9 @@ def check_plugins() -> Iterator[Finding]:
             plugin.load()
             text = f"{what}: {plugin.identity()}"
         except SpecError as error:
-            yield Finding("plug-in", "", error)
+            yield HealthCheck("plug-in", "", error)
         else:
-            yield Finding("plug-in", text)
+            yield HealthCheck("plug-in", text)
 
 
 def find_devices() -> Devices | None:
@@ -125,18 +127,18 @@ def find_driver(proc: Path = _DRIVER) -> str | None:
     return answer.stdout.strip().splitlines()[0] if answer.returncode == 0 and answer.stdout.strip() else None
 
 
-def judge_devices(found: Devices | None, asked: int) -> Finding:
+def judge_devices(found: Devices | None, asked: int) -> HealthCheck:
     """Whether at least ``asked`` GPUs are there, with what was looked for and found."""
     if found is None:
         text = "no TensorFlow here: a launcher's installation, which trains nothing"
-        return Finding("device", text, NoAccelerator(f"{asked} GPU asked for; {text}") if asked else None)
+        return HealthCheck("device", text, NoAccelerator(f"{asked} GPU asked for; {text}") if asked else None)
     built = f"TensorFlow built for {found.cuda}" if found.cuda else "TensorFlow built for CPUs"
     driver = f"driver {found.driver}" if found.driver else "no NVIDIA driver"
     seen = ", ".join(found.gpus) or "no GPU"
     text = f"{seen} ({driver}; {built})"
     if len(found.gpus) >= asked:
         odd = bool(found.driver and not found.gpus)
-        return Finding("device", text, note=odd)
+        return HealthCheck("device", text, note=odd)
     remedy = (
         "use the CUDA image"
         if found.cuda is None
@@ -144,17 +146,19 @@ def judge_devices(found: Devices | None, asked: int) -> Finding:
         if found.driver
         else ("run on a node with the NVIDIA driver and device plugin")
     )
-    return Finding("device", text, NoAccelerator(f"{asked} GPU asked for, {len(found.gpus)} seen: {text}; {remedy}"))
+    return HealthCheck(
+        "device", text, NoAccelerator(f"{asked} GPU asked for, {len(found.gpus)} seen: {text}; {remedy}")
+    )
 
 
-def check_training(train: Callable[[int], str], gpus: int) -> Finding:
+def check_training(train: Callable[[int], str], gpus: int) -> HealthCheck:
     """Train one epoch on the sample bars, export and verify it, through the very pipeline that jobs run."""
     began = time.monotonic()
     try:
         what = train(gpus)
     except AtbError as error:
-        return Finding("training", "", error)
-    return Finding("training", f"{what} in {time.monotonic() - began:.1f} s")
+        return HealthCheck("training", "", error)
+    return HealthCheck("training", f"{what} in {time.monotonic() - began:.1f} s")
 
 
 def train_sample(gpus: int) -> str:
@@ -174,19 +178,19 @@ def train_sample(gpus: int) -> str:
     return f"one epoch of {spec.preset} on {device.name}, {equal}"
 
 
-def check_store(store: Store) -> Finding:
+def check_store(store: Store) -> HealthCheck:
     """Whether the store can be written, who we are there, and whether it honours conditional writes."""
     where = f"{store.url}{f' at {store.endpoint_url}' if store.endpoint_url else ''}"
     try:
         probe = probe_store(store)
     except AtbError as error:
-        return Finding("store", "", error)
+        return HealthCheck("store", "", error)
     if probe.conditional:
-        return Finding("store", f"{where} as {probe.identity}; conditional writes are honoured")
-    return Finding("store", f"{where} as {probe.identity}; ignores conditions: promotion needs --force", note=True)
+        return HealthCheck("store", f"{where} as {probe.identity}; conditional writes are honoured")
+    return HealthCheck("store", f"{where} as {probe.identity}; ignores conditions: promotion needs --force", note=True)
 
 
-def check_clock(store: Store, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Finding:
+def check_clock(store: Store, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> HealthCheck:
     """How far this clock is from the store's. A wrong one is a refused signature or data cut at the wrong bar."""
     key = f"probes/clock-{os.getpid()}-{time.time_ns()}"
     try:
@@ -198,16 +202,16 @@ def check_clock(store: Store, now: Callable[[], datetime] = lambda: datetime.now
         finally:
             store.delete(key)
     except AtbError as error:
-        return Finding("clock", "", error)
+        return HealthCheck("clock", "", error)
     # the store's stamp may be cut to whole seconds
     skew = max(before - stamp - timedelta(seconds=1), stamp - after, timedelta())
     text = f"{after:%Y-%m-%dT%H:%M:%SZ}, {skew.total_seconds():.0f} s from the store's"
     if skew > CLOCK_TOLERANCE:
-        return Finding("clock", text, StoreError(f"the clock is {text}; set it (NTP) before training"))
-    return Finding("clock", text)
+        return HealthCheck("clock", text, StoreError(f"the clock is {text}; set it (NTP) before training"))
+    return HealthCheck("clock", text)
 
 
-def examine(gpus: int, store: Store | None, train: Callable[[int], str] | None) -> Iterator[Finding]:
+def examine(gpus: int, store: Store | None, train: Callable[[int], str] | None) -> Iterator[HealthCheck]:
     """All checks, each where what it needs is well; ``train`` None leaves the training out."""
     yield check_versions()
     yield check_machine()

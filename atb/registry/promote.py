@@ -24,7 +24,7 @@ from atb.storage.read import read_document
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PromotionOutcome:
     """What was decided about a candidate. ``reason`` is one line."""
 
     action: Action
@@ -83,7 +83,7 @@ def evaluate_candidate(
     force: bool = False,
     bounds: Bounds = DEFAULT_BOUNDS,
     now: datetime | None = None,
-) -> Outcome:
+) -> PromotionOutcome:
     """Judge a candidate against the champion and promote it where it passes; a declined one is recorded too.
 
     ``shown`` is what the run's evidence, weighed together, says of it (``atb.registry.weigh``). ``force`` promotes in
@@ -111,12 +111,12 @@ def evaluate_candidate(
     )
     if not passes(rules) and not force:
         store.put_if_absent(entry, record.to_bytes())
-        return Outcome("decline", model_key, result.run, rules, failures(rules), entry)
+        return PromotionOutcome("decline", model_key, result.run, rules, failures(rules), entry)
     candidate = _make_champion(model_key, result, time, by, entry, champion.entry if champion else None)
     reason = _reason(rules) if passes(rules) else f"forced in spite of {failures(rules)}"
     record = record.model_copy(update={"action": "promote", "why": why or reason, "champion": candidate})
     move_pointer(store, model_key, candidate, record, etag, force)
-    return Outcome("promote", model_key, result.run, rules, reason, entry)
+    return PromotionOutcome("promote", model_key, result.run, rules, reason, entry)
 
 
 def _read_pointer(store: Store, model_key: ModelKey, force: bool) -> tuple[Champion | None, str | None]:

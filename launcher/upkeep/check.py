@@ -32,7 +32,7 @@ What = Literal["unreadable", "misplaced", "missing", "altered", "stale", "leftov
 
 
 @dataclass(frozen=True)
-class Finding:
+class StoreProblem:
     """One thing that is wrong. ``then`` says what helps; ``repaired`` what was done about it."""
 
     key: str
@@ -58,12 +58,12 @@ class Inventory:
         return cls({key: entry for key, entry in entries.items() if not key.startswith(keys.QUARANTINE)}, now)
 
 
-def check_store(store: Store, *, hashes: bool = True) -> list[Finding]:
+def check_store(store: Store, *, hashes: bool = True) -> list[StoreProblem]:
     """What is wrong, in the order of the keys. ``hashes``: also read every file of every bundle. Raises StoreError."""
     inventory = Inventory.take(store)
     places = {key: place for key in inventory.entries if (place := place_of(key)) is not None}
 
-    def look(key: str) -> tuple[Document | None, Finding | None]:
+    def look(key: str) -> tuple[Document | None, StoreProblem | None]:
         return read_place(store, key, places[key], inventory.entries[key])
 
     with ThreadPoolExecutor(READERS) as pool:
@@ -76,18 +76,18 @@ def check_store(store: Store, *, hashes: bool = True) -> list[Finding]:
     return sorted(found, key=lambda finding: (finding.key, finding.what))
 
 
-def read_place(store: Store, key: str, place: Place, entry: Entry) -> tuple[Document | None, Finding | None]:
+def read_place(store: Store, key: str, place: Place, entry: Entry) -> tuple[Document | None, StoreProblem | None]:
     """A document that belongs at a key, or what is wrong with what lies there. Raises StoreError."""
     try:
         document = read_document(store, place.kind, key, entry=entry, **place.said)
         if isinstance(document, Champion) and ModelKey.of(document).pointer != key:
-            return None, Finding(key, "misplaced", f"it is the champion of {ModelKey.of(document)}", place.then)
+            return None, StoreProblem(key, "misplaced", f"it is the champion of {ModelKey.of(document)}", place.then)
         return document, None
     except NotFound:
         return None, None  # it went away meanwhile
     except Unreadable as problem:
         what: What = "misplaced" if "wrong place" in str(problem) else "unreadable"
-        return None, Finding(key, what, str(problem), place.then)
+        return None, StoreProblem(key, what, str(problem), place.then)
 
 
 Wrong = tuple[What, str] | None
@@ -96,7 +96,7 @@ Mapped = Callable[[Callable[[FileEntry], Wrong], Iterable[FileEntry]], Iterator[
 
 def _check_files(
     store: Store, inventory: Inventory, documents: Mapping[str, Document], run_all: Mapped, hashes: bool
-) -> Iterator[Finding]:
+) -> Iterator[StoreProblem]:
     """The files that results and champions name: there, of their size, and of their hash."""
     owners: dict[FileEntry, str] = {}
     for key, document in documents.items():
@@ -118,7 +118,7 @@ def _check_files(
         if wrong is not None:
             serving = owners[file].startswith("models/")
             then = "roll back with: atb models rollback SYMBOL" if serving else "train the symbol again, with --force"
-            yield Finding(file.key, wrong[0], wrong[1], then)
+            yield StoreProblem(file.key, wrong[0], wrong[1], then)
 
 
 def _sha256(store: Store, key: str) -> str:
@@ -134,27 +134,29 @@ def _sha256(store: Store, key: str) -> str:
         return digest.hexdigest()
 
 
-def _check_pointers(documents: Mapping[str, Document], inventory: Inventory) -> Iterator[Finding]:
+def _check_pointers(documents: Mapping[str, Document], inventory: Inventory) -> Iterator[StoreProblem]:
     """Hints that point to nothing, and manifests that say of a result what is not so any more."""
     for key, document in documents.items():
         if isinstance(document, ResultPointer):
             target = keys.result(document.run, document.job)
             if target not in documents:
-                yield Finding(key, "stale", f"it points to {target}, which is not there", "nothing: it is a hint")
+                yield StoreProblem(key, "stale", f"it points to {target}, which is not there", "nothing: it is a hint")
         elif isinstance(document, Manifest):
             own = f"runs/{document.run}/"
             gone = [job.result for job in document.jobs if job.result is not None and job.result.startswith(own)]
             missing = [result for result in gone if result not in documents]
             if missing:
                 why = f"it says that {missing[0]} is there" + (f", and {len(missing) - 1} more" * (len(missing) > 1))
-                yield Finding(key, "stale", why, f"make it again with: atb-launch collect {document.run}")
+                yield StoreProblem(key, "stale", why, f"make it again with: atb-launch collect {document.run}")
 
 
-def _find_leftovers(inventory: Inventory) -> Iterator[Finding]:
+def _find_leftovers(inventory: Inventory) -> Iterator[StoreProblem]:
     """What processes that were killed have left."""
     for key, entry in inventory.entries.items():
         age = inventory.now - entry.modified.timestamp()
         if key.startswith("probes/") and age > PROBE_SECONDS:
-            yield Finding(key, "leftover", "a probe whose process was killed", "sweep it with --repair")
+            yield StoreProblem(key, "leftover", "a probe whose process was killed", "sweep it with --repair")
         elif key.startswith("bars/") and key.endswith("/claim") and age > CLAIM_SECONDS:
-            yield Finding(key, "leftover", "a claim on a download whose process was killed", "sweep it with --repair")
+            yield StoreProblem(
+                key, "leftover", "a claim on a download whose process was killed", "sweep it with --repair"
+            )

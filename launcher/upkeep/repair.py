@@ -15,7 +15,7 @@ from atb.storage import DirectoryStore, Store
 from atb.storage.quarantine import set_aside
 from launcher.records.manifest import collect
 from launcher.records.run_record import RunRecord
-from launcher.upkeep.check import Finding, read_place
+from launcher.upkeep.check import StoreProblem, read_place
 from launcher.upkeep.places import place_of
 
 _OLD_SECONDS = 86_400.0
@@ -23,7 +23,7 @@ _OLD_SECONDS = 86_400.0
 _TEMPORARY = ("atb-bundle-*", "atb-quarantine-*", "atb-check-*")
 
 
-def repair_store(store: Store, findings: Iterable[Finding]) -> Iterator[Finding]:
+def repair_store(store: Store, findings: Iterable[StoreProblem]) -> Iterator[StoreProblem]:
     """Mend what can be mended; yields each finding with what was done. Raises StoreError.
 
     What changed since it was found is looked at again, so that a run that goes on meanwhile loses nothing.
@@ -45,21 +45,21 @@ def repair_store(store: Store, findings: Iterable[Finding]) -> Iterator[Finding]
             collect(store, RunRecord.load(store, run))
 
 
-def sweep_machine(store: Store) -> Iterator[Finding]:
+def sweep_machine(store: Store) -> Iterator[StoreProblem]:
     """What killed processes left beside the objects: half-written files and locks of a directory, and temporary
     folders of this machine."""
     if isinstance(store, DirectoryStore):
         for path in store.sweep_staging(_OLD_SECONDS):
-            yield Finding(f".staging/{path.name}", "leftover", "a file whose writer was killed", "", "removed")
+            yield StoreProblem(f".staging/{path.name}", "leftover", "a file whose writer was killed", "", "removed")
     for pattern in _TEMPORARY:
         for folder in Path(tempfile.gettempdir()).glob(pattern):
             with suppress(OSError):
                 if folder.is_dir() and not folder.is_symlink() and time.time() - folder.stat().st_mtime > _OLD_SECONDS:
                     shutil.rmtree(folder)
-                    yield Finding(str(folder), "leftover", "a folder whose process was killed", "", "removed")
+                    yield StoreProblem(str(folder), "leftover", "a folder whose process was killed", "", "removed")
 
 
-def _move(store: Store, finding: Finding) -> str:
+def _move(store: Store, finding: StoreProblem) -> str:
     place = place_of(finding.key)
     assert place is not None
     if finding.what != "stale":

@@ -18,7 +18,7 @@ from atb.registry.champions import (
     scan_champions,
     verify_files,
 )
-from atb.registry.promote import Outcome, evaluate_candidate, read_result, roll_back
+from atb.registry.promote import PromotionOutcome, evaluate_candidate, read_result, roll_back
 from atb.registry.weigh import weigh_run
 from atb.storage import MemoryStore, Store, open_store
 from tests.atb.registry.candidates import GOOD, NOISE, NOW, SHOWN, commit, measured
@@ -28,14 +28,14 @@ from tests.s3_proxy import FaultProxy
 SEAT = ModelKey("BTCUSDT", "1h", "fast")
 
 
-def promote(store: Store, result: Result, minute: int = 0, **options: Any) -> Outcome:
+def promote(store: Store, result: Result, minute: int = 0, **options: Any) -> PromotionOutcome:
     """By its own evidence, as of a run with this one candidate."""
     shown = weigh_run(store, [result]).of(result)
     now = NOW + timedelta(minutes=minute)
     return evaluate_candidate(store, result, shown, by="me@here", why="", now=now, **options)
 
 
-def follow(store: Store, run: str, minute: int, **options: Any) -> Outcome:
+def follow(store: Store, run: str, minute: int, **options: Any) -> PromotionOutcome:
     """A candidate measured against the champion of the moment."""
     return promote(store, commit(store, run, champion=measured(require_champion(store, SEAT).entry)), minute, **options)
 

@@ -22,14 +22,18 @@ MIB = 1 << 20
 
 
 class FamilyMeter(CgroupMeter):
-    """Counts this process's descendants against a limit, as the kernel counts a container's."""
+    """Counts what this process starts from now on against a limit, as the kernel counts a container's processes."""
 
     def __init__(self, limit: int) -> None:
         super().__init__()
         self.limit = limit
+        self._earlier = {child.pid for child in self._descendants()}
 
     def used(self) -> int:
-        return sum(self.of(child.pid) for child in psutil.Process(os.getpid()).children(recursive=True))
+        return sum(self.of(child.pid) for child in self._descendants() if child.pid not in self._earlier)
+
+    def _descendants(self) -> list[psutil.Process]:
+        return psutil.Process(os.getpid()).children(recursive=True)
 
 
 def test_one_that_outgrows_is_ended_named_and_done_again_alone(tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def test_a_stop_while_bars_are_loaded_ends_the_wait(tmp_path: Path) -> None:
     time.sleep(0.5)
     code, events = end(process, signal.SIGTERM)
     assert code == 143
-    assert "stop before training" in events[-1]["message"]
+    assert "stopped before training" in events[-1]["message"]
     report = ExitReport.from_bytes(store.get(keys.attempt("hard", JOB, 1, EXIT)), EXIT)
     assert (report.code, report.stage) == (143, "data loading")
 

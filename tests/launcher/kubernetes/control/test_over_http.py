@@ -249,7 +249,7 @@ def test_a_queued_job_shows_why_its_queue_lets_it_wait(server: ApiServer, lab: W
     condition = {"type": "QuotaReserved", "status": "False", "reason": "Pending", "message": said}
     meta = {"name": "job-x", "ownerReferences": [owner]}
     server.state.create("workloads", "lab", {"metadata": meta, "status": {"conditions": [condition]}})
-    launch.until(lambda: any(row.detail == said for row in launch.rows), 15)
+    launch.until(lambda: any(row.detail == said for row in launch.rows), 30)  # the queue is read every 20 s
     server.state.patch("jobs", "lab", job["metadata"]["name"], {"spec": {"suspend": False}})
     assert pod_of(server)
 
