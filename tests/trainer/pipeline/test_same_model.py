@@ -24,15 +24,12 @@ def test_threads_and_cores_that_happen_to_be_there_do_not_change_the_model(
 ) -> None:
     write_bars(tmp_path / "bars", "WALK", walk_close(1))
     spec, store = tiny_spec(tmp_path / "bars", "WALK", **options), DirectoryStore(tmp_path / "store")
-    for threads in ("1", "4"):
-        arguments = ["train", "job", spec.model_dump_json(), "--run", f"r{threads}", "--store", store.url]
-        done = atb(*arguments, "--threads", threads, "--accelerator", "cpu")
-        assert done.code == 0, done.output
-        assert f"steps/s by {path}" in done.output
-    results = [train(store, "here", spec)]
-    for run in ("r1", "r4"):
-        key = keys.result(run, keys.job_id(spec.symbol, spec.preset))
-        results.append(Result.from_bytes(store.get(key), key))
+    arguments = ["train", "job", spec.model_dump_json(), "--run", "r4", "--store", store.url]
+    done = atb(*arguments, "--threads", "4", "--accelerator", "cpu")
+    assert done.code == 0, done.output
+    assert f"steps/s by {path}" in done.output
+    key = keys.result("r4", keys.job_id(spec.symbol, spec.preset))
+    results = [train(store, "here", spec), Result.from_bytes(store.get(key), key)]  # here on one thread
     models = {next(file.sha256 for file in result.files if file.path == bundle.MODEL) for result in results}
     assert len(models) == 1
     assert len({str(result.metrics) + str(result.baselines) for result in results}) == 1
