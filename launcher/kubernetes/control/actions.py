@@ -126,7 +126,7 @@ Look = ReadProgress | ReadWarnings | ReadQueue
 Action = JobAction | WriteVerdict | RememberMemory | Finish | MarkCreated | Look | Leave
 
 
-# what came of them
+# outcomes of actions
 
 
 @dataclass(frozen=True, slots=True)
