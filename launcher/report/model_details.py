@@ -155,14 +155,18 @@ def describe_gate(rules: tuple[Rule, ...]) -> tuple[str, str, str]:
     return "not passed", "bad", "; ".join(missed)
 
 
+def link_to(run: str, key: str) -> str:
+    """A link from the run's page to another object of the store."""
+    return quote(posixpath.relpath(key, posixpath.dirname(keys.report(run))))
+
+
 def _links(result: Result, run: str) -> Iterator[Link]:
-    here = posixpath.dirname(keys.report(run))
     by_path = {file.path: file.key for file in result.files}
     wanted = [(by_path[path], label) for path, label in _FILES if path in by_path]
     wanted.append((keys.attempt(result.run, result.job, result.attempt, "log.txt"), "log"))
     wanted.append((keys.result(result.run, result.job), "result"))
     wanted.append((keys.manifest(run), "manifest"))
-    yield from (Link(quote(posixpath.relpath(key, here)), label) for key, label in wanted)
+    yield from (Link(link_to(run, key), label) for key, label in wanted)
 
 
 def _tables(result: Result) -> Iterator[Table]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import posixpath
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
-from urllib.parse import quote
 
 from markupsafe import Markup
 
@@ -20,7 +18,7 @@ from atb.registry.gate import passes
 from launcher.records.categories import CATEGORIES, Category
 from launcher.report.charts import Skill, SkillAxis, make_axis
 from launcher.report.guide import Step, describe_request, next_steps
-from launcher.report.model_details import Model, build_model, describe_gate
+from launcher.report.model_details import Model, build_model, describe_gate, link_to
 from launcher.report.table import describe_usage
 from launcher.report.together import Together
 
@@ -211,11 +209,6 @@ def _failures(manifest: Manifest) -> Iterator[FailureGroup]:
 
 def _log_link(run: str, job: ManifestJob) -> str:
     return link_to(run, keys.attempt(run, job.job, job.attempts, "log.txt")) if job.attempts else ""
-
-
-def link_to(run: str, key: str) -> str:
-    """A link from the run's page to another object of the store."""
-    return quote(posixpath.relpath(key, posixpath.dirname(keys.report(run))))
 
 
 def _skill_of(job: ManifestJob) -> Skill | None:
