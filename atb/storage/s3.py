@@ -70,7 +70,8 @@ class S3Store:
 
     def within(self, seconds: float) -> S3Store:
         other = copy.copy(self)
-        other._patience = replace(self._waits, seconds=seconds)
+        bound = seconds if self._patience is None else min(seconds, self._patience.seconds)
+        other._patience = replace(self._waits, seconds=bound)
         other.on_wait = lambda words: None
         return other
 

@@ -41,7 +41,7 @@ class Store(Protocol):
         """Where an S3-compatible server listens; None for a directory or the default one."""
 
     def within(self, seconds: float) -> Self:
-        """The same store, waited for no longer than that: for what can be left out."""
+        """The same store, waited for no longer than that, nor longer than ``self`` was: for what can be left out."""
 
     def get(self, key: str) -> bytes:
         """The object's content."""

@@ -27,12 +27,11 @@ from launcher.worker.machine_slots import MachineSlots
 from launcher.worker.memory_meter import CgroupMeter, MemoryMeter
 from launcher.worker.worker import Settings, Worker
 
-PATIENCE_SECONDS = 5.0
-"""How long one call waits for a store that does not answer. The worker itself waits much longer, between looks."""
 ABANDON_SECONDS = 60.0
 """How long trainings have for their checkpoints after their server has died."""
 CALL_SECONDS = 5.0
-"""How long one call waits for the store: memory and trainings are checked in between, and the board retries."""
+"""How long one call waits for a store that does not answer: nobody watches memory and trainings meanwhile. The
+worker itself waits much longer, between two looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,6 @@ def run_worker(
     ``resumed``: what failed before now is tried again; ``since``: before then. The trainings' logs go to the folder
     ``logs``. Raises StoreError, Unavailable.
     """
-    store = store.within(PATIENCE_SECONDS)  # while it waits, nobody watches the trainings
     folder = Path(logs or tempfile.mkdtemp(prefix=f"atb-{plan.run}-"))
     mine = order_jobs(jobs, *settings.place)
     store = store.within(CALL_SECONDS)

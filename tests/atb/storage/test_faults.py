@@ -110,6 +110,14 @@ def test_what_can_be_left_out_does_not_wait(store: Store, proxy: FaultProxy) -> 
     assert time.monotonic() - began < 2
 
 
+def test_a_longer_bound_inside_a_shorter_one_prolongs_nothing(store: Store, proxy: FaultProxy) -> None:
+    proxy.away = True
+    began = time.monotonic()
+    with pytest.raises(StoreError):
+        store.within(0).within(60).put("progress", b"1")
+    assert time.monotonic() - began < 2
+
+
 def test_an_object_that_stays_damaged_is_named(store: Store, proxy: FaultProxy) -> None:
     proxy.add("altered", "GET", "there", times=100)
     with pytest.raises(StoreError, match=r"there .* is damaged"):

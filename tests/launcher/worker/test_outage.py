@@ -12,6 +12,7 @@ from atb.errors import StoreError
 from atb.storage import Store, open_store
 from launcher.cli.run import Ending, follow
 from launcher.plan.build import build_plan, commit_plan
+from launcher.records.leases import Rules
 from launcher.records.manifest import build_manifest
 from launcher.records.run_record import RunRecord
 from launcher.report.live_table import Row
@@ -56,7 +57,7 @@ def test_an_outage_in_which_trainings_end_is_waited_out_and_said(store: Store, p
         if "did not answer" in note:
             proxy.away = False
 
-    LocalBackend(2, server=STUB).run(plan, store, show, mode="create")
+    LocalBackend(2, server=STUB, rules=Rules(beat=0.5, pauses=(0.0,))).run(plan, store.within(0.5), show, mode="create")
     assert any("did not answer" in note for note in notes)
     assert [job.state for job in build_manifest(RunRecord.of(store, plan)).jobs] == ["done", "done"]
 
@@ -67,5 +68,5 @@ def test_the_way_back_is_said_also_when_the_run_can_not_be_collected(
     plan = begin(store, "BTCUSDT")
     proxy.away = True
     with pytest.raises(StoreError, match="continue with: atb-launch --resume r1 --store s3://"):
-        follow(plan, store.within(1), LocalBackend(1, server=STUB), "create", Ending())
+        follow(plan, store.within(0.2), LocalBackend(1, server=STUB), "create", Ending())
     assert proxy.seen
