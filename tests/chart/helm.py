@@ -31,7 +31,10 @@ EVERYTHING: dict[str, Any] = {
     "imagePullSecrets": ["registry"],
     "launcher": {"clusterRole": True},
     "schedules": [DAILY],
-    **{name: {"enabled": True} for name in ("networkPolicy", "resourceQuota", "prometheusRule", "admissionPolicy")},
+    **{
+        name: {"enabled": True}
+        for name in ("networkPolicy", "resourceQuota", "prometheusRule", "admissionPolicy", "imageWarmer")
+    },
 }
 """Values that make every template render."""
 
@@ -78,7 +81,7 @@ def pod_specs(objects: list[Object]) -> list[tuple[str, Object]]:
         where, spec = f"{thing['kind']}/{thing['metadata']['name']}", thing.get("spec", {})
         if thing["kind"] == "Pod":
             found.append((where, spec))
-        elif thing["kind"] in ("Job", "Deployment"):
+        elif thing["kind"] in ("Job", "Deployment", "DaemonSet"):
             found.append((where, spec["template"]["spec"]))
         elif thing["kind"] == "CronJob":
             found.append((where, spec["jobTemplate"]["spec"]["template"]["spec"]))

@@ -13,6 +13,8 @@ from tests.chart.helm import CHART, DAILY, EVERYTHING, NAMESPACE, Object, pick, 
 from tests.chart.restricted import check_restricted
 
 KUBERNETES = ("1.33", "1.34", "1.35", "1.36", "1.37")
+WARMER = "DaemonSet/rel-atb-image-warmer"
+"""Its Pods sleep: they write nothing and have no credentials."""
 CUSTOM = {"PrometheusRule"}
 """Kinds of other people's, whose schemas Kubernetes does not publish."""
 
@@ -51,7 +53,8 @@ def test_every_pod_passes_the_restricted_level_and_has_a_read_only_root(name: st
         assert check_restricted(spec) == [], where
         for container in spec["containers"]:
             assert container["securityContext"]["readOnlyRootFilesystem"] is True, where
-            assert {"name": "scratch", "mountPath": "/tmp"} in container["volumeMounts"], where
+            mounts = container.get("volumeMounts", [])
+            assert where == WARMER or {"name": "scratch", "mountPath": "/tmp"} in mounts, where
             assert container["resources"]["limits"]["memory"], where
 
 
@@ -87,7 +90,7 @@ def test_only_the_launcher_has_a_token_and_a_role() -> None:
 def test_credentials_are_only_ever_referred_to() -> None:
     objects = render(EVERYTHING)
     for where, spec in pod_specs(objects):
-        for container in spec["containers"]:
+        for container in [] if where == WARMER else spec["containers"]:
             assert container["envFrom"] == [{"secretRef": {"name": "keys"}}], where
             names = {entry["name"] for entry in container["env"]}
             assert not names & {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}, where
@@ -107,6 +110,24 @@ def test_the_trainers_test_takes_a_cpu_where_jobs_do() -> None:
     test = pick(render({"jobs": {"requireGpu": False}}), "Pod", "rel-atb-test-trainer")["spec"]["containers"][0]
     assert test["command"][-2:] == ["--gpus", "0"]
     assert test["resources"]["limits"]["nvidia.com/gpu"] == "1"
+
+
+def test_the_image_warmer_goes_where_jobs_go_and_holds_nothing() -> None:
+    jobs = {"gpus": 2, "gpuResource": "example.com/gpu", "nodeSelector": {"pool": "night"}, "runtimeClass": "nvidia"}
+    objects = render({"imageWarmer": {"enabled": True}, "trainer": {"image": {"tag": "7"}}, "jobs": jobs})
+    warmer = pick(objects, "DaemonSet")["spec"]
+    spec, trainer = warmer["template"]["spec"], pick(objects, "Pod", "rel-atb-test-trainer")["spec"]
+    assert spec["nodeSelector"] == {"pool": "night", "nvidia.com/gpu.present": "true"}
+    assert (spec["tolerations"], spec["runtimeClassName"]) == (trainer["tolerations"], "nvidia")
+    (sleep,) = spec["containers"]
+    assert sleep["image"] == trainer["containers"][0]["image"] == "atb-trainer:7"
+    assert sleep["resources"] == {"requests": {"cpu": "1m", "memory": "8Mi"}, "limits": {"memory": "32Mi"}}
+    assert not {"volumes", "serviceAccountName", "initContainers"} & spec.keys()
+    assert warmer["selector"]["matchLabels"].items() <= warmer["template"]["metadata"]["labels"].items()
+
+
+def test_no_image_is_warmed_unasked() -> None:
+    assert "DaemonSet" not in {thing["kind"] for thing in render({"schedules": [DAILY]})}
 
 
 def test_the_network_policy_opens_the_stores_port_and_the_api_server_to_the_launcher_alone() -> None:

@@ -21,7 +21,7 @@ OTHER: dict[str, Any] = {
     "store.region": "us-west-2",
     "launcher.image.digest": f"sha256:{'1' * 64}",
     "trainer.image.digest": f"sha256:{'2' * 64}",
-    "launcher.resources": {"limits": {"memory": "1Gi"}},
+    **{f"{who}.resources": {"limits": {"memory": "1Gi"}} for who in ("launcher", "imageWarmer")},
     "jobs.cpu": "3",
     "jobs.maxParallel": 3,
     "jobs.workers": "auto",

@@ -229,6 +229,21 @@ class AdmissionPolicy(Section):
     action: Literal["Deny", "Warn", "Audit"] = Field("Deny", description="What happens to a Job that does not.")
 
 
+class ImageWarmer(Section):
+    """A DaemonSet that keeps the trainer's image on the GPU nodes, so that no Job waits for its download."""
+
+    enabled: bool = Field(False, description="Create it. Its Pods sleep and request no GPU.")
+    node_selector: dict[str, str] = Field(
+        {"nvidia.com/gpu.present": "true"},
+        description="Labels a node must have besides those of jobs.nodeSelector. NVIDIA's GPU feature discovery sets "
+        "the default one.",
+    )
+    resources: dict[str, dict[str, str | int]] = Field(
+        {"requests": {"cpu": "1m", "memory": "8Mi"}, "limits": {"memory": "32Mi"}},
+        description="Requests and limits of a Pod.",
+    )
+
+
 class Test(Section):
     """What helm test runs: atb doctor in both images, with the store and, for the trainer, a small training."""
 
@@ -266,4 +281,5 @@ class Values(Section):
     resource_quota: ResourceQuota = Field(ResourceQuota())
     prometheus_rule: PrometheusRule = Field(PrometheusRule())
     admission_policy: AdmissionPolicy = Field(AdmissionPolicy())
+    image_warmer: ImageWarmer = Field(ImageWarmer())
     test: Test = Field(Test())

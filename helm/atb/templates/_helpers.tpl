@@ -109,3 +109,29 @@ imagePullSecrets:
   {{- end }}
 {{- end }}
 {{- end -}}
+
+{{/* On which nodes trainers run. Takes root and nodeSelector, labels besides those of jobs.nodeSelector. */}}
+{{- define "atb.trainerPlacement" -}}
+{{- $jobs := .root.Values.jobs -}}
+{{- with $jobs.runtimeClass }}
+runtimeClassName: {{ . }}
+{{- end }}
+{{- with merge (dict) $jobs.nodeSelector .nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $jobs.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- $tolerations := list }}
+{{- if gt (int $jobs.gpus) 0 }}
+{{- range list $jobs.gpuResource (printf "%s/gpu" (splitList "/" $jobs.gpuResource | first)) | uniq | sortAlpha }}
+{{- $tolerations = append $tolerations (dict "key" . "operator" "Exists" "effect" "NoSchedule") }}
+{{- end }}
+{{- end }}
+{{- with concat $tolerations $jobs.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
