@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections import Counter
@@ -27,6 +28,7 @@ STYLES: dict[State, str] = {
     "interrupted": "magenta",
 }
 _ORDER: tuple[State, ...] = ("failed", "running", "interrupted", "pending", "done", "skipped")
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _WIDE = 100
 """Columns from which the node has room."""
 _REFRESH_SECONDS = 0.25
@@ -147,12 +149,13 @@ class RunView:
                     words = f"{row.job}: {row.state}{f' ({row.category})' if row.category else ''}"
                     self._say(f"{words}{f': {row.detail}' if row.detail else ''}")
                 self._told[row.job] = now
-        if note and note != self._note:
+        kind = _NUMBER.sub("", note)  # counts and seconds change all the time
+        if note and kind != self._note:
             self._say(note)
-        self._note = note
+        self._note = kind
         if self._clock() - self._beat >= _HEARTBEAT_SECONDS:
             self._beat = self._clock()
-            self._say(summary_line(rows))
+            self._say(" · ".join(filter(None, (summary_line(rows), note))))
 
     def _say(self, line: str) -> None:
         self._console.print(printable(line, 2_000), markup=False, highlight=False, soft_wrap=True)

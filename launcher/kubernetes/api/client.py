@@ -18,7 +18,8 @@ _Facts = TypeVar("_Facts")
 
 RETRY_SECONDS = 120.0
 """How long one call is retried before its failure is reported."""
-_LONGEST_WAIT = 30.0
+LONGEST_WAIT = 30.0
+BACK = "the API server answers again"
 _AUTHORIZATION_SECONDS = 10.0
 """How long a client's credentials are used before they are loaded again; 401 makes a new client at once."""
 
@@ -125,10 +126,14 @@ class Cluster:
                 return found, page["metadata"].get("resourceVersion", "")
 
     def watch(self, resource: str, version: str, *, selector: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-        """``(type, object)`` of each change until the server ends the watch. Raises ApiError; 410 means list again."""
+        """``(type, object)`` of each change until the server ends the watch; the first is OPENED, with no object.
+
+        Raises ApiError; 410 means list again.
+        """
         with self._lock:
             self.watches += 1
         with self.stream(requests.watch(resource, self.namespace, version, selector=selector)) as chunks:
+            yield "OPENED", {}
             for line in split_lines(chunks):
                 try:
                     change = json.loads(line)
@@ -160,10 +165,10 @@ class Cluster:
 
     def _retrying(self, call: Call, attempt: Callable[[], bytes]) -> bytes:
         give_up = self.clock.monotonic() + self._retry_seconds
-        delay = 0.25
+        delay, waited = 0.25, False
         while True:
             try:
-                return attempt()
+                found = attempt()
             except ApiError as error:
                 wait = error.retry_after if error.retry_after is not None else delay * self.jitter.uniform(0.75, 1.25)
                 # a merge patch names no version: 409 means that its object was written to again and again meanwhile
@@ -172,8 +177,13 @@ class Cluster:
                     raise
                 busy = "is busy" if error.status in (409, 429) else "does not answer well"
                 self.on_wait(f"the API server {busy} ({error.status or 'no answer'}); trying again in {wait:.1f} s")
-            self.clock.sleep(min(wait, _LONGEST_WAIT))
-            delay = min(delay * 2, _LONGEST_WAIT)
+                waited = True
+            else:
+                if waited:
+                    self.on_wait(BACK)
+                return found
+            self.clock.sleep(min(wait, LONGEST_WAIT))
+            delay = min(delay * 2, LONGEST_WAIT)
 
     def _read(self, call: Call) -> bytes:
         import urllib3

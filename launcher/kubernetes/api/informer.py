@@ -77,15 +77,21 @@ def follow(
     pass (403, 404) are raised as ApiError, all others are told as Unreachable and tried again.
     """
     version = ""
-    failures = 0
+    failures, silent = 0, False
     while not stopping.is_set():
         try:
             if not version:
                 asked = cluster.clock.monotonic()
                 objects, version = cluster.list(resource, read, selector=selector)
+                silent = False
                 yield Listed(objects, asked)
             opened = cluster.clock.monotonic()
             for kind, item in cluster.watch(resource, version, selector=selector):
+                if kind == "OPENED":
+                    if silent:
+                        silent = False
+                        yield Heartbeat()
+                    continue
                 failures = 0
                 version = item["metadata"]["resourceVersion"]
                 if kind == "DELETED":
@@ -104,6 +110,7 @@ def follow(
             if error.status == 410 or not error.transient:
                 version = ""
             if error.status != 410 or failures >= EXPIRED_AT_MOST:
+                silent = error.status != 410
                 yield Unreachable(error)
             if error.status != 410 or failures:  # a server that restarts may say 410 again and again, and answers
                 stopping.wait(min(0.25 * 2**failures, LONGEST_WAIT) * cluster.jitter.uniform(0.75, 1.25))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from launcher.kubernetes.api.client import BACK
 from launcher.kubernetes.api.informer import Change, Changed, Deleted, Listed, Unreachable
 from launcher.kubernetes.control import actions
 from launcher.kubernetes.control.actions import Action
@@ -25,8 +26,10 @@ def apply_job(state: RunState, now: float, change: Change[JobStatus]) -> None:
     """A Job has changed, or the API server has fallen silent."""
     if isinstance(change, Unreachable):
         state.silent_since = now if state.silent_since is None else state.silent_since
-        state.note = f"the API server does not answer: {change.error}"
+        apply_note(state, now, f"the API server does not answer: {change.error}")
         return
+    if state.silent_since is not None:
+        apply_note(state, now, BACK)
     state.silent_since = None
     _apply(state, "jobs", state.jobs, change)
 
@@ -52,9 +55,9 @@ def apply_queue_reasons(state: RunState, reasons: Mapping[str, str]) -> None:
     state.queue_reasons = dict(reasons)
 
 
-def apply_note(state: RunState, words: str) -> None:
-    """A request waits, and says why."""
-    state.note = words
+def apply_note(state: RunState, now: float, words: str) -> None:
+    """A request waits, and says why, or waits no more."""
+    state.note, state.noted = words, now
 
 
 def apply_store_note(state: RunState, words: str) -> None:

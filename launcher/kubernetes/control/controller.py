@@ -93,7 +93,7 @@ class RunController:
     def _watch(self, pool: RequestPool) -> list[Informer[Any]]:
         cluster, state, threads = self._cluster, self.state, self._threads
         selector = run_selector(self._plan.run)
-        cluster.on_wait = pool.poster(partial(apply.apply_note, state))
+        cluster.on_wait = pool.poster(self._on_wait)
         self._store.on_wait = pool.poster(partial(apply.apply_store_note, state))
         informers: list[Informer[Any]] = [
             Informer(cluster, "jobs", selector, read_job, pool.poster(self._on_job), threads),
@@ -123,11 +123,14 @@ class RunController:
                     pool.submit(partial(performer.perform, action), partial(self._on_done, action))
             if self._show is not None and cluster.clock.monotonic() > shown + SHOW_SECONDS:
                 shown = cluster.clock.monotonic()
-                self._show(state.rows(cluster.now()), state.summary())
+                self._show(state.rows(cluster.now()), state.summary(cluster.now()))
         return None
 
     def _on_job(self, change: Change[JobStatus]) -> None:
         apply.apply_job(self.state, self._cluster.now(), change)
+
+    def _on_wait(self, words: str) -> None:
+        apply.apply_note(self.state, self._cluster.now(), words)
 
     def _on_done(self, action: Action, outcome: Any) -> None:
         apply.finish(self.state, action, self._cluster.now(), outcome)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from atb.documents.attempt import Progress
 from atb.documents.plan import Plan, PlannedJob
 from atb.documents.result import Result
+from launcher.kubernetes.api.client import LONGEST_WAIT
 from launcher.kubernetes.control.actions import Action
 from launcher.kubernetes.control.observe import Clock, Observation, observe
 from launcher.kubernetes.objects.job_status import JobStatus, PodStatus
@@ -17,6 +18,8 @@ from launcher.kubernetes.options import ClusterOptions
 from launcher.plan.backend import Mode
 from launcher.report.live_table import Row
 
+NOTE_SECONDS = LONGEST_WAIT + 5.0
+"""How long what a request waits for is shown: it says so again before each further try."""
 AGAIN_SECONDS = 15.0
 """Seconds before what a quota or a silent server stopped is tried again."""
 
@@ -68,6 +71,8 @@ class RunState:
     """Since when the API server has not answered."""
     note: str = field(default="", init=False)
     """What the launcher itself last waited for."""
+    noted: float = field(default=-NOTE_SECONDS, init=False)
+    """When it last said so."""
     store_note: str = field(default="", init=False)
     """Why the store was last waited for, until it is read again."""
     # what the store says
@@ -183,15 +188,14 @@ class RunState:
             for planned in self.plan.jobs
         ]
 
-    def summary(self) -> str:
+    def summary(self, now: float) -> str:
         """The note under the table: how many Jobs have been created, and what the launcher itself waits for."""
         if self.store_note:
             return self.store_note
-        missing = len(self.planned) - len(self.created)
-        if missing and self.may_create:
-            made = f"created {len(self.created)} of {len(self.planned)}"
-            return f"{made} · {self.note}" if self.note else made
-        return self.note if self.silent_since is not None else ""
+        creating = self.may_create and len(self.created) < len(self.planned)
+        made = f"created {len(self.created)} of {len(self.planned)}" if creating else ""
+        note = self.note if abs(now - self.noted) < NOTE_SECONDS else ""
+        return " · ".join(filter(None, (made, note)))
 
     def touch(self, job: str) -> None:
         """Something was heard of a job."""

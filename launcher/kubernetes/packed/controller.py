@@ -17,7 +17,7 @@ from atb.documents.plan import Plan
 from atb.documents.worker import WorkerState
 from atb.errors import NetworkError, SpecError
 from atb.storage import Store
-from launcher.kubernetes.api.client import Cluster
+from launcher.kubernetes.api.client import BACK, Cluster
 from launcher.kubernetes.api.requests import ApiError
 from launcher.kubernetes.api.responses import format_time
 from launcher.kubernetes.control.decide import SILENCE_SECONDS
@@ -162,7 +162,8 @@ class PackedController:
             return
         finally:
             self._asked = clock.monotonic()
-        self._silent_since, self._note = None, ""
+        self._note = BACK if self._silent_since is not None else ""
+        self._silent_since = None
         self._rounds = {name: job for name, job in jobs.items() if job is not None}
         self._pods = {name: keep_pull_error(self._pods.get(name), pod) for name, pod in pods.items()}
         self._created = self._created or bool(self._rounds)

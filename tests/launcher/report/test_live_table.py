@@ -75,6 +75,18 @@ def test_without_a_terminal_each_change_of_state_is_one_line() -> None:
     ]
 
 
+def test_a_note_that_differs_only_in_its_numbers_is_said_again_once_a_minute() -> None:
+    console, now = Console(file=io.StringIO(), width=80, force_terminal=False), [0.0]
+    with RunView("run r", console, lambda: now[0]) as view:
+        for created in range(100):
+            view.show([], f"created {created} of 100 · trying again in 0.{created} s")
+            now[0] += 1.0
+    assert console.file.getvalue().splitlines() == [  # type: ignore[attr-defined]
+        "created 0 of 100 · trying again in 0.0 s",
+        "nothing to do · created 60 of 100 · trying again in 0.60 s",
+    ]
+
+
 def test_markup_in_a_reason_is_not_taken_for_style() -> None:
     row = Row("A", "BTCUSDT", "fast", "failed", "bug", "[bold]list index [0] out of range[/x]")
     assert "[bold]" in "".join(paint([row], 120))

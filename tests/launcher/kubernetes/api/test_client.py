@@ -47,6 +47,7 @@ def test_retry_after_is_honoured_and_told(server: ApiServer, tmp_path: Path) -> 
     create_job(cluster, job_body())
     assert waits == [3.0]
     assert "429" in told[0]
+    assert told[1:] == ["the API server answers again"]
     cluster.close()
 
 

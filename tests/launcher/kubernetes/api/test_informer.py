@@ -137,6 +137,13 @@ def test_a_quiet_server_is_told_from_a_silent_one(server: ApiServer, seen: Seen)
     assert seen.wait_for(lambda: isinstance(seen.changes[-1], Heartbeat))
 
 
+def test_a_server_that_is_back_is_heard_of_before_anything_changes(server: ApiServer, seen: Seen) -> None:
+    server.stop()
+    assert seen.wait_for(lambda: any(isinstance(change, Unreachable) for change in seen.changes))
+    server.start()
+    assert seen.wait_for(lambda: isinstance(seen.changes[-1], Heartbeat))
+
+
 def test_what_we_may_not_watch_is_an_error_at_once(server: ApiServer, cluster: Cluster) -> None:
     server.denied.add(("list", "configmaps"))
     seen = Seen(cluster)

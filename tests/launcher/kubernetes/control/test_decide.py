@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from launcher.kubernetes.api.informer import Changed, Deleted, Listed, Unreachable
+from launcher.kubernetes.api.informer import Changed, Deleted, Heartbeat, Listed, Unreachable
 from launcher.kubernetes.api.requests import ApiError
 from launcher.kubernetes.control import apply
 from launcher.kubernetes.control.actions import (
@@ -563,6 +563,15 @@ def test_a_silent_server_is_left_after_a_quarter_of_an_hour() -> None:
     apply.apply_job(state, NOW, Unreachable(ApiError("no answer")))
     assert named(state, NOW + 899) == []
     assert only(state, NOW + 901) == Leave(silent=True)
+
+
+def test_a_server_that_answers_again_is_said_to_for_a_while() -> None:
+    state = know(job(), pod())
+    apply.apply_job(state, NOW, Unreachable(ApiError("no answer")))
+    assert state.summary(NOW) == "the API server does not answer: no answer"
+    apply.apply_job(state, NOW + 30, Heartbeat())
+    assert state.summary(NOW + 30) == "the API server answers again"
+    assert state.summary(NOW + 90) == ""
 
 
 def test_deciding_changes_nothing() -> None:
