@@ -1,0 +1,136 @@
+"""Creating Jobs on a real API server: the launcher against 16 bare threads, in turn.
+
+    python -m benchmarks.creation --namespace NAME --jobs 2000 --repeat 3 [--kubeconfig FILE]
+
+The Jobs are suspended, so no Pod starts and the server does the same work for both. Prints Jobs created per second
+(medians), their ratio with its target, and the launcher's peak memory. Everything created is deleted again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import resource
+import statistics
+import time
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+from atb.contract import keys
+from atb.documents.plan import PlannedJob
+from atb.storage import MemoryStore
+from benchmarks.fanout import BARE_THREADS, make_options, make_plan
+from launcher.kubernetes.api import requests
+from launcher.kubernetes.api.client import Cluster
+from launcher.kubernetes.api.connect import open_cluster
+from launcher.kubernetes.control.controller import RunController
+from launcher.kubernetes.control.retry import first_attempt
+from launcher.kubernetes.objects.ensure import create_owner, delete_object
+from launcher.kubernetes.objects.jobs import JobAttempt, build_job, owner_name, run_selector
+from launcher.kubernetes.objects.pod import Target
+from launcher.kubernetes.options import ClusterOptions
+
+RATIO_TARGET = 0.9
+STORE = "s3://bucket"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kubeconfig")
+    parser.add_argument("--namespace", required=True, help="an existing namespace")
+    parser.add_argument("--jobs", type=int, default=2000)
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--launcher-only", action="store_true", help="for its memory")
+    asked = parser.parse_args()
+    print(f"{asked.jobs} Jobs, {asked.repeat} times; load {os.getloadavg()[0]:.1f}")
+    ways = (
+        {"launcher": create_by_launcher}
+        if asked.launcher_only
+        else {"bare": create_bare, "launcher": create_by_launcher}
+    )
+    rates: dict[str, list[float]] = {name: [] for name in ways}
+    peaks: list[float] = []
+    for _ in range(asked.repeat):
+        for name, create in ways.items():
+            seconds, peak = in_process(partial(create, asked.kubeconfig, asked.namespace, asked.jobs))
+            rates[name].append(asked.jobs / seconds)
+            peaks += [peak] if name == "launcher" else []
+    for name, found in rates.items():
+        print(f"{name:<12}{statistics.median(found):>8.1f} Jobs/s   {', '.join(f'{rate:.1f}' for rate in found)}")
+    if len(ways) == 2:
+        ratios = [ours / bare for ours, bare in zip(rates["launcher"], rates["bare"], strict=True)]
+        print(f"ratio       {statistics.median(ratios):>8.2f}          target: at least {RATIO_TARGET}")
+    print(f"peak memory {max(peaks):>8.1f} MiB      targets: under 120 for 2,000 Jobs, under 300 for 10,000")
+
+
+def create_bare(kubeconfig: str | None, namespace: str, jobs: int) -> tuple[float, float]:
+    """Seconds and peak MiB of threads that post bodies made beforehand, with nothing between them and the wire."""
+    from kubernetes import client, config
+
+    configuration = client.Configuration()
+    config.load_kube_config(kubeconfig, client_configuration=configuration)
+    configuration.connection_pool_maxsize = BARE_THREADS
+    api = client.ApiClient(configuration)
+    headers = {"Content-Type": "application/json"}
+    api.update_params_for_auth(headers, [], ["BearerToken"], "", "GET", None)
+    pool = api.rest_client.pool_manager
+    url = f"{configuration.host}{requests.path_of('jobs', namespace)}?fieldValidation=Strict"
+    cluster = open_cluster(kubeconfig, namespace=namespace)
+    owner = create_owner(cluster, Target("bare", STORE))
+    target = Target("bare", STORE, owner_uid=owner["metadata"]["uid"])
+    options = make_options()
+    attempt = first_attempt(options, time.time())
+    bodies = [json.dumps(build_suspended(job, target, options, attempt)) for job in make_plan("bare", jobs).jobs]
+    began = time.perf_counter()
+    with ThreadPoolExecutor(BARE_THREADS) as threads:
+        answers = threads.map(lambda body: pool.request("POST", url, body=body, headers=headers).status, bodies)
+        assert set(answers) == {201}
+    found = time.perf_counter() - began, peak_mib()
+    remove(cluster, "bare")
+    return found
+
+
+def create_by_launcher(kubeconfig: str | None, namespace: str, jobs: int) -> tuple[float, float]:
+    """Seconds from the launcher's start until every Job is created, and its peak MiB."""
+    cluster = open_cluster(kubeconfig, namespace=namespace)
+    plan, store = make_plan("fan", jobs), MemoryStore()
+    store.put(keys.plan(plan.run), plan.to_bytes())
+    began = time.perf_counter()
+    RunController(cluster, store, plan, make_options(), build=build_suspended).run("create", wait=False)
+    found = time.perf_counter() - began, peak_mib()
+    remove(cluster, "fan")
+    return found
+
+
+def peak_mib() -> float:
+    """The most memory that this process has had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def build_suspended(
+    planned: PlannedJob, target: Target, options: ClusterOptions, attempt: JobAttempt
+) -> dict[str, Any]:
+    """A run's Job that waits as if for a queue."""
+    body = build_job(planned, target, options, attempt)
+    body["spec"]["suspend"] = True
+    return body
+
+
+def remove(cluster: Cluster, run: str) -> None:
+    """Delete the run's objects, and wait until they are gone."""
+    delete_object(cluster, "configmaps", owner_name(run))
+    while cluster.list("jobs", lambda job: None, selector=run_selector(run))[0]:
+        time.sleep(2.0)
+
+
+def in_process(measure: partial[tuple[float, float]]) -> tuple[float, float]:
+    """What a fresh process measured."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(measure).result()
+
+
+if __name__ == "__main__":
+    main()
