@@ -6,7 +6,8 @@ import difflib
 import functools
 import hashlib
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
@@ -271,3 +272,18 @@ def suggest(name: str) -> str:
     """The end of a sentence about an unknown option: the nearest one, or all."""
     near = difflib.get_close_matches(name, OPTION_NAMES, n=1)
     return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(OPTION_NAMES)}"
+
+
+def bars_words(spec: Spec) -> list[str]:
+    """The symbol and the options that name exactly the bars of a spec."""
+    words = [spec.symbol, "--source", spec.source]
+    for name in ("market", "timeframe"):
+        if getattr(spec, name) != Spec.model_fields[name].default:
+            words += [f"--{name}", getattr(spec, name)]
+    words += ["--preset", spec.preset]
+    return [*words, "--start", f"{spec.start:%Y-%m-%dT%H:%M}", "--as-of", f"{spec.as_of:%Y-%m-%dT%H:%M}"]
+
+
+def data_check(spec: Spec, where: Sequence[str] = ()) -> str:
+    """The command that reports what is wrong with the bars of a spec; ``where`` are the options that name a store."""
+    return shlex.join(["atb", "data", "check", *bars_words(spec), *where])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -43,6 +43,21 @@ def _with_store(command: Callable[..., Any], *, patient: bool) -> Callable[..., 
 
     functools.update_wrapper(opened, command)
     return add_options("store", "endpoint-url")(opened)
+
+
+ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+
+
+def store_words(store: Store, environment: Mapping[str, str] | None = None) -> list[str]:
+    """The options that name a store in a suggested command. With ``environment``, the command is for a shell where
+    these variables are set, and what they or the default say is left out."""
+    known = environment or {}
+    words = []
+    if environment is None or store.url != known.get("ATB_STORE", default_store()):
+        words += ["--store", store.url]
+    if store.endpoint_url and store.endpoint_url not in map(known.get, ENDPOINT_VARIABLES):
+        words += ["--endpoint-url", store.endpoint_url]
+    return words
 
 
 def default_store() -> str:

@@ -22,7 +22,7 @@ from atb.documents.manifest import Manifest
 from atb.documents.plan import Plan
 from atb.errors import AtbError, SpecError, StoreError
 from atb.options.say import say
-from atb.options.stores import default_store, open_said
+from atb.options.stores import open_said, store_words
 from atb.registry.champions import ModelKey
 from atb.registry.demote import demote_behind
 from atb.registry.promote import whoami
@@ -39,7 +39,7 @@ from launcher.records.liveness import read_launcher, say_alive
 from launcher.records.manifest import collect
 from launcher.records.promotion import promote_run, weigh_record
 from launcher.records.run_record import RunRecord
-from launcher.report.guide import next_steps
+from launcher.report.guide import can_help, next_steps
 from launcher.report.live_table import RunView
 from launcher.report.page import write_report
 from launcher.report.table import plan_lines, print_manifest
@@ -49,7 +49,6 @@ AWAY_SECONDS = 5.0
 """How long a store that was just given up is waited for once more, to collect the run."""
 _MANY = 50
 """From this many trainings on, a terminal is asked for confirmation."""
-ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 
 
 @dataclass(frozen=True)
@@ -171,7 +170,7 @@ def follow(plan: Plan, store: Store, backend: Backend, mode: Mode, ending: Endin
     _tell("; ".join([f"run {plan.run}: {work}", *(f"{count} {what}" for what, count in counts.items() if count)]))
     stopped: int | None = None
     away = backend.outlives_launcher
-    attach = _with_store(["attach", plan.run], store)
+    attach = shlex.join(["atb-launch", "attach", plan.run, *store_words(store, os.environ)])
     resume = resume_command(plan.run, store)
     try:
         with say_alive(store, plan.run, plan.backend), RunView(f"run {plan.run}", Console(stderr=True)) as view:
@@ -196,7 +195,7 @@ def follow(plan: Plan, store: Store, backend: Backend, mode: Mode, ending: Endin
         return 128 + abs(stopped)
     if manifest.complete:
         return 0
-    _tell(f"not every model is there; retry with: {resume}")
+    _tell(f"not every model is there; retry with: {resume}" if can_help(manifest) else "not every model is there")
     failed = [job.category for job in manifest.jobs if job.state not in ("done", "skipped")]
     return run_exit_code(failed, backend.exit_codes)
 
@@ -226,23 +225,20 @@ def finish(run: str, store: Store, ending: Ending) -> Manifest:
         print_manifest(manifest, store.url)
         say(f"report    {store.url}/{page}")
         say(f"manifest  {store.url}/{keys.manifest(run)}")
-        for step in next_steps(manifest, promoted, store.url):
+        where, file = store_words(store, os.environ), _file_of(store, page)
+        for step in next_steps(record.plan, manifest, promoted, where, page=file):
             say(f"next      {step.command}")
     return manifest
 
 
+def _file_of(store: Store, key: str) -> str:
+    """The file that an object of a directory is; empty in other stores."""
+    return "" if "://" in store.url else f"{store.url}/{key}"
+
+
 def resume_command(run: str, store: Store) -> str:
     """The command that continues a run."""
-    return _with_store(["--resume", run], store)
-
-
-def _with_store(arguments: list[str], store: Store) -> str:
-    words = ["atb-launch", *arguments]
-    if store.url != os.environ.get("ATB_STORE", default_store()):
-        words += ["--store", store.url]
-    if store.endpoint_url and store.endpoint_url not in map(os.environ.get, ENDPOINT_VARIABLES):
-        words += ["--endpoint-url", store.endpoint_url]
-    return shlex.join(words)
+    return shlex.join(["atb-launch", "--resume", run, *store_words(store, os.environ)])
 
 
 def _at_its_time(options: LaunchOptions, training: Mapping[str, Any]) -> tuple[LaunchOptions, Mapping[str, Any]]:

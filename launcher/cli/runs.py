@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -9,7 +10,7 @@ import click
 
 from atb.options.flags import Configured, add_options
 from atb.options.say import say
-from atb.options.stores import with_store
+from atb.options.stores import store_words, with_store
 from launcher.cli.arguments import with_named_run, with_run
 from launcher.cli.options import ACCESS, ENDING, read_setup
 
@@ -101,7 +102,7 @@ def logs(store: Store, run: str, job: str | None, follow: bool, tail: int | None
 def why(store: Store, run: str, job: str, **_: Any) -> None:
     """Explain why a JOB is in its state, and what helps."""
     from launcher.plan.build import find_job, read_plan
-    from launcher.records.categories import CATEGORIES
+    from launcher.records.categories import CATEGORIES, fill_remedy
     from launcher.records.job_record import outcome_of, read_record
 
     plan = read_plan(store, run)
@@ -123,8 +124,8 @@ def why(store: Store, run: str, job: str, **_: Any) -> None:
     if traces.result is None and traces.report is not None:
         say(f"ended     exit code {traces.report.code} in stage {traces.report.stage}")
     if outcome.category in CATEGORIES:
-        remedy = CATEGORIES[outcome.category].remedy
-        say(f"remedy    {remedy.replace('RUN', run).replace('SYMBOL', planned.spec.symbol)}")
+        where = store_words(store, os.environ)
+        say(f"remedy    {fill_remedy(CATEGORIES[outcome.category].remedy, run, planned.spec, where)}")
 
 
 @click.command(cls=Configured)

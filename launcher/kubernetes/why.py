@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 from atb.contract import labels
 from atb.documents.plan import Plan, PlannedJob
 from atb.errors import AtbError
+from atb.options.stores import store_words
 from atb.storage import Store
 from launcher.kubernetes.api.client import Cluster
 from launcher.kubernetes.api.responses import format_time
@@ -16,7 +18,7 @@ from launcher.kubernetes.logs import find_pods, read_log, stored_log
 from launcher.kubernetes.objects.job_status import JobStatus, PodStatus
 from launcher.kubernetes.objects.jobs import run_selector
 from launcher.kubernetes.objects.warnings import read_warnings
-from launcher.records.categories import CATEGORIES
+from launcher.records.categories import CATEGORIES, fill_remedy
 
 LAST_LINES = 15
 
@@ -38,7 +40,7 @@ def explain_job(cluster: Cluster, store: Store, state: RunState, plan: Plan, pla
     category = CATEGORIES.get(found.category)
     if category is not None:
         yield f"meaning   {category.meaning}"
-        yield f"remedy    {category.remedy.replace('RUN', plan.run).replace('SYMBOL', planned.spec.symbol)}"
+        yield f"remedy    {fill_remedy(category.remedy, plan.run, planned.spec, store_words(store, os.environ))}"
     if found.state != "done":
         lines = _last_lines(cluster, store, plan.run, planned.job, pods)
         yield from (f"log       {line}" for line in lines)

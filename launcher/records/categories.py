@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from atb.contract.exits import EXITS
+from atb.contract.spec import Spec, bars_words
 
 Retry = Literal["never", "memory", "elsewhere", "free", "counted"]
 """Who tries again: nobody; the launcher with more memory or on another node; the Job for free or up to its limit."""
@@ -73,6 +77,25 @@ CATEGORIES: dict[str, Category] = {
     },
     **{category.name: category for category in _CLUSTER},
 }
+
+_COMMAND = re.compile(r"(?:^|: )(atb(?:-launch)? [^;]*)$")
+"""The command that a remedy ends with."""
+
+
+def fill_remedy(remedy: str, run: str, spec: Spec | None, where: Sequence[str]) -> str:
+    """A remedy for a job of a run. Its command is completed: with the run, with the symbol and its bars if ``spec`` is
+    given, and with ``where``, the options that name the store."""
+    found = _COMMAND.search(remedy)
+    if found is None:
+        return remedy
+    words = []
+    for word in found[1].split():
+        if word == "SYMBOL" and spec is not None:
+            words += bars_words(spec) if "data" in words else [spec.symbol]
+        else:
+            words.append(run if word == "RUN" else word)
+    return remedy[: found.start(1)] + shlex.join([*words, *where])
+
 
 INFRASTRUCTURE = frozenset(name for name, category in CATEGORIES.items() if category.retry == "elsewhere")
 """Categories that speak against a node: two symbols that meet one on the same node keep later attempts off it."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from atb.contract.presets import PRESETS
-from atb.contract.spec import Spec
-from atb.documents.manifest import Manifest
+from atb.contract.spec import Spec, data_check
+from atb.documents.manifest import Manifest, ManifestJob
 from atb.documents.plan import Plan
 from atb.registry.gate import passes
 
@@ -30,7 +30,7 @@ class Step:
     command: str
 
 
-def describe_request(plan: Plan) -> Iterator[tuple[str, str]]:
+def describe_request(plan: Plan, where: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Name and value of what the plan asks for: symbols, presets with their numbers, bars, window, the command."""
     specs = [job.spec for job in plan.jobs]
     symbols, presets = list(dict.fromkeys(spec.symbol for spec in specs)), dict.fromkeys(spec.preset for spec in specs)
@@ -44,10 +44,10 @@ def describe_request(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "bars", f"{first.source}, {first.market}, {first.timeframe}"
     yield "window", f"{min(spec.start for spec in specs):%Y-%m-%d %H:%M} to {first.as_of:%Y-%m-%d %H:%M} UTC"
     yield "forecast", f"{first.target}, {first.horizon} bar{'s' * (first.horizon > 1)} ahead, from {first.features}"
-    yield "command", _command(plan, symbols, list(presets), first)
+    yield "command", shlex.join([*_request_words(plan, symbols, list(presets), first), *where])
 
 
-def _command(plan: Plan, symbols: list[str], presets: list[str], spec: Spec) -> str:
+def _request_words(plan: Plan, symbols: list[str], presets: list[str], spec: Spec) -> list[str]:
     """The command that plans the same run again."""
     named = ",".join(symbols) if len(symbols) <= _SHOWN_SYMBOLS else "@symbols.txt"
     words = ["atb-launch", "--symbols", named, "--presets", ",".join(presets), "--source", spec.source]
@@ -58,26 +58,65 @@ def _command(plan: Plan, symbols: list[str], presets: list[str], spec: Spec) -> 
     for name in _OF_PRESET:
         if len(presets) == 1 and (value := getattr(spec, name)) != getattr(PRESETS[spec.preset], name):
             words += [f"--{name.replace('_', '-')}", f"{value:g}"]
-    return shlex.join([*words, "--backend", plan.backend])
+    return [*words, "--backend", plan.backend]
 
 
-def next_steps(manifest: Manifest, promoted: Mapping[str, bool], store: str) -> Iterator[Step]:
-    """What is worth doing now: look at failures, try again, promote, forecast."""
-    run, where = shlex.quote(manifest.run), f"--store {shlex.quote(store)}"
-    failed = [job for job in manifest.jobs if job.state not in ("done", "skipped")]
-    if failed:
-        symbol = shlex.quote(failed[0].symbol)
-        yield Step(f"See why {failed[0].job} failed.", f"atb-launch why {run} {symbol} {where}")
-        again = f"Train the {len(failed):,} missing models; what is done stays." if len(failed) > 1 else "Try it again."
-        yield Step(again, f"atb-launch --resume {run} {where}")
+def next_steps(
+    plan: Plan, manifest: Manifest, promoted: Mapping[str, bool], where: Sequence[str], *, page: str = ""
+) -> Iterator[Step]:
+    """What is worth doing now: open the page, look at failures, try again, promote, forecast. ``where``: the options
+    that name the store; ``page``: the page's file, if a browser can open it."""
+
+    def command(*words: str) -> str:
+        return shlex.join([*words, *where])
+
+    if page:
+        yield Step("Open the page.", shlex.join(["xdg-open", page]))
+    run = manifest.run
+    missing = [job for job in manifest.jobs if job.state not in ("done", "skipped")]
+    if missing:
+        yield Step(f"See why {missing[0].job} {_verb(missing[0])}.", command("atb-launch", "why", run, missing[0].job))
+    yield from _mend_bars(plan, missing, where)
+    again = [job for job in missing if job.category not in _SAME_AGAIN]
+    if again:
+        words = "Try it again." if len(again) == 1 else f"Train the {len(again):,} missing models; what is done stays."
+        yield Step(words, command("atb-launch", "--resume", run))
     passed = [job for job in manifest.jobs if passes(job.gate) and not promoted.get(job.job)]
     if passed:
-        yield Step(
-            f"Let {passed[0].symbol} serve; it passed the gate.",
-            f"atb models promote {run} {shlex.quote(passed[0].symbol)} {where}",
-        )
+        which = ["--preset", passed[0].preset] if _has_several(manifest, passed[0].symbol) else []
+        promote = command("atb", "models", "promote", run, passed[0].symbol, *which)
+        yield Step(f"Let {passed[0].symbol} serve; it passed the gate.", promote)
     serving = [job for job in manifest.jobs if promoted.get(job.job)]
     if serving:
-        yield Step("Forecast the next bar.", f"atb predict {shlex.quote(serving[0].symbol)} {where}")
-    if not failed and not passed and not serving:
-        yield Step("No model passed the gate. See what each knew.", f"atb-launch status {run} {where}")
+        yield Step("Forecast the next bar.", command("atb", "predict", serving[0].symbol))
+    if not missing and not passed and not serving:
+        yield Step("No model passed the gate. See what each knew.", command("atb-launch", "status", run))
+
+
+_SAME_AGAIN = ("bad-data", "bad-spec")
+"""A run's cut and options are fixed: what failed because of them fails again."""
+
+
+def can_help(manifest: Manifest) -> bool:
+    """Whether resuming a run could bring a model that is missing."""
+    missing = (job for job in manifest.jobs if job.state not in ("done", "skipped"))
+    return any(job.category not in _SAME_AGAIN for job in missing)
+
+
+def _mend_bars(plan: Plan, missing: Sequence[ManifestJob], where: Sequence[str]) -> Iterator[Step]:
+    bad = [job for job in missing if job.category == "bad-data"]
+    if not bad:
+        return
+    spec = next(job.spec for job in plan.jobs if job.job == bad[0].job)
+    yield Step(
+        f"See what is wrong with the bars of {spec.symbol}; --resume would read the same window.",
+        data_check(spec, where),
+    )
+
+
+def _verb(job: ManifestJob) -> str:
+    return "failed" if job.state == "failed" else "was interrupted" if job.state == "interrupted" else "is not done"
+
+
+def _has_several(manifest: Manifest, symbol: str) -> bool:
+    return sum(job.symbol == symbol for job in manifest.jobs) > 1

@@ -14,6 +14,7 @@ from atb.documents.manifest import Manifest
 from atb.documents.plan import Plan
 from atb.documents.result import Result
 from atb.errors import AtbError, NotFound, Unreadable
+from atb.options.stores import store_words
 from atb.registry.champions import ModelKey, read_champion
 from atb.registry.promote import model_key_of
 from atb.registry.record import scan_records
@@ -41,7 +42,7 @@ def write_report(store: Store, record: RunRecord) -> str:
         promoted = dict(zip(results, serve, strict=True))
     lives = scan_records(store, [ModelKey.of(planned.spec) for planned in record.plan.jobs])
     together = build_together(read_evidence(store, manifest.run), lives)
-    page = render_page(record.plan, manifest, results, histories, promoted, store.url, together)
+    page = render_page(record.plan, manifest, results, histories, promoted, store_words(store), together)
     store.put(key, page.encode())
     return key
 
@@ -68,11 +69,11 @@ def render_page(
     results: Mapping[str, Result],
     histories: Mapping[str, Mapping[str, Sequence[float]]],
     promoted: Mapping[str, bool],
-    store: str,
+    where: Sequence[str],
     together: Together | None = None,
 ) -> str:
     """The page. ``results``, ``histories`` and ``promoted`` are by job and may lack some."""
-    page = replace(build_page(plan, manifest, results, histories, promoted, store), together=together)
+    page = replace(build_page(plan, manifest, results, histories, promoted, where), together=together)
     return render("launcher.report", "report.html.j2", page=page)
 
 

@@ -15,7 +15,7 @@ from atb.documents.manifest import Manifest, ManifestJob
 from atb.documents.plan import Plan
 from atb.documents.result import TOTAL_STAGE, Result
 from atb.registry.gate import passes
-from launcher.records.categories import CATEGORIES, Category
+from launcher.records.categories import CATEGORIES, Category, fill_remedy
 from launcher.report.charts import Skill, SkillAxis, make_axis
 from launcher.report.guide import Step, describe_request, next_steps
 from launcher.report.model_details import Model, build_model, describe_gate, link_to
@@ -148,10 +148,10 @@ def build_page(
     results: Mapping[str, Result],
     histories: Mapping[str, Mapping[str, Sequence[float]]],
     promoted: Mapping[str, bool],
-    store: str,
+    where: Sequence[str],
 ) -> Page:
     """The page of a run. ``results`` and ``histories`` are by job and may lack some; ``promoted`` says whether a job's
-    model serves; ``store`` is the URL that commands name."""
+    model serves; ``where`` are the options that name the store in commands."""
     skills = {job.job: skill for job in manifest.jobs if (skill := _skill_of(job)) is not None}
     axis = make_axis(skills.values())
     details = tuple(
@@ -162,12 +162,12 @@ def build_page(
     return Page(
         run=manifest.run,
         planned=f"{manifest.created:%Y-%m-%d %H:%M}",
-        place=f"done on {plan.backend}, kept in {store}",
+        place=f"done on {plan.backend}, kept in {where[1]}",
         usage=describe_usage(manifest.usage) if manifest.usage else "",
-        asked=tuple(describe_request(plan)),
+        asked=tuple(describe_request(plan, where)),
         tiles=tuple(_tiles(manifest, promoted)),
-        next_steps=tuple(next_steps(manifest, promoted, store)),
-        failures=tuple(_failures(manifest)),
+        next_steps=tuple(next_steps(plan, manifest, promoted, where)),
+        failures=tuple(_failures(plan, manifest, where)),
         problems=tuple(problem.problem for problem in manifest.problems),
         rows=tuple(_row(job, axis, skills.get(job.job), job.job in results) for job in manifest.jobs),
         models=details,
@@ -190,15 +190,14 @@ def _tiles(manifest: Manifest, promoted: Mapping[str, bool]) -> Iterator[Tile]:
     yield Tile(sum(promoted.values()), "serving now")
 
 
-def _failures(manifest: Manifest) -> Iterator[FailureGroup]:
+def _failures(plan: Plan, manifest: Manifest, where: Sequence[str]) -> Iterator[FailureGroup]:
+    specs = {planned.job: planned.spec for planned in plan.jobs}
     failed = [job for job in manifest.jobs if job.state in ("failed", "interrupted")]
     by_category = sorted(failed, key=lambda job: job.category)
     groups = [(name, list(jobs)) for name, jobs in groupby(by_category, key=lambda job: job.category)]
     for name, jobs in sorted(groups, key=lambda group: -len(group[1])):
         known = CATEGORIES.get(name, _UNKNOWN)
-        remedy = known.remedy.replace("RUN", manifest.run)
-        if len(jobs) == 1:
-            remedy = remedy.replace("SYMBOL", jobs[0].symbol)
+        remedy = fill_remedy(known.remedy, manifest.run, specs.get(jobs[0].job), where)
         yield FailureGroup(
             name or "unknown",
             known.meaning,

@@ -150,8 +150,10 @@ def check_bars(raw: Bars, start_ms: int, as_of_ms: int) -> tuple[Bars, BarsRepor
     return bars, report
 
 
-def validate_bars(report: BarsReport, min_rows: int) -> None:
-    """Raise DataError unless these are bars of the timeframe, ``min_rows`` of them and 99 % of those expected."""
+def validate_bars(report: BarsReport, min_rows: int, look: str = "") -> None:
+    """Raise DataError unless these are bars of the timeframe, ``min_rows`` of them and 99 % of those expected.
+
+    ``look``: the command that shows more, for the message."""
     name = f"{report.symbol} {report.timeframe}"
     validate_times(report)
     if report.kept < min_rows:
@@ -171,7 +173,7 @@ def validate_bars(report: BarsReport, min_rows: int) -> None:
             remedy = f"{report.describe_gaps()}: leave them out with --start or --as-of"
         raise DataError(
             f"{name}: {report.kept:,} of {report.expected:,} bars ({report.complete:.1%}) and {MIN_COMPLETE:.0%} are "
-            f"needed; {remedy}; look with: atb data check {report.symbol}"
+            f"needed; {remedy}" + (f"; look with: {look}" if look else "")
         )
 
 

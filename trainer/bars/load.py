@@ -10,7 +10,7 @@ import numpy as np
 
 from atb.contract import timeframe as tf
 from atb.contract.features import split_features
-from atb.contract.spec import Spec
+from atb.contract.spec import Spec, data_check
 from atb.documents.result import BarsSummary
 from atb.errors import DataError, DataNotReady
 from atb.storage import Store
@@ -55,9 +55,9 @@ def load_bars(spec: Spec, store: Store, warmup: int, min_rows: int, source: Sour
     if spec.on_gap == "fail" and report.missing:
         raise DataError(
             f"{spec.symbol} {spec.timeframe}: {report.missing} bars are missing and --on-gap is fail; "
-            f"take --on-gap segment, or look with: atb data check {spec.symbol}"
+            f"take --on-gap segment, or look with: {data_check(spec)}"
         )
-    validate_bars(report, min_rows)
+    validate_bars(report, min_rows, data_check(spec))
     if spec.on_gap == "fill":
         bars, _ = fill_gaps(bars)
     first_row = int(np.searchsorted(bars.time, start))

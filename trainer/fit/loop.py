@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from atb.contract.spec import Spec
+from atb.contract.spec import Spec, data_check
 from atb.errors import DeviceFull, Diverged, SpecError, Stopped
 from trainer.fit.checkpoint import Arrays, Checkpoint, is_of
 from trainer.fit.device import Device
@@ -229,7 +229,7 @@ class _Fitting:
             if not math.isfinite(at.loss):
                 raise Diverged(
                     f"{self._name}: the loss is not a number in epoch {at.epoch}, step {at.step} of {steps}; lower "
-                    f"--learning-rate {self.watch.rate:g}, or look at the bars: atb data check {self._spec.symbol}"
+                    f"--learning-rate {self.watch.rate:g}, or look at the bars: {data_check(self._spec)}"
                 )
             if self._hooks.should_stop():
                 self.save()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 
 from atb.contract import keys
 from atb.documents.attempt import Claim
 from atb.documents.plan import Plan, PlannedJob
 from atb.errors import AtbError, NotFound, SpecError
+from atb.options.stores import store_words
 from atb.storage import Store
 from launcher.kubernetes.api.client import Cluster
 from launcher.kubernetes.logs import find_pods, follow_log, read_log, stored_log
@@ -17,7 +19,7 @@ from launcher.kubernetes.packed.controller import PackedController
 from launcher.kubernetes.why import LAST_LINES, say_pod
 from launcher.plan.backend import Say
 from launcher.records.attempt_facts import AttemptReader
-from launcher.records.categories import CATEGORIES
+from launcher.records.categories import CATEGORIES, fill_remedy
 
 
 def explain_packed(
@@ -38,7 +40,7 @@ def explain_packed(
     category = CATEGORIES.get(row.category)
     if category is not None:
         yield f"meaning   {category.meaning}"
-        yield f"remedy    {category.remedy.replace('RUN', plan.run).replace('SYMBOL', planned.spec.symbol)}"
+        yield f"remedy    {fill_remedy(category.remedy, plan.run, planned.spec, store_words(store, os.environ))}"
     if row.state != "done":
         yield from (f"log       {line}" for line in _last_lines(cluster, store, plan.run, planned))
 

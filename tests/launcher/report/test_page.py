@@ -86,7 +86,7 @@ def test_the_page_shows_every_job_its_verdicts_and_its_pictures() -> None:
         "validation 0.95",
         "the bars cannot be used",
         "what it knows could be chance",
-        "atb-launch --resume r1",
+        "atb data check XUSDT --source binance --preset fast --start",
     ):
         assert words in page
     balance = Balance()
@@ -98,7 +98,7 @@ def test_the_page_shows_every_job_its_verdicts_and_its_pictures() -> None:
 
 def test_what_came_from_outside_is_escaped() -> None:
     plan = record_of(MemoryStore(), "XUSDT").plan
-    page = render_page(plan, Manifest(run="r1", created=NOW, jobs=(FAILED,)), {}, {}, {}, "<store>")
+    page = render_page(plan, Manifest(run="r1", created=NOW, jobs=(FAILED,)), {}, {}, {}, ["--store", "<store>"])
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert(1)" in page
 

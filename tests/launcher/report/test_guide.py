@@ -1,0 +1,69 @@
+"""What a run's page and the terminal suggest next: every command can be pasted, and can help."""
+
+from __future__ import annotations
+
+import shlex
+
+from atb.contract.spec import data_check
+from atb.documents.manifest import Manifest, ManifestJob
+from atb.documents.plan import Plan
+from atb.options.stores import store_words
+from atb.storage import open_store
+from launcher.plan.build import build_plan
+from launcher.records.categories import CATEGORIES, fill_remedy
+from launcher.report.guide import can_help, next_steps
+from tests.atb.registry.candidates import NOW
+
+WHERE = ["--store", "s3://bucket/books", "--endpoint-url", "http://127.0.0.1:9000"]
+
+
+def plan_of(*symbols: str, presets: tuple[str, ...] = ("fast",)) -> Plan:
+    options = {"as_of": NOW, "source": "files:/my data"}
+    return build_plan("r1", symbols, presets, options, backend="local", now=NOW)
+
+
+def failed(symbol: str, category: str) -> ManifestJob:
+    return ManifestJob(job=f"{symbol}-fast", symbol=symbol, preset="fast", state="failed", category=category)
+
+
+def steps_of(*jobs: ManifestJob) -> list[str]:
+    plan = plan_of(*(job.symbol for job in jobs))
+    return [step.command for step in next_steps(plan, Manifest(run="r1", created=NOW, jobs=jobs), {}, WHERE)]
+
+
+def test_bad_bars_are_looked_at_with_their_source_and_never_just_tried_again() -> None:
+    bad = failed("AUSDT", "bad-data")
+    why, check = steps_of(bad)
+    assert shlex.split(why) == ["atb-launch", "why", "r1", "AUSDT-fast", *WHERE]
+    assert shlex.split(check)[:6] == ["atb", "data", "check", "AUSDT", "--source", "files:/my data"]
+    assert shlex.split(check)[-4:] == WHERE
+    assert not can_help(Manifest(run="r1", created=NOW, jobs=(bad,)))
+
+
+def test_what_may_end_otherwise_is_resumed() -> None:
+    assert "atb-launch --resume r1" in " ".join(steps_of(failed("AUSDT", "bad-data"), failed("BUSDT", "oom")))
+    assert can_help(Manifest(run="r1", created=NOW, jobs=(failed("BUSDT", "oom"),)))
+
+
+def test_a_suggested_check_asks_for_exactly_the_bars_of_the_training() -> None:
+    spec = plan_of("AUSDT").jobs[0].spec
+    words = shlex.split(data_check(spec))
+    assert words[words.index("--as-of") + 1] == "2026-01-31T06:00"
+    assert words[words.index("--start") + 1] == f"{spec.start:%Y-%m-%dT%H:%M}"
+
+
+def test_every_remedy_with_a_command_names_the_run_the_symbol_and_the_store() -> None:
+    spec = plan_of("AUSDT").jobs[0].spec
+    for category in CATEGORIES.values():
+        filled = fill_remedy(category.remedy, "r1", spec, WHERE)
+        assert "SYMBOL" not in filled
+        assert "RUN" not in filled
+        if "atb-launch " in filled or "atb data" in filled:
+            assert filled.endswith(shlex.join(WHERE)), category.name
+
+
+def test_a_command_names_its_store_and_where_the_server_listens() -> None:
+    store = open_store("s3://bucket/books", "http://127.0.0.1:9000")
+    assert store_words(store) == WHERE
+    assert store_words(store, {"ATB_STORE": "s3://bucket/books", "AWS_ENDPOINT_URL": "http://127.0.0.1:9000"}) == []
+    assert store_words(store, {"ATB_STORE": "s3://other"}) == WHERE
