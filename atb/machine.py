@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -32,6 +33,14 @@ def is_gone(machine: str | None, process: int) -> bool:
     except OSError:
         pass  # another user's
     return False
+
+
+def process_seconds(process: Path = Path("/proc/self")) -> float:
+    """How long this process has lived; 0 where the system does not say. A forked one begins at the fork."""
+    words = _read(process / "stat").rpartition(")")[2].split()
+    if len(words) < 20 or not words[19].isdigit():
+        return 0.0
+    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - int(words[19]) / os.sysconf("SC_CLK_TCK"))
 
 
 def cpu_quota(cgroup: Path = _CGROUP) -> float | None:

@@ -34,12 +34,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from atb.contract.labels import COMPILE_CACHE_VARIABLE
 from trainer.own_process import own_imports
 
 PRELOADED = ("trainer.pipeline.job",)
 """What every training needs and takes seconds to import, TensorFlow with it."""
-CACHE_VARIABLE = "ATB_COMPILE_CACHE"
-"""Names a folder where compiled code is kept for later workers; by default it goes with the server."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -182,7 +181,7 @@ def describe_processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
 def main(run: Callable[[list[str]], int] = run_atb) -> None:
     """Import what every training needs, then serve. What XLA compiles for one training, the next ones load."""
-    with compile_cache(os.environ.get(CACHE_VARIABLE, "")) as folder:
+    with compile_cache(os.environ.get(COMPILE_CACHE_VARIABLE, "")) as folder:
         os.environ.setdefault("TF_XLA_FLAGS", f"--tf_xla_persistent_cache_directory={folder}")
         # It warns of the processor's tuning hints as if they were features, each time it loads what it has compiled
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -44,6 +44,8 @@ POD_VARIABLE = "ATB_POD"
 """Set in a Pod to its name."""
 NODE_VARIABLE = "ATB_NODE"
 """Set in a Pod to its node's name."""
+COMPILE_CACHE_VARIABLE = "ATB_COMPILE_CACHE"
+"""A folder that keeps what XLA compiles for later workers; without one it goes with the worker."""
 
 JOB_NAME_MAX = 63
 INDEXED_JOB_NAME_MAX = 57

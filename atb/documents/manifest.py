@@ -29,6 +29,8 @@ class ManifestJob(FrequentPart):
     seconds: float | None = None
     fit_seconds: float | None = None
     """Those of the fit alone."""
+    startup_seconds: float | None = None
+    """Of its process before those: the imports."""
     result: str | None = None
     model: str | None = None
     synthetic: bool = False
@@ -42,11 +44,13 @@ class Usage(Part):
     with several slots may be above one.
 
     ``held_seconds``: of its workers from their start to their end, once for each GPU; where each job was a Job or a
-    process of its own, of the trainings from their first line to their last.
+    process of its own, of the trainings from their process's start to their last line. ``startup_seconds`` of
+    those were imports: of each worker, or of each training.
     """
 
     fit_seconds: float
     held_seconds: float
+    startup_seconds: float = 0.0
     jobs: int
     workers: int = 0
     gpus: int = 0

@@ -124,6 +124,8 @@ class Result(Document):
     gate: tuple[Rule, ...] = ()
     stages: tuple[StageTime, ...]
     peak_memory_bytes: int
+    startup_seconds: float = 0.0
+    """Of its process before ``started``: the imports, which a worker has once for all its trainings."""
     started: datetime
     finished: datetime
     files: tuple[FileEntry, ...]

@@ -23,5 +23,7 @@ class WorkerState(Document):
     attempts: int = 0
     """How many attempts it has seen to their end."""
     started: datetime
+    ready: datetime | None = None
+    """When it had imported what every training needs."""
     updated: datetime
     finished: datetime | None = None

@@ -95,6 +95,11 @@ class ClusterOptions(BaseModel):
     slots: Annotated[Annotated[int, Field(ge=1, le=256)] | None, _JOB("K")] = Field(
         None, description="Trainings at a time in a worker. [default: one for each CPU requested, at most 4 per GPU]"
     )
+    compile_cache: Annotated[DnsName | None, _POD("CLAIM")] = Field(
+        None,
+        description="A PersistentVolumeClaim that keeps the code that XLA compiled, for later workers; one that many "
+        "nodes may write to, if workers run on many.",
+    )
     cpu: Annotated[Quantity, _JOB("N")] = Field(
         "2", description="CPU request of a job. There is no CPU limit, so idle cores are used."
     )
@@ -236,6 +241,8 @@ class ClusterOptions(BaseModel):
     def _slots_are_those_of_workers(self) -> Self:
         if self.slots and self.workers is None:
             raise ValueError("slots are those of workers: give workers too, or leave slots out")
+        if self.compile_cache and self.workers is None:
+            raise ValueError("compile_cache is for workers, whose trainings share compiled code: give workers too")
         if self.workers is not None and self.max_parallel is not None:
             raise ValueError("max_parallel is for Jobs of their own: workers times slots is how many train at a time")
         return self

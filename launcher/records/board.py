@@ -103,6 +103,11 @@ class Board:
         self._me = self._me.model_copy(update={"updated": updated, **changes})
         self._time.beat(self._me.to_bytes())
 
+    def mark_ready(self) -> None:
+        """Remember, for the next time the state is written, that trainings can be forked from now on."""
+        if self._me is not None:
+            self._me = self._me.model_copy(update={"ready": datetime.fromtimestamp(self._clock.now(), UTC)})
+
     def _look(self, running: Mapping[str, int]) -> None:
         began = self._clock.monotonic()
         if self._time is not None and self._time.due:

@@ -29,6 +29,7 @@ class ResultSummary(Part):
     gate: tuple[Rule, ...]
     seconds: float
     fit_seconds: float
+    startup_seconds: float
     result: str
     model: str | None
     synthetic: bool
@@ -64,6 +65,7 @@ class _ResultHead(Document):
     baselines: dict[str, dict[str, float]]
     gate: tuple[Rule, ...] = ()
     peak_memory_bytes: int
+    startup_seconds: float = 0.0
     started: datetime
     finished: datetime
     files: tuple[_File, ...]
@@ -170,6 +172,7 @@ def summarise(result: Result | _ResultHead, etag: str = "") -> ResultSummary:
         gate=result.gate,
         seconds=(result.finished - result.started).total_seconds(),
         fit_seconds=next((stage.seconds for stage in result.stages if stage.name == FIT_STAGE), 0.0),
+        startup_seconds=result.startup_seconds,
         result=keys.result(result.run, result.job),
         model=next((file.key for file in result.files if file.path == bundle.MODEL), None),
         synthetic=result.bars.synthetic,
@@ -190,6 +193,7 @@ def summary_of(job: ManifestJob, spec_digest: str) -> ResultSummary | None:
         gate=job.gate,
         seconds=job.seconds or 0.0,
         fit_seconds=job.fit_seconds or 0.0,
+        startup_seconds=job.startup_seconds or 0.0,
         result=job.result,
         model=job.model,
         synthetic=job.synthetic,

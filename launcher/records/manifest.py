@@ -42,14 +42,18 @@ def measure_usage(record: RunRecord) -> Usage | None:
     if not done:
         return None
     reports = [job.report for job in record.jobs.values() if job.result is None and job.report is not None]
-    held = sum(result.seconds for result in done)
+    startup = sum(result.startup_seconds for result in done)
+    held = startup + sum(result.seconds for result in done)
     held += sum((report.finished - report.started).total_seconds() for report in reports)
     if record.workers:
         times = ((worker, (worker.finished or worker.updated) - worker.started) for worker in record.workers)
         held = sum(time.total_seconds() * max(1, worker.gpus) for worker, time in times)
+        loads = ((worker, worker.ready - worker.started) for worker in record.workers if worker.ready)
+        startup = sum(time.total_seconds() * max(1, worker.gpus) for worker, time in loads)
     return Usage(
         fit_seconds=sum(result.fit_seconds for result in done),
         held_seconds=held,
+        startup_seconds=startup,
         jobs=len(done),
         workers=len(record.workers),
         gpus=sum(worker.gpus for worker in record.workers),
@@ -158,6 +162,7 @@ def _with_result(result: ResultSummary, job: ManifestJob) -> ManifestJob:
             "gate": result.gate,
             "seconds": result.seconds,
             "fit_seconds": result.fit_seconds,
+            "startup_seconds": result.startup_seconds,
             "result": result.result,
             "model": result.model,
             "synthetic": result.synthetic,

@@ -56,7 +56,19 @@ def describe_usage(usage: Usage) -> str:
     share = usage.fit_seconds / usage.held_seconds if usage.held_seconds else 0.0
     fit, rest = (each / usage.jobs for each in (usage.fit_seconds, usage.held_seconds - usage.fit_seconds))
     words = f"fit {usage.fit_seconds:,.1f} s of {usage.held_seconds:,.1f} {unit} held by {who} ({share:.0%})"
-    return f"{words}: {fit:.1f} s a model in the fit" + (f", {rest:.1f} {unit} in all the rest" if rest > 0 else "")
+    words += f": {fit:.1f} s a model in the fit" + (f", {rest:.1f} {unit} in all the rest" if rest > 0 else "")
+    return words + _describe_packing(usage, unit)
+
+
+def _describe_packing(usage: Usage, unit: str) -> str:
+    """What it saves to import once a worker and not once a model; what is compiled once comes on top."""
+    each = usage.startup_seconds / (usage.workers or usage.jobs)
+    saved = each * (usage.jobs - (usage.workers or 1))
+    if saved < 1:
+        return ""
+    if usage.workers:
+        return f"; importing once a worker and not once a model saved {saved:,.1f} {unit}"
+    return f"; a worker (--workers 1) would import once and save {saved:,.1f} {unit}"
 
 
 def job_lines(jobs: Sequence[ManifestJob], width: int) -> Iterator[str]:

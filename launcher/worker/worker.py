@@ -165,6 +165,7 @@ class Worker:
         match event:
             case Ready():
                 self._note = ""
+                self._board.mark_ready()
             case Started(name, pid):
                 self._children[name].pid = pid
             case Ended(name):

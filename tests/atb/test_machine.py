@@ -3,11 +3,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from atb.machine import cpu_quota, is_gone, machine_id, usable_cpus
+from atb.machine import cpu_quota, is_gone, machine_id, process_seconds, usable_cpus
 
 
 def test_a_process_that_has_ended_is_gone_and_one_that_lives_is_not() -> None:
@@ -29,6 +30,17 @@ def test_two_processes_of_one_machine_agree_on_it() -> None:
     code = "from atb.machine import machine_id; print(machine_id())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == machine_id() != ""
+
+
+def test_a_process_knows_how_long_it_has_lived(tmp_path: Path) -> None:
+    """The kernel counts in hundredths of a second, from before this process could read a clock."""
+    code = "from atb.machine import process_seconds as s; import time; a = s(); time.sleep(0.2); print(a, s() - a)"
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    lived, slept = map(float, done.stdout.split())
+    assert 0 < lived + slept <= time.monotonic() - began + 0.02
+    assert slept >= 0.19
+    assert process_seconds(tmp_path) == 0.0, "the system does not say"
 
 
 @pytest.mark.parametrize(

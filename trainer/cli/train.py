@@ -73,6 +73,7 @@ def _train(spec: Spec, store: Store, options: Mapping[str, Any]) -> None:
     os.environ["OMP_NUM_THREADS"] = "1"  # a linear algebra library's sums too differ with the number of threads
     from atb.contract import keys
     from atb.contract.runs import new_run, validate_run
+    from atb.machine import process_seconds
     from trainer.log import start_logging
     from trainer.own_process import own_imports
     from trainer.process_memory import tune_malloc
@@ -89,8 +90,10 @@ def _train(spec: Spec, store: Store, options: Mapping[str, Any]) -> None:
             from trainer.pipeline.job import RunContext, run_job
 
         tune_malloc()
+        startup = process_seconds()
         device = prepare_device(execution.accelerator, execution.gpus, execution.threads)
-        result = run_job(spec, store, run, RunContext(device, should_stop, tail, attempt=options.get("attempt")))
+        context = RunContext(device, should_stop, tail, None, options.get("attempt"), startup)
+        result = run_job(spec, store, run, context)
     except Exception as error:
         if log_format == "text":
             raise  # to be told as one plain line

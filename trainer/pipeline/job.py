@@ -59,13 +59,15 @@ _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 class RunContext:
     """What a job meets beside its spec: where it runs, who may stop it, where its log goes, a source for tests.
 
-    ``attempt``: the number to claim, where a worker has chosen one."""
+    ``attempt``: the number to claim, where a worker has chosen one. ``startup_seconds``: what its process took
+    until now, where that does nothing but train."""
 
     device: Device
     should_stop: Callable[[], bool] = lambda: False
     log_tail: LogTail | None = None
     source: Source | None = None
     attempt: int | None = None
+    startup_seconds: float = 0.0
 
 
 def run_job(spec: Spec, store: Store, run: str, context: RunContext) -> Result:
@@ -161,8 +163,8 @@ def train_job(spec: Spec, store: Store, run: str, context: RunContext, attempt: 
         with clock.stage("saving"):
             _write_report(result, test_rows, folder)
             files = upload_bundle(folder, store, run, result.job, attempt.number)
-    last = {"files": files, "stages": clock.table(), "finished": datetime.now(UTC), "peak_memory_bytes": peak_memory()}
-    result = result.model_copy(update=last)
+    ended = {"stages": clock.table(), "startup_seconds": context.startup_seconds, "finished": datetime.now(UTC)}
+    result = result.model_copy(update={"files": files, "peak_memory_bytes": peak_memory(), **ended})
     log.info("stages: %s", ", ".join(f"{row.name} {row.seconds:.2f} s" for row in result.stages))
     return commit_result(store, result, material.bars.origins)
 

@@ -14,7 +14,11 @@ from launcher.kubernetes.options import ClusterOptions
 CONTAINER = "trainer"
 CLAIM = "devices"
 """What the Pod calls the resource claim that is made for it."""
-SCRATCH = "/tmp"  # noqa: S108  the only writable path in the Pod; HOME and TMPDIR point to it
+COMPILED = "/compile-cache"
+"""Where the volume of compiled code is mounted."""
+_GROUP = 10001
+"""Who may write to that volume where the image chooses the user."""
+SCRATCH = "/tmp"  # noqa: S108  the writable path in every Pod; HOME and TMPDIR point to it
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,9 @@ def _pod(command: Sequence[str], target: Target, options: ClusterOptions, shape:
         "containers": [_container(command, target, options, shape)],
         "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": options.scratch_size}}],
     }
+    if options.compile_cache:
+        security["fsGroup"] = options.run_as_user or _GROUP
+        pod["volumes"].append({"name": "compiled", "persistentVolumeClaim": {"claimName": options.compile_cache}})
     if options.resource_claim_template:
         pod["resourceClaims"] = [{"name": CLAIM, "resourceClaimTemplateName": options.resource_claim_template}]
     if options.image_pull_secrets:
@@ -90,6 +97,8 @@ def _pod(command: Sequence[str], target: Target, options: ClusterOptions, shape:
 
 def _container(command: Sequence[str], target: Target, options: ClusterOptions, shape: PodShape) -> dict[str, Any]:
     plain = {**options.env_plain, **options.env, IMAGE_VARIABLE: options.image, "HOME": SCRATCH, "TMPDIR": SCRATCH}
+    if options.compile_cache:
+        plain[labels.COMPILE_CACHE_VARIABLE] = COMPILED
     if target.endpoint_url:
         plain["AWS_ENDPOINT_URL_S3"] = target.endpoint_url
     env: list[dict[str, Any]] = [{"name": name, "value": value.replace("$", "$$")} for name, value in plain.items()]
@@ -113,6 +122,8 @@ def _container(command: Sequence[str], target: Target, options: ClusterOptions, 
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [{"name": "scratch", "mountPath": SCRATCH}],
     }
+    if options.compile_cache:
+        container["volumeMounts"].append({"name": "compiled", "mountPath": COMPILED})
     if options.resource_claim_template:
         container["resources"]["claims"] = [{"name": CLAIM}]
     sources = [{"secretRef": {"name": name}} for name in options.env_from_secrets]

@@ -38,11 +38,11 @@ plan = make_plan("A", "B")
 
 @pytest.fixture
 def store() -> MemoryStore:
-    """Both jobs done: 3 s of fit in 10 s each."""
+    """Both jobs done: 3 s of fit in 10 s each, after 4 s of imports."""
     found = MemoryStore()
     for planned in plan.jobs:
         stages = (StageTime(name="training", seconds=3.0), StageTime(name="total", seconds=9.0))
-        times = {"stages": stages, "started": BEGAN, "finished": BEGAN + timedelta(seconds=10)}
+        times = {"stages": stages, "startup_seconds": 4.0, "started": BEGAN, "finished": BEGAN + timedelta(seconds=10)}
         result = make_result("run-1", planned).model_copy(update=times)
         found.put(keys.result("run-1", planned.job), result.to_bytes())
     return found
@@ -50,9 +50,10 @@ def store() -> MemoryStore:
 
 def test_jobs_of_their_own_hold_what_their_trainings_took(store: MemoryStore) -> None:
     usage = usage_of(store)
-    assert usage == Usage(fit_seconds=6.0, held_seconds=20.0, jobs=2)
+    assert usage == Usage(fit_seconds=6.0, held_seconds=28.0, startup_seconds=8.0, jobs=2)
     assert describe_usage(usage) == (
-        "fit 6.0 s of 20.0 s held by 2 jobs (30%): 3.0 s a model in the fit, 7.0 s in all the rest"
+        "fit 6.0 s of 28.0 s held by 2 jobs (21%): 3.0 s a model in the fit, 11.0 s in all the rest; "
+        "a worker (--workers 1) would import once and save 4.0 s"
     )
 
 
@@ -64,9 +65,10 @@ def test_workers_hold_their_whole_life_and_a_launcher_that_follows_holds_nothing
 
 
 def test_gpus_are_counted_each(store: MemoryStore) -> None:
-    leave_worker(store, "one", 5.0, gpus=2)
+    leave_worker(store, "one", 5.0, gpus=2, ready=BEGAN + timedelta(seconds=1))
     assert describe_usage(usage_of(store)) == (
-        "fit 6.0 s of 10.0 GPU-s held by 1 worker (60%): 3.0 s a model in the fit, 2.0 GPU-s in all the rest"
+        "fit 6.0 s of 10.0 GPU-s held by 1 worker (60%): 3.0 s a model in the fit, 2.0 GPU-s in all the rest; "
+        "importing once a worker and not once a model saved 2.0 GPU-s"
     )
 
 

@@ -244,7 +244,7 @@ def test_every_option_changes_what_is_rendered_or_how_the_launcher_acts() -> Non
         "memory",
     }  # the last two are in the Job's attempt
     acts.add("nodes_may_come")  # the preflight reads it
-    acts |= {"workers", "slots"}  # there is another Job then: test_worker_job.py
+    acts |= {"workers", "slots", "compile_cache"}  # there is another Job then: test_worker_job.py
     plain = build_job(make_plan("BTCUSDT").jobs[0], TARGET, OPTIONS["gpu"], TRIES["gpu"])
     for name in set(ClusterOptions.model_fields) - acts:
         changed = OPTIONS["gpu"].model_copy(update={name: getattr(OPTIONS["full"], name)})

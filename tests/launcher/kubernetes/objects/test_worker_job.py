@@ -26,7 +26,7 @@ from launcher.kubernetes.options import ClusterOptions
 from tests.apiserver.state import check_object
 from tests.chart.restricted import check_restricted
 from tests.launcher.kubernetes.objects.test_jobs import OPTIONS, TARGET, VERSIONS, runs
-from tests.launcher.world import make_plan
+from tests.launcher.world import make_options, make_plan
 
 GOLDEN = Path(__file__).parent / "golden" / "workers.yaml"
 ROUND = WorkerRound(memory="24Gi", workers=4, ordinal=1, since=1767225600.5, avoid=("node-7",))
@@ -66,6 +66,17 @@ def test_kueue_may_admit_fewer_workers_than_were_asked_for() -> None:
     body = render(queue="team-a")
     assert body["spec"]["suspend"] is True
     assert body["metadata"]["annotations"]["kueue.x-k8s.io/job-min-parallelism"] == "1"
+
+
+def test_compiled_code_stays_on_a_claim_that_the_pod_s_user_may_write_to() -> None:
+    pod = render(compile_cache="compiled")["spec"]["template"]["spec"]
+    container, user = pod["containers"][0], OPTIONS["full"].run_as_user
+    assert {"name": "compiled", "persistentVolumeClaim": {"claimName": "compiled"}} in pod["volumes"]
+    assert pod["securityContext"]["fsGroup"] == (user or 10001)
+    place = next(mount["mountPath"] for mount in container["volumeMounts"] if mount["name"] == "compiled")
+    assert {"name": "ATB_COMPILE_CACHE", "value": place} in container["env"]
+    with pytest.raises(ValueError, match="give workers too"):
+        make_options(compile_cache="compiled")
 
 
 @pytest.mark.parametrize(
