@@ -34,6 +34,7 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
         {"evaluate"},
         {"fit", "export", "bundle"},
         {"pipeline"},
+        {"serve"},
         {"doctor"},
         {"cli"},
         {"forkserver"},

@@ -38,7 +38,7 @@ def predict(
     from atb.registry.champions import find_model_key, require_champion
     from atb.schema import readable_json
     from trainer.bars.source import open_source
-    from trainer.pipeline.predict import predict_next
+    from trainer.serve.forecasts import predict_next
 
     champion = require_champion(store, find_model_key(store, symbol, **words))
     cut = tf.parse_instant(as_of, "--as-of") if as_of else datetime.now(UTC)

@@ -21,7 +21,7 @@ from tests.trainer.export.test_export import export
 from tests.trainer.export.trained import make_bars, make_fitted
 from trainer.bars.frame import Bars, join_bars
 from trainer.forecast import forecast, open_forecaster, read_directory
-from trainer.pipeline.predict import predict_next
+from trainer.serve.forecasts import predict_next
 
 HISTORY = make_bars(600, 1e5)
 END = tf.from_epoch_ms(int(HISTORY.time[-1]) + HISTORY.step_ms)

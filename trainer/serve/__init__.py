@@ -1,0 +1,1 @@
+"""After a run: champions that forecast at each bar's close, and their export to other programs."""
