@@ -107,18 +107,21 @@ def open_forecaster(read: Read) -> Forecaster:
     try:
         schema = json.loads(read(bundle.FEATURE_SCHEMA))
         files = {entry["file"]: entry for entry in schema["files"]}
-    except (ValueError, KeyError, TypeError):
+        timeframe, horizon, extras = schema["timeframe"], int(schema["horizon"]), list(schema["extra_columns"])
+        rows = int(files[bundle.MODEL_FROM_BARS]["rows"]) if bundle.MODEL_FROM_BARS in files else 0
+        levels = tuple(map(float, schema.get("bands", {}).get("levels", ())))
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise SpecError(f"{bundle.FEATURE_SCHEMA} is not one of this version; train the model again") from None
-    if bundle.MODEL_FROM_BARS not in files:
+    if not rows:
         raise SpecError(f"this bundle has no {bundle.MODEL_FROM_BARS}; see why in its {bundle.CARD}")
     return Forecaster(
         session=open_session(read(bundle.MODEL_FROM_BARS), bundle.MODEL_FROM_BARS),
-        timeframe=schema["timeframe"],
-        horizon=schema["horizon"],
-        rows=files[bundle.MODEL_FROM_BARS]["rows"],
-        extra_columns=schema["extra_columns"],
+        timeframe=timeframe,
+        horizon=horizon,
+        rows=rows,
+        extra_columns=extras,
         target=schema.get("forecasts", "return"),
-        levels=tuple(schema.get("bands", {}).get("levels", ())),
+        levels=levels,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from atb.contract.labels import safe_segment
 
 
@@ -182,6 +184,16 @@ def record_prefix(model: str) -> str:
 def record_entry(model: str, number: int) -> str:
     """One entry of the record, from 1, written once."""
     return f"{record_prefix(model)}{number:08}.json"
+
+
+SIGNALS = "signals/"
+"""Forecasts of champions."""
+
+
+def signal(model: str, closed: datetime) -> str:
+    """The forecast that the champion of a model key, whose ``model_prefix`` is ``model``, made from the bars that had
+    closed at that time; written once."""
+    return f"{SIGNALS}{model.removeprefix('models/')}{closed:%Y%m%dT%H%M%SZ}.json"
 
 
 def champions_prefix(symbol: str | None = None) -> str:

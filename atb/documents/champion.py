@@ -1,4 +1,4 @@
-"""The documents of promotion: the champion's pointer, and what was decided, one entry a decision."""
+"""The documents of promotion: the champion's pointer, what was decided, one entry a decision, and its forecasts."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import ClassVar, Literal
 
 from atb.contract.names import JobName, RunName
 from atb.documents.result import FileEntry, Rule
-from atb.schema import Document
+from atb.schema import Document, Part
 
 Action = Literal["promote", "decline", "rollback", "demote"]
+Direction = Literal["up", "down", "none"]
 
 
 class Champion(Document):
@@ -66,3 +67,51 @@ class HistoryEntry(Document):
     gate: tuple[Rule, ...] = ()
     champion: Champion | None = None
     replaced: str | None = None
+
+
+class PriceBand(Part):
+    """Prices between which the close lies with probability ``level``."""
+
+    level: float
+    lower: float
+    upper: float
+
+
+class Signal(Document):
+    """What a champion forecasts from the bars up to ``last_open``, the opening time of the last closed one.
+
+    ``target_open`` is the opening time of the bar whose close is forecast, ``horizon`` bars later. A model of the
+    return has a ``price``, the ``log_return`` to it from ``last_close``, and a ``direction``: ``up`` or ``down`` if the
+    simple return exceeds ``threshold_bps`` basis points, the threshold of the model's backtest, else ``none``. A model
+    of volatility has the ``volatility`` per bar, as a log-return, and by the year. ``bands`` are of the close, the
+    narrowest first. ``skill`` is over persistence, on the model's test rows. The model knows bars up to ``as_of``,
+    which is ``age_days`` before the forecast; bars from ``unseen_from`` on had no part in its training, and ``unseen``
+    says whether the last bar is one of those. ``synthetic``: trained on or forecast from made-up bars.
+    """
+
+    kind: ClassVar[str] = "signal"
+
+    symbol: str
+    timeframe: str
+    preset: str
+    target: str = "return"
+    horizon: int = 1
+    run: RunName
+    job: JobName
+    made: datetime
+    last_open: datetime
+    target_open: datetime
+    last_close: float
+    price: float | None = None
+    log_return: float | None = None
+    direction: Direction | None = None
+    threshold_bps: float | None = None
+    volatility: float | None = None
+    volatility_by_year: float | None = None
+    bands: tuple[PriceBand, ...] = ()
+    skill: float
+    as_of: datetime
+    age_days: float
+    unseen_from: datetime
+    unseen: bool
+    synthetic: bool = False

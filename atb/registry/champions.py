@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from atb.contract import keys
 from atb.contract.spec import Spec
-from atb.documents.champion import Champion, HistoryEntry
+from atb.documents.champion import Champion, HistoryEntry, Signal
 from atb.documents.result import FileEntry
 from atb.errors import NotFound, SpecError, StoreError, Unreadable
 from atb.storage import Entry, Store
@@ -30,7 +30,7 @@ class ModelKey:
     horizon: int = 1
 
     @classmethod
-    def of(cls, spec: Spec | Champion) -> ModelKey:
+    def of(cls, spec: Spec | Champion | Signal) -> ModelKey:
         """What the model of a spec is a candidate for, or a champion serves."""
         return cls(spec.symbol, spec.timeframe, spec.preset, spec.target, spec.horizon)
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from atb.documents.attempt import Claim, ExitReport, MemoryNeed, Progress, Verdict
 from atb.documents.bars_index import BarsIndex
-from atb.documents.champion import Champion, HistoryEntry
+from atb.documents.champion import Champion, HistoryEntry, Signal
 from atb.documents.comparison import Comparison
 from atb.documents.evidence import LedgerEntry, RunEvidence
 from atb.documents.launcher import LauncherState
@@ -51,6 +51,8 @@ def place_of(key: str) -> Place | None:
             return Place(LedgerEntry, "keep", "restore it from a backup: nothing else says which rows were spent")
         case ["models", _, *_, "record", _]:
             return Place(RecordEntry, "set aside", "nothing: the next run scores the champion again")
+        case ["signals", *_]:
+            return Place(Signal, "set aside", "nothing: the next forecasts have their own places")
         case ["results", _]:
             return Place(ResultPointer, "drop", _HINT)
         case ["memory", *_]:

@@ -1,8 +1,8 @@
-"""``atb predict``: the next forecast of a champion, through ONNX Runtime alone."""
+"""``atb predict``: the next forecasts of champions, through ONNX Runtime alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,85 +16,91 @@ from trainer.cli.models import with_key
 if TYPE_CHECKING:
     from atb.documents.champion import Champion
     from atb.storage import Store
-    from trainer.forecast import Forecast
+    from trainer.serve.forecasts import NoForecast
+
+    Found = tuple[Sequence[Champion], Sequence[NoForecast]]
+
+_OUTPUTS = ("table", "json", "csv")
+_INTERRUPTED = 130
+_EXAMPLES = """
+atb predict BTCUSDT ETHUSDT --output csv
+atb predict --all --follow --keep
+"""
 
 
-@click.command(cls=Configured)
-@click.argument("symbol")
+@click.command(cls=Configured, examples=_EXAMPLES)
+@click.argument("symbols", metavar="[SYMBOL]...", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="Every champion in the store.")
 @add_options("train.source", "train.as-of", defaults={"source": "the model's own"})
 @with_key
-@click.option("--json", is_flag=True, help="One JSON object.")
+@click.option("--output", type=click.Choice(_OUTPUTS), default=_OUTPUTS[0], show_default=True, help="json: one a line.")
+@click.option("--keep", is_flag=True, help="Write each forecast to the store too, below signals/.")
+@click.option("--follow", "-f", is_flag=True, help="Go on: print the forecasts at each bar's close, until Ctrl-C.")
 @with_store
 def predict(
     store: Store,
-    symbol: str,
+    symbols: tuple[str, ...],
+    every: bool,
     source: str | None,
     as_of: str | None,
     words: dict[str, Any],
-    json: bool,
+    output: str,
+    keep: bool,
+    follow: bool,
 ) -> None:
-    """Forecast SYMBOL's next close or volatility, with price bands, by its champion, whose files are verified first."""
+    """Forecast the next close or volatility, with price bands, by the champions of SYMBOLs or of all.
+
+    Every model's files are verified first. A champion that can't forecast is a row that says why. Exits 0 if each has
+    its forecast; else with the code that all failures share, or 1.
+    """
+    from atb.clock import SYSTEM_CLOCK
     from atb.contract import timeframe as tf
-    from atb.registry.champions import find_model_key, require_champion
-    from atb.schema import readable_json
-    from trainer.bars.source import open_source
-    from trainer.serve.forecasts import predict_next
+    from atb.errors import SpecError
+    from trainer.cli.forecasts import open_printer
+    from trainer.serve.follow import follow as follow_bars
+    from trainer.serve.forecasts import Forecasts, shared_exit_code
 
-    champion = require_champion(store, find_model_key(store, symbol, **words))
-    cut = tf.parse_instant(as_of, "--as-of") if as_of else datetime.now(UTC)
-    opened = open_source(source, store) if source else None
-    found = predict_next(store, champion, cut, opened)
-    asked_made_up = opened is not None and opened.synthetic
-    if json:
-        click.echo(readable_json(_fields(found, champion, synthetic=champion.synthetic or asked_made_up)), nl=False)
-        return
-    for line in _lines(found, champion, asked_made_up=asked_made_up):
-        say(line)
-
-
-def _fields(found: Forecast, champion: Champion, *, synthetic: bool) -> dict[str, Any]:
-    """The forecast for --json."""
-    return {
-        "symbol": found.symbol,
-        "timeframe": found.timeframe,
-        "target": champion.target,
-        "horizon": found.horizon,
-        "last_open": found.last_open.isoformat(),
-        "target_open": found.target_open.isoformat(),
-        "last_close": found.last_close,
-        **({} if found.price is None else {"price": found.price, "log_return": found.log_return}),
-        **({} if found.volatility is None else _volatility(found)),
-        "bands": [{"level": band.level, "lower": band.lower, "upper": band.upper} for band in found.bands],
-        "run": champion.run,
-        "skill": champion.metrics.get("skill", 0.0),
-        "synthetic": synthetic,
-        "unseen_from": champion.unseen_from.isoformat(),
-        "unseen": found.last_open >= champion.unseen_from,
-    }
+    if every == bool(symbols):
+        raise SpecError("name symbols, such as: atb predict BTCUSDT; or take every champion with --all")
+    if follow and as_of:
+        raise SpecError("--follow forecasts from now on; leave out --as-of")
+    find = _finder(store, symbols, words)
+    forecasts = Forecasts(store, source, keep=keep)
+    show = open_printer(output, single=len(symbols) == 1)
+    if follow:
+        try:
+            follow_bars(find, forecasts, show, SYSTEM_CLOCK)
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(_INTERRUPTED) from None
+    now = datetime.now(UTC)
+    champions, unreadable = find()
+    if every and not champions and not unreadable:
+        if words:
+            raise SpecError(f"no champion in {store.url} has {', '.join(f'--{n} {w}' for n, w in words.items())}")
+        say(f"no champions in {store.url} yet; make one with: atb models promote RUN SYMBOL", err=True)
+    rows = [*forecasts.make(champions, tf.parse_instant(as_of, "--as-of") if as_of else now, now), *unreadable]
+    show(rows)
+    raise click.exceptions.Exit(shared_exit_code(rows))
 
 
-def _lines(found: Forecast, champion: Champion, *, asked_made_up: bool) -> Iterator[str]:
-    """The forecast for people."""
-    if champion.synthetic or asked_made_up:
-        what = "trained on" if champion.synthetic else "forecast from"
-        yield f"{what} made-up bars: this is not a real market"
-    yield f"last close  {found.last_close:.8g}   bar of {found.last_open:%Y-%m-%d %H:%M} UTC"
-    until = f"the bar of {found.target_open:%Y-%m-%d %H:%M} UTC"
-    if found.price is not None:
-        yield f"forecast    {found.price:.8g}   {found.log_return:+.4%}, close of {until}"
-    if found.volatility is not None:
-        yield f"volatility  {found.volatility:.4%} per bar, {found.volatility_by_year:.1%} per year, up to {until}"
-    for band in found.bands:
-        yield f"{band.level:<10.4g}  {band.lower:.8g} … {band.upper:.8g}   the close of {until}"
-    over = "the last close" if champion.target == "return" else "persistence"
-    skill = champion.metrics.get("skill", 0.0)
-    yield f"model       {champion.run}/{champion.job}, skill {skill:+.4f} over {over} on its test rows"
-    if found.last_open < champion.unseen_from:
-        yield (
-            f"trained on  these bars: it has seen all before {champion.unseen_from:%Y-%m-%d %H:%M} UTC, so this is no "
-            "forecast that was put to the test"
-        )
+def _finder(store: Store, symbols: Sequence[str], words: dict[str, Any]) -> Callable[[], Found]:
+    """What looks up the champions of the symbols, or all where none is named."""
+    from atb.errors import SpecError
+    from atb.registry.champions import ModelKey, find_model_key, require_champion, scan_champions
+    from trainer.serve.forecasts import NoForecast
 
+    def find_all() -> Found:
+        champions, problems = scan_champions(store)
+        fitting = [each for each in champions if vars(ModelKey.of(each)).items() >= words.items()]
+        return fitting, [NoForecast(each.key, str(each), each.exit_code) for each in problems]
 
-def _volatility(found: Forecast) -> dict[str, float | None]:
-    return {"volatility": found.volatility, "volatility_by_year": found.volatility_by_year}
+    def find_named() -> Found:
+        champions, missing = [], []
+        for symbol in dict.fromkeys(symbols):
+            try:
+                champions.append(require_champion(store, find_model_key(store, symbol, **words)))
+            except SpecError as error:
+                missing.append(NoForecast(symbol, str(error), error.exit_code))
+        return champions, missing
+
+    return find_named if symbols else find_all

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +20,9 @@ from tests.atb.registry.candidates import NOW, make_result
 from tests.trainer.export.test_export import export
 from tests.trainer.export.trained import make_bars, make_fitted
 from trainer.bars.frame import Bars, join_bars
-from trainer.forecast import forecast, open_forecaster, read_directory
-from trainer.serve.forecasts import predict_next
+from trainer.bars.source import Source, open_source
+from trainer.forecast import Forecast, forecast, open_forecaster, read_directory
+from trainer.serve.forecasts import Forecasts, NoForecast, make_signal, open_served, predict_next, shared_exit_code
 
 HISTORY = make_bars(600, 1e5)
 END = tf.from_epoch_ms(int(HISTORY.time[-1]) + HISTORY.step_ms)
@@ -78,28 +79,33 @@ def serve(folder: Path, **spec: object) -> tuple[MemoryStore, Champion]:
     )
 
 
+def ask(store: MemoryStore, champion: Champion, as_of: datetime, source: Source | None = None) -> Forecast:
+    served = open_served(store, champion)
+    return predict_next(served, as_of, source or open_source(served.spec.source, store))
+
+
 def test_the_champion_forecasts_from_the_last_bar_that_has_closed(folder: Path) -> None:
     store, champion = serve(folder)
     expected = forecast(open_forecaster(read_directory(folder)), HISTORY)
-    assert predict_next(store, champion, END + timedelta(minutes=59), Given(HISTORY)) == expected
+    assert ask(store, champion, END + timedelta(minutes=59), Given(HISTORY)) == expected
     assert expected.target_open == END
 
 
 def test_bars_that_had_not_closed_are_not_read(folder: Path) -> None:
     store, champion = serve(folder)
-    earlier = predict_next(store, champion, END - timedelta(minutes=1), Given(HISTORY))
+    earlier = ask(store, champion, END - timedelta(minutes=1), Given(HISTORY))
     assert earlier.target_open == END - timedelta(hours=1)
 
 
 def test_bars_come_from_where_the_champion_was_trained_unless_said_otherwise(folder: Path) -> None:
     store, champion = serve(folder, source="sample")
-    assert predict_next(store, champion, NOW) != predict_next(store, champion, END, Given(HISTORY))
+    assert ask(store, champion, NOW) != ask(store, champion, END, Given(HISTORY))
 
 
 def test_a_live_source_that_has_not_the_last_bar_yet_is_asked_again_later(folder: Path) -> None:
     store, champion = serve(folder)
     with pytest.raises(DataNotReady, match="is not there yet"):
-        predict_next(store, champion, END + timedelta(hours=1), Given(HISTORY))
+        ask(store, champion, END + timedelta(hours=1), Given(HISTORY))
 
 
 @pytest.mark.parametrize("rows", [1, 40, 320, 599])
@@ -107,30 +113,30 @@ def test_bars_of_a_file_that_end_too_early_are_told_with_where_they_end(rows: in
     store, champion = serve(folder)
     early = Given(HISTORY.rows(0, rows) if rows > 300 else HISTORY.rows(600 - 310, 600 - 310 + rows), live=False)
     with pytest.raises(DataNotReady, match=r"is not there yet; they end at .*; try later, or choose an earlier"):
-        predict_next(store, champion, END, early)
+        ask(store, champion, END, early)
 
 
 def test_bars_of_another_timeframe_make_no_forecast(folder: Path) -> None:
     store, champion = serve(folder)
     finer = dataclasses.replace(HISTORY, time=HISTORY.time[-1] - (len(HISTORY) - 1 - np.arange(len(HISTORY))) * 300_000)
     with pytest.raises(DataError, match="the rows are 5m bars, not 1h"):
-        predict_next(store, champion, END, Given(finer))
+        ask(store, champion, END, Given(finer))
 
 
 def test_a_gap_is_refused_or_filled_as_in_the_training(folder: Path) -> None:
     holed = Given(join_bars([HISTORY.rows(0, 550), HISTORY.rows(551, 600)]))
     store, champion = serve(folder)
     with pytest.raises(DataError, match="without a gap and only the last 49"):
-        predict_next(store, champion, END, holed)
+        ask(store, champion, END, holed)
     store, champion = serve(folder, on_gap="fill")
-    assert predict_next(store, champion, END, holed).target_open == END
+    assert ask(store, champion, END, holed).target_open == END
 
 
 def test_a_damaged_model_is_not_asked(folder: Path) -> None:
     store, champion = serve(folder)
     store.put("b/model_from_bars.onnx", b"something else")
     with pytest.raises(StoreError, match="sha256"):
-        predict_next(store, champion, END, Given(HISTORY))
+        ask(store, champion, END, Given(HISTORY))
 
 
 def test_bars_with_a_broken_row_are_those_with_a_gap(folder: Path) -> None:
@@ -138,4 +144,45 @@ def test_bars_with_a_broken_row_are_those_with_a_gap(folder: Path) -> None:
     values = HISTORY.values.copy()
     values[580, 3] = -1
     with pytest.raises(DataError, match="only the last 19"):
-        predict_next(store, champion, END, Given(dataclasses.replace(HISTORY, values=values)))
+        ask(store, champion, END, Given(dataclasses.replace(HISTORY, values=values)))
+
+
+def test_the_direction_is_the_one_that_the_backtest_would_trade(folder: Path) -> None:
+    found = forecast(open_forecaster(read_directory(folder)), HISTORY)
+    assert found.price is not None
+    moved = abs(found.price / found.last_close - 1) * 10_000
+    way = "up" if found.price > found.last_close else "down"
+    for threshold, expected in ((moved * 0.99, way), (moved * 1.01, "none")):
+        store, champion = serve(folder, threshold_bps=threshold)
+        signal = make_signal(open_served(store, champion), found, NOW, synthetic=False)
+        assert (signal.direction, signal.threshold_bps) == (expected, threshold)
+
+
+def test_a_signal_says_how_old_the_model_is_when_the_bar_closes(folder: Path) -> None:
+    store, champion = serve(folder)
+    older = champion.model_copy(update={"as_of": END - timedelta(days=3)})
+    found = forecast(open_forecaster(read_directory(folder)), HISTORY)
+    assert make_signal(open_served(store, older), found, NOW, synthetic=False).age_days == 3
+
+
+def test_one_bad_champion_is_a_row_that_says_so(folder: Path) -> None:
+    store, champion = serve(folder, source="sample")
+    gone = champion.model_copy(update={"symbol": "GONE", "result": "nowhere", "entry": "f"})
+    first, second = Forecasts(store, keep=True).make([gone, champion], NOW, NOW)
+    assert isinstance(first, NoForecast)
+    assert (first.model, first.exit_code) == ("GONE 1h fast", 75)
+    assert not isinstance(second, NoForecast)
+    assert [entry.key for entry in store.list("signals/")] == ["signals/BTCUSDT/1h/fast/20260131T060000Z.json"]
+    assert (shared_exit_code([first, second]), shared_exit_code([second])) == (75, 0)
+    assert shared_exit_code([first, NoForecast("X", "no bars", 10)]) == 1
+
+
+def test_a_signal_that_was_published_stays_as_it_was(folder: Path) -> None:
+    store, champion = serve(folder, source="sample")
+    forecasts = Forecasts(store, keep=True)
+    key = "signals/BTCUSDT/1h/fast/20260131T060000Z.json"
+    forecasts.make([champion], NOW, NOW)
+    first = store.get(key)
+    later = champion.model_copy(update={"entry": "f", "run": "r2"})
+    assert not isinstance(forecasts.make([later], NOW + timedelta(minutes=5), NOW)[0], NoForecast)
+    assert store.get(key) == first
