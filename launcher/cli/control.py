@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 @with_run
 def attach(store: Store, run: str, **options: Any) -> None:
     """Follow a RUN in a cluster to its end, from anywhere, and collect it."""
-    from launcher.cli.run import follow, read_ending
+    from launcher.cli.ending import read_ending
+    from launcher.cli.run import follow
     from launcher.plan.backends import open_run
     from launcher.plan.build import read_plan
 

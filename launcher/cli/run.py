@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import shlex
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,20 +14,15 @@ import click
 from rich.console import Console
 
 from atb.code import code_digest_of
-from atb.contract import keys
-from atb.contract.runs import DEFAULT_FDR, new_run, validate_run
+from atb.contract.runs import new_run, validate_run
 from atb.contract.sources import validate_symbol
-from atb.documents.manifest import Manifest
 from atb.documents.plan import Plan
 from atb.errors import AtbError, SpecError, StoreError
 from atb.options.say import say
 from atb.options.stores import open_said, store_words
-from atb.registry.champions import ModelKey
-from atb.registry.demote import demote_behind
-from atb.registry.promote import whoami
-from atb.registry.record import scan_records
 from atb.registry.warm import pin_warm_start
 from atb.storage import Store
+from launcher.cli.ending import Ending, ending_of, finish, tell
 from launcher.cli.options import Choices
 from launcher.kubernetes import schedule
 from launcher.plan.backend import Backend, Mode, Setup, run_exit_code, validate_checks
@@ -36,36 +30,15 @@ from launcher.plan.backends import choose_backend, find_backend
 from launcher.plan.build import build_plan, commit_plan, find_plan, read_names, read_plan, skip_unchanged
 from launcher.plan.options import LaunchOptions
 from launcher.records.liveness import read_launcher, say_alive
-from launcher.records.manifest import collect
-from launcher.records.promotion import promote_run, weigh_record
 from launcher.records.run_record import RunRecord
-from launcher.report.guide import can_help, next_steps
+from launcher.report.guide import can_help
 from launcher.report.live_table import RunView
-from launcher.report.page import write_report
-from launcher.report.table import plan_lines, print_manifest
-from launcher.report.together import panel_lines, write_evidence
+from launcher.report.table import plan_lines
 
 AWAY_SECONDS = 5.0
 """How long a store that was just given up is waited for once more, to collect the run."""
 _MANY = 50
 """From this many trainings on, a terminal is asked for confirmation."""
-
-
-@dataclass(frozen=True)
-class Ending:
-    """What is done with a run that has come to its end."""
-
-    promote: str = "manual"
-    accept_first: bool = False
-    fdr: float = DEFAULT_FDR
-    demotion: str = "warn"
-    output: str = "table"
-
-
-def read_ending(options: Mapping[str, Any]) -> Ending:
-    """The flags that were given to a command about an earlier run."""
-    names = {field.name for field in dataclasses.fields(Ending)}
-    return Ending(**{name: value for name, value in options.items() if name in names and value is not None})
 
 
 def launch(choices: Choices) -> int:
@@ -95,7 +68,7 @@ def launch(choices: Choices) -> int:
         validate_symbol(job.spec.symbol, job.spec.source, job.spec.market)
     begun = find_plan(store, run) if options.schedule else None
     if begun is not None:
-        _tell(f"run {run} has begun already and is resumed")
+        tell(f"run {run} has begun already and is resumed")
         plan = begun
     elif not options.force:
         plan = skip_unchanged(plan, store, code_digest_of, backend.image)
@@ -129,16 +102,11 @@ def resume(choices: Choices) -> int:
     return follow(plan, store, backend, "resume", ending_of(options), wait=options.wait)
 
 
-def ending_of(options: LaunchOptions) -> Ending:
-    """What the options say about a run's end."""
-    return Ending(options.promote, options.accept_first, options.fdr, options.demotion, options.output)
-
-
 def _open_backend(asked: str, setup: Setup) -> Backend:
     """The backend, named in the first line. Raises SpecError, Unavailable."""
     name, why = choose_backend(asked)
     module = find_backend(name)
-    _tell(f"backend {name}: {why}")
+    tell(f"backend {name}: {why}")
     return module.open_backend(setup)
 
 
@@ -150,7 +118,7 @@ def _preflight(plan: Plan, store: Store, backend: Backend) -> bool:
     width = max(len(check.name) for check in found)
     for check in found:
         mark = {"ok": "ok  ", "note": "note", "warning": "WARN", "error": "FAIL"}[check.level]
-        _tell(f"{mark}  {check.name:<{width}}  {check.text}")
+        tell(f"{mark}  {check.name:<{width}}  {check.text}")
     validate_checks(found)
     return any(check.level == "warning" for check in found)
 
@@ -160,14 +128,14 @@ def follow(plan: Plan, store: Store, backend: Backend, mode: Mode, ending: Endin
     to_run = planned = len(plan.to_run)
     if mode == "resume":
         if (other := read_launcher(store, plan.run)) is not None and other.alive:
-            _tell(f"another launcher follows this run: {other.words}; this one joins it")
+            tell(f"another launcher follows this run: {other.words}; this one joins it")
         record = RunRecord.of(store, plan)
         to_run = len(record.left())
         for place in record.set_aside_results(store):
-            _tell(f"a result that can't be read was moved to {store.url}/{place}; its job is done again")
+            tell(f"a result that can't be read was moved to {store.url}/{place}; its job is done again")
     counts = {"done already": planned - to_run, "skipped as unchanged": len(plan.jobs) - planned}
     work = f"{to_run} to train {backend.describe(to_run)}" if to_run else "nothing to train"
-    _tell("; ".join([f"run {plan.run}: {work}", *(f"{count} {what}" for what, count in counts.items() if count)]))
+    tell("; ".join([f"run {plan.run}: {work}", *(f"{count} {what}" for what, count in counts.items() if count)]))
     stopped: int | None = None
     away = backend.outlives_launcher
     attach = shlex.join(["atb-launch", "attach", plan.run, *store_words(store, os.environ)])
@@ -176,64 +144,28 @@ def follow(plan: Plan, store: Store, backend: Backend, mode: Mode, ending: Endin
         with say_alive(store, plan.run, plan.backend), RunView(f"run {plan.run}", Console(stderr=True)) as view:
             stopped = backend.run(plan, store, view.show, mode=mode, wait=wait)
     except AtbError as error:
-        store.on_wait = _tell
+        store.on_wait = tell
         try:
             finish(plan.run, store.within(AWAY_SECONDS) if isinstance(error, StoreError) else store, ending)
         except AtbError as second:
-            _tell(f"the run could not be collected: {second}")
+            tell(f"the run could not be collected: {second}")
         raise type(error)(f"{error}; continue with: {attach if away else resume}") from None
-    store.on_wait = _tell
+    store.on_wait = tell
     if away and (stopped is not None or not wait):
-        _tell(f"the Jobs continue without this launcher; follow them with: {attach}")
+        tell(f"the Jobs continue without this launcher; follow them with: {attach}")
         return 0 if stopped is None else 128 + abs(stopped)
     try:
         manifest = finish(plan.run, store, ending)
     except AtbError as error:
         raise type(error)(f"{error}; continue with: {resume}") from None
     if stopped is not None:
-        _tell(f"stopped; continue with: {resume}")
+        tell(f"stopped; continue with: {resume}")
         return 128 + abs(stopped)
     if manifest.complete:
         return 0
-    _tell(f"not every model is there; retry with: {resume}" if can_help(manifest) else "not every model is there")
+    tell(f"not every model is there; retry with: {resume}" if can_help(manifest) else "not every model is there")
     failed = [job.category for job in manifest.jobs if job.state not in ("done", "skipped")]
     return run_exit_code(failed, backend.exit_codes)
-
-
-def finish(run: str, store: Store, ending: Ending) -> Manifest:
-    """Collect the run, promote what may be promoted, write its page and print the outcome."""
-    record = RunRecord.load(store, run)
-    manifest = collect(store, record)
-    weighed = weigh_record(store, record, ending.fdr)
-    if weighed.shown:
-        _tell(weighed.summary)
-        for line in panel_lines(write_evidence(store, record, weighed).panels):
-            _tell(line)
-    promoted: dict[str, bool] = {}
-    if ending.promote == "auto":
-        for promotion in promote_run(store, record, weighed, accept_first=ending.accept_first):
-            _tell(f"{promotion.job}: {promotion.decided}: {promotion.reason}")
-            promoted[promotion.job] = promotion.decided == "promoted"
-    if ending.demotion != "off":
-        records = scan_records(store, [ModelKey.of(planned.spec) for planned in record.plan.jobs])
-        for line in demote_behind(store, records, auto=ending.demotion == "auto", by=whoami()):
-            _tell(line)
-    page = write_report(store, record)
-    if ending.output == "json":
-        click.echo(manifest.to_bytes(), nl=False)
-    else:
-        print_manifest(manifest, store.url)
-        say(f"report    {store.url}/{page}")
-        say(f"manifest  {store.url}/{keys.manifest(run)}")
-        where, file = store_words(store, os.environ), _file_of(store, page)
-        for step in next_steps(record.plan, manifest, promoted, where, page=file):
-            say(f"next      {step.command}")
-    return manifest
-
-
-def _file_of(store: Store, key: str) -> str:
-    """The file that an object of a directory is; empty in other stores."""
-    return "" if "://" in store.url else f"{store.url}/{key}"
 
 
 def resume_command(run: str, store: Store) -> str:
@@ -248,7 +180,7 @@ def _at_its_time(options: LaunchOptions, training: Mapping[str, Any]) -> tuple[L
     if extra := [name for name, value in given.items() if value is not None]:
         raise SpecError(f"--{extra[0].replace('_', '-')} does not go with --schedule: the schedule's time decides it")
     due = schedule.read_due(os.environ)
-    _tell(f"schedule {name}: due at {due.at:%Y-%m-%d %H:%M:%S} UTC, by {due.source}")
+    tell(f"schedule {name}: due at {due.at:%Y-%m-%d %H:%M:%S} UTC, by {due.source}")
     run = schedule.run_name(name, due.at)
     return options.model_copy(update={"run": run}), {**training, "as_of": due.at.isoformat()}
 
@@ -273,9 +205,5 @@ def _read_names(text: str, what: str) -> tuple[str, ...]:
     names, twice = read_names(text, what)
     if twice:
         more = f" and {len(twice) - 3} more" if len(twice) > 3 else ""
-        _tell(f"{what}: named more than once, used once: {', '.join(twice[:3])}{more}")
+        tell(f"{what}: named more than once, used once: {', '.join(twice[:3])}{more}")
     return names
-
-
-def _tell(line: str) -> None:
-    say(line, err=True)

@@ -133,7 +133,7 @@ def why(store: Store, run: str, job: str, **_: Any) -> None:
 @with_run
 def collect(store: Store, run: str, **options: Any) -> None:
     """Build a RUN's manifest and page again from its results."""
-    from launcher.cli.run import finish, read_ending
+    from launcher.cli.ending import finish, read_ending
 
     finish(run, store, read_ending(options))
 

@@ -10,7 +10,8 @@ import pytest
 from atb.documents.plan import Plan
 from atb.errors import StoreError
 from atb.storage import Store, open_store
-from launcher.cli.run import Ending, follow
+from launcher.cli.ending import Ending
+from launcher.cli.run import follow
 from launcher.plan.build import build_plan, commit_plan
 from launcher.records.leases import Rules
 from launcher.records.manifest import build_manifest

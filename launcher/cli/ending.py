@@ -1,0 +1,93 @@
+"""The end of a run: collected, promoted, written down as a page, and printed."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from atb.contract import keys
+from atb.contract.runs import DEFAULT_FDR
+from atb.documents.manifest import Manifest
+from atb.options.say import say
+from atb.options.stores import store_words
+from atb.registry.champions import ModelKey
+from atb.registry.demote import demote_behind
+from atb.registry.promote import whoami
+from atb.registry.record import scan_records
+from atb.storage import Store
+from launcher.plan.options import LaunchOptions
+from launcher.records.manifest import collect
+from launcher.records.promotion import promote_run, weigh_record
+from launcher.records.run_record import RunRecord
+from launcher.report.guide import next_steps
+from launcher.report.page import write_report
+from launcher.report.table import print_manifest
+from launcher.report.together import panel_lines, write_evidence
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What is done with a run that has come to its end."""
+
+    promote: str = "manual"
+    accept_first: bool = False
+    fdr: float = DEFAULT_FDR
+    demotion: str = "warn"
+    output: str = "table"
+
+
+def read_ending(options: Mapping[str, Any]) -> Ending:
+    """The flags that were given to a command about an earlier run."""
+    names = {field.name for field in dataclasses.fields(Ending)}
+    return Ending(**{name: value for name, value in options.items() if name in names and value is not None})
+
+
+def ending_of(options: LaunchOptions) -> Ending:
+    """What the options say about a run's end."""
+    return Ending(options.promote, options.accept_first, options.fdr, options.demotion, options.output)
+
+
+def finish(run: str, store: Store, ending: Ending) -> Manifest:
+    """Collect the run, promote what may be promoted, write its page and print the outcome."""
+    record = RunRecord.load(store, run)
+    manifest = collect(store, record)
+    weighed = weigh_record(store, record, ending.fdr)
+    if weighed.shown:
+        tell(weighed.summary)
+        for line in panel_lines(write_evidence(store, record, weighed).panels):
+            tell(line)
+    promoted: dict[str, bool] = {}
+    if ending.promote == "auto":
+        for promotion in promote_run(store, record, weighed, accept_first=ending.accept_first):
+            tell(f"{promotion.job}: {promotion.decided}: {promotion.reason}")
+            promoted[promotion.job] = promotion.decided == "promoted"
+    if ending.demotion != "off":
+        records = scan_records(store, [ModelKey.of(planned.spec) for planned in record.plan.jobs])
+        for line in demote_behind(store, records, auto=ending.demotion == "auto", by=whoami()):
+            tell(line)
+    page = write_report(store, record)
+    if ending.output == "json":
+        click.echo(manifest.to_bytes(), nl=False)
+    else:
+        print_manifest(manifest, store.url)
+        say(f"report    {store.url}/{page}")
+        say(f"manifest  {store.url}/{keys.manifest(run)}")
+        where, file = store_words(store, os.environ), _file_of(store, page)
+        for step in next_steps(record.plan, manifest, promoted, where, page=file):
+            say(f"next      {step.command}")
+    return manifest
+
+
+def _file_of(store: Store, key: str) -> str:
+    """The file that an object of a directory is; empty in other stores."""
+    return "" if "://" in store.url else f"{store.url}/{key}"
+
+
+def tell(line: str) -> None:
+    """Say one line beside the output."""
+    say(line, err=True)
