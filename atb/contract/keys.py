@@ -71,6 +71,11 @@ def report(run: str) -> str:
     return f"runs/{run}/report.html"
 
 
+def metrics(run: str) -> str:
+    """The run in numbers, as OpenMetrics text."""
+    return f"runs/{run}/metrics.txt"
+
+
 def comparison(run: str, ending: str) -> str:
     """What ``atb compare`` found: ``json`` for programs, ``png`` for people."""
     return f"runs/{run}/comparison.{ending}"

@@ -31,6 +31,10 @@ class ManifestJob(FrequentPart):
     """Those of the fit alone."""
     startup_seconds: float | None = None
     """Of its process before those: the imports."""
+    stages: dict[str, float] = {}
+    """Seconds by stage."""
+    started: datetime | None = None
+    """When the attempt that left the result began."""
     result: str | None = None
     model: str | None = None
     synthetic: bool = False

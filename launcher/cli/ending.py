@@ -6,6 +6,7 @@ import dataclasses
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -13,6 +14,8 @@ import click
 from atb.contract import keys
 from atb.contract.runs import DEFAULT_FDR
 from atb.documents.manifest import Manifest
+from atb.documents.plan import Plan
+from atb.errors import AtbError
 from atb.options.say import say
 from atb.options.stores import store_words
 from atb.registry.champions import ModelKey
@@ -20,11 +23,14 @@ from atb.registry.demote import demote_behind
 from atb.registry.promote import whoami
 from atb.registry.record import scan_records
 from atb.storage import Store
+from launcher.cli.options import read_launch
 from launcher.plan.options import LaunchOptions
 from launcher.records.manifest import collect
 from launcher.records.promotion import promote_run, weigh_record
 from launcher.records.run_record import RunRecord
+from launcher.report.exposition import group_of, push, render_text
 from launcher.report.guide import next_steps
+from launcher.report.metrics import measure_run
 from launcher.report.page import write_report
 from launcher.report.table import print_manifest
 from launcher.report.together import panel_lines, write_evidence
@@ -38,18 +44,19 @@ class Ending:
     accept_first: bool = False
     fdr: float = DEFAULT_FDR
     demotion: str = "warn"
+    push_gateway: str | None = None
     output: str = "table"
 
 
 def read_ending(options: Mapping[str, Any]) -> Ending:
-    """The flags that were given to a command about an earlier run."""
+    """The flags that were given to a command about an earlier run. Raises SpecError."""
     names = {field.name for field in dataclasses.fields(Ending)}
-    return Ending(**{name: value for name, value in options.items() if name in names and value is not None})
+    return ending_of(read_launch({name: options[name] for name in names if options.get(name) is not None}))
 
 
 def ending_of(options: LaunchOptions) -> Ending:
     """What the options say about a run's end."""
-    return Ending(options.promote, options.accept_first, options.fdr, options.demotion, options.output)
+    return Ending(**{field.name: getattr(options, field.name) for field in dataclasses.fields(Ending)})
 
 
 def finish(run: str, store: Store, ending: Ending) -> Manifest:
@@ -70,6 +77,7 @@ def finish(run: str, store: Store, ending: Ending) -> Manifest:
         records = scan_records(store, [ModelKey.of(planned.spec) for planned in record.plan.jobs])
         for line in demote_behind(store, records, auto=ending.demotion == "auto", by=whoami()):
             tell(line)
+    _write_metrics(store, record.plan, manifest, ending.push_gateway)
     page = write_report(store, record)
     if ending.output == "json":
         click.echo(manifest.to_bytes(), nl=False)
@@ -86,6 +94,18 @@ def finish(run: str, store: Store, ending: Ending) -> Manifest:
 def _file_of(store: Store, key: str) -> str:
     """The file that an object of a directory is; empty in other stores."""
     return "" if "://" in store.url else f"{store.url}/{key}"
+
+
+def _write_metrics(store: Store, plan: Plan, manifest: Manifest, gateway: str | None) -> None:
+    """Leave the run's metrics in the store, and push them. What stands in the way of that is no reason to stop."""
+    try:
+        families = measure_run(store, plan, manifest, datetime.now(UTC).timestamp())
+        store.put(keys.metrics(plan.run), render_text(families).encode())
+    except AtbError as error:
+        tell(f"warning: the metrics could not be written: {error}")
+        return
+    if gateway and (problem := push(families, gateway, group_of(plan))):
+        tell(f"warning: {problem}")
 
 
 def tell(line: str) -> None:

@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 
 ACCESS = ("cluster.kubeconfig", "cluster.context", "cluster.namespace")
 """The options of a command that asks the backend about a run."""
-ENDING = ("launch.promote", "launch.accept-first", "launch.fdr", "launch.demotion", "launch.output")
+ENDING = (
+    "launch.promote",
+    "launch.accept-first",
+    "launch.fdr",
+    "launch.demotion",
+    "launch.push-gateway",
+    "launch.output",
+)
 """The options of a command that collects a run."""
 
 
@@ -42,10 +49,7 @@ def flags_given(context: click.Context) -> frozenset[str]:
 
 def read_choices(context: click.Context) -> Choices:
     """The options of ``atb-launch`` without a subcommand. Raises SpecError."""
-    from pydantic import ValidationError
-
     from atb.options.training import training_options
-    from atb.schema import first_problem
     from launcher.plan.options import LaunchOptions
 
     options, given = context.params, flags_given(context)
@@ -54,13 +58,23 @@ def read_choices(context: click.Context) -> Choices:
     fields = {name: options[name] for name in LaunchOptions.model_fields if options.get(name) is not None}
     if options["preset"] is not None:
         fields["presets"] = options["preset"]
-    try:
-        launch = LaunchOptions(**fields)
-    except ValidationError as error:
-        raise SpecError(f"--{first_problem(error).replace('_', '-')}") from None
+    launch = read_launch(fields)
     training = {} if launch.resume else training_options(context)
     training.pop("preset", None)
     return Choices(launch, training, read_setup(context, launch))
+
+
+def read_launch(fields: Mapping[str, Any]) -> LaunchOptions:
+    """The options of a launch. Raises SpecError that names the first flag with a wrong value."""
+    from pydantic import ValidationError
+
+    from atb.schema import first_problem
+    from launcher.plan.options import LaunchOptions
+
+    try:
+        return LaunchOptions(**fields)
+    except ValidationError as error:
+        raise SpecError(f"--{first_problem(error).replace('_', '-')}") from None
 
 
 def read_setup(context: click.Context, launch: LaunchOptions | None = None) -> Setup:

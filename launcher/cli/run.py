@@ -61,7 +61,7 @@ def launch(choices: Choices) -> int:
         training,
         backend=backend.name,
         now=now,
-        launcher_options={**backend.options, "promote": options.promote},
+        launcher_options={**backend.options, **_described(options)},
         pin=lambda text, model_key: pin_warm_start(store, text, model_key),
     )
     for job in plan.jobs:
@@ -100,6 +100,11 @@ def resume(choices: Choices) -> int:
     backend = _open_backend(asked, replace(choices.setup, plan=plan))
     _preflight(plan, store, backend)
     return follow(plan, store, backend, "resume", ending_of(options), wait=options.wait)
+
+
+def _described(options: LaunchOptions) -> dict[str, str]:
+    """What a plan keeps of its launch."""
+    return {"promote": options.promote} | ({"schedule": options.schedule} if options.schedule else {})
 
 
 def _open_backend(asked: str, setup: Setup) -> Backend:

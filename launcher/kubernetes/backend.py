@@ -86,7 +86,8 @@ class KubernetesBackend:
 
     @property
     def options(self) -> Mapping[str, Any]:
-        return {"cluster": self._options.model_dump(mode="json", exclude_defaults=True)}
+        cluster = self._options.model_dump(mode="json", exclude_defaults=True)
+        return {"cluster": cluster, "gpus": self._options.gpus}
 
     @property
     def exit_codes(self) -> Mapping[str, int]:

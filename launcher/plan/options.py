@@ -76,6 +76,14 @@ class LaunchOptions(SharedOptions):
         Field(gt=0, lt=1, description="False-discovery rate: how much noise among the promoted models is accepted."),
         Option("Run", "SHARE"),
     ] = DEFAULT_FDR
+    push_gateway: Annotated[
+        str | None,
+        Field(
+            pattern=r"^https?://[^\s/@?#]+(/[^\s?#]*)?$",
+            description="A Prometheus Pushgateway that gets the run's metrics once it is collected.",
+        ),
+        Option("Run", "URL"),
+    ] = None
     demotion: Annotated[
         Demotion,
         Field(description="What to do with a champion whose live record is behind its bar: auto demotes it."),

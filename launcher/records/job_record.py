@@ -10,7 +10,7 @@ from atb.contract import bundle, exits, keys
 from atb.contract.names import JobName, RunName
 from atb.documents.attempt import ExitReport, Verdict
 from atb.documents.manifest import ManifestJob, State
-from atb.documents.result import FIT_STAGE, Result, Rule, StageTime
+from atb.documents.result import FIT_STAGE, TOTAL_STAGE, Result, Rule, StageTime
 from atb.errors import NotFound, Unreadable
 from atb.schema import Document, Part
 from atb.storage import Entry, Store
@@ -30,6 +30,8 @@ class ResultSummary(Part):
     seconds: float
     fit_seconds: float
     startup_seconds: float
+    stages: dict[str, float] = {}
+    started: datetime | None = None
     result: str
     model: str | None
     synthetic: bool
@@ -173,6 +175,8 @@ def summarise(result: Result | _ResultHead, etag: str = "") -> ResultSummary:
         seconds=(result.finished - result.started).total_seconds(),
         fit_seconds=next((stage.seconds for stage in result.stages if stage.name == FIT_STAGE), 0.0),
         startup_seconds=result.startup_seconds,
+        stages={stage.name: stage.seconds for stage in result.stages if stage.name != TOTAL_STAGE},
+        started=result.started,
         result=keys.result(result.run, result.job),
         model=next((file.key for file in result.files if file.path == bundle.MODEL), None),
         synthetic=result.bars.synthetic,
@@ -194,6 +198,8 @@ def summary_of(job: ManifestJob, spec_digest: str) -> ResultSummary | None:
         seconds=job.seconds or 0.0,
         fit_seconds=job.fit_seconds or 0.0,
         startup_seconds=job.startup_seconds or 0.0,
+        stages=job.stages,
+        started=job.started,
         result=job.result,
         model=job.model,
         synthetic=job.synthetic,

@@ -163,6 +163,8 @@ def _with_result(result: ResultSummary, job: ManifestJob) -> ManifestJob:
             "seconds": result.seconds,
             "fit_seconds": result.fit_seconds,
             "startup_seconds": result.startup_seconds,
+            "stages": result.stages,
+            "started": result.started,
             "result": result.result,
             "model": result.model,
             "synthetic": result.synthetic,

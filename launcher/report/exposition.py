@@ -1,0 +1,73 @@
+"""Metrics as text for the store, and as a push to a Pushgateway.
+
+The text is OpenMetrics 1.0, https://prometheus.io/docs/specs/om/open_metrics_spec.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from http.client import HTTPException
+from typing import Any
+
+from atb.documents.plan import Plan
+from launcher.report.metrics import Family
+
+JOB = "atb"
+"""The Pushgateway's ``job`` of all our groups."""
+PUSH_SECONDS = 10.0
+
+
+def render_text(families: Sequence[Family]) -> str:
+    """The families as OpenMetrics text; those without a sample are left out."""
+    return "".join(line + "\n" for line in (*_lines(families), "# EOF"))
+
+
+def push(families: Sequence[Family], gateway: str, group: Mapping[str, str], seconds: float = PUSH_SECONDS) -> str:
+    """Replace the group's metrics on a Pushgateway; returns why that failed, empty where it did not."""
+    from prometheus_client import push_to_gateway
+
+    try:
+        push_to_gateway(gateway, JOB, _Collected(families), grouping_key=dict(group), timeout=seconds)
+    except (OSError, ValueError, HTTPException) as error:
+        return f"the metrics could not be pushed to {gateway}: {error or type(error).__name__}"
+    return ""
+
+
+def group_of(plan: Plan) -> dict[str, str]:
+    """The Pushgateway's group of a run: the next run of its schedule replaces it, and so does the next one by hand."""
+    cluster = plan.options.get("cluster") or {}
+    found = {"namespace": cluster.get("namespace"), "schedule": plan.options.get("schedule")}
+    return {name: value for name, value in found.items() if isinstance(value, str) and value}
+
+
+class _Collected:
+    """What the library takes: something that gives its own metrics."""
+
+    def __init__(self, families: Sequence[Family]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterator[Any]:
+        from prometheus_client.core import Metric
+
+        for family in self._families:
+            metric = Metric(family.name, family.help, family.kind)
+            for suffix, labels, value in family.samples:
+                metric.add_sample(family.name + suffix, dict(labels), value)
+            yield metric
+
+
+def _lines(families: Sequence[Family]) -> Iterator[str]:
+    for family in families:
+        if not family.samples:
+            continue
+        yield f"# HELP {family.name} {_escape(family.help)}"
+        yield f"# TYPE {family.name} {family.kind}"
+        if family.unit:
+            yield f"# UNIT {family.name} {family.unit}"
+        for suffix, labels, value in family.samples:
+            inner = ",".join(f'{name}="{_escape(text)}"' for name, text in sorted(labels.items()))
+            yield f"{family.name}{suffix}{f'{{{inner}}}' if inner else ''} {float(value)!r}"
+
+
+def _escape(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
