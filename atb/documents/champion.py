@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import ClassVar, Literal
 
 from atb.contract.names import JobName, RunName
+from atb.documents.evaluation import BandMetrics
 from atb.documents.result import FileEntry, Rule
 from atb.schema import Document, Part
 
@@ -18,8 +19,9 @@ class Champion(Document):
 
     ``entry`` is the history key of the decision that made it so, which also makes each pointer's content unique.
     ``fallback`` is the history key of what a rollback returns to. Bars from ``unseen_from`` on had no part in its
-    training. Metrics are the result's, so that a list needs nothing else. ``files`` carry size and sha256: a reader
-    can verify all it fetches. ``vacant``: this one was demoted, with none before it to serve in its place.
+    training. Metrics and ``bands`` (over all test rows) are the result's, so that a list needs nothing else. ``files``
+    carry size and sha256: a reader can verify all it fetches. ``vacant``: this one was demoted, with none before it to
+    serve in its place.
     """
 
     kind: ClassVar[str] = "champion"
@@ -38,6 +40,7 @@ class Champion(Document):
     synthetic: bool = False
     metrics: dict[str, float]
     baselines: dict[str, dict[str, float]]
+    bands: tuple[BandMetrics, ...] = ()
     files: tuple[FileEntry, ...]
     promoted: datetime
     by: str

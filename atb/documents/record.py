@@ -18,6 +18,19 @@ class RecordSpan(Part):
     logs: tuple[float, ...]
 
 
+class LiveBand(Part):
+    """How many of ``rows`` live closes lay within the band of a level."""
+
+    level: Annotated[float, Field(gt=0, lt=1)]
+    rows: Annotated[int, Field(ge=0)]
+    inside: Annotated[int, Field(ge=0)]
+
+    @property
+    def coverage(self) -> float:
+        """The share of the closes that lay within the band."""
+        return self.inside / self.rows if self.rows else 0.0
+
+
 class RecordEntry(Document):
     """The record of a model key after one more run scored its champion; entries are numbered from 1, and never change.
 
@@ -26,7 +39,8 @@ class RecordEntry(Document):
     over which ``squares`` and ``bar_squares`` sum the squared errors of the champion and of its bar. ``window`` has the
     latest rows that the bets against it look at, and ``log_behind`` is the logarithm of their e-value. ``drift`` is the
     population stability index of each input over the latest rows against those before the cut, and
-    ``days`` how long ago the cut was at the last row.
+    ``days`` how long ago the cut was at the last row. ``bands`` count over all rows, by level; empty where the champion
+    has none, and in entries of earlier versions.
     """
 
     kind: ClassVar[str] = "record-entry"
@@ -44,6 +58,7 @@ class RecordEntry(Document):
     log_behind: float
     drift: dict[str, float] = {}
     days: int = 0
+    bands: tuple[LiveBand, ...] = ()
 
     @property
     def skill(self) -> float:

@@ -183,6 +183,7 @@ def _make_champion(
         synthetic=result.bars.synthetic,
         metrics=result.metrics,
         baselines=result.baselines,
+        bands=result.evaluation.bands.get("model", {}).get("all", ()),
         files=result.files,
         promoted=time,
         by=by,

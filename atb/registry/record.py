@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from atb.contract import keys
 from atb.contract import timeframe as tf
 from atb.documents.champion import Champion
-from atb.documents.record import RecordEntry, RecordSpan
+from atb.documents.record import LiveBand, RecordEntry, RecordSpan
 from atb.errors import PreconditionFailed, StoreError, Unreadable
 from atb.registry.betting import BEHIND_BOUND, MOST_CLASSES, RECORD_ROWS, class_of, log_behind, log_mean_exp
 from atb.registry.champions import ModelKey, read_champion
@@ -29,12 +29,13 @@ _READERS = 16
 @dataclass(frozen=True)
 class LiveRow:
     """One row: the open time of the window's last bar in milliseconds, forecast and outcome beyond the bar, and how
-    large an outcome was to be expected."""
+    large an outcome was to be expected. ``inside``: by level of the champion's bands, whether the close lay within."""
 
     time: int
     forecast: float
     outcome: float
     scale: float
+    inside: Mapping[float, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,7 @@ def advance_record(
         log_behind=log_mean_exp([sum(logs) for logs in zip(*(span.logs for span in window), strict=True)]),
         drift=dict(drift),
         days=(tf.from_epoch_ms(new[-1].time) - champion.as_of).days,
+        bands=_count_inside(own.bands if own else (), new),
     )
 
 
@@ -138,6 +140,15 @@ def _span(rows: Sequence[LiveRow], step_ms: int, horizon: int) -> RecordSpan:
         if own is not None and row.scale > 0:
             logs[own] += log_behind(row.forecast / row.scale, row.outcome / row.scale)
     return RecordSpan(rows=len(latest), logs=tuple(logs))
+
+
+def _count_inside(bands: tuple[LiveBand, ...], rows: Sequence[LiveRow]) -> tuple[LiveBand, ...]:
+    counted = {band.level: band for band in bands}
+    for row in rows:
+        for level, inside in row.inside.items():
+            band = counted.get(level, LiveBand(level=level, rows=0, inside=0))
+            counted[level] = LiveBand(level=level, rows=band.rows + 1, inside=band.inside + inside)
+    return tuple(counted[level] for level in sorted(counted))
 
 
 def _latest(spans: tuple[RecordSpan, ...]) -> tuple[RecordSpan, ...]:

@@ -104,6 +104,7 @@ def _live_row(live: Live) -> tuple[str, ...] | None:
         f"{record.skill:+.4f}",
         f"{record.total_rows:,}",
         f"{e_value(record.log_behind):,.3g}",
+        ", ".join(f"{band.coverage:.1%} of {band.level:g}" for band in record.bands) or "–",
         f"{drift[0]} {drift[1]:.2f}" if drift else "–",
         f"{record.days}",
     )

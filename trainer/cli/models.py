@@ -78,7 +78,8 @@ def list_(store: Store, symbol: str | None, json: bool) -> None:
         say(f"no champions in {store.url} yet; make one with: atb models promote RUN SYMBOL")
         return
     head = (
-        "symbol", "timeframe", "preset", "target", "skill", "best baseline", "live skill", "live rows", "days",
+        "symbol", "timeframe", "preset", "target", "skill", "best baseline", "live skill", "live in band",
+        "live rows", "days",
         "bars up to", "run", "promoted", "by",
     )  # fmt: skip
     print_table(head, [champion_row(each, records.get(each.entry)) for each in champions])
@@ -208,9 +209,13 @@ def _live_lines(store: Store, named: Result | Champion) -> Iterator[str]:
         f"Evidence that it is behind its bar: {e_value(record.log_behind):,.3g}; a demotion begins at "
         f"{BEHIND_BOUND:,.0f}.\n"
     )
+    promised = {band.level: band.coverage for band in named.bands}
+    for band in record.bands:
+        measured = f"; {promised[band.level]:.1%} on the test rows" if band.level in promised else ""
+        yield f"\n- {band.level:g} band: {band.coverage:.1%} of {band.rows:,} closes lay within{measured}"
     for name, index in sorted(record.drift.items(), key=lambda each: -each[1])[:5]:
         yield f"\n- `{name}`: population stability index {index:.2f}"
-    yield "\n" if record.drift else ""
+    yield "\n" if record.drift or record.bands else ""
 
 
 def _result_of(store: Store, model: str, words: Words) -> Result:

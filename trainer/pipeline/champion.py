@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from atb.contract import bundle
 from atb.contract import timeframe as tf
 from atb.documents.champion import Champion
 from atb.documents.evaluation import ChampionComparison, ForecastComparison, NotCompared
@@ -22,6 +23,7 @@ from atb.storage import Store
 from trainer.bars.frame import Bars, Floats, segment_starts
 from trainer.bars.load import load_bars
 from trainer.evaluate.backtest import Rows, TradingRules
+from trainer.evaluate.bands import Bands
 from trainer.evaluate.evaluation import compare_forecasts
 from trainer.evaluate.metrics import PROOF_ROWS
 from trainer.evaluate.rows import JudgedRows
@@ -29,7 +31,15 @@ from trainer.features.sets import feature_set
 from trainer.features.targets import has_history
 from trainer.features.volatility import bar_variance
 from trainer.pipeline.judge import trading_rules
-from trainer.pipeline.loaded_model import LoadedModel, answerable, ask, open_champion, open_result
+from trainer.pipeline.loaded_model import (
+    LoadedModel,
+    answerable,
+    ask,
+    ask_all,
+    open_champion,
+    open_result,
+    read_forecasts,
+)
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +48,8 @@ Load = Callable[[Store, Champion], LoadedModel]
 
 @dataclass(frozen=True, eq=False)
 class Meeting:
-    """A champion asked about a candidate's test rows: ``forecasts``, float64[shared.sum()], of the ``shared`` ones.
+    """A champion asked about a candidate's test rows: ``forecasts``, float64[shared.sum()], of the ``shared`` ones, and
+    the price bands of its model, if it has any.
 
     ``problem`` says why there are none; ``champion`` is None where its pointer can't be read.
     """
@@ -46,6 +57,7 @@ class Meeting:
     champion: Champion | None
     shared: npt.NDArray[np.bool_] | None = None
     forecasts: Floats | None = None
+    bands: Bands | None = None
     problem: str = ""
 
 
@@ -68,7 +80,8 @@ def ask_champion(store: Store, champion: Champion, bars: Bars, rows: JudgedRows,
     try:
         served = load(store, champion)
         shared = _shared(served, bars, rows)
-        forecasts = ask(served, bars, rows.ends[shared])
+        answers = ask_all(served, bars, rows.ends[shared])
+        forecasts = read_forecasts(served, bars, rows.ends[shared], answers)
         if not (np.isfinite(forecasts).all() and (rows.variance is not None or (forecasts > 0).all())):
             raise SpecError(
                 f"{champion.run} answers with what is no {'price' if rows.variance is None else 'volatility'}"
@@ -77,7 +90,7 @@ def ask_champion(store: Store, champion: Champion, bars: Bars, rows: JudgedRows,
         words = printable(str(problem) if isinstance(problem, AtbError) else f"{type(problem).__name__}: {problem}")
         log.warning("the champion, run %s, can't be compared: %s", champion.run, words)
         return Meeting(champion, problem=words)
-    return Meeting(champion, shared, forecasts)
+    return Meeting(champion, shared, forecasts, _bands(served, answers))
 
 
 def compare_met(
@@ -140,6 +153,11 @@ def _shared(served: LoadedModel, bars: Bars, rows: JudgedRows) -> Any:
     if count < PROOF_ROWS * rows.horizon:
         raise SpecError(f"only {count} test rows are new to {served.run} and have {served.model.rows} bars before them")
     return shared
+
+
+def _bands(served: LoadedModel, answers: dict[str, npt.NDArray[Any]]) -> Bands | None:
+    levels = served.model.levels
+    return Bands(levels, answers[bundle.LOWER], answers[bundle.UPPER]) if levels else None
 
 
 def _ends_from(bars: Bars, first_ms: int, horizon: int) -> Rows:

@@ -57,7 +57,11 @@ def answerable(served: LoadedModel, bars: Bars, ends: Times) -> npt.NDArray[np.b
 
 def ask(served: LoadedModel, bars: Bars, ends: Times) -> Floats:
     """The forecast price at each end, or the log of the volatility per bar, float64[len(ends)]."""
-    answers = ask_all(served, bars, ends)
+    return read_forecasts(served, bars, ends, ask_all(served, bars, ends))
+
+
+def read_forecasts(served: LoadedModel, bars: Bars, ends: Times, answers: dict[str, npt.NDArray[Any]]) -> Floats:
+    """The same from all the model's answers."""
     if served.model.target == "volatility":
         logs: Floats = np.log(answers[bundle.VOLATILITY][:, 0].astype(np.float64))
         return logs

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from atb.contract import timeframe as tf
 from atb.documents.champion import Champion
@@ -50,9 +51,12 @@ def record_champion(
     chosen = met.shared & (bars.time[ends] >= cut)
     skipped = len(ends) - len(test_rows.time)  # of very many test rows the document keeps the latest
     chosen[:skipped] = False
+    inside = _inside(met, bars.close[ends[met.shared] + champion.horizon], chosen[met.shared])
     rows = [
-        LiveRow(test_rows.time[at], test_rows.forecast[at] + more, test_rows.outcome[at], test_rows.scale[at])
-        for at, more in zip((np.flatnonzero(chosen) - skipped).tolist(), apart[chosen].tolist(), strict=True)
+        LiveRow(test_rows.time[at], test_rows.forecast[at] + more, test_rows.outcome[at], test_rows.scale[at], within)
+        for at, more, within in zip(
+            (np.flatnonzero(chosen) - skipped).tolist(), apart[chosen].tolist(), inside, strict=True
+        )
     ]
     try:
         entry = extend_record(store, champion, run, bars.step_ms, rows, dict(_drift(champion, bars, inputs)))
@@ -60,13 +64,26 @@ def record_champion(
         log.warning("the record of the champion, run %s, was not extended: %s", champion.run, problem)
         return
     if entry is not None:
-        log.info("the champion, run %s: skill %+.4f on %d live rows", champion.run, entry.skill, entry.total_rows)
+        covered = "".join(f", {band.coverage:.1%} within its {band.level:g} band" for band in entry.bands[-1:])
+        log.info(
+            "the champion, run %s: skill %+.4f on %d live rows%s", champion.run, entry.skill, entry.total_rows, covered
+        )
 
 
 def _beyond(champion: Champion, forecast: Floats) -> Floats:
     """Forecasts on the logarithmic scale that outcomes are measured on: prices are forecast as they are."""
     logs: Floats = np.log(forecast) if champion.target == "return" else forecast
     return logs
+
+
+def _inside(met: Meeting, closes: Floats, chosen: npt.NDArray[np.bool_]) -> list[dict[float, bool]]:
+    """For each chosen row, by level, whether the close lay within the champion's band. ``closes``: of all rows that it
+    was asked about."""
+    if met.bands is None:
+        return [{}] * int(chosen.sum())
+    bands = met.bands.take(chosen)
+    within = (closes[chosen, None] >= bands.lower) & (closes[chosen, None] <= bands.upper)
+    return [dict(zip(bands.levels, row, strict=True)) for row in within.tolist()]
 
 
 def _drift(champion: Champion, bars: Bars, inputs: tuple[Sequence[str], Features]) -> list[tuple[str, float]]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -79,6 +80,19 @@ def test_only_the_latest_rows_speak_against_a_champion() -> None:
             assert not is_behind(entry)
     assert is_behind(entry)
     assert entry.drift == {"close": 0.1}
+
+
+def test_closes_within_the_champions_bands_are_counted_over_all_its_rows(store: Store) -> None:
+    champion = served(store)
+    rows = [replace(row, inside={0.5: hour % 2 == 0, 0.95: hour % 24 > 0}) for hour, row in
+            enumerate(live_rows(0, 48, True))]  # fmt: skip
+    extend(store, champion, rows[:24])
+    entry = extend(store, champion, rows)
+    assert [(band.level, band.rows, band.inside) for band in entry.bands] == [(0.5, 48, 24), (0.95, 48, 46)]
+    assert entry.bands[1].coverage == pytest.approx(46 / 48)
+    follow(store, "r2", 1)
+    newer = extend(store, require_champion(store, SEAT), live_rows(0, 24, True))
+    assert newer.bands == ()  # a model of an earlier version has no bands
 
 
 def test_a_demotion_serves_the_predecessor_and_the_history_says_why(store: Store) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -109,13 +110,17 @@ def test_evidence_prints_which_rows_were_spent_by_which_models_and_draws_it(
 
 def test_list_and_show_have_the_live_record_beside_the_promise(store: DirectoryStore) -> None:
     promote(store, commit(store, "r1"))
-    assert run(store, "list").output.splitlines()[1].split()[8:11] == ["–", "–", "–"]
-    extend_record(store, require_champion(store, SEAT), "r2", HOUR_MS, live_rows(0, 48, True), {"close": 0.3})
+    assert run(store, "list").output.splitlines()[1].split()[8:12] == ["–", "–", "–", "–"]
+    rows = [replace(row, inside={0.5: number % 2 == 0, 0.95: number > 1}) for number, row in
+            enumerate(live_rows(0, 48, True))]  # fmt: skip
+    extend_record(store, require_champion(store, SEAT), "r2", HOUR_MS, rows, {"close": 0.3})
     row = run(store, "list").output.splitlines()[1].split()
     record = json.loads(run(store, "list", "--json").output)[0]["record"]
-    assert row[8:11] == [f"{record['skill']:+.4f}", "48", "1"]
+    assert row[8:13] == [f"{record['skill']:+.4f}", "95.8%", "of", "0.95", "48"]
+    assert record["bands"][0] == {"level": 0.5, "rows": 48, "inside": 24}
     card = run(store, "show", "BTCUSDT").output
     assert card.startswith("# r1\n\n## Live record\n")
     assert "on 48 rows that closed after its cut" in card
+    assert "0.95 band: 95.8% of 48 closes lay within" in card
     assert "`close`: population stability index 0.30" in card
     assert run(store, "show", "r1/BTCUSDT-fast").output == "# r1\n"

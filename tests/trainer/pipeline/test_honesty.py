@@ -78,6 +78,11 @@ def test_the_champion_is_scored_on_the_bars_after_its_cut_by_the_next_job(
     assert record.until == second.spec.as_of - timedelta(hours=2)
     assert record.skill > 0.5
     assert not is_behind(record)
+    assert [(band.level, band.rows) for band in record.bands] == [(0.5, 100), (0.8, 100), (0.95, 100)]
+    assert record.bands[0].inside <= record.bands[1].inside <= record.bands[2].inside
+    promised = require_champion(store, SEAT).bands
+    assert promised == first.evaluation.bands["model"]["all"]
+    assert record.bands[2].coverage == pytest.approx(promised[2].coverage, abs=0.15)
     assert first.metrics["skill"] == pytest.approx(record.skill, abs=0.2)
 
 
