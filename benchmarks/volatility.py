@@ -114,10 +114,14 @@ def _summary(preset: str, residual: str, results: list[Result]) -> Iterator[str]
     best = statistics.mean(next(iter(result.baselines.values()))["skill"] for result in results)
     coverage = statistics.mean(result.evaluation.bands["model"]["all"][-1].coverage for result in results)
     level = results[0].evaluation.bands["model"]["all"][-1].level
+    weights = [result.fit.residual_weight for result in results if result.fit.residual_weight is not None]
+    kept = ""
+    if weights:
+        kept = f"; {statistics.mean(weights):.0%} of the net's output is kept, none on {weights.count(0.0)}"
     yield (
         f"\n{preset}, residual {residual}, {count} markets: skill over persistence {statistics.mean(skills):+.4f} on "
         f"average (HAR {har:+.4f}, best baseline {best:+.4f}); shown on {shown}, better than HAR on {better}, at most "
-        f"1 % behind the best baseline on {near}; the {level:g} band holds {coverage:.1%}"
+        f"1 % behind the best baseline on {near}; the {level:g} band holds {coverage:.1%}{kept}"
     )
 
 

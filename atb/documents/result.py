@@ -63,7 +63,8 @@ class SplitSummary(Part):
 
 
 class FitSummary(Part):
-    """How the fit went. Losses are mean squared errors of the scaled target; epochs count from 1."""
+    """How the fit went. Losses are mean squared errors of the scaled target; epochs count from 1.
+    ``residual_weight`` is the share of the net's output that is added to HAR; None without a residual."""
 
     device: str
     path: str
@@ -74,6 +75,7 @@ class FitSummary(Part):
     stopped_by: Literal["patience", "epochs"]
     steps_per_second: float
     resumed_from_attempt: int | None = None
+    residual_weight: float | None = None
 
 
 FIT_STAGE = "training"

@@ -134,8 +134,8 @@ def skill_low(actual: Floats, predicted: Floats, last_close: Floats, horizon: in
     if scale == 0 or rows < PROOF_ROWS * horizon:
         return _NO_PROOF
     gain = (np.square(last_close - actual) - np.square(predicted - actual)) / scale
-    lags = max(horizon - 1, int(4 * (rows / 100) ** (2 / 9)))
-    low = float(np.mean(gain)) - z * math.sqrt(_long_run_variance(gain, lags) / rows)
+    lags = newey_west_lags(rows, horizon)
+    low = float(np.mean(gain)) - z * math.sqrt(long_run_variance(gain, lags) / rows)
     return 1.0 - math.sqrt(max(0.0, 1.0 - low))
 
 
@@ -159,7 +159,13 @@ def validate_logs(actual: Floats, predicted: Floats) -> None:
         raise Diverged(f"the forecast is no volatility on {bad} of {len(predicted)} rows; lower --learning-rate")
 
 
-def _long_run_variance(values: Floats, lags: int) -> float:
+def newey_west_lags(rows: int, horizon: int) -> int:
+    """How many lags the variance of a mean over so many rows takes: at least all over which targets overlap."""
+    return max(horizon - 1, int(4 * (rows / 100) ** (2 / 9)))
+
+
+def long_run_variance(values: Floats, lags: int) -> float:
+    """Newey and West's (1987) variance of the mean of ``values``, times their number."""
     centred = values - np.mean(values)
     rows = len(values)
     total = float(np.dot(centred, centred)) / rows

@@ -70,6 +70,7 @@ def describe_result(
             stopped_by=fitted.stopped_by,
             steps_per_second=fitted.steps_per_second,
             resumed_from_attempt=resumed_from,
+            residual_weight=None if learned.har is None else learned.weight,
         ),
         metrics=judgement.metrics,
         baselines=judgement.baselines,

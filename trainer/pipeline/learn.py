@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,7 @@ from atb.errors import SpecError
 from atb.registry.warm import read_warm_start, unseen_from
 from atb.storage import Store
 from trainer.bars.frame import Floats, Times
+from trainer.evaluate.stacking import stacking_weight
 from trainer.features.har import Har, har_inputs
 from trainer.features.scaling import Scaler, TargetScaler
 from trainer.features.targets import target_values
@@ -29,12 +31,15 @@ from trainer.networks.build import Network, build_network, load_network
 from trainer.networks.own import build_own_network
 from trainer.pipeline.stages import StageClock
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, eq=False)
 class FittedModel:
     """A fitted net with its scalers, which saw train rows only, and the split and scaled rows they come from.
 
-    ``har``: what the net's answers are added to, fitted on the same rows.
+    ``har``: what the net's answers are added to, fitted on the same rows; ``weight``: the share of them that is, which
+    ``target`` includes.
     """
 
     split: Split
@@ -43,6 +48,7 @@ class FittedModel:
     target: TargetScaler
     fitted: Fitted
     har: Har | None = None
+    weight: float = 1.0
 
     def forecast(self, material: TrainingData, ends: Times) -> Floats:
         """The forecast log-returns, or logs of volatility per bar, float64 ``[len(ends)]``."""
@@ -82,7 +88,13 @@ def learn(
             model.set_weights(warm_start.get_weights())
         augment = make_augment(spec.augment, spec.seed)
         fitted = fit(model, table, split.train, split.validation, spec, device, hooks, augment)
-    return FittedModel(split, table, scaler, target, fitted, har)
+        weight = 1.0
+        if har is not None:
+            said = predict_rows(fitted.predict, table.features, split.validation, spec.sequence_length)
+            weight = stacking_weight(said, table.target[split.validation], spec.horizon)
+            log.info("validation rows keep %.0f %% of what the net adds to HAR", 100 * weight)
+            target = TargetScaler(weight * target.mean, weight * target.scale)
+    return FittedModel(split, table, scaler, target, fitted, har, weight)
 
 
 def _build(spec: Spec, features: int, device: Device) -> Network:

@@ -77,6 +77,13 @@ def test_a_net_that_learns_what_har_leaves_is_let_through_and_beats_persistence(
     assert verdicts["parity"].passed
     assert verdicts["spread"].passed
     assert not result.backtest.model
+    assert result.fit.residual_weight is not None
+    assert 0 <= result.fit.residual_weight <= 1
+    assert (
+        f"{result.fit.residual_weight:.0%} of the net's output is added"
+        in file_of(jobs[0], result, bundle.CARD).decode()
+    )
+    assert jobs[1]["none"].fit.residual_weight is None
 
 
 @pytest.mark.parametrize("residual", RESIDUALS)
