@@ -55,14 +55,15 @@ class TestRows(Document):
 
 class PanelNumbers(Part):
     """Means over hours with their t: skill over the bar in units of each row's scale, Spearman's correlation of
-    forecasts and outcomes between symbols, and what a long–short portfolio earns after costs, in basis points."""
+    forecasts and outcomes between symbols, and what a long–short portfolio earns after costs, in basis points; None for
+    volatility, which is not traded on."""
 
     skill: float
     skill_t: float
     rank_ic: float
     rank_ic_t: float
-    long_short_bps: float
-    long_short_t: float
+    long_short_bps: float | None = None
+    long_short_t: float | None = None
 
 
 class Panel(Part):

@@ -75,6 +75,12 @@ def check_candidate(
     return tuple(rules)
 
 
+def hold_to(rules: tuple[Rule, ...], shown: Shown) -> tuple[Rule, ...]:
+    """The same verdicts, but for ``skill-shown``, which is judged anew by what the whole run has shown. A rule that was
+    waived stays so."""
+    return tuple(_skill_shown(shown) if rule.name == "skill-shown" and not rule.waived else rule for rule in rules)
+
+
 def passes(rules: tuple[Rule, ...]) -> bool:
     """Whether a candidate may serve: every rule passed, or somebody waived it."""
     return bool(rules) and all(rule.passed or rule.waived for rule in rules)

@@ -10,7 +10,7 @@ from itertools import islice
 
 from atb.contract import keys
 from atb.contract.runs import DEFAULT_FDR
-from atb.documents.evidence import JobEvidence, LedgerEntry, TestRows
+from atb.documents.evidence import JobEvidence, LedgerEntry, RunEvidence, TestRows
 from atb.documents.plan import Plan
 from atb.documents.result import Candidate, Result
 from atb.errors import AtbError, NotFound
@@ -98,6 +98,19 @@ def weigh_run(
         for name, entry in found.items()
     }
     return Weighed(bound, fdr, count, shown)
+
+
+def shown_of(evidence: RunEvidence, job: JobEvidence) -> Shown:
+    """What one candidate's model key had shown when its run was collected."""
+    return Shown(
+        log_e=-math.inf if job.log_e is None else job.log_e,
+        bound=evidence.bound,
+        fdr=evidence.fdr,
+        candidates=evidence.candidates,
+        rows=job.rows,
+        models=job.models,
+        problem=job.problem,
+    )
 
 
 def foresee(store: Store, result: Result, rows: TestRows, fdr: float = DEFAULT_FDR) -> Shown:

@@ -33,7 +33,7 @@ from launcher.report.guide import next_steps
 from launcher.report.metrics import measure_run
 from launcher.report.page import write_report
 from launcher.report.table import print_manifest
-from launcher.report.together import panel_lines, write_evidence
+from launcher.report.together import decide_gates, panel_lines, write_evidence
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,11 @@ def finish(run: str, store: Store, ending: Ending) -> Manifest:
     record = RunRecord.load(store, run)
     manifest = collect(store, record)
     weighed = weigh_record(store, record, ending.fdr)
+    evidence = None
     if weighed.shown:
         tell(weighed.summary)
-        for line in panel_lines(write_evidence(store, record, weighed).panels):
+        evidence = write_evidence(store, record, weighed)
+        for line in panel_lines(evidence.panels):
             tell(line)
     promoted: dict[str, bool] = {}
     if ending.promote == "auto":
@@ -86,7 +88,7 @@ def finish(run: str, store: Store, ending: Ending) -> Manifest:
         say(f"report    {store.url}/{page}")
         say(f"manifest  {store.url}/{keys.manifest(run)}")
         where, file = store_words(store, os.environ), _file_of(store, page)
-        for step in next_steps(record.plan, manifest, promoted, where, page=file):
+        for step in next_steps(record.plan, decide_gates(manifest, evidence), promoted, where, page=file):
             say(f"next      {step.command}")
     return manifest
 

@@ -81,7 +81,8 @@ def next_steps(
     if again:
         words = "Try it again." if len(again) == 1 else f"Train the {len(again):,} missing models; what is done stays."
         yield Step(words, command("atb-launch", "--resume", run))
-    passed = [job for job in manifest.jobs if passes(job.gate) and not promoted.get(job.job)]
+    own = [job for job in manifest.jobs if job.state == "done"]
+    passed = [job for job in own if passes(job.gate) and not promoted.get(job.job)]
     if passed:
         which = ["--preset", passed[0].preset] if _has_several(manifest, passed[0].symbol) else []
         promote = command("atb", "models", "promote", run, passed[0].symbol, *which)

@@ -111,7 +111,7 @@ def build_model(
     job: ManifestJob, result: Result, history: Mapping[str, Sequence[float]], serving: bool, run: str
 ) -> Model:
     """A model's details. ``history`` has the losses by epoch."""
-    gate, _, _ = describe_gate(result.gate)
+    gate, _, _ = describe_gate(job.gate)
     curves = {name: result.backtest.curves.get(name, ()) for name in ("model", "hold")}
     drawn = (
         line_chart(
@@ -127,8 +127,7 @@ def build_model(
         links=tuple(_links(result, run)),
         tables=tuple(_tables(result)),
         rules=tuple(
-            RuleLine("bad" if verdict(rule) == "failed" else "good", verdict(rule), describe(rule))
-            for rule in result.gate
+            RuleLine("bad" if verdict(rule) == "failed" else "good", verdict(rule), describe(rule)) for rule in job.gate
         ),
         charts=tuple(Markup(chart) for chart in drawn if chart),  # noqa: S704  numbers, and names escaped
         facts=_facts(result),

@@ -24,7 +24,7 @@ from atb.storage.read import read_document
 from launcher.records.manifest import build_manifest
 from launcher.records.run_record import READERS, RunRecord
 from launcher.report.page_model import build_page
-from launcher.report.together import Together, build_together, read_evidence
+from launcher.report.together import Together, build_together, decide_gates, read_evidence
 
 MOST_DETAILS = 300
 """Models whose curves are drawn: of more, those with the most skill. The others have their rows."""
@@ -32,7 +32,8 @@ MOST_DETAILS = 300
 
 def write_report(store: Store, record: RunRecord) -> str:
     """Make the page of a run and write it beside the manifest. Returns its key. Raises StoreError."""
-    manifest = build_manifest(record)
+    evidence = read_evidence(store, record.plan.run)
+    manifest = decide_gates(build_manifest(record), evidence)
     key = keys.report(manifest.run)
     results = read_detailed(store, record, manifest)
     with ThreadPoolExecutor(READERS) as pool:
@@ -41,7 +42,7 @@ def write_report(store: Store, record: RunRecord) -> str:
         serve = pool.map(lambda result: _serves(store, result), results.values())
         promoted = dict(zip(results, serve, strict=True))
     lives = scan_records(store, [ModelKey.of(planned.spec) for planned in record.plan.jobs])
-    together = build_together(read_evidence(store, manifest.run), lives)
+    together = build_together(evidence, lives)
     page = render_page(record.plan, manifest, results, histories, promoted, store_words(store), together)
     store.put(key, page.encode())
     return key

@@ -186,7 +186,7 @@ def _tiles(manifest: Manifest, promoted: Mapping[str, bool]) -> Iterator[Tile]:
         if state in counted:
             kind = "good" if state in ("done", "skipped") else "bad" if state in ("failed", "interrupted") else ""
             yield Tile(counted[state], state, kind)
-    yield Tile(sum(passes(job.gate) for job in manifest.jobs), "passed the gate")
+    yield Tile(sum(job.state == "done" and passes(job.gate) for job in manifest.jobs), "passed the gate")
     yield Tile(sum(promoted.values()), "serving now")
 
 

@@ -19,8 +19,9 @@ Row = tuple[float, float, float]
 """Forecast and outcome beyond the bar, and how large an outcome was to be expected."""
 
 
-def judge_panel(name: str, symbols: Mapping[str, TestRows], cost: float) -> Panel | None:
-    """The verdict over symbols that were trained alike; None of too few. ``cost``: the share lost of what is traded."""
+def judge_panel(name: str, symbols: Mapping[str, TestRows], cost: float | None) -> Panel | None:
+    """The verdict over symbols that were trained alike; None of too few. ``cost``: the share lost of what is traded;
+    None where forecasts are not traded on."""
     kept = {symbol: rows for symbol, rows in symbols.items() if rows.time}
     if len(kept) < FEWEST_SYMBOLS:
         return None
@@ -50,7 +51,7 @@ def _hours(symbols: Mapping[str, tuple[TestRows, Sequence[float]]]) -> Iterator[
             yield hours[time]
 
 
-def _numbers(hours: Sequence[Mapping[str, Row]], horizon: int, cost: float) -> PanelNumbers:
+def _numbers(hours: Sequence[Mapping[str, Row]], horizon: int, cost: float | None) -> PanelNumbers:
     own, bar, gains, ranks = 0.0, 0.0, [], []
     for hour in hours:
         errors = [((outcome - forecast) / scale) ** 2 for forecast, outcome, scale in hour.values()]
@@ -58,14 +59,14 @@ def _numbers(hours: Sequence[Mapping[str, Row]], horizon: int, cost: float) -> P
         own, bar = own + sum(errors), bar + sum(squares)
         gains.append((sum(squares) - sum(errors)) / len(hour))
         ranks.append(rank_correlation([row[0] for row in hour.values()], [row[1] for row in hour.values()]))
-    earned = list(_long_short(hours[::horizon], cost))
+    earned = [] if cost is None else list(_long_short(hours[::horizon], cost))
     return PanelNumbers(
         skill=1 - math.sqrt(own / bar) if bar > 0 else 0.0,
         skill_t=t_value(gains, horizon - 1),
         rank_ic=sum(ranks) / len(ranks),
         rank_ic_t=t_value(ranks, horizon - 1),
-        long_short_bps=10_000 * sum(earned) / len(earned),
-        long_short_t=t_value(earned, 0),
+        long_short_bps=10_000 * sum(earned) / len(earned) if earned else None,
+        long_short_t=t_value(earned, 0) if earned else None,
     )
 
 

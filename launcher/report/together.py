@@ -11,13 +11,15 @@ from itertools import islice
 
 from atb.contract import keys
 from atb.documents.evidence import Panel, PanelNumbers, RunEvidence, TestRows
+from atb.documents.manifest import Manifest, ManifestJob
 from atb.documents.result import Candidate, Result
 from atb.errors import AtbError, NotFound
 from atb.registry.betting import BEHIND_BOUND, e_value
 from atb.registry.champions import ModelKey
+from atb.registry.gate import hold_to
 from atb.registry.ledger import read_rows
 from atb.registry.record import Live
-from atb.registry.weigh import Weighed
+from atb.registry.weigh import Weighed, shown_of
 from atb.storage import Store
 from atb.storage.read import read_document
 from launcher.records.run_record import READERS, RunRecord
@@ -50,6 +52,19 @@ def read_evidence(store: Store, run: str) -> RunEvidence | None:
         return read_document(store, RunEvidence, keys.run_evidence(run), run=run)
     except (NotFound, AtbError):
         return None
+
+
+def decide_gates(manifest: Manifest, evidence: RunEvidence | None) -> Manifest:
+    """The manifest with the run's decision in each candidate's gate: its job judged it as if it were alone, and what
+    counts is the bound that all candidates are held to together."""
+    shown = {job.job: shown_of(evidence, job) for job in evidence.jobs} if evidence else {}
+
+    def decide(job: ManifestJob) -> ManifestJob:
+        if job.job not in shown or not job.gate:
+            return job
+        return job.model_copy(update={"gate": hold_to(job.gate, shown[job.job])})
+
+    return manifest.model_copy(update={"jobs": tuple(map(decide, manifest.jobs))})
 
 
 def panel_lines(panels: Sequence[Panel]) -> Iterator[str]:
@@ -119,15 +134,24 @@ def _panel_rows(panel: Panel) -> Iterator[tuple[str, ...]]:
                 f"{panel.hours:,}",
                 f"{numbers.skill:+.4f} (t {numbers.skill_t:+.1f})",
                 f"{numbers.rank_ic:+.4f} (t {numbers.rank_ic_t:+.1f})",
-                f"{numbers.long_short_bps:+.2f} (t {numbers.long_short_t:+.1f})",
+                _long_short(numbers) or "–",
             )
 
 
 def _words(numbers: PanelNumbers) -> str:
-    return (
-        f"skill {numbers.skill:+.4f} (t {numbers.skill_t:+.1f}), rank IC {numbers.rank_ic:+.4f} "
-        f"(t {numbers.rank_ic_t:+.1f}), long–short {numbers.long_short_bps:+.2f} bps (t {numbers.long_short_t:+.1f})"
+    found = (
+        f"skill {numbers.skill:+.4f} (t {numbers.skill_t:+.1f})",
+        f"rank IC {numbers.rank_ic:+.4f} (t {numbers.rank_ic_t:+.1f})",
+        f"long–short, bps {earned}" if (earned := _long_short(numbers)) else "",
     )
+    return ", ".join(filter(None, found))
+
+
+def _long_short(numbers: PanelNumbers) -> str:
+    """Empty for a target that is not traded."""
+    if numbers.long_short_bps is None or numbers.long_short_t is None:
+        return ""
+    return f"{numbers.long_short_bps:+.2f} (t {numbers.long_short_t:+.1f})"
 
 
 def _judge_panels(store: Store, record: RunRecord) -> Iterator[Panel]:
@@ -137,7 +161,7 @@ def _judge_panels(store: Store, record: RunRecord) -> Iterator[Panel]:
         sizes[_group(ModelKey.of(planned.spec))] += 1
     if max(sizes.values(), default=0) < FEWEST_SYMBOLS:
         return
-    costs: dict[str, float] = {}
+    costs: dict[str, float | None] = {}
     groups: dict[str, dict[str, TestRows]] = defaultdict(dict)
 
     def read(result: Candidate | Result) -> TestRows | None:
@@ -153,12 +177,19 @@ def _judge_panels(store: Store, record: RunRecord) -> Iterator[Panel]:
                 if rows is not None:
                     group = _group(ModelKey.of(result.spec))
                     groups[group][result.spec.symbol] = rows
-                    terms = result.backtest.rules
-                    costs[group] = terms.fee_bps + terms.slippage_bps if terms else _DEFAULT_COST_BPS
+                    costs[group] = _cost(result)
     for group, symbols in groups.items():
-        panel = judge_panel(group, symbols, costs[group] / 10_000)
+        panel = judge_panel(group, symbols, costs[group])
         if panel is not None:
             yield panel
+
+
+def _cost(result: Candidate | Result) -> float | None:
+    """The share lost of what is traded; None for volatility, which is not traded on."""
+    if result.spec.target == "volatility":
+        return None
+    terms = result.backtest.rules
+    return (terms.fee_bps + terms.slippage_bps if terms else _DEFAULT_COST_BPS) / 10_000
 
 
 def _group(model_key: ModelKey) -> str:

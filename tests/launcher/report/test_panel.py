@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from atb.documents.evidence import TestRows
 from launcher.report.panel import FEWEST_SYMBOLS, judge_panel, rank_correlation, t_value
+from launcher.report.together import panel_lines
 
 HOUR = 3_600_000
 
@@ -40,14 +41,14 @@ def test_forecasts_that_know_something_show_in_every_number_and_those_that_do_no
     assert found is not None
     assert (found.symbols, found.hours) == (30, 400)
     assert found.model.skill == pytest.approx(1 - 1 / np.sqrt(1.04), abs=0.004)
-    assert min(found.model.skill_t, found.model.rank_ic_t, found.model.long_short_t) > 5
+    assert min(found.model.skill_t, found.model.rank_ic_t, found.model.long_short_t or 0) > 5
     assert found.linear is not None
     assert (found.linear.skill, found.linear.rank_ic, found.linear.long_short_bps) == (0.0, 0.0, 0.0)
     blind = judge_panel("fast", panel_rows(knows, noise), 0.0)
     assert blind is not None
     assert blind.model.skill < 0
     assert abs(blind.model.rank_ic_t) < 3
-    assert abs(blind.model.long_short_t) < 3
+    assert abs(blind.model.long_short_t or 9) < 3
 
 
 def test_symbols_that_all_move_together_are_one_witness_an_hour() -> None:
@@ -69,6 +70,16 @@ def test_trading_costs_what_is_traded() -> None:
     # the same symbols are held throughout: one unit is bought once
     assert free.model.long_short_bps == 0.0
     assert dear.model.long_short_bps == pytest.approx(-10 / 50)
+
+
+def test_what_is_not_traded_on_has_no_portfolio() -> None:
+    found = judge_panel("volatility", panel_rows(np.tile(np.arange(12.0)[:, None], (1, 50)), np.zeros((12, 50))), None)
+    assert found is not None
+    assert found.model.long_short_bps is None
+    assert found.model.long_short_t is None
+    (line, _) = panel_lines([found])
+    assert "rank IC" in line
+    assert "long" not in line
 
 
 def test_rank_correlation_is_spearman_s_with_ties() -> None:

@@ -18,6 +18,7 @@ from atb.documents.champion import Champion
 from atb.documents.evidence import LedgerEntry, RunEvidence
 from atb.documents.record import RecordEntry
 from atb.registry.champions import ModelKey, read_champion
+from atb.schema import Document
 from atb.storage import DirectoryStore, MemoryStore, Store
 from launcher.cli.store import store_group
 from launcher.records.manifest import collect
@@ -181,8 +182,9 @@ def test_the_command_prints_one_table_or_json_and_repairs_once(tmp_path: Path) -
 @pytest.mark.parametrize("key", ["", "volatility-24/"])
 def test_evidence_and_record_lie_where_the_registry_writes_them(key: str) -> None:
     model = f"models/BTCUSDT/1h/fast/{key}"
-    places = [place_of(each) for each in (keys.ledger_entry(model, 1), keys.record_entry(model, 1))]
-    assert [place.kind if place else None for place in places] == [LedgerEntry, RecordEntry]
-    place = place_of(keys.run_evidence("r1"))
-    assert place is not None
-    assert place.kind is RunEvidence
+    kinds: dict[str, type[Document]] = {
+        keys.ledger_entry(model, 1): LedgerEntry,
+        keys.record_entry(model, 1): RecordEntry,
+        keys.run_evidence("r1"): RunEvidence,
+    }
+    assert {each: place.kind for each in kinds if (place := place_of(each))} == kinds
