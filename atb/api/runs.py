@@ -11,9 +11,12 @@ from atb.api.models import Model, model_of
 from atb.api.stores import find_store
 from atb.contract import keys
 from atb.contract.runs import validate_run
+from atb.documents.evidence import RunEvidence
 from atb.documents.result import Result
 from atb.errors import SpecError
+from atb.registry.gate import failures, hold_to, passes
 from atb.registry.pull import bundle_file, read_file
+from atb.registry.weigh import read_evidence, shown_by_job
 from atb.storage import Store
 
 if TYPE_CHECKING:
@@ -42,11 +45,17 @@ class Run:
 
         Columns: ``state``, ``category`` and ``reason``; the spec's fields by name; the metrics by name (in price, on
         the test rows); ``BASELINE_METRIC`` for each baseline, such as ``persistence_rmse``; ``gate``, whether the
-        gate's rules all passed, and ``gate_failures``, those that did not. Raises StoreError.
+        gate's rules all passed, and ``gate_failures``, those that did not: at the bound of the whole run once it is
+        collected, before that as if each job were alone. Raises StoreError.
         """
         import pandas as pd
 
         return pd.DataFrame(list(self._rows())).set_index("job")
+
+    def evidence(self) -> RunEvidence | None:
+        """What the run's models had shown together when it was last collected: the bound, each candidate's e-value and
+        the panel over symbols. None where it has not been collected."""
+        return read_evidence(self.store, self.run)
 
     def forecasts(self, job: str) -> pd.DataFrame:
         """What a job's model said of its test rows: ``time`` (the last bar read), ``last_close``, ``forecast`` and
@@ -92,7 +101,10 @@ class Run:
             return
         record = RunRecord.load(self.store, self.run)
         specs = {planned.job: planned.spec for planned in record.plan.jobs}
+        shown = shown_by_job(self.evidence())
         results = {each.job: each for each in record.read_results(self.store) if isinstance(each, Result)}
+        for name in results.keys() & shown.keys():
+            results[name] = results[name].model_copy(update={"gate": hold_to(results[name].gate, shown[name])})
         for job in build_manifest(record).jobs:
             what = {"job": job.job, "state": job.state, "category": job.category, "reason": job.reason}
             found = results.get(job.job)
@@ -100,8 +112,6 @@ class Run:
 
 
 def _columns(result: Result) -> dict[str, Any]:
-    from atb.registry.gate import failures, passes
-
     baselines = {
         f"{name}_{metric}": value for name, metrics in result.baselines.items() for metric, value in metrics.items()
     }

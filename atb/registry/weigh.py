@@ -20,6 +20,7 @@ from atb.registry.ledger import advance, name_of, read_ledger, read_rows, spend
 from atb.registry.promote import model_key_of
 from atb.storage import Store
 from atb.storage.probe import probe_store
+from atb.storage.read import read_document
 
 _WRITERS = 16
 """Threads that spend rows."""
@@ -100,17 +101,29 @@ def weigh_run(
     return Weighed(bound, fdr, count, shown)
 
 
-def shown_of(evidence: RunEvidence, job: JobEvidence) -> Shown:
-    """What one candidate's model key had shown when its run was collected."""
-    return Shown(
-        log_e=-math.inf if job.log_e is None else job.log_e,
-        bound=evidence.bound,
-        fdr=evidence.fdr,
-        candidates=evidence.candidates,
-        rows=job.rows,
-        models=job.models,
-        problem=job.problem,
-    )
+def read_evidence(store: Store, run: str) -> RunEvidence | None:
+    """What was kept when the run was last collected; None where nothing was, or it can't be read."""
+    try:
+        return read_document(store, RunEvidence, keys.run_evidence(run), run=run)
+    except (NotFound, AtbError):
+        return None
+
+
+def shown_by_job(evidence: RunEvidence | None) -> dict[str, Shown]:
+    """What each candidate's model key had shown when the run was collected, by job."""
+    if evidence is None:
+        return {}
+    together = Shown(-math.inf, evidence.bound, evidence.fdr, evidence.candidates)
+    return {
+        job.job: replace(
+            together,
+            log_e=-math.inf if job.log_e is None else job.log_e,
+            rows=job.rows,
+            models=job.models,
+            problem=job.problem,
+        )
+        for job in evidence.jobs
+    }
 
 
 def foresee(store: Store, result: Result, rows: TestRows, fdr: float = DEFAULT_FDR) -> Shown:

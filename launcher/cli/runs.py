@@ -31,11 +31,13 @@ def status(store: Store, run: str, output: str | None, **_: Any) -> None:
     import shutil
 
     from atb.contract import keys
+    from atb.registry.weigh import read_evidence
     from launcher.records.liveness import read_launcher
     from launcher.records.manifest import build_manifest
     from launcher.records.run_record import RunRecord
     from launcher.report.live_table import row_lines, summary_line
     from launcher.report.table import print_manifest
+    from launcher.report.together import evidence_line, panel_lines
 
     record = RunRecord.load(store, run)
     plan, manifest = record.plan, build_manifest(record)
@@ -51,6 +53,10 @@ def status(store: Store, run: str, output: str | None, **_: Any) -> None:
         click.echo("\n".join(row_lines(rows, width=shutil.get_terminal_size().columns)))
         say(f"{run}  {summary_line(rows)}")
     print_manifest(manifest, store.url)
+    if (evidence := read_evidence(store, run)) is not None:
+        say(f"evidence: {evidence_line(evidence)}")
+        for line in panel_lines(evidence.panels):
+            say(line)
 
 
 def _ask_backend(plan: Plan, question: Callable[[Backend], Sequence[_T]]) -> Sequence[_T]:

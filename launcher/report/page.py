@@ -18,13 +18,14 @@ from atb.options.stores import store_words
 from atb.registry.champions import ModelKey, read_champion
 from atb.registry.promote import model_key_of
 from atb.registry.record import scan_records
+from atb.registry.weigh import read_evidence
 from atb.render import render
 from atb.storage import Store
 from atb.storage.read import read_document
 from launcher.records.manifest import build_manifest
 from launcher.records.run_record import READERS, RunRecord
 from launcher.report.page_model import build_page
-from launcher.report.together import Together, build_together, decide_gates, read_evidence
+from launcher.report.together import Together, build_together, decide_gates
 
 MOST_DETAILS = 300
 """Models whose curves are drawn: of more, those with the most skill. The others have their rows."""

@@ -13,15 +13,14 @@ from atb.contract import keys
 from atb.documents.evidence import Panel, PanelNumbers, RunEvidence, TestRows
 from atb.documents.manifest import Manifest, ManifestJob
 from atb.documents.result import Candidate, Result
-from atb.errors import AtbError, NotFound
+from atb.errors import AtbError
 from atb.registry.betting import BEHIND_BOUND, e_value
 from atb.registry.champions import ModelKey
 from atb.registry.gate import hold_to
 from atb.registry.ledger import read_rows
 from atb.registry.record import Live
-from atb.registry.weigh import Weighed, shown_of
+from atb.registry.weigh import Weighed, shown_by_job
 from atb.storage import Store
-from atb.storage.read import read_document
 from launcher.records.run_record import READERS, RunRecord
 from launcher.report.panel import FEWEST_SYMBOLS, judge_panel
 
@@ -46,18 +45,10 @@ def write_evidence(store: Store, record: RunRecord, weighed: Weighed) -> RunEvid
     return document
 
 
-def read_evidence(store: Store, run: str) -> RunEvidence | None:
-    """What was kept when the run was last collected; None where nothing was, or it can't be read."""
-    try:
-        return read_document(store, RunEvidence, keys.run_evidence(run), run=run)
-    except (NotFound, AtbError):
-        return None
-
-
 def decide_gates(manifest: Manifest, evidence: RunEvidence | None) -> Manifest:
     """The manifest with the run's decision in each candidate's gate: its job judged it as if it were alone, and what
     counts is the bound that all candidates are held to together."""
-    shown = {job.job: shown_of(evidence, job) for job in evidence.jobs} if evidence else {}
+    shown = shown_by_job(evidence)
 
     def decide(job: ManifestJob) -> ManifestJob:
         if job.job not in shown or not job.gate:
@@ -65,6 +56,15 @@ def decide_gates(manifest: Manifest, evidence: RunEvidence | None) -> Manifest:
         return job.model_copy(update={"gate": hold_to(job.gate, shown[job.job])})
 
     return manifest.model_copy(update={"jobs": tuple(map(decide, manifest.jobs))})
+
+
+def evidence_line(evidence: RunEvidence) -> str:
+    """How many candidates reach the bound, as it was when the run was last collected."""
+    reached = sum(each.log_e is not None and each.log_e >= math.log(evidence.bound) for each in evidence.jobs)
+    return (
+        f"{reached:,} of {evidence.candidates:,} candidates reach an e-value of {evidence.bound:,.0f}, the bound at a "
+        f"false-discovery rate of {evidence.fdr:g}"
+    )
 
 
 def panel_lines(panels: Sequence[Panel]) -> Iterator[str]:
@@ -94,13 +94,9 @@ def build_together(evidence: RunEvidence | None, lives: Sequence[Live]) -> Toget
     if evidence is None:
         return Together("", (), (), live)
     known = [(job, job.log_e) for job in evidence.jobs if job.log_e is not None]
-    reached = sum(log_e >= math.log(evidence.bound) for _, log_e in known)
     best = sorted(known, key=lambda each: -each[1])[:_MOST_SHOWN]
     return Together(
-        bound=(
-            f"{reached:,} of {evidence.candidates:,} candidates reach an e-value of {evidence.bound:,.0f}, the bound "
-            f"at a false-discovery rate of {evidence.fdr:g}."
-        ),
+        bound=f"{evidence_line(evidence)}.",
         shown=tuple((job.job, f"{e_value(log_e):,.4g}", f"{job.rows:,}", f"{job.models:,}") for job, log_e in best),
         panels=tuple(row for panel in evidence.panels for row in _panel_rows(panel)),
         live=live,
