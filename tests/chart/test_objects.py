@@ -60,7 +60,7 @@ def test_every_pod_passes_the_restricted_level_and_has_a_read_only_root(name: st
 
 @pytest.mark.parametrize("name", INSTALLATIONS)
 def test_the_options_that_jobs_are_made_with_are_the_launchers_own(name: str) -> None:
-    config = pick(render(INSTALLATIONS[name]), "ConfigMap")
+    config = pick(render(INSTALLATIONS[name]), "ConfigMap", "rel-atb-cluster")
     options = ClusterOptions.model_validate(yaml.safe_load(config["data"]["cluster.yaml"]))
     assert options.namespace == NAMESPACE
     assert options.run_as_user == (None if name == "openshift" else 10001)
@@ -138,7 +138,7 @@ def test_the_network_policy_opens_the_stores_port_and_the_api_server_to_the_laun
         return {port["port"] for rule in rules for port in rule["ports"]}
 
     assert ports("rel-atb-trainer") == {53, 443, 8333}
-    assert ports("rel-atb-launcher") == {53, 443, 8333, 6443}
+    assert ports("rel-atb-launcher") == {53, 443, 8333, 6443, 9091}
 
 
 @pytest.mark.parametrize(("url", "port"), [("http://minio", 80), ("https://minio", 443), ("https://minio:9443/", 9443)])
@@ -151,7 +151,8 @@ def test_the_stores_port_is_read_from_its_address(url: str, port: int) -> None:
 def test_the_alert_counts_from_the_last_success_and_scales_with_the_period() -> None:
     hourly = {**DAILY, "name": "hourly", "cron": "@hourly"}
     values = {**EVERYTHING, "schedules": [DAILY, hourly]}
-    rules = pick(render(values), "PrometheusRule")["spec"]["groups"][0]["rules"]
+    found = pick(render(values), "PrometheusRule")["spec"]["groups"][0]["rules"]
+    rules = [rule for rule in found if rule["alert"] == "AtbScheduleWithoutSuccess"]
     assert [int(rule["expr"].split("> ")[1].split()[0]) for rule in rules] == [2 * 86_400, 2 * 3_600]
     assert all("kube_cronjob_status_last_successful_time" in rule["expr"] for rule in rules)
 

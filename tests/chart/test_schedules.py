@@ -6,8 +6,10 @@ import itertools
 from typing import Any
 
 import pytest
+import yaml
 
 from atb.contract.exits import EXITS
+from launcher.kubernetes.options import ClusterOptions
 from tests.chart.helm import DAILY, pick, refusal, render
 
 BY_CATEGORY = {entry.category: entry.code for entry in EXITS}
@@ -59,6 +61,9 @@ def test_a_run_is_never_started_beside_itself_and_ends_before_the_next() -> None
         ("15 0 1 * *", 28 * 86_400),
         ("15 0 1 * 1", 86_400),
         ("08 09 * * *", 86_400),
+        ("0 0 29 2 *", 28 * 86_400),
+        ("0 0 31 4,5 *", 28 * 86_400),
+        ("0 0 30 2 MON", 86_400),
     ],
 )
 def test_the_deadline_is_nine_tenths_of_the_shortest_gap_between_two_firings(cron: str, period: int) -> None:
@@ -76,11 +81,14 @@ def test_a_deadline_that_reaches_the_next_firing_is_refused_with_its_path() -> N
     [
         "61 * * * *", "5 24 * * *", "x * * * *", "5-1 * * * *", "*/0 * * * *", "0 0 0 * *", "0 0 32 * *", "0 0 * 13 *",
         "0 0 * 0 *", "0 0 * * 7", "0 0 * * 1-8", "0 0 * * SAT-SUN", "0 0 * * MONDAY", "0 0 L * *", "0 0 1,,2 * *",
-        "0 0 5-3 * *", "0 0 * * */0", "0 0 * FEBR *",
+        "0 0 5-3 * *", "0 0 * * */0", "0 0 * FEBR *", "TZ=UTC 0 0 * * *", "CRON_TZ=UTC 0 0 * * *", "@reboot", "",
+        "@every 1h", "@Daily", " ", "* * * *", "0 0 * * * *", "0 0 1W * *", "0 0 * * 5#3", "0 0 * * MON-", "-1 * * * *",
+        "0 0 010 * *", "1/-5 * * * *", "*,61 * * * *", "0 0 30 2 *", "0 0 31 4,6,9,NOV ?", "0 0 30-31 feb *",
     ],
 )  # fmt: skip
 def test_a_wrong_cron_field_is_refused_with_its_path(cron: str) -> None:
-    assert "schedules[0].cron" in refusal({"schedules": [{**DAILY, "cron": cron}]})
+    said = refusal({"schedules": [{**DAILY, "cron": cron}]})
+    assert "schedules[0].cron" in said or "/schedules/0/cron" in said  # the template's spelling, and the schema's
 
 
 @pytest.mark.parametrize("zone", ["Europe/Atlantis", "Berlin", "Local", "Etc/GMT+99"])
@@ -168,3 +176,38 @@ def test_a_disrupted_launcher_costs_no_retry_and_a_final_answer_is_final() -> No
     assert set(fail["onExitCodes"]["values"]) == passing | {137}
     assert job["template"]["spec"]["restartPolicy"] == "Never"
     assert job["podReplacementPolicy"] == "Failed"
+
+
+def options_of(schedule: dict[str, Any], **values: Any) -> ClusterOptions:
+    """The options of the Jobs that a schedule's launcher reads."""
+    command = command_of(schedule, **values)
+    (file,) = option(command, "--cluster-options")
+    data = pick(render({"schedules": [schedule], **values}), "ConfigMap")["data"]
+    return ClusterOptions.model_validate(yaml.safe_load(data[file.removeprefix("/etc/atb/")]))
+
+
+def test_a_schedule_has_options_of_its_jobs_of_its_own_over_those_of_all() -> None:
+    jobs = {"memory": "4Gi", "nodeSelector": {"pool": "a", "disk": "fast"}, "queue": "day", "ttlSeconds": 900}
+    own = {"memory": "16Gi", "nodeSelector": {"pool": "b"}, "queue": None, "gpus": 2}
+    of_all, of_one = options_of(DAILY, jobs=jobs), options_of({**DAILY, "jobs": own}, jobs=jobs)
+    expected = {"memory": "16Gi", "node_selector": {"pool": "b", "disk": "fast"}, "queue": None, "gpus": 2}
+    assert of_one == of_all.model_copy(update=expected)
+    assert of_all.queue == "day"
+
+
+def test_options_of_one_schedule_are_checked_as_those_of_all() -> None:
+    said = refusal({"schedules": [DAILY, {**DAILY, "name": "big", "jobs": {"memory": "64Gi"}}]})
+    assert "schedules[1].jobs.memory: 64Gi is above schedules[1].jobs.maxMemory, which is 32Gi" in said
+    for jobs in ({"memory": "lots"}, {"gpu": 1}, {"image": "other"}, {"env": {"DB_PASSWORD": "x"}}, {"workers": 2}):
+        assert f"/schedules/0/jobs{'/' + next(iter(jobs)) if 'lots' in jobs.values() else ''}" in refusal(
+            {"schedules": [{**DAILY, "jobs": jobs}]}
+        )
+
+
+def test_a_queue_of_one_schedule_is_enough_for_the_right_to_ask_for_queues() -> None:
+    def groups(schedule: dict[str, Any]) -> set[str]:
+        rules = pick(render({"schedules": [DAILY, schedule]}), "Role")["rules"]
+        return {group for rule in rules for group in rule["apiGroups"]}
+
+    assert "kueue.x-k8s.io" in groups({**DAILY, "name": "queued", "jobs": {"queue": "night"}})
+    assert "kueue.x-k8s.io" not in groups({**DAILY, "name": "other"})

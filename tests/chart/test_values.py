@@ -47,6 +47,7 @@ OTHER: dict[str, Any] = {
     "networkPolicy.ports": [8080],
     "networkPolicy.apiServerPorts": [16443],
     "networkPolicy.extraEgress": [{"to": [{"podSelector": {}}]}],
+    "metrics.pushGateway": "https://other",
     "resourceQuota.hard": {"pods": "10"},
     "admissionPolicy.action": "Warn",
     **{path: [{"key": "gpu", "operator": "Exists"}] for path in ("launcher.tolerations", "jobs.tolerations")},

@@ -68,9 +68,9 @@ def values_table() -> str:
     for leaf in leaves():
         default = json.dumps(leaf.default, ensure_ascii=False)
         rows.append(f"| `{'.'.join(leaf.path)}` | `{default}` | {_cell(leaf.description)} |")
-    rows += ["", "A schedule has these keys; all but the first three default to `scheduleDefaults`.", ""]
+    rows += ["", "A schedule has these keys; all but the first four default to `scheduleDefaults`.", ""]
     rows += ["| Key | What it is |", "|---|---|"]
-    own = [name for name in Schedule.model_fields if name in ("name", "cron", "symbols")]
+    own = [name for name in Schedule.model_fields if name in ("name", "cron", "symbols", "jobs")]
     for name in [*own, *(name for name in Schedule.model_fields if name not in own)]:
         info = Schedule.model_fields[name]
         rows.append(f"| `{_key(name, info)}` | {_cell(info.description or '')} |")

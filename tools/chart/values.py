@@ -179,12 +179,34 @@ class ScheduleDefaults(Section):
     )
 
 
+_jobs: dict[str, Any] = {
+    name: (info.annotation, info) for name, info in ClusterOptions.model_fields.items() if name not in CHART_DECIDES
+}
+Jobs = create_model("Jobs", __base__=Section, __doc__="The Jobs that train, one for each symbol and preset.", **_jobs)
+
+
+def _jobs_of_one_schedule() -> dict[str, Any]:
+    properties = Jobs.model_json_schema(by_alias=True)["properties"]
+    own = {to_camel(name) for name in ScheduleDefaults.model_fields}
+    parts = {name: {key: value for key, value in each.items() if key != "default"} for name, each in properties.items()}
+    return {
+        "properties": {name: {"anyOf": [each, {"type": "null"}]} for name, each in parts.items() if name not in own},
+        "additionalProperties": False,
+    }
+
+
 class Schedule(ScheduleDefaults):
     """One CronJob: these symbols, at these times. What it leaves out comes from scheduleDefaults."""
 
     name: Label = Field(description="Its name, part of the names of the CronJob and the runs.")
     cron: Cron = Field(description="When: five fields, or @hourly, @daily, @weekly, @monthly, @yearly.")
     symbols: list[Symbol] = Field(min_length=1, description="What to train.")
+    jobs: dict[str, Any] = Field(
+        {},
+        description="Overrides of jobs for this schedule alone, such as {memory: 16Gi, queue: nightly}; null takes the "
+        "default. Workers and slots are keys of the schedule itself.",
+        json_schema_extra=_jobs_of_one_schedule(),
+    )
 
 
 class NetworkPolicy(Section):
@@ -211,8 +233,28 @@ class ResourceQuota(Section):
     )
 
 
+class Dashboard(Section):
+    """A Grafana dashboard of the runs' metrics, as a ConfigMap for Grafana's sidecar."""
+
+    enabled: bool = Field(False, description="Create it; its panels need metrics.pushGateway.")
+    labels: dict[str, str] = Field({"grafana_dashboard": "1"}, description="Labels your Grafana finds dashboards by.")
+
+
+class Metrics(Section):
+    """What runs say in numbers. The store has them in any case, as runs/RUN/metrics.txt."""
+
+    push_gateway: str = Field(
+        "",
+        pattern=r"^(https?://[^\s/@?#]+(/[^\s?#]*)?)?$",
+        description="A Prometheus Pushgateway that gets each run's metrics; Prometheus must scrape it with "
+        "honor_labels: true.",
+    )
+    dashboard: Dashboard = Field(Dashboard())
+
+
 class PrometheusRule(Section):
-    """Alerts on the age of each schedule's last success, from kube-state-metrics."""
+    """Alerts on the age of each schedule's last success, from kube-state-metrics, and, with metrics.pushGateway, on
+    what its latest run says."""
 
     enabled: bool = Field(False, description="Create a PrometheusRule; needs the Prometheus operator.")
     labels: dict[str, str] = Field({}, description="Labels your Prometheus selects rules by.")
@@ -220,6 +262,9 @@ class PrometheusRule(Section):
         2, description="How many periods of a schedule may pass without a success."
     )
     severity: Text = Field("warning", description="The alerts' severity label.")
+    champion_days: Annotated[int, Field(ge=0, le=3650)] = Field(
+        0, description="With metrics.pushGateway: how many days a model may serve before an alert; 0 for no such alert."
+    )
 
 
 class AdmissionPolicy(Section):
@@ -253,12 +298,6 @@ class Test(Section):
     )
 
 
-_jobs: dict[str, Any] = {
-    name: (info.annotation, info) for name, info in ClusterOptions.model_fields.items() if name not in CHART_DECIDES
-}
-Jobs = create_model("Jobs", __base__=Section, __doc__="The Jobs that train, one for each symbol and preset.", **_jobs)
-
-
 class Values(Section):
     """All of values.yaml."""
 
@@ -279,6 +318,7 @@ class Values(Section):
     )
     network_policy: NetworkPolicy = Field(NetworkPolicy())
     resource_quota: ResourceQuota = Field(ResourceQuota())
+    metrics: Metrics = Field(Metrics())
     prometheus_rule: PrometheusRule = Field(PrometheusRule())
     admission_policy: AdmissionPolicy = Field(AdmissionPolicy())
     image_warmer: ImageWarmer = Field(ImageWarmer())

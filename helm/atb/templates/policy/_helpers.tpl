@@ -17,12 +17,17 @@
 {{- end }}
 {{- end -}}
 
+{{/* The port of a URL. */}}
+{{- define "atb.portOf" -}}
+{{- $host := (urlParse .).host -}}
+{{- ternary (regexFind "[0-9]+$" $host) (ternary "443" "80" (hasPrefix "https:" .)) (regexMatch ":[0-9]+$" $host) -}}
+{{- end -}}
+
 {{/* Ports of store and exchange, with the one of store.endpointUrl. */}}
 {{- define "atb.ports" -}}
 {{- $ports := .Values.networkPolicy.ports -}}
 {{- with .Values.store.endpointUrl -}}
-{{- $host := (urlParse .).host -}}
-{{- $ports = append $ports (ternary (regexFind "[0-9]+$" $host) (ternary "443" "80" (hasPrefix "https:" .)) (regexMatch ":[0-9]+$" $host) | atoi) -}}
+{{- $ports = append $ports (include "atb.portOf" . | atoi) -}}
 {{- end -}}
 {{- $whole := list -}}
 {{- range $ports -}}{{- $whole = append $whole (int .) -}}{{- end -}}

@@ -1,26 +1,40 @@
 {{/* A schedule's CronJob: its name, its period, its launcher's arguments. */}}
 
+{{/* A regular expression that matches the release's schedules. */}}
+{{- define "atb.schedulePattern" -}}
+{{- $names := list -}}
+{{- range .Values.schedules -}}
+{{- $names = append $names (include "atb.cronJobName" (dict "root" $ "name" .name)) -}}
+{{- end -}}
+{{- join "|" $names -}}
+{{- end -}}
+
 {{/* A CronJob's name has 52 characters at most: its Jobs' names add 11. Takes root and name. */}}
 {{- define "atb.cronJobName" -}}
 {{- include "atb.objectName" (dict "root" .root "suffix" .name "limit" 52) -}}
 {{- end -}}
 
-{{/* The options of the Jobs as the launcher reads them, in its own spelling. */}}
+{{/*
+The options of the Jobs as the launcher reads them, in its own spelling. Takes root, jobs and path, which names the
+values that jobs is from.
+*/}}
 {{- define "atb.clusterOptions" -}}
 {{- include "atb.checkMemory" . -}}
 {{- $options := dict "run_as_user" nil -}}
-{{- range $key, $value := .Values.jobs -}}
+{{- $jobs := .jobs -}}
+{{- with .root -}}
+{{- range $key, $value := $jobs -}}
 {{- if not (kindIs "invalid" $value) -}}
 {{- $_ := set $options (snakecase $key) $value -}}
 {{- end -}}
 {{- end -}}
 {{- $labels := dict "app.kubernetes.io/instance" .Release.Name "app.kubernetes.io/component" "trainer" -}}
-{{- $_ := set $options "labels" (merge (dict) $labels .Values.jobs.labels) -}}
+{{- $_ := set $options "labels" (merge (dict) $labels $jobs.labels) -}}
 {{- if .Values.store.secret -}}
-{{- $_ := set $options "env_from_secrets" (prepend .Values.jobs.envFromSecrets .Values.store.secret) -}}
+{{- $_ := set $options "env_from_secrets" (prepend $jobs.envFromSecrets .Values.store.secret) -}}
 {{- end -}}
 {{- if .Values.store.region -}}
-{{- $_ := set $options "env" (merge (dict) .Values.jobs.env (dict "AWS_DEFAULT_REGION" .Values.store.region)) -}}
+{{- $_ := set $options "env" (merge (dict) $jobs.env (dict "AWS_DEFAULT_REGION" .Values.store.region)) -}}
 {{- end -}}
 {{- $_ := set $options "image" (include "atb.image" (dict "root" . "image" .Values.trainer.image)) -}}
 {{- $_ := set $options "image_pull_policy" .Values.trainer.image.pullPolicy -}}
@@ -28,6 +42,35 @@
 {{- $_ := set $options "namespace" .Release.Namespace -}}
 {{- $_ := set $options "service_account" (include "atb.trainerAccount" .) -}}
 {{- toYaml $options -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The values of jobs with a schedule's own over them. Takes root and own. */}}
+{{- define "atb.jobsOf" -}}
+{{- $jobs := deepCopy .root.Values.jobs -}}
+{{- range $key, $value := .own -}}
+{{- $under := get $jobs $key -}}
+{{- if and (kindIs "map" $value) (kindIs "map" $under) -}}
+{{- $_ := set $jobs $key (mustMergeOverwrite (deepCopy $under) $value) -}}
+{{- else -}}
+{{- $_ := set $jobs $key $value -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $jobs -}}
+{{- end -}}
+
+{{/* The file of the options of a schedule's Jobs. Takes schedule. */}}
+{{- define "atb.clusterFile" -}}
+{{- ternary (printf "schedule-%s.yaml" .schedule.name) "cluster.yaml" (not (empty .schedule.jobs)) -}}
+{{- end -}}
+
+{{/* Whether some schedule's Jobs wait in a queue: "true" or nothing. */}}
+{{- define "atb.queues" -}}
+{{- $found := not (empty .Values.jobs.queue) -}}
+{{- range .Values.schedules -}}
+{{- $found = or $found (not (empty (dig "jobs" "queue" "" .))) -}}
+{{- end -}}
+{{- if $found -}}true{{- end -}}
 {{- end -}}
 
 {{/*
@@ -43,7 +86,7 @@ path and optionally names, those of the numbers from low on.
 {{- $field = replace $name (add $low $index | toString) $field -}}
 {{- end -}}
 {{- range $part := splitList "," $field -}}
-{{- if not (regexMatch "^([*?]|[0-9]+(-[0-9]+)?)(/0*[1-9][0-9]*)?$" $part) -}}
+{{- if not (regexMatch "^([*?]|[0-9]{1,2}(-[0-9]{1,2})?)(/0*[1-9][0-9]*)?$" $part) -}}
 {{- fail (printf "%s: %q is no cron field" $.path $.field) -}}
 {{- end -}}
 {{- $range := splitList "/" $part -}}
@@ -88,9 +131,18 @@ path and optionally names, those of the numbers from low on.
 {{- $hours := include "atb.cronNumbers" (dict "field" (index $fields 1) "low" 0 "high" 23 "path" .path) -}}
 {{- $days := include "atb.cronNumbers" (dict "field" (index $fields 2) "low" 1 "high" 31 "path" .path) -}}
 {{- $months := list "JAN" "FEB" "MAR" "APR" "MAY" "JUN" "JUL" "AUG" "SEP" "OCT" "NOV" "DEC" -}}
-{{- $_ := include "atb.cronNumbers" (dict "field" (index $fields 3) "low" 1 "high" 12 "names" $months "path" .path) -}}
+{{- $inYear := include "atb.cronNumbers" (dict "field" (index $fields 3) "low" 1 "high" 12 "names" $months "path" .path) -}}
 {{- $names := list "SUN" "MON" "TUE" "WED" "THU" "FRI" "SAT" -}}
 {{- $weekdays := include "atb.cronNumbers" (dict "field" (index $fields 4) "low" 0 "high" 6 "names" $names "path" .path) -}}
+{{- if has (index $fields 4) (list "*" "?") -}}
+{{- $longest := 0 -}}
+{{- range splitList "," $inYear -}}
+{{- $longest = max $longest (index (list 31 29 31 30 31 30 31 31 30 31 30 31) (sub (atoi (trimPrefix "0" .)) 1 | int)) -}}
+{{- end -}}
+{{- if gt (atoi (first (splitList "," $days) | trimPrefix "0")) (int $longest) -}}
+{{- fail (printf "%s: %q never fires: no such month has that day" .path .cron) -}}
+{{- end -}}
+{{- end -}}
 {{- $hourGap := mul 3600 (include "atb.shortestGap" (dict "numbers" $hours "size" 24)) -}}
 {{- if contains "," $minutes -}}
 {{- mul 60 (include "atb.shortestGap" (dict "numbers" $minutes "size" 60)) -}}
@@ -126,10 +178,10 @@ then nothing is said. Takes zone and path.
 {{- mulf (float64 $number) (get $units $unit) -}}
 {{- end -}}
 
-{{/* Fails where a Job's memory is above what it may grow to. */}}
+{{/* Fails where a Job's memory is above what it may grow to. Takes jobs and path. */}}
 {{- define "atb.checkMemory" -}}
-{{- if gt (include "atb.bytes" .Values.jobs.memory | float64) (include "atb.bytes" .Values.jobs.maxMemory | float64) -}}
-{{- fail (printf "jobs.memory: %s is above jobs.maxMemory, which is %s" .Values.jobs.memory .Values.jobs.maxMemory) -}}
+{{- if gt (include "atb.bytes" .jobs.memory | float64) (include "atb.bytes" .jobs.maxMemory | float64) -}}
+{{- fail (printf "%s.memory: %s is above %s.maxMemory, which is %s" .path .jobs.memory .path .jobs.maxMemory) -}}
 {{- end -}}
 {{- end -}}
 
@@ -161,8 +213,11 @@ then nothing is said. Takes zone and path.
 {{- if .schedule.acceptFirst -}}
 {{- $command = append $command "--accept-first" -}}
 {{- end -}}
+{{- with .root.Values.metrics.pushGateway -}}
+{{- $command = concat $command (list "--push-gateway" .) -}}
+{{- end -}}
 {{- $command = concat $command (list "--fdr" (toString .schedule.fdr) "--demotion" .schedule.demotion) -}}
-{{- $command = concat $command (list "--backend" "kubernetes" "--cluster-options" "/etc/atb/cluster.yaml" "--yes") -}}
+{{- $command = concat $command (list "--backend" "kubernetes" "--cluster-options" (printf "/etc/atb/%s" (include "atb.clusterFile" .)) "--yes") -}}
 {{- toYaml $command -}}
 {{- end -}}
 
