@@ -32,11 +32,6 @@ def bars_claim(source: str, market: str, symbol: str, timeframe: str) -> str:
     return f"{bars_prefix(source, market, symbol, timeframe)}claim"
 
 
-def features(feature_hash: str, symbol: str, timeframe: str, bars_digest: str) -> str:
-    """Features computed from exactly these bars by exactly this code."""
-    return f"features/{feature_hash}/{safe_segment(symbol)}/{timeframe}/{bars_digest}.parquet"
-
-
 RUNS = "runs/"
 """All runs."""
 

@@ -48,7 +48,6 @@ class FeatureSummary(Part):
     name: str
     hash: str
     columns: tuple[str, ...]
-    cached: bool = False
 
 
 class SplitSummary(Part):

@@ -13,22 +13,20 @@ from atb.storage import Store
 from trainer.bars.frame import Bars, Times, segment_starts
 from trainer.bars.load import LoadedBars, load_bars
 from trainer.bars.source import Source
-from trainer.features.cache import load_features
 from trainer.features.folds import walk_forward
 from trainer.features.movement import validate_movement
-from trainer.features.sets import Features, FeatureSet, feature_set
+from trainer.features.sets import Features, FeatureSet, compute_features, feature_set
 from trainer.features.targets import history_needed
 from trainer.features.windows import Split, rows_needed, split_windows
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """What a job learns from. ``flat``: raw features float32 ``[rows of bars, F]``, from the store if ``cached``."""
+    """What a job learns from. ``flat``: raw features float32 ``[rows of bars, F]``."""
 
     loaded: LoadedBars
     features: FeatureSet
     flat: Features
-    cached: bool
 
     @property
     def bars(self) -> Bars:
@@ -52,8 +50,8 @@ def load_training_data(
         features = feature_set(spec.features)
         loaded = load_bars(spec, store, features.memory, rows_needed(spec.sequence_length, spec.horizon), source)
     with stage("features"):
-        flat, cached = load_features(features, loaded.bars, store)
-    return TrainingData(loaded, features, flat, cached)
+        flat = compute_features(features, loaded.bars)
+    return TrainingData(loaded, features, flat)
 
 
 def split_training_data(spec: Spec, material: TrainingData) -> Split:

@@ -51,7 +51,6 @@ def describe_result(
             name=material.features.name,
             hash=feature_hash(material.features),
             columns=material.features.columns,
-            cached=material.cached,
         ),
         split=SplitSummary(
             train=len(split.train),

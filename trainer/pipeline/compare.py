@@ -15,8 +15,7 @@ from trainer.bars.frame import Bars, segment_starts
 from trainer.bars.load import load_bars
 from trainer.evaluate.metrics import PROOF_ROWS
 from trainer.evaluate.rows import JudgedRows
-from trainer.features.cache import load_features
-from trainer.features.sets import feature_set
+from trainer.features.sets import compute_features, feature_set
 from trainer.features.targets import history_needed, target_values
 from trainer.features.windows import split_windows
 from trainer.pipeline.judge import ask_baselines, judged_rows
@@ -54,7 +53,7 @@ def _judge_symbol(store: Store, results: Sequence[Result]) -> tuple[int, list[Pr
     features = feature_set(spec.features)
     loaded = load_bars(spec, store, features.memory, 1)
     bars, horizon = loaded.bars, spec.horizon
-    flat, _ = load_features(features, bars, store)
+    flat = compute_features(features, bars)
     # parts are cut by rows, so the longest window's validation and test rows are those of every preset too
     starts, history = segment_starts(bars), history_needed(spec)
     split = split_windows(flat, starts, loaded.first_row, spec.sequence_length, horizon, history)

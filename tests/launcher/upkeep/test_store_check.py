@@ -41,7 +41,7 @@ def full_store(store: Store) -> Store:
     store.put(keys.attempt("r1", "LTCUSDT-fast", 1, "claim.json"), claim.to_bytes())
     collect(store, RunRecord.of(store, plan))
     store.put("notes.txt", b"a stranger's")
-    store.put("features/0/BTCUSDT/1h/0.parquet", b"PAR1")
+    store.put("bars/binance/spot/BTCUSDT/1h/2026-01.parquet", b"PAR1")
     return store
 
 

@@ -137,12 +137,6 @@ def test_another_spec_under_the_same_run_is_refused(jobs: Jobs, shared_bars: Pat
     assert Result.from_bytes(store.get(keys.result("r1", result.job)), "result") == result
 
 
-def test_the_same_bars_are_not_turned_into_features_twice(jobs: Jobs) -> None:
-    cached = [result.features.cached for (kind, *_), (_, result) in jobs.items() if kind == "directory"]
-    hashes = {result.bars.digest for (kind, *_), (_, result) in jobs.items() if kind == "directory"}
-    assert cached.count(False) == len(hashes)
-
-
 def stored_keras(store: Store, result: Result, folder: Path) -> tuple[Any, Scaler, TargetScaler]:
     """The net and both scalers as a stranger reads them from the bundle."""
     path = folder / bundle.MODEL_KERAS
