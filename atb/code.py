@@ -9,11 +9,12 @@ from importlib import metadata
 from pathlib import Path
 
 import atb
+from atb.contract.features import is_own_set, split_features
 from atb.contract.sources import is_own_source, split_source
 from atb.contract.spec import Spec
 from atb.documents.result import CodeIdentity
 from atb.errors import SpecError
-from atb.plugins import NETS, SOURCES, require_plugin
+from atb.plugins import FEATURES, NETS, SOURCES, require_plugin
 
 IMAGE_VARIABLE = "ATB_IMAGE"
 """The launcher sets this in a Pod to the image it requested."""
@@ -66,6 +67,8 @@ def code_digest_of(spec: Spec) -> str:
     A part that is not installed here counts as unknown, which no model was made with.
     """
     named = [(NETS, spec.net)] if spec.net else []
+    if is_own_set(base := split_features(spec.features)[0]):
+        named.append((FEATURES, base))
     if is_own_source(spec.source):
         named.append((SOURCES, split_source(spec.source)[0]))
     if not named:

@@ -1,4 +1,4 @@
-"""Plug-ins, found by standard entry points or by ``module:name``: nets, bars sources, stores.
+"""Plug-ins, found by standard entry points or by ``module:name``: nets, feature sets, bars sources, stores, backends.
 
 A part comes from what is installed here, by name; never from a path or from a store. What it is made of (distribution,
 version, digest of its source) is part of the code digest of the models made with it.
@@ -18,8 +18,9 @@ from typing import Any
 
 from atb.errors import SpecError
 
-NETS, SOURCES, STORES, BACKENDS = "atb.nets", "atb.sources", "atb.stores", "atb.backends"
-GROUPS = (NETS, SOURCES, STORES, BACKENDS)
+NETS, FEATURES, SOURCES = "atb.nets", "atb.features", "atb.sources"
+STORES, BACKENDS = "atb.stores", "atb.backends"
+GROUPS = (NETS, FEATURES, SOURCES, STORES, BACKENDS)
 
 _MODULE = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"
 _REFERENCE = re.compile(rf"{_MODULE}:{_MODULE}")
@@ -58,9 +59,19 @@ class Plugin:
 
 def validate_name(text: str) -> str:
     """The text, where it can name a part. Raises ValueError."""
-    if not _NAME.fullmatch(text) and not _REFERENCE.fullmatch(text):
+    if not is_entry_name(text) and not is_reference(text):
         raise ValueError(f"{text!r} is neither the name of an entry point nor module:function")
     return text
+
+
+def is_entry_name(text: str) -> bool:
+    """Whether an entry point can have this name, installed here or not."""
+    return bool(_NAME.fullmatch(text))
+
+
+def is_reference(text: str) -> bool:
+    """Whether it is ``module:name``."""
+    return bool(_REFERENCE.fullmatch(text))
 
 
 def find_entry(group: str, name: str) -> Plugin | None:
@@ -70,7 +81,7 @@ def find_entry(group: str, name: str) -> Plugin | None:
 
 def require_plugin(group: str, name: str) -> Plugin:
     """The entry point of that name, or what ``module:name`` says. Raises SpecError where none is installed."""
-    found = Plugin(group, name, name) if _REFERENCE.fullmatch(name) else find_entry(group, name)
+    found = Plugin(group, name, name) if is_reference(name) else find_entry(group, name)
     if found is None:
         known = ", ".join(each.name for each in list_plugins(group)) or "none is installed"
         raise SpecError(f"{name!r} is no entry point of {group} here ({known}), and not module:function")

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,10 +38,10 @@ class Atb:
     def __init__(self, forks: ForkServerClient, folder: Path) -> None:
         self.forks, self._folder, self._count = forks, folder, 0
 
-    def __call__(self, *arguments: str) -> Done:
+    def __call__(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Done:
         self._count += 1
         name, log = str(self._count), self._folder / f"{self._count}.log"
-        self.forks.start(name, arguments, str(log))
+        self.forks.start(name, arguments, str(log), environment)
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             for event in self.forks.events(1.0):

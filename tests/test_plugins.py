@@ -1,4 +1,4 @@
-"""A bars source and a store of one's own: a module and an entry point each, and nothing of ours is touched."""
+"""Nets, feature sets, bars sources and stores as plug-ins: a module and an entry point each, and no file of ours."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import pytest
 
 import atb
 from atb.code import code_digest, code_digest_of
-from atb.contract.spec import resolve_spec
+from atb.contract.spec import Spec, resolve_spec
 from atb.errors import SpecError
 from atb.plugins import list_plugins
 from launcher.plan.build import build_plan, commit_plan, read_plan
 from tests.plugins import install
 from trainer.doctor import check_plugins
+from trainer.features.sets import feature_set
+from trainer.networks.own import build_own_network
 
 PARTS = """
 from dataclasses import replace
@@ -42,7 +44,12 @@ def open_bars(rest, store):
 def open_kept(url, endpoint_url):
     return STORES.setdefault(url, MemoryStore())
 """
-ENTRIES = {"atb.sources/doubled": "my_parts:open_bars", "atb.stores/kept": "my_parts:open_kept"}
+ENTRIES = {
+    "atb.nets/attention": "tests.trainer.networks.own_nets:attention",
+    "atb.features/momentum": "tests.trainer.features.own_sets:MOMENTUM",
+    "atb.sources/doubled": "my_parts:open_bars",
+    "atb.stores/kept": "my_parts:open_kept",
+}
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
 
 
@@ -69,6 +76,21 @@ def test_a_run_is_kept_in_a_store_of_ones_own(parts: Path) -> None:
         atb.open_store("lost://models")
 
 
+def test_a_net_and_a_feature_set_are_named_by_their_entry_points(parts: Path) -> None:
+    spec = resolve_spec("BTCUSDT", "fast", {"net": "attention", "features": "momentum,+rate"}, now=NOW)
+    assert feature_set(spec.features).columns == ("log_return", "momentum", "volume_grew", "rate")
+    assert build_own_network(spec.net, 16, 4, 1).output_shape == (None, 1)
+    with pytest.raises(SpecError, match="feature set 'momentun' is unknown; did you mean momentum"):
+        resolve_spec("BTCUSDT", "fast", {"features": "momentun"}, now=NOW)
+
+
+def test_a_document_that_names_a_plug_in_is_read_where_it_is_not_installed(parts: Path) -> None:
+    spec = resolve_spec("BTCUSDT", "fast", {"source": "doubled:2", "features": "momentum"}, now=NOW)
+    elsewhere = spec.to_bytes().replace(b"doubled", b"tripled").replace(b"momentum", b"absent")
+    assert Spec.from_bytes(elsewhere, "SPEC").features == "absent"
+    assert code_digest_of(Spec.from_bytes(elsewhere, "SPEC")) != code_digest_of(spec)
+
+
 def test_what_a_part_is_made_of_is_part_of_the_code(parts: Path) -> None:
     spec = resolve_spec("BTCUSDT", "fast", {"source": "doubled:2"}, now=NOW)
     before = code_digest_of(spec)
@@ -84,7 +106,13 @@ def test_the_doctor_lists_what_is_installed(parts: Path) -> None:
         ("kept", "my-parts", "1.0"),
     ]
     texts = [finding.text for finding in check_plugins()]
-    assert texts[0].startswith("sources doubled: my_parts:open_bars my-parts 1.0 ")
+    assert [text.partition(": ")[0] for text in texts] == [
+        "features momentum",
+        "nets attention",
+        "sources doubled",
+        "stores kept",
+    ]
+    assert texts[2].startswith("sources doubled: my_parts:open_bars my-parts 1.0 ")
 
 
 def test_the_doctor_says_which_part_can_not_be_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""How features are named: one of FEATURE_SETS, and perhaps a file's columns after it: ``classic,+funding_rate``."""
+"""How features are named: a set, ours or a plug-in's, and perhaps a file's columns: ``classic,+funding_rate``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import difflib
 import re
 
 from atb.errors import SpecError
+from atb.plugins import FEATURES, find_entry, is_entry_name, is_reference, list_plugins
 
 FEATURE_SETS: tuple[str, ...] = ("classic", "relative", "volatility")
 
@@ -19,12 +20,13 @@ def canonical_features(text: str) -> str:
 
 
 def split_features(text: str) -> tuple[str, tuple[str, ...]]:
-    """The base set and the extra columns of a ``--features`` text, in its order. Raises SpecError."""
+    """The base set and the extra columns of a ``--features`` text, in its order. Raises SpecError.
+
+    A base set that is not ours is a plug-in's, which need not be installed here.
+    """
     base, *rest = (part.strip() for part in text.split(","))
-    if base not in FEATURE_SETS:
-        near = difflib.get_close_matches(base, FEATURE_SETS, n=1)
-        hint = f"; did you mean {near[0]}?" if near else f"; choose one of {', '.join(FEATURE_SETS)}"
-        raise SpecError(f"feature set {base!r} is unknown{hint}")
+    if not is_entry_name(base) and not is_reference(base):
+        raise _unknown(base)
     extras = []
     for part in rest:
         if not part.startswith("+") or not _COLUMN.fullmatch(part[1:]):
@@ -33,3 +35,22 @@ def split_features(text: str) -> tuple[str, tuple[str, ...]]:
             raise SpecError(f"features {text!r}: column {part[1:]} is named twice")
         extras.append(part[1:])
     return base, tuple(extras)
+
+
+def is_own_set(base: str) -> bool:
+    """Whether a base set is a plug-in's."""
+    return base not in FEATURE_SETS
+
+
+def check_features(text: str) -> None:
+    """Raise SpecError for a set that is neither ours, nor a plug-in installed here, nor ``module:name``."""
+    base, _ = split_features(text)
+    if is_own_set(base) and not is_reference(base) and not find_entry(FEATURES, base):
+        raise _unknown(base)
+
+
+def _unknown(base: str) -> SpecError:
+    known = [*FEATURE_SETS, *(plugin.name for plugin in list_plugins(FEATURES))]
+    near = difflib.get_close_matches(base, known, n=1)
+    hint = f"; did you mean {near[0]}?" if near else f"; choose one of {', '.join(known)}"
+    return SpecError(f"feature set {base!r} is unknown{hint}")

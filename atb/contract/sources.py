@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 from atb.errors import SpecError
-from atb.plugins import SOURCES, find_entry
+from atb.plugins import SOURCES, find_entry, is_entry_name
 
 _NEEDS_MORE = {"binance": False, "ccxt": True, "files": True, "sample": False}
 MOST_CHARACTERS = 63
@@ -15,14 +15,25 @@ _MARKS = "/:._-"
 def split_source(text: str) -> tuple[str, str]:
     """The kind of a source and what follows its colon. Raises SpecError.
 
-    A kind that is not ours is an entry point of ``atb.sources``, which may take something after a colon.
+    A kind that is not ours is an entry point of ``atb.sources``, which may take something after a colon. It need not be
+    installed here: the documents of a run are read on other machines too.
     """
     kind, colon, rest = text.partition(":")
-    if kind not in _NEEDS_MORE and find_entry(SOURCES, kind):
-        return kind, rest
-    if kind not in _NEEDS_MORE or bool(rest) != _NEEDS_MORE[kind] or (colon and not rest):
-        raise SpecError(f"source {text!r} is unknown; write binance, ccxt:EXCHANGE, files:PATH or sample")
+    needs_more = _NEEDS_MORE.get(kind, bool(rest))
+    if not is_entry_name(kind) or bool(rest) != needs_more or (colon and not rest):
+        raise _unknown(text)
     return kind, rest
+
+
+def check_source(text: str) -> None:
+    """Raise SpecError for a source that is neither ours nor a plug-in installed here."""
+    kind, _ = split_source(text)
+    if is_own_source(text) and not find_entry(SOURCES, kind):
+        raise _unknown(text)
+
+
+def _unknown(text: str) -> SpecError:
+    return SpecError(f"source {text!r} is unknown; write binance, ccxt:EXCHANGE, files:PATH or sample")
 
 
 def is_own_source(text: str) -> bool:

@@ -14,9 +14,9 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from atb.contract import timeframe as tf
-from atb.contract.features import canonical_features, split_features
+from atb.contract.features import canonical_features, check_features, split_features
 from atb.contract.presets import DEFAULT_PRESET, MODEL_TYPES, PRESET_NAMES, PRESETS, ModelType, PresetName
-from atb.contract.sources import normal_symbol, split_source
+from atb.contract.sources import check_source, normal_symbol, split_source
 from atb.contract.window import WINDOW_OPTIONS, resolve_window
 from atb.errors import SpecError
 from atb.plugins import validate_name
@@ -81,7 +81,9 @@ class Spec(Document):
     learning_rate: Annotated[float, Field(gt=0, le=1, description="Adam's learning rate."), _FIT("X")]
     features: Annotated[
         str,
-        Field(description="classic, relative or volatility, and columns of the file: classic,+funding_rate."),
+        Field(
+            description="classic, relative, volatility or a plug-in's, and columns of the file: classic,+funding_rate."
+        ),
         _NET("SET"),
     ] = "classic"
     horizon: Annotated[int, Field(ge=1, le=1_000, description="How many bars ahead."), _NET("BARS")] = 1
@@ -255,6 +257,8 @@ def resolve_spec(symbol: str, preset: str, options: Mapping[str, Any], *, now: d
         spec = Spec(**fields, start=start, as_of=as_of)
     except ValidationError as error:
         raise SpecError(f"{symbol[:80]!a} {preset}: {first_problem(error)}") from None
+    check_source(spec.source)
+    check_features(spec.features)
     if spec.expected_bars > _MOST_BARS:
         raise SpecError(f"a window of {spec.expected_bars:,} bars is more than {_MOST_BARS:,}; lower --days")
     return spec

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from atb.contract import keys
-from atb.contract.features import split_features
+from atb.contract.features import check_features
 from atb.contract.runs import validate_run
 from atb.contract.sources import plain_symbol
 from atb.contract.spec import Spec, resolve_spec
@@ -64,7 +64,7 @@ def build_plan(
 
     ``pin`` makes a ``warm_start`` like ``champion`` the one file that it stands for, symbol by symbol.
     """
-    split_features(str(options.get("features", "classic")))
+    check_features(str(options.get("features", "classic")))
     unpinned = {name: value for name, value in options.items() if name != "warm_start"}
     jobs = []
     _validate_distinct(symbols)

@@ -19,6 +19,7 @@ from tests.apiserver.controller import JobController
 from tests.apiserver.http import ApiServer
 from tests.apiserver.kubelet import Kubelet, Outcome, add_node
 from tests.chart.helm import DAILY, NAMESPACE, Object, pick, render
+from tests.processes import Atb
 from tests.trainer.pipeline.market import ROWS, START, sine_close, write_bars
 
 DUE = "2026-11-25T00:15:00Z"
@@ -87,27 +88,22 @@ def test_the_cron_jobs_command_plans_the_jobs_that_the_values_describe(
         assert f"{spec.as_of:%Y-%m-%d %H:%M}" == "2026-11-25 00:00"
 
 
-def train_here(folder: Path) -> Callable[[Object], Outcome]:
-    """A kubelet's way to run a training's Pod: its very command and environment, on this machine."""
+def train_here(atb: Atb, folder: Path) -> Callable[[Object], Outcome]:
+    """A kubelet's way to run a training's Pod: its very command and environment, in a fork on this machine."""
 
     def behave(pod: Object) -> Outcome:
         container = pod["spec"]["containers"][0]
         assert container["command"][0] == "atb"
         names = {entry["name"]: entry.get("value", pod["metadata"]["name"]) for entry in container["env"]}
-        answer = subprocess.run(
-            [sys.executable, "-m", "trainer.cli", *container["command"][1:]],
-            env={**os.environ, **names, "HOME": str(folder), "TMPDIR": str(folder)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-        return Outcome(code=answer.returncode, log=answer.stdout)
+        places = {"HOME": str(folder), "TMPDIR": str(folder)}
+        done = atb(*container["command"][1:], environment={**names, **places})
+        return Outcome(code=done.code, log=done.output.encode())
 
     return behave
 
 
 def test_a_schedule_fired_by_hand_trains_and_promotes_once_however_often_its_launcher_starts(
-    server: ApiServer, s3_url: str, s3_endpoint: str, tmp_path: Path
+    server: ApiServer, s3_url: str, s3_endpoint: str, tmp_path: Path, atb: Atb
 ) -> None:
     template: dict[str, Any] = {"spec": {"containers": []}}
     server.state.create("jobs", NAMESPACE, {"metadata": {"name": JOB}, "spec": {"suspend": True, "template": template}})
@@ -117,7 +113,7 @@ def test_a_schedule_fired_by_hand_trains_and_promotes_once_however_often_its_lau
     server.state.create("serviceaccounts", NAMESPACE, {"metadata": {"name": "rel-atb-trainer"}})
     add_node(server.state, "gpu-node")
     controller = JobController(server.state, NAMESPACE).start()
-    kubelet = Kubelet(server, NAMESPACE, train_here(tmp_path)).start()
+    kubelet = Kubelet(server, NAMESPACE, train_here(atb, tmp_path)).start()
     schedule = {**DAILY, "symbols": ["WAVE"], "presets": ["fast"], "source": f"files:{tmp_path / 'bars'}"}
     numbers = {"epochs": 6, "days": 37, "learning_rate": 0.003, "sequence_length": 16}
     values = {

@@ -6,15 +6,19 @@ import re
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pytest
 
 from atb.contract.features import FEATURE_SETS
 from atb.contract.sources import split_source
 from atb.contract.spec import Market, OnGap
+from tests.plugins import install
+from tests.trainer.export.test_indicators import WANTED, features_in_a_graph
+from tests.trainer.export.trained import make_bars
 from trainer.bars.check import JUMP, MIN_COMPLETE
 from trainer.bars.exchange.binance import ARCHIVE_VARIABLE, REST_VARIABLE
 from trainer.bars.exchange.http import LONGEST_WAIT_SECONDS
-from trainer.features.sets import feature_set
+from trainer.features.sets import compute_features, feature_set
 
 TEXT = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
 
@@ -25,6 +29,18 @@ def test_the_columns_are_the_sets(name: str) -> None:
     assert row is not None
     assert tuple(row[1].split()) == feature_set(name).columns
     assert f"the first {feature_set(name).warmup} rows of a segment" in TEXT
+
+
+def test_the_feature_set_that_is_printed_is_one_and_its_graph_gives_its_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    section = TEXT[TEXT.index("### A feature set of your own") :]
+    code = section.partition("```python\n")[2].partition("```")[0]
+    install(tmp_path, monkeypatch, {"atb.features/momentum": "my_features:MOMENTUM"}, {"my_features": code})
+    features = feature_set("momentum")
+    bars = make_bars(features.memory + WANTED, 100.0)
+    expected = compute_features(features, bars)[-WANTED:]
+    assert np.allclose(features_in_a_graph("momentum", bars), expected, rtol=3e-7, atol=1e-12)
 
 
 def test_every_source_market_and_gap_policy_is_there() -> None:

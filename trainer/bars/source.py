@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from atb.contract.sources import is_own_source, split_source
+from atb.contract.sources import check_source, is_own_source, split_source
 from atb.plugins import SOURCES, require_plugin
 from atb.storage import Store
 from trainer.bars.frame import Bars
@@ -37,6 +37,7 @@ def open_source(text: str, store: Store) -> Source:
 
     A plug-in's entry point in ``atb.sources`` is a function ``(rest, store) -> Source``.
     """
+    check_source(text)
     kind, rest = split_source(text)
     if is_own_source(text):
         found: Source = require_plugin(SOURCES, kind).load()(rest, store)

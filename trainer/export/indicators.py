@@ -7,52 +7,15 @@ columns, so that what is served can't drift from what was trained on.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from trainer.bars.frame import CLOSE, COLUMNS, HIGH, LOW, OPEN, VOLUME, Floats
 from trainer.export.graph import Graph
+from trainer.export.stretch import Stretch
 from trainer.features import indicators, volatility
 from trainer.features.sets import MEANS, PERIOD, FeatureSet
-
-
-@dataclass(frozen=True)
-class _Stretch:
-    """Bars ``[batch, rows, 5]`` in a graph, of which features are wanted for the last ``wanted`` rows.
-
-    ``time``: their open times, int64 ``[batch, rows]``, where the features need them.
-    """
-
-    graph: Graph
-    bars: str
-    time: str | None
-    rows: int
-    wanted: int
-
-    def column(self, index: int, first: int, stop: int) -> str:
-        """One column's rows ``[first, stop)``: ``[batch, stop - first, 1]``."""
-        rows = self.bars if stop - first == self.rows else self.graph.slice(self.bars, first, stop, 1)
-        return self.graph.slice(rows, index, index + 1, 2)
-
-    def last(self, index: int) -> str:
-        """One column's wanted rows."""
-        return self.column(index, self.rows - self.wanted, self.rows)
-
-    def previous(self, index: int) -> str:
-        """One column's rows one before each wanted one."""
-        return self.column(index, self.rows - self.wanted - 1, self.rows - 1)
-
-    def average(self, column: str, rows: int, function: Callable[[Floats], Floats]) -> str:
-        """A linear indicator of ``column`` ``[batch, rows, k]`` on the wanted rows: ``[batch, wanted, k]``."""
-        matrix = np.stack([function(unit)[-self.wanted :] for unit in np.eye(rows)], axis=1)
-        assert np.isfinite(matrix).all(), "the warm-up is too short for this indicator"
-        return self.graph.node("MatMul", self.graph.constant(matrix, np.float64), column)
-
-    def number(self, value: float) -> str:
-        """A float64 constant."""
-        return self.graph.constant(value, np.float64)
 
 
 def write_features(
@@ -71,26 +34,25 @@ def write_features(
     int64 ``[batch, rows]``, the bars' open times in milliseconds, and ``step_ms`` a bar's length, where it reads the
     clock.
     """
-    stretch = _Stretch(graph, bars, time, rows, wanted)
-    if features.has_price_level:
-        columns = _classic(stretch)
-    elif features.reads_clock:
-        columns = _volatility(stretch, step_ms)
-    else:
-        columns = _relative(stretch)
+    columns = [*_find_writer(features)(Stretch(graph, bars, rows, wanted, time, step_ms))]
     if extra is not None:
         columns.append(graph.slice(extra, rows - wanted, rows, 1))
     return graph.cast(graph.node("Concat", *columns, axis=2), np.float32)
 
 
-def _classic(x: _Stretch) -> list[str]:
+def _find_writer(features: FeatureSet) -> Callable[[Stretch], Sequence[str]]:
+    own = features.base.own
+    return _WRITERS[features.base.name] if own is None else own.write
+
+
+def _classic(x: Stretch) -> list[str]:
     close = x.column(CLOSE, 0, x.rows)
     bars = x.graph.slice(x.bars, x.rows - x.wanted, x.rows, 1)
     assert COLUMNS == ("open", "high", "low", "close", "volume")
     return [bars, *(_sma(x, close, window) for window in MEANS), _rsi(x)]
 
 
-def _relative(x: _Stretch) -> list[str]:
+def _relative(x: Stretch) -> list[str]:
     graph, close = x.graph, x.last(CLOSE)
     every_close = x.column(CLOSE, 0, x.rows)
 
@@ -110,7 +72,7 @@ def _relative(x: _Stretch) -> list[str]:
     ]
 
 
-def _volatility(x: _Stretch, step_ms: int) -> list[str]:
+def _volatility(x: Stretch) -> list[str]:
     graph, number = x.graph, x.number
 
     def log_return(first: int, stop: int) -> str:
@@ -130,29 +92,29 @@ def _volatility(x: _Stretch, step_ms: int) -> list[str]:
         returns,
         graph.node("Min", graph.node("Max", over, number(-bound)), number(bound)),
         _divide(x, graph.node("Sub", volume, usual), graph.node("Add", volume, usual), 0),
-        *_clock(x, step_ms),
+        *_clock(x),
     ]
 
 
-def _clock(x: _Stretch, step_ms: int) -> list[str]:
+def _clock(x: Stretch) -> list[str]:
     graph = x.graph
     assert x.time is not None
     rows = graph.slice(x.time, x.rows - x.wanted, x.rows, 1)
     opens = graph.node("Unsqueeze", rows, graph.constant([2], np.int64))
     waves = []
     for _, period, offset in volatility.WAVES:
-        shifted = graph.node("Add", opens, graph.constant(step_ms - offset, np.int64))
+        shifted = graph.node("Add", opens, graph.constant(x.step_ms - offset, np.int64))
         since = graph.cast(graph.node("Mod", shifted, graph.constant(period, np.int64)), np.float64)
         phase = graph.node("Mul", since, x.number(2 * math.pi / period))
         waves += [graph.node("Sin", phase), graph.node("Cos", phase)]
     return waves
 
 
-def _sma(x: _Stretch, close: str, window: int) -> str:
+def _sma(x: Stretch, close: str, window: int) -> str:
     return x.average(close, x.rows, lambda column: indicators.sma(column, window))
 
 
-def _wilder(x: _Stretch, column: str) -> str:
+def _wilder(x: Stretch, column: str) -> str:
     """Wilder's average of a column that begins with the second row: the true range of bars as high as its values."""
 
     def average(unit: Floats) -> Floats:
@@ -162,7 +124,7 @@ def _wilder(x: _Stretch, column: str) -> str:
     return x.average(column, x.rows - 1, average)
 
 
-def _rsi(x: _Stretch) -> str:
+def _rsi(x: Stretch) -> str:
     graph = x.graph
     moves = graph.node("Sub", x.column(CLOSE, 1, x.rows), x.column(CLOSE, 0, x.rows - 1))
     gain = _wilder(x, graph.node("Relu", moves))
@@ -170,16 +132,19 @@ def _rsi(x: _Stretch) -> str:
     return _divide(x, graph.node("Mul", gain, x.number(100)), graph.node("Add", gain, loss), 50)
 
 
-def _atr(x: _Stretch) -> str:
+def _atr(x: Stretch) -> str:
     graph, before = x.graph, x.column(CLOSE, 0, x.rows - 1)
     top = graph.node("Max", x.column(HIGH, 1, x.rows), before)
     bottom = graph.node("Min", x.column(LOW, 1, x.rows), before)
     return _wilder(x, graph.node("Sub", top, bottom))
 
 
-def _divide(x: _Stretch, part: str, whole: str, otherwise: float) -> str:
+def _divide(x: Stretch, part: str, whole: str, otherwise: float) -> str:
     """``part / whole``, and ``otherwise`` where the whole is 0."""
     graph = x.graph
     positive = graph.node("Greater", whole, x.number(0))
     quotient = graph.node("Div", part, graph.node("Where", positive, whole, x.number(1)))
     return graph.node("Where", positive, quotient, x.number(otherwise))
+
+
+_WRITERS = {"classic": _classic, "relative": _relative, "volatility": _volatility}

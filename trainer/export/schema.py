@@ -13,7 +13,7 @@ from trainer.bars.frame import COLUMNS
 from trainer.evaluate.bands import DECAY
 from trainer.export.models import Trained
 from trainer.features import volatility
-from trainer.features.sets import MEANS, PERIOD
+from trainer.features.sets import MEANS, PERIOD, FeatureSet
 
 _TARGETS = {
     "return": "log(close of the bar `horizon` bars after the last one / last close)",
@@ -69,7 +69,7 @@ def describe_features(trained: Trained, models: dict[str, onnx.ModelProto]) -> d
         "forecasts": spec.target,
         "target": _TARGETS[spec.target],
         "bands": {"levels": list(band_levels(spec.bands)), "volatilities": list(trained.quantiles)},
-        "columns": [{"name": name, "unit": _UNITS.get(name, "as in the source")} for name in features.columns],
+        "columns": [{"name": name, "unit": _unit(features, name)} for name in features.columns],
         "bar_columns": list(COLUMNS),
         "extra_columns": list(features.extras),
         "files": [
@@ -84,6 +84,12 @@ def describe_features(trained: Trained, models: dict[str, onnx.ModelProto]) -> d
         "use": "Rows are oldest first and end with the last closed bar; values are raw, scaling is inside the model. "
         + _USES[spec.target],
     }
+
+
+def _unit(features: FeatureSet, column: str) -> str:
+    if column in features.extras:
+        return "as in the source"
+    return _UNITS[column] if features.base.own is None else f"as the feature set {features.base.name} defines it"
 
 
 def describe_scaling(trained: Trained) -> dict[str, Any]:

@@ -14,9 +14,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from atb.contract.features import canonical_features, split_features
+from atb.contract.bundle import LEVEL_COLUMN
+from atb.contract.features import canonical_features, check_features, split_features
+from atb.errors import SpecError
+from atb.plugins import FEATURES, require_plugin
 from trainer.bars.frame import COLUMNS, Bars, Floats, segment_starts
 from trainer.features import indicators, volatility
+from trainer.features.own import OwnFeatures, compute_own, load_own_features
 
 Features = npt.NDArray[np.float32]
 
@@ -27,39 +31,68 @@ _WILDER = PERIOD + math.ceil(math.log(1e-9) / math.log(1 - 1 / PERIOD))
 
 
 @dataclass(frozen=True)
-class FeatureSet:
-    """Columns in order. Times and prices are those of the bar itself and of bars before it.
+class BaseSet:
+    """A set without extra columns. Times and prices are those of the bar itself and of bars before it.
 
-    ``warmup``: rows of a segment before its first valid one. ``memory``: rows after which the past weighs below 1e-9.
-    ``has_price_level``: whether a column moves with the price itself. ``reads_clock``: whether one tells the time.
-    ``extras``: the user's own columns, last.
+    ``compute``: its columns of a gap-free stretch, float64 in order. ``warmup``: rows of a segment before its first
+    valid one. ``memory``: rows after which the past weighs below 1e-9. ``reads_clock``: whether a column tells the
+    time. ``own``: the plug-in that it comes from.
     """
 
     name: str
     columns: tuple[str, ...]
-    warmup: int
-    memory: int
-    has_price_level: bool
+    compute: Callable[[Bars], Iterator[Floats]]
+    warmup: int = max(MEANS) - 1
+    memory: int = _WILDER
     reads_clock: bool = False
+    own: OwnFeatures | None = None
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """A base set and the user's own columns after it."""
+
+    name: str
+    base: BaseSet
     extras: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns in order."""
+        return (*self.base.columns, *self.extras)
+
+    @property
+    def warmup(self) -> int:
+        """Rows of a segment before its first valid one."""
+        return self.base.warmup
+
+    @property
+    def memory(self) -> int:
+        """Rows after which the past weighs next to nothing."""
+        return self.base.memory
+
+    @property
+    def reads_clock(self) -> bool:
+        """Whether a column tells the time."""
+        return self.base.reads_clock
+
+    @property
+    def has_price_level(self) -> bool:
+        """Whether a column is the price itself."""
+        return LEVEL_COLUMN in self.base.columns
 
 
 def feature_set(text: str) -> FeatureSet:
-    """The set named ``classic``, ``relative`` or ``volatility``, with ``,+COLUMN`` for each extra column.
+    """The set of that name, ours or a plug-in's, with ``,+COLUMN`` for each extra column.
 
     Raises SpecError.
     """
+    check_features(text)
     name, extras = split_features(text)
-    base = _BASES[name]
-    return FeatureSet(
-        name=canonical_features(text),
-        columns=(*base.columns, *extras),
-        warmup=base.warmup,
-        memory=base.memory,
-        has_price_level=name == "classic",
-        reads_clock=name == "volatility",
-        extras=extras,
-    )
+    base = _BASES.get(name) or _own_base(name)
+    if twice := set(base.columns) & set(extras):
+        raise SpecError(f"features {text!r}: {name} has a column {min(twice)} already")
+    return FeatureSet(canonical_features(text), base, extras)
 
 
 def compute_features(features: FeatureSet, bars: Bars) -> Features:
@@ -68,7 +101,7 @@ def compute_features(features: FeatureSet, bars: Bars) -> Features:
     Computed in float64. A row's values follow from that row and those before it in its segment.
     """
     out = np.empty((len(bars), len(features.columns)), np.float32)
-    base, warmup = _BASES[split_features(features.name)[0]], features.warmup
+    base, warmup = features.base, features.warmup
     starts = segment_starts(bars)
     for start, stop in zip(starts, np.append(starts[1:], len(bars)), strict=False):
         part = out[start:stop]
@@ -84,17 +117,23 @@ def compute_features(features: FeatureSet, bars: Bars) -> Features:
 
 def feature_hash(features: FeatureSet) -> str:
     """16 hex digits over the set's name, the code that computes it and TA-Lib's version."""
-    return hashlib.sha256(f"{features.name}\0{_code_digest()}".encode()).hexdigest()[:16]
+    code = _code_digest()
+    if features.base.own is not None:
+        code += require_plugin(FEATURES, features.base.name).identity()
+    return hashlib.sha256(f"{features.name}\0{code}".encode()).hexdigest()[:16]
 
 
-@dataclass(frozen=True)
-class _Base:
-    """A set without extra columns. ``compute``: its columns of a gap-free stretch, float64 in order."""
-
-    columns: tuple[str, ...]
-    compute: Callable[[Bars], Iterator[Floats]]
-    warmup: int = max(MEANS) - 1
-    memory: int = _WILDER
+def _own_base(name: str) -> BaseSet:
+    own = load_own_features(name)
+    return BaseSet(
+        name,
+        tuple(own.columns),
+        functools.partial(compute_own, name, own),
+        own.warmup,
+        own.memory,
+        bool(getattr(own, "reads_clock", False)),
+        own,
+    )
 
 
 def _classic(bars: Bars) -> Iterator[Floats]:
@@ -125,9 +164,10 @@ def _after_first(column: Floats) -> Floats:
     return np.concatenate([[np.nan], column])
 
 
-_BASES = {
-    "classic": _Base((*COLUMNS, *(f"sma_{window}" for window in MEANS), "rsi"), _classic),
-    "relative": _Base(
+_OURS = (
+    BaseSet("classic", (*COLUMNS, *(f"sma_{window}" for window in MEANS), "rsi"), _classic),
+    BaseSet(
+        "relative",
         (
             "log_return",
             "range",
@@ -140,11 +180,17 @@ _BASES = {
         ),
         _relative,
     ),
-    "volatility": _Base(
-        volatility.COLUMNS, volatility.volatility_columns, warmup=volatility.WARMUP, memory=volatility.MEMORY
+    BaseSet(
+        "volatility",
+        volatility.COLUMNS,
+        volatility.volatility_columns,
+        volatility.WARMUP,
+        volatility.MEMORY,
+        reads_clock=True,
     ),
-}
+)
 """A share is of the close; volume_change is ``(v - before)/(v + before)``, 0 where both are."""
+_BASES = {base.name: base for base in _OURS}
 
 
 @functools.cache

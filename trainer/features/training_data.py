@@ -13,6 +13,7 @@ from atb.storage import Store
 from trainer.bars.frame import Bars, Times, segment_starts
 from trainer.bars.load import LoadedBars, load_bars
 from trainer.bars.source import Source
+from trainer.features.causality import validate_own_features
 from trainer.features.folds import walk_forward
 from trainer.features.movement import validate_movement
 from trainer.features.sets import Features, FeatureSet, compute_features, feature_set
@@ -51,6 +52,8 @@ def load_training_data(
         loaded = load_bars(spec, store, features.memory, rows_needed(spec.sequence_length, spec.horizon), source)
     with stage("features"):
         flat = compute_features(features, loaded.bars)
+        if features.base.own is not None:
+            validate_own_features(spec, features, loaded.bars, flat)
     return TrainingData(loaded, features, flat)
 
 
