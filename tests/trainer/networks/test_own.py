@@ -35,7 +35,7 @@ def test_a_small_attention_block_goes_all_the_way(atb: Atb, tmp_path: Path) -> N
     assert result.gate, "it was judged"
     promoted = atb("models", "promote", "own", "BTCUSDT", "--accept-first", "--force", *place)
     assert promoted.code == 0, promoted.output
-    asked = atb("predict", "BTCUSDT", "--as-of", "2026-02-01", "--json", *place)
+    asked = atb("predict", "BTCUSDT", "--as-of", "2026-02-01", "--output", "json", *place)
     assert json.loads(asked.output)["price"] > 0
 
 
