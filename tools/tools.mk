@@ -1,6 +1,7 @@
 # Included by the Makefile, whose PYTHON and .venv these use.
 
-.PHONY: tools image-check chart-docs reference
+.PHONY: tools image-check chart-docs reference locks sbom audit
+SUPPLY := .tools/supply/bin/python
 
 tools: | .venv/bin/python ## helm and kubectl into .tools/ where neither is on the PATH
 	$(PYTHON) -m tools.unpack
@@ -13,3 +14,17 @@ reference: .venv/test.stamp ## docs/reference.md and the table of options, from 
 
 image-check: | .venv/bin/python ## build the trainer's image (VARIANT=cpu or gpu) and the launcher's with buildah; atb doctor inside
 	$(PYTHON) -m tools.image_check --variant $(or $(VARIANT),cpu)
+
+$(SUPPLY): pyproject.toml | .venv/bin/python
+	$(PYTHON) -m venv --clear --upgrade-deps .tools/supply
+	$(SUPPLY) -m pip install --quiet --disable-pip-version-check --group supply
+	touch $@
+
+locks: $(SUPPLY) ## locks/: the libraries of each image with their hashes, resolved by uv from the constraints
+	$(PYTHON) -m tools.supply locks
+
+sbom: $(SUPPLY) ## build/sbom/: the bill of materials of each image's libraries, in CycloneDX
+	$(PYTHON) -m tools.supply sbom
+
+audit: $(SUPPLY) ## known vulnerabilities of every locked library, from the OSV database
+	$(PYTHON) -m tools.supply audit
