@@ -18,20 +18,23 @@ if TYPE_CHECKING:
     from atb.documents.plan import Plan
     from atb.storage import Store
     from launcher.plan.backend import Backend
+    from launcher.plan.cost import Shape
 
 _T = TypeVar("_T")
 
 
 @click.command(cls=Configured)
 @add_options("launch.output")
+@click.option("--price", metavar="AMOUNT", type=click.FloatRange(0, min_open=True), help="What a GPU costs an hour.")
 @add_options(*ACCESS)
 @with_run
-def status(store: Store, run: str, output: str | None, **_: Any) -> None:
+def status(store: Store, run: str, output: str | None, price: float | None, **_: Any) -> None:
     """Show how far a RUN has come, from the store and its cluster."""
     import shutil
 
     from atb.contract import keys
     from atb.registry.weigh import read_evidence
+    from launcher.plan.cost import describe_held, held_seconds
     from launcher.records.liveness import read_launcher
     from launcher.records.manifest import build_manifest
     from launcher.records.run_record import RunRecord
@@ -57,6 +60,19 @@ def status(store: Store, run: str, output: str | None, **_: Any) -> None:
         say(f"evidence: {evidence_line(evidence)}")
         for line in panel_lines(evidence.panels):
             say(line)
+    if manifest.usage is not None and (shape := _shape_of(plan)) is not None:
+        say(f"cost      {describe_held(held_seconds(manifest.usage, shape), shape.gpus, price)}")
+
+
+def _shape_of(plan: Plan) -> Shape | None:
+    """None where this installation does not have the plan's backend."""
+    from atb.errors import SpecError
+    from launcher.plan.backends import shape_of
+
+    try:
+        return shape_of(plan)
+    except SpecError:
+        return None
 
 
 def _ask_backend(plan: Plan, question: Callable[[Backend], Sequence[_T]]) -> Sequence[_T]:

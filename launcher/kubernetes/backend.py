@@ -11,9 +11,10 @@ from atb.documents.plan import Plan, PlannedJob
 from atb.errors import SpecError
 from atb.storage import Store
 from launcher.kubernetes.options import ClusterOptions
-from launcher.kubernetes.read_options import read_options
+from launcher.kubernetes.read_options import parse_options, read_options
 from launcher.plan.backend import Setup
 from launcher.plan.build import find_job
+from launcher.plan.cost import Shape
 from launcher.plan.signals import catch_stop
 from launcher.records.categories import CATEGORIES
 
@@ -69,6 +70,15 @@ def open_backend(setup: Setup) -> KubernetesBackend:
         raise SpecError("--max-parallel needs a launcher that creates Jobs as others end: leave out --no-wait")
     cluster = open_cluster(flags.get("kubeconfig"), flags.get("context"), options.namespace)
     return KubernetesBackend(cluster, options)
+
+
+def shape_of(plan: Plan) -> Shape:
+    """A Pod for each job, or workers. Raises SpecError for options that this version does not have."""
+    options = parse_options(plan.options.get("cluster") or {}, f"the options of run {plan.run}")
+    if options.workers is None:
+        return Shape(options.gpus, 1, options.max_parallel)
+    slots = options.worker_slots
+    return Shape(options.gpus, slots, None if options.workers == "auto" else options.workers * slots)
 
 
 class KubernetesBackend:

@@ -1,3 +1,3 @@
 """What a run will do, and the seam to where it is done."""
 
-__all__ = ["backend", "backends", "build", "options", "signals"]
+__all__ = ["backend", "backends", "build", "cost", "options", "signals"]

@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 from atb.documents.plan import Plan, PlannedJob
 from atb.errors import SpecError
 from atb.storage import Store
+from launcher.plan.cost import Shape
 from launcher.plan.options import LaunchOptions
 from launcher.report.live_table import Row
 
@@ -58,6 +59,9 @@ class BackendModule(Protocol):
 
     def open_backend(self, setup: Setup) -> Backend:
         """The backend. Raises SpecError where an option is not for it, Unavailable where it can't be reached."""
+
+    def shape_of(self, plan: Plan) -> Shape:
+        """How the jobs of a plan are run, for its cost. A plug-in may leave this out. Raises SpecError."""
 
 
 class Backend(Protocol):

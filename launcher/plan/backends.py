@@ -12,6 +12,7 @@ from atb.documents.plan import Plan
 from atb.errors import SpecError
 from atb.plugins import BACKENDS, find_entry, list_plugins
 from launcher.plan.backend import Backend, BackendModule, Setup
+from launcher.plan.cost import Shape
 
 AUTO = "auto"
 BUILT_IN = {"kubernetes": "launcher.kubernetes.backend", "local": "launcher.worker.backend"}
@@ -46,3 +47,9 @@ def choose_backend(asked: str, environment: Mapping[str, str] = os.environ) -> t
 def open_run(plan: Plan, setup: Setup) -> Backend:
     """The backend that a run was launched on. Raises SpecError, Unavailable."""
     return find_backend(plan.backend).open_backend(replace(setup, plan=plan))
+
+
+def shape_of(plan: Plan) -> Shape:
+    """How a plan's jobs are run, as its options say; a plug-in need not say. Raises SpecError."""
+    module = find_backend(plan.backend)
+    return module.shape_of(plan) if hasattr(module, "shape_of") else Shape(gpus=0, slots=1, at_once=None)

@@ -96,7 +96,9 @@ def latest_attempt(names: list[str]) -> int:
 def find_run(store: Store, text: str) -> str:
     """The run's whole name. Raises SpecError where none or several are meant, StoreError."""
     if text == LATEST:
-        return _latest(store)
+        if not (latest := latest_runs(store, 1)):
+            raise SpecError(f"there are no runs in {store.url} yet; start one with: atb-launch --symbols BTCUSDT")
+        return latest[0]
     if _is_run(store, validate_run(text)):
         return text
     found = [run for run in store.folders(keys.RUNS) if run.startswith(text)]
@@ -108,8 +110,11 @@ def find_run(store: Store, text: str) -> str:
     raise SpecError(f"{text} begins {len(found)} runs: {', '.join(found[:_MOST_NAMED])}{more}; write more of the name")
 
 
-def _latest(store: Store) -> str:
-    """The run planned last: by the time in its name, else by when its plan was written."""
+def latest_runs(store: Store, most: int) -> list[str]:
+    """The runs planned last, the latest first: by the time in the name, else by when the plan was written.
+
+    Raises StoreError.
+    """
     runs = list(store.folders(keys.RUNS))
     timed = [(match[0], run) for run in runs if (match := _TIME.search(run))]
     named = [run for run in runs if not _TIME.search(run)]
@@ -119,9 +124,7 @@ def _latest(store: Store) -> str:
         for entry in store.list(keys.plan(run))
         if entry.key == keys.plan(run)
     ]
-    if not timed and not planned:
-        raise SpecError(f"there are no runs in {store.url} yet; start one with: atb-launch --symbols BTCUSDT")
-    return max([*timed, *planned])[1]
+    return [run for _, run in sorted([*timed, *planned], reverse=True)[:most]]
 
 
 def _is_run(store: Store, run: str) -> bool:

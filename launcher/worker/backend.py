@@ -13,6 +13,7 @@ from atb.errors import NotFound, SpecError
 from atb.storage import Store
 from launcher.plan.backend import Check, Mode, Say, Setup, Show
 from launcher.plan.build import find_job, jobs_left
+from launcher.plan.cost import Shape
 from launcher.records.job_record import read_record
 from launcher.records.leases import DEFAULT_RULES, Rules
 from launcher.report.live_table import Row
@@ -42,6 +43,13 @@ def open_backend(setup: Setup) -> LocalBackend:
     if "max_parallel" not in setup.given and type(kept) is int and kept > 0:
         parallel = kept
     return LocalBackend(parallel)
+
+
+def shape_of(plan: Plan) -> Shape:
+    """All of this machine, whose trainings share its cores and GPUs."""
+    asked = plan.options.get("max_parallel")
+    here = share_slots(len(plan.jobs), asked if type(asked) is int and asked > 0 else None, gpus=usable_gpus())
+    return Shape(len(here.gpus), here.parallel, here.parallel)
 
 
 class LocalBackend:

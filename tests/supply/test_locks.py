@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name
 
 from tools.supply.locks import IMAGES, LOCKS, ROOT, parse, split
 
@@ -18,13 +18,13 @@ EXTRAS = {"launcher": [], "trainer-cpu": ["train-cpu"], "trainer-gpu": ["gpu"]}
 PIN = re.compile(r"(\S+)==(\S+?)( ; [^\\]+)? \\")
 
 
-def pinned(*files: str) -> dict[str, str]:
-    found: dict[str, str] = {}
+def pinned(*files: str) -> dict[NormalizedName, str]:
+    found: dict[NormalizedName, str] = {}
     for file in files:
         for name, lines in parse((LOCKS / file).read_text()).items():
             match = PIN.match(lines)
             assert match, lines
-            assert name not in found, f"{name} is in two files of one image"
+            assert canonicalize_name(name) not in found, f"{name} is in two files of one image"
             found[canonicalize_name(name)] = match[2]
     return found
 

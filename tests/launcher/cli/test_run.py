@@ -126,6 +126,23 @@ def test_a_dry_run_says_what_would_run_and_writes_nothing(launch: Launch) -> Non
     assert not Path("store").exists()
 
 
+def test_a_plan_costs_what_its_trainings_hold_and_writes_nothing(launch: Launch) -> None:
+    done = launch("plan", "--symbols", "A,B", "--backend", "local", "--max-parallel", "1", "--cost", "--price", "7.5")
+    assert done.code == 0
+    words = [line.split()[0] for line in done.out.splitlines()]
+    assert words == ["trainings", "cost", "at", "time", "basis", "not"]
+    assert "at 7.5 an hour" in done.out
+    assert "balanced: no earlier run like this one" in done.out
+    assert not Path("store").exists()
+    plain = launch("plan", "--symbols", "A,B", "--backend", "local")
+    assert plain.out == launch("--symbols", "A,B", "--backend", "local", "--dry-run").out
+
+
+def test_a_price_without_a_cost_and_a_plan_of_a_run_that_began_are_refused(launch: Launch) -> None:
+    assert launch("plan", "--symbols", "A", "--price", "2").err.endswith("error: --price is for --cost\n")
+    assert "--resume does not go with the command plan" in launch("plan", "--resume", "r1", "--cost").err
+
+
 def test_flags_and_settings_reach_every_spec(launch: Launch) -> None:
     flags = {"source": "sample", "market": "um", "timeframe": "4h", "features": "relative", "days": "20", "seed": "7"}
     arguments = [word for name, value in flags.items() for word in (f"--{name}", value)]

@@ -1,0 +1,123 @@
+"""What a launch would do: its plan, its store and its backend, before anything is started."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from atb.code import code_digest_of
+from atb.contract.runs import new_run, validate_run
+from atb.contract.sources import validate_symbol
+from atb.documents.plan import Plan
+from atb.errors import SpecError
+from atb.options.say import say
+from atb.options.stores import open_said
+from atb.registry.warm import pin_warm_start
+from atb.storage import Store
+from launcher.cli.ending import tell
+from launcher.cli.options import Choices
+from launcher.kubernetes import schedule
+from launcher.plan.backend import Backend, Setup
+from launcher.plan.backends import choose_backend, find_backend
+from launcher.plan.build import build_plan, find_plan, read_names, skip_unchanged
+from launcher.plan.options import LaunchOptions
+from launcher.report.table import plan_lines
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan with where it is done and kept. ``begun``: an earlier launcher of the same schedule wrote it."""
+
+    plan: Plan
+    store: Store
+    backend: Backend
+    begun: bool
+
+
+def plan_launch(choices: Choices) -> Planned:
+    """The plan of a new run, with unchanged jobs marked. Writes nothing. Raises AtbError."""
+    options, training = choices.launch, choices.training
+    symbols_text = options.symbols
+    if symbols_text is None:
+        raise SpecError("nothing to train: give --symbols BTCUSDT,ETHUSDT, or --resume RUN; see atb-launch --help")
+    if options.schedule:
+        options, training = _at_its_time(options, training)
+    now = datetime.now(UTC)
+    run = validate_run(options.run) if options.run else new_run(now)
+    symbols, presets = _read_names(symbols_text, "--symbols"), _read_names(options.presets, "--presets")
+    backend = open_named(options.backend, choices.setup)
+    store = open_said(options.store, options.endpoint_url, patient=options.schedule is not None)
+    plan = build_plan(
+        run,
+        symbols,
+        presets,
+        training,
+        backend=backend.name,
+        now=now,
+        launcher_options={**backend.options, **_described(options)},
+        pin=lambda text, model_key: pin_warm_start(store, text, model_key),
+    )
+    for job in plan.jobs:
+        validate_symbol(job.spec.symbol, job.spec.source, job.spec.market)
+    begun = find_plan(store, run) if options.schedule else None
+    if begun is not None:
+        tell(f"run {run} has begun already and is resumed")
+        plan = begun
+    elif not options.force:
+        plan = skip_unchanged(plan, store, code_digest_of, backend.image)
+    return Planned(plan, store, backend, begun is not None)
+
+
+def open_named(asked: str, setup: Setup) -> Backend:
+    """The backend, named in the first line. Raises SpecError, Unavailable."""
+    name, why = choose_backend(asked)
+    module = find_backend(name)
+    tell(f"backend {name}: {why}")
+    return module.open_backend(setup)
+
+
+def say_dry_run(planned: Planned, options: LaunchOptions) -> None:
+    """The plan as JSON, the exact objects where the backend creates any, or a line a job."""
+    plan, store, backend = planned.plan, planned.store, planned.backend
+    if options.output == "json":
+        click.echo(plan.to_bytes(), nl=False)
+        return
+    objects = backend.render(plan, store, server=options.dry_run == "server")
+    if objects is not None:
+        for text in objects:
+            click.echo(text, nl=False)
+        return
+    for line in plan_lines(plan):
+        say(line)
+    to_run = len(plan.to_run)
+    say(f"would train {to_run}, would skip {len(plan.jobs) - to_run}; nothing was started")
+
+
+def _described(options: LaunchOptions) -> dict[str, str]:
+    """What a plan keeps of its launch."""
+    return {"promote": options.promote} | ({"schedule": options.schedule} if options.schedule else {})
+
+
+def _at_its_time(options: LaunchOptions, training: Mapping[str, Any]) -> tuple[LaunchOptions, Mapping[str, Any]]:
+    """The run and the cut of a schedule's Pod, however late or often it starts."""
+    name = options.schedule or ""
+    given = {"run": options.run, "as_of": training.get("as_of"), "end": training.get("end")}
+    if extra := [name for name, value in given.items() if value is not None]:
+        raise SpecError(f"--{extra[0].replace('_', '-')} does not go with --schedule: the schedule's time decides it")
+    due = schedule.read_due(os.environ)
+    tell(f"schedule {name}: due at {due.at:%Y-%m-%d %H:%M:%S} UTC, by {due.source}")
+    run = schedule.run_name(name, due.at)
+    return options.model_copy(update={"run": run}), {**training, "as_of": due.at.isoformat()}
+
+
+def _read_names(text: str, what: str) -> tuple[str, ...]:
+    names, twice = read_names(text, what)
+    if twice:
+        more = f" and {len(twice) - 3} more" if len(twice) > 3 else ""
+        tell(f"{what}: named more than once, used once: {', '.join(twice[:3])}{more}")
+    return names
