@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from atb.contract.spec import Spec
 from atb.documents.champion import Champion, HistoryEntry, Signal
 from atb.documents.result import FileEntry
 from atb.errors import NotFound, SpecError, StoreError, Unreadable
-from atb.storage import Entry, Store
+from atb.storage import Store
 from atb.storage.read import read_document, validate_place
 
 _READERS = 16
@@ -90,24 +91,39 @@ def require_champion(store: Store, model_key: ModelKey) -> Champion:
 
 
 def scan_champions(store: Store, symbol: str | None = None) -> tuple[list[Champion], list[Unreadable]]:
-    """Every champion, in the order of the keys; and why each pointer that can't be read can't. Raises StoreError."""
+    """Every champion, in the order of the keys; and why each pointer that can't be read can't. Raises StoreError.
 
-    def read(entry: Entry) -> Champion | Unreadable | None:
-        try:
-            champion = read_document(store, Champion, entry.key, entry=entry)
-            if ModelKey.of(champion).pointer != entry.key:
-                return Unreadable(f"{entry.key} is the champion of {ModelKey.of(champion)}: it lies in the wrong place")
-            return champion
-        except Unreadable as problem:
-            return problem
-        except NotFound:
-            return None  # it was removed meanwhile
-
-    pointers = [entry for entry in store.list(keys.champions_prefix(symbol)) if entry.key.endswith(f"/{keys.CHAMPION}")]
+    Ledgers, records and histories grow every night, so they are not listed: four requests for each model key find it,
+    however old it is.
+    """
     with ThreadPoolExecutor(_READERS) as pool:
-        found = list(pool.map(read, pointers))
+        root = keys.champions_prefix(None)
+        below = [keys.champions_prefix(symbol)] if symbol else [f"{root}{name}/" for name in store.folders(root)]
+        pointers = sorted(itertools.chain(*pool.map(lambda each: list(_pointers(store, each)), below)))
+        found = list(pool.map(lambda pointer: _scan_pointer(store, pointer), pointers))
     champions = [each for each in found if isinstance(each, Champion) and not each.vacant]
     return champions, [each for each in found if isinstance(each, Unreadable)]
+
+
+def _pointers(store: Store, below: str) -> Iterator[str]:
+    """Where the pointers of a symbol's model keys would lie."""
+    for timeframe in store.folders(below):
+        for preset in store.folders(f"{below}{timeframe}/"):
+            model = f"{below}{timeframe}/{preset}/"
+            yield f"{model}{keys.CHAMPION}"
+            yield from (f"{model}{what}/{keys.CHAMPION}" for what in store.folders(model) if "-" in what)
+
+
+def _scan_pointer(store: Store, key: str) -> Champion | Unreadable | None:
+    try:
+        champion = read_document(store, Champion, key)
+    except Unreadable as problem:
+        return problem
+    except NotFound:
+        return None
+    if ModelKey.of(champion).pointer != key:
+        return Unreadable(f"{key} is the champion of {ModelKey.of(champion)}: it lies in the wrong place")
+    return champion
 
 
 def find_model_key(

@@ -53,6 +53,9 @@ _UNITS = {
 }
 
 
+_HAR_USE = " The forecast is scaled · scale + mean + HAR's; the target's scale includes the share that is kept."
+
+
 def describe_features(trained: Trained, models: dict[str, onnx.ModelProto]) -> dict[str, Any]:
     """The content of feature_schema.json: columns with units, and each model's inputs and outputs.
 
@@ -100,7 +103,8 @@ def describe_scaling(trained: Trained) -> dict[str, Any]:
         "features": trained.scaler.to_dict(),
         "target": trained.target.to_dict(),
         **({} if trained.har is None else {"har": trained.har.to_dict()}),
-        "use": "scaled = (value - mean) / scale; fitted on train rows. The ONNX models scale by themselves.",
+        "use": "scaled = (value - mean) / scale; fitted on train rows. The ONNX models scale by themselves."
+        + (_HAR_USE if trained.har is not None else ""),
     }
 
 

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from atb.contract import keys
 from atb.documents.result import Result
 from atb.errors import PreconditionFailed, SpecError, StoreError
 from atb.registry.champions import (
@@ -20,7 +22,7 @@ from atb.registry.champions import (
 )
 from atb.registry.promote import PromotionOutcome, evaluate_candidate, read_result, roll_back
 from atb.registry.weigh import weigh_run
-from atb.storage import MemoryStore, Store, open_store
+from atb.storage import Entry, MemoryStore, Store, open_store
 from tests.atb.registry.candidates import GOOD, NOISE, NOW, SHOWN, commit, measured
 from tests.atb.registry.doubles import CarelessStore, Death, MortalStore
 from tests.s3_proxy import FaultProxy
@@ -274,6 +276,47 @@ def test_a_seat_is_found_by_as_few_words_as_tell_it_apart() -> None:
         find_model_key(store, "BTCUSDT", None, None)
     with pytest.raises(SpecError, match="BTCUSDT 4h has no champion"):
         find_model_key(store, "BTCUSDT", "4h", None)
+
+
+class BilledStore(MemoryStore):
+    """Counts what a bucket would charge for: a request for each page of 1,000 keys or folders, and for each read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.requests: list[str] = []
+
+    def get(self, key: str) -> bytes:
+        self.requests.append(key)
+        return super().get(key)
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        found = [*super().list(prefix)]
+        self.requests += [prefix] * (1 + len(found) // 1_000)
+        yield from found
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        below = (entry.key.removeprefix(prefix).partition("/") for entry in super().list(prefix))
+        found = sorted({name for name, slash, _ in below if slash})
+        self.requests += [prefix] * (1 + len(found) // 1_000)
+        yield from found
+
+
+def test_champions_are_found_by_four_requests_each_however_long_their_ledgers_are() -> None:
+    store = BilledStore()
+    for symbol in ("BTCUSDT", "ETHUSDT", "SOLUSDT"):
+        promote(store, commit(store, "r1", symbol))
+    promote(store, commit(store, "r2", options={"target": "volatility"}), accept_first=True)
+    store.requests.clear()
+    first = scan_champions(store)
+    before = len(store.requests)
+    assert len(first[0]) == 4
+    assert before <= 1 + 4 * 4
+    for night in range(2, 3_000):
+        store.put(keys.ledger_entry(SEAT.prefix, night), b"{}")
+        store.put(keys.record_entry(SEAT.prefix, night), b"{}")
+    store.requests.clear()
+    assert scan_champions(store) == first
+    assert len(store.requests) == before
 
 
 def test_a_model_of_another_target_or_horizon_has_a_key_of_its_own() -> None:

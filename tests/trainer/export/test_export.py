@@ -22,7 +22,11 @@ from tests.trainer.export.trained import Fitted, make_bars, make_fitted
 from trainer.bars.frame import join_bars
 from trainer.bars.source import open_source
 from trainer.export import export_model
+from trainer.features.har import har_inputs
+from trainer.features.scaling import TargetScaler
 from trainer.forecast import open_session, run_from_bars
+
+RESIDUALS = ("har", "none")
 
 
 def export(fitted: Fitted, directory: Path) -> ExportSummary:
@@ -48,13 +52,14 @@ def parity_of(summary: ExportSummary, name: str) -> Parity:
 
 
 @pytest.mark.parametrize("price", [1e-8, 1e5])
+@pytest.mark.parametrize("residual", RESIDUALS)
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
 def test_volatility_and_its_bands_are_the_same_from_features_and_from_bars(
-    model_type: ModelType, price: float, tmp_path: Path
+    model_type: ModelType, residual: str, price: float, tmp_path: Path
 ) -> None:
     horizon = 24 if price < 1 else 1
     bars = make_bars(600, price)
-    fitted = make_fitted(model_type, "volatility", bars, horizon=horizon, target="volatility", residual="har")
+    fitted = make_fitted(model_type, "volatility", bars, horizon=horizon, target="volatility", residual=residual)
     summary = export(fitted, tmp_path)
     for file in (bundle.MODEL, bundle.MODEL_FROM_BARS):
         found = parity_of(summary, file)
@@ -62,6 +67,23 @@ def test_volatility_and_its_bands_are_the_same_from_features_and_from_bars(
         assert found.scaled < 1e-5
         assert max(found.volatility or 1, found.bands or 1) < 1e-6
         assert found.price is None
+
+
+def test_where_nothing_of_the_net_is_kept_the_files_forecast_what_har_does(tmp_path: Path) -> None:
+    fitted = make_fitted("fast", "volatility", make_bars(600, 1.0), target="volatility", residual="har")
+    har = fitted.trained.har
+    assert har is not None
+    export(
+        dataclasses.replace(fitted, trained=dataclasses.replace(fitted.trained, target=TargetScaler(0.0, 0.0))),
+        tmp_path,
+    )
+    session = open_session((tmp_path / bundle.MODEL).read_bytes())
+    ends = fitted.ends[-50:]
+    windows = np.stack([fitted.flat[end - 23 : end + 1] for end in ends])
+    feed = {bundle.FEATURES: windows, bundle.LAST_CLOSE: fitted.bars.close[ends].astype(np.float32)}
+    (found,) = session.run([bundle.VOLATILITY], feed)
+    inputs = har_inputs(fitted.trained.features.columns, fitted.flat, ends)
+    assert np.log(found[:, 0]) == pytest.approx(har.forecast(inputs), abs=1e-5)
 
 
 @pytest.mark.parametrize("price", [1e-8, 1e5])

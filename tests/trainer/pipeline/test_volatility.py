@@ -128,7 +128,7 @@ def test_the_model_from_raw_bars_gives_the_forecasts_and_bands_of_the_test_rows(
     needed = result.export.from_bars.rows or 0
     ends = np.searchsorted(bars.time, rows["time"])[:20]
     found = run_from_bars(session, [bars.rows(end + 1 - needed, end + 1) for end in ends], [])
-    scale = json.loads(file_of(store, result, bundle.SCALER))["target"]["scale"]
+    scale = json.loads(file_of(store, result, bundle.SCALER))["target"]["scale"] or 1.0  # 0 where none of it is kept
     assert np.abs(np.log(found["volatility"][:, 0] / rows["forecast"][:20])).max() / scale < 1e-5
     assert found["lower"][:, 1] == pytest.approx(rows["lower_0.8"][:20], rel=1e-6)
     assert found["upper"][:, 2] == pytest.approx(rows["upper_0.95"][:20], rel=1e-6)
