@@ -59,6 +59,13 @@ class Shown:
     models: int = 0
     problem: str = ""
 
+    @property
+    def words(self) -> str:
+        """In one line."""
+        if self.problem:
+            return self.problem
+        return f"e-value {e_value(self.log_e):.4g} of {self.rows:,} rows, bound {self.bound:,.4g}"
+
 
 def check_candidate(
     result: Result,

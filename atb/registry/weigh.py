@@ -136,6 +136,17 @@ def foresee(store: Store, result: Result, rows: TestRows, fdr: float = DEFAULT_F
         return replace(alone, problem=str(error))
 
 
+def spend_alone(store: Store, result: Result) -> Shown | None:
+    """Spend the rows of a training that no launcher planned, and so no launcher collects; None where one did.
+
+    It is done when the result is committed and not when somebody promotes it: of ten trainings that are tried and one
+    that is promoted, all ten have seen the rows. Doing it again changes nothing. Raises StoreError.
+    """
+    if planned_candidates(store, result.run):
+        return None
+    return weigh_run(store, [result]).of(result)
+
+
 def planned_candidates(store: Store, run: str) -> int:
     """How many trainings the run was planned with; 0 for a single training, which has no plan."""
     key = keys.plan(run)

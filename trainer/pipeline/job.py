@@ -21,7 +21,7 @@ from atb.documents.export import ExportSummary
 from atb.documents.result import Result
 from atb.errors import AtbError, Stopped, Unavailable
 from atb.registry.champions import ModelKey
-from atb.registry.weigh import foresee
+from atb.registry.weigh import foresee, spend_alone
 from atb.schema import readable_json
 from atb.storage import Store
 from trainer.bars.source import Source
@@ -78,6 +78,7 @@ def run_job(spec: Spec, store: Store, run: str, context: RunContext) -> Result:
     committed = read_committed(store, run, spec)
     if committed is not None:
         log.info("nothing to do: attempt %d has committed %s", committed.attempt, keys.result(run, committed.job))
+        _spend(store, committed)
         return committed
     attempt = Attempt(store, run, keys.job_id(spec.symbol, spec.preset), context.attempt)
     clock = StageClock(lambda stage: attempt.say_stage(stage, spec.epochs))
@@ -86,6 +87,7 @@ def run_job(spec: Spec, store: Store, run: str, context: RunContext) -> Result:
         with heartbeat(attempt.renew):
             result = train_job(spec, store, run, context, attempt, clock)
         code, message = 0, "done"
+        _spend(store, result)
         return result
     except AtbError as error:
         if isinstance(error, Unavailable) and context.should_stop():
@@ -167,6 +169,17 @@ def train_job(spec: Spec, store: Store, run: str, context: RunContext, attempt: 
     result = result.model_copy(update={"files": files, "peak_memory_bytes": peak_memory(), **ended})
     log.info("stages: %s", ", ".join(f"{row.name} {row.seconds:.2f} s" for row in result.stages))
     return commit_result(store, result, material.bars.origins)
+
+
+def _spend(store: Store, result: Result) -> None:
+    """A training's evidence counts once it is committed; that it can't be written does not undo the training."""
+    try:
+        shown = spend_alone(store, result)
+    except AtbError as problem:
+        log.warning("the evidence was not written, and will be when the model is promoted: %s", problem)
+        return
+    if shown is not None:
+        log.info("evidence of %s: %s", ModelKey.of(result.spec), shown.words)
 
 
 def _write_model(

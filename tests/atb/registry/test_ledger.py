@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
+from atb.contract import keys
 from atb.documents.evidence import LedgerEntry, TestRows
 from atb.documents.result import Result
 from atb.errors import PreconditionFailed, SpecError
 from atb.registry.champions import read_champion, read_history
 from atb.registry.ledger import advance, make_bets, read_entries, read_ledger, read_rows, spend
-from atb.registry.weigh import weigh_run
+from atb.registry.weigh import spend_alone, weigh_run
 from atb.storage import MemoryStore, Store
 from tests.atb.registry.candidates import HOUR_MS, NOW, commit, make_result, make_test_rows
 from tests.atb.registry.doubles import CarelessStore, Death, MortalStore
@@ -68,6 +69,21 @@ def test_another_training_of_the_same_night_finds_nothing_left_and_is_counted() 
         entry = take(store, f"other-seed-{seed}")
         assert (entry.rows, entry.log_e) == (0, first.log_e)
     assert entry.candidates == 21
+
+
+def test_a_training_without_a_launcher_spends_its_rows_when_it_is_committed() -> None:
+    store = MemoryStore()
+    first = spend_alone(store, commit(store, "r1"))
+    assert first is not None
+    assert (first.rows, first.models, first.bound) == (400, 1, 20.0)
+    best = spend_alone(store, commit(store, "best-of-ten-seeds"))
+    assert best is not None
+    assert (best.rows, best.models, best.log_e) == (400, 2, first.log_e)
+    assert spend_alone(store, commit(store, "best-of-ten-seeds")) == best
+    planned = commit(store, "planned")
+    store.put(keys.plan("planned"), record_of(store, "planned", "BTCUSDT").plan.to_bytes())
+    assert spend_alone(store, planned) is None
+    assert len(read_entries(store, SEAT)) == 2
 
 
 def test_another_horizon_begins_the_bets_anew_and_leaves_the_rows_spent() -> None:
