@@ -110,9 +110,7 @@ def evidence(store: Store, symbol: str, words: Words, last: int, plot: Path | No
         click.echo(readable_json([each.model_dump(mode="json") for each in entries[-last:]]), nl=False)
         return
     if not entries:
-        say(
-            f"{model_key} has spent no rows; a training spends them when it is committed, one of a run when the run is collected"
-        )
+        say(f"{model_key} has spent no rows; a training spends them once it is committed or its run is collected")
         return
     head = ("entry", "time, UTC", "model", "rows", "spent until, UTC", "all rows", "e-value")
     print_table(head, [_entry_row(entry, e_value(entry.log_e)) for entry in entries[-last:]])
