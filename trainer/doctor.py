@@ -68,7 +68,7 @@ def check_machine(cgroup: Path = _CGROUP) -> HealthCheck:
     cores, quota = len(os.sched_getaffinity(0)), cpu_quota(cgroup)
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     cpus = f"{cores} CPUs" if quota is None else f"{quota:.3g} of {cores} CPUs"
-    limit = _read(cgroup / "memory.max")
+    limit = _read(cgroup / "memory.max") or _read(cgroup / "memory" / "memory.limit_in_bytes")
     memory = min(memory, int(limit)) if limit.isdigit() else memory
     return HealthCheck(
         "machine", f"{cpus}, {memory / 2**30:.1f} GiB of memory, user {os.getuid()}, {platform.machine()}"

@@ -1,11 +1,24 @@
-"""How much memory this container may use and does use, from its control groups (version 2)."""
+"""How much memory this container may use and does use, from its control groups of either version."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 ROOT, PROCESSES = Path("/sys/fs/cgroup"), Path("/proc")
+UNLIMITED = 1 << 60
+"""What version 1 shows where there is no limit is no less than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A control group with a limit, and what its version calls its files."""
+
+    limit: int
+    folder: Path
+    used: str
+    reclaimable: str
 
 
 class MemoryMeter(Protocol):
@@ -23,18 +36,19 @@ class MemoryMeter(Protocol):
 
 
 class CgroupMeter:
-    """The tightest limit of this process's control groups (version 2)."""
+    """The tightest limit of this process's control groups."""
 
     def __init__(self, root: Path = ROOT, processes: Path = PROCESSES) -> None:
         self._processes = processes
         self._group = _find_limited(root, processes)
-        self.limit: int | None = _read_number(self._group / "memory.max") if self._group else None
+        self.limit: int | None = self._group.limit if self._group else None
 
     def used(self) -> int:
         if self._group is None:
             return 0
-        reclaimable = _read_fields(self._group / "memory.stat").get("inactive_file", 0)
-        return max(0, (_read_number(self._group / "memory.current") or 0) - reclaimable)
+        folder = self._group.folder
+        reclaimable = _read_fields(folder / "memory.stat").get(self._group.reclaimable, 0)
+        return max(0, (_read_number(folder / self._group.used) or 0) - reclaimable)
 
     def of(self, process: int) -> int:
         folder = self._processes / str(process)
@@ -42,19 +56,29 @@ class CgroupMeter:
         return held * 1024
 
 
-def _find_limited(root: Path, processes: Path) -> Path | None:
+def _find_limited(root: Path, processes: Path) -> Group | None:
     """The group, of this process's and those above it, with the lowest memory limit; None where none has one."""
     try:
         lines = (processes / "self" / "cgroup").read_text().splitlines()
     except OSError:
         return None
-    own = next((line.removeprefix("0::").strip("/") for line in lines if line.startswith("0::")), None)
-    if own is None:
-        return None
+    found: list[Group] = []
+    for line in lines:
+        _, controllers, own = line.split(":", 2)
+        if not controllers:
+            found += _limits(root, own, "memory.max", "memory.current", "inactive_file")
+        elif "memory" in controllers.split(","):  # in a container its own group may be shown as the root
+            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+            found += _limits(root / "memory", own, *names)
+    return min(found, key=lambda group: group.limit, default=None)
+
+
+def _limits(root: Path, own: str, limit: str, used: str, reclaimable: str) -> list[Group]:
+    """The groups on the way from ``own`` up to the root that have a limit."""
+    own = own.strip("/")
     folders = [folder for folder in (root / own, *(root / own).parents) if folder.is_relative_to(root)]
-    limits = ((_read_number(folder / "memory.max"), folder) for folder in folders)
-    limited = [(limit, folder) for limit, folder in limits if limit is not None]
-    return min(limited)[1] if limited else None
+    limits = ((_read_number(folder / limit), folder) for folder in folders)
+    return [Group(at, folder, used, reclaimable) for at, folder in limits if at is not None and at < UNLIMITED]
 
 
 def _read_number(path: Path) -> int | None:

@@ -43,8 +43,22 @@ def test_what_a_process_holds_is_its_proportional_set(place: tuple[Path, Path]) 
     assert CgroupMeter().of(os.getpid()) > 1 << 20
 
 
-def test_without_control_groups_of_version_2_there_is_no_limit(place: tuple[Path, Path]) -> None:
-    (place[1] / "self" / "cgroup").write_text("4:memory:/pods/one\n")
+def test_control_groups_of_version_1_count_as_a_container_shows_them(place: tuple[Path, Path]) -> None:
+    root, processes = place
+    (processes / "self" / "cgroup").write_text("8:cpu,cpuacct:/pods/one\n4:memory:/pods/one\n0::/\n")
+    own = root / "memory"
+    own.mkdir()
+    (own / "memory.limit_in_bytes").write_text(f"{4 * GIB}\n")
+    (own / "memory.usage_in_bytes").write_text(f"{3 * GIB}\n")
+    (own / "memory.stat").write_text(f"inactive_file 4096\ntotal_inactive_file {GIB}\n")
+    meter = CgroupMeter(*place)
+    assert (meter.limit, meter.used()) == (4 * GIB, 2 * GIB)
+    (own / "memory.limit_in_bytes").write_text("9223372036854771712\n")
+    assert CgroupMeter(*place).limit is None
+
+
+def test_without_control_groups_of_memory_there_is_no_limit(place: tuple[Path, Path]) -> None:
+    (place[1] / "self" / "cgroup").write_text("4:cpu:/pods/one\n")
     assert CgroupMeter(*place).limit is None
     assert CgroupMeter(*place).used() == 0
     (place[1] / "self" / "cgroup").unlink()
