@@ -86,6 +86,7 @@ class State:
                 raise Refused(409, "AlreadyExists", f'{resource} "{meta["name"]}" already exists', name=meta["name"])
             if namespace and resource in NAMESPACED and self.find("namespaces", "", namespace) is None:
                 raise Refused(404, "NotFound", f'namespaces "{namespace}" not found')
+            self._check_quota(resource, namespace)
             meta |= {"uid": str(uuid.uuid4()), "creationTimestamp": now(), "generation": 1}
             if resource == "jobs":
                 _default_job(item)
@@ -95,6 +96,17 @@ class State:
                 shelf[meta["name"]] = item
                 self._record(resource, "ADDED", item)
             return copy.deepcopy(item)
+
+    def _check_quota(self, resource: str, namespace: str) -> None:
+        """Refuse what is over a quota on how many objects of its kind there may be."""
+        group, _, _ = KINDS[resource][0].rpartition("/")
+        full = f"{resource}.{group}" if group else resource
+        used = len(self._objects.get((resource, namespace), {}))
+        for name, quota in self._objects.get(("resourcequotas", namespace), {}).items():
+            most = quota["spec"]["hard"].get(f"count/{full}")
+            if most is not None and used >= int(most):
+                counts = f"requested: count/{full}=1, used: count/{full}={used}, limited: count/{full}={most}"
+                raise Refused(403, "Forbidden", f'{full} "x" is forbidden: exceeded quota: {name}, {counts}')
 
     def find(self, resource: str, namespace: str, name: str) -> Object | None:
         """The object itself, or None. Don't write to it."""

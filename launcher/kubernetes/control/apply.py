@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from launcher.kubernetes.api.client import BACK
@@ -10,7 +11,7 @@ from launcher.kubernetes.api.informer import Change, Changed, Deleted, Listed, U
 from launcher.kubernetes.control import actions
 from launcher.kubernetes.control.actions import Action
 from launcher.kubernetes.control.diagnose import diagnose_ended
-from launcher.kubernetes.control.state import AGAIN_SECONDS, PutOffCreation, RunState
+from launcher.kubernetes.control.state import AGAIN_SECONDS, COUNTED_SECONDS, PutOffCreation, RunState
 from launcher.kubernetes.objects.job_status import JobStatus, PodStatus, keep_pull_error
 from launcher.kubernetes.objects.jobs import JobAttempt
 from launcher.kubernetes.objects.warnings import WarningEvent
@@ -211,6 +212,7 @@ def finish(state: RunState, action: Action, now: float, outcome: Any) -> None:
         case actions.RemoveFinished(job=job):
             del state.in_flight[job]
             state.to_remove.discard(job)
+            _hurry(state, len(action.names), now)
         case actions.WriteVerdict() | actions.RememberMemory():
             state.writing -= 1
         case actions.MarkCreated():
@@ -222,6 +224,14 @@ def finish(state: RunState, action: Action, now: float, outcome: Any) -> None:
             if isinstance(action, actions.ReadProgress) and outcome is not None:
                 state.store_note = ""
             _finish_look(state, action, outcome)
+
+
+def _hurry(state: RunState, count: int, now: float) -> None:
+    """So many Jobs are gone: where their number was what a quota bounds, as many others soon have room."""
+    waiting = sorted((later.since, job) for job, later in state.put_off.items() if later.category == "quota")
+    for _, job in waiting[:count]:
+        later = state.put_off[job]
+        state.put_off[job] = replace(later, at=min(later.at, now + COUNTED_SECONDS))
 
 
 def _finish_creation(state: RunState, job: str, attempt: JobAttempt, outcome: Any, now: float) -> None:

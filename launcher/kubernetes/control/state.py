@@ -22,6 +22,8 @@ NOTE_SECONDS = LONGEST_WAIT + 5.0
 """How long what a request waits for is shown: it says so again before each further try."""
 AGAIN_SECONDS = 15.0
 """Seconds before what a quota or a silent server stopped is tried again."""
+COUNTED_SECONDS = 2.0
+"""Seconds after an object is gone in which its quota is counted again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,34 @@ def test_a_run_ends_with_every_job_done_once_their_results_are_there(world: Worl
     assert {job: one.state for job, one in found.items()} == {"BTCUSDT-fast": "done", "ETHUSDT-fast": "done"}
 
 
+def test_finished_jobs_make_room_in_a_quota_on_their_number(world: World) -> None:
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "one"}}
+    quota["spec"] = {"hard": {"count/jobs.batch": "1"}}
+    world.cluster.send(requests.create("resourcequotas", world.cluster.namespace, quota))
+    plan = make_plan("BTCUSDT", "ETHUSDT", "SOLUSDT")
+    for planned in plan.jobs:
+        commit(world.store, plan.run, planned)
+        for name in ("log.txt", "exit.json"):
+            world.store.put(keys.attempt(plan.run, planned.job, 1, name), b"")
+    found = world.fleet(plan, build=running("exit 0")).run("create")
+    assert {one.state for one in found.values()} == {"done"}
+    until(lambda: not jobs_of(world))
+
+
+def test_at_most_max_parallel_jobs_of_a_run_are_live_at_a_time(world: World) -> None:
+    plan = make_plan("BTCUSDT", "ETHUSDT", "SOLUSDT")
+    live: list[int] = []
+
+    def script(planned: PlannedJob, attempt: JobAttempt) -> str:
+        live.append(sum(job.live for job in jobs_of(world).values()))
+        commit(world.store, plan.run, planned)
+        return "exit 0"
+
+    found = world.fleet(plan, make_options(max_parallel=1), build=running(script)).run("create")
+    assert {one.state for one in found.values()} == {"done"}
+    assert live == [0, 0, 0]
+
+
 @pytest.mark.parametrize(("code", "category"), [(2, "bad-spec"), (10, "bad-data"), (20, "diverged"), (70, "bug")])
 def test_a_permanent_exit_code_ends_a_job_at_its_first_attempt(world: World, code: int, category: str) -> None:
     plan = make_plan("BTCUSDT")
