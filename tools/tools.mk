@@ -9,8 +9,9 @@ tools: | .venv/bin/python ## helm and kubectl into .tools/ where neither is on t
 chart-docs: .venv/test.stamp tools ## the chart's values, schema and tables, and k8s/, from their models
 	$(PYTHON) -m tools.chart
 
-reference: .venv/test.stamp ## docs/reference.md and the table of options, from their models
+reference: .venv/test.stamp ## docs/reference.md, the table of options and docs/schemas/, from their models
 	$(PYTHON) -m tools.options
+	$(PYTHON) -m tools.schemas
 
 image-check: | .venv/bin/python ## build the trainer's image (VARIANT=cpu or gpu) and the launcher's with buildah; atb doctor inside
 	$(PYTHON) -m tools.image_check --variant $(or $(VARIANT),cpu)
