@@ -84,7 +84,7 @@ def _contents() -> Iterator[str]:
     yield "<!-- written by make reference -->"
     yield ""
     yield (
-        "Every document is JSON with a `schema_version`; this version of atb reads every one of the same major version. "
+        "Every document is JSON with a `schema_version`; this version of atb reads all of the same major version. "
         "Fields may be added within a major version, so a reader should ignore those that it does not know. "
         "[design.md](../design.md#keys-in-the-store) explains the keys."
     )
