@@ -11,6 +11,7 @@ import pytest
 
 import atb.documents
 from atb.documents.champion import Champion
+from atb.documents.evidence import TestRows
 from atb.documents.result import Result
 from atb.registry.promote import evaluate_candidate
 from atb.schema import Document
@@ -44,7 +45,7 @@ def test_documents_as_they_are_written_now_fit() -> None:
     store = MemoryStore()
     result = commit(store)
     evaluate_candidate(store, result, SHOWN, by="me", why="")
-    written = {Result: result.to_bytes(), type(make_test_rows()): make_test_rows().to_bytes()}
+    written: dict[type[Document], bytes] = {Result: result.to_bytes(), TestRows: make_test_rows().to_bytes()}
     written |= {Champion: store.get("models/BTCUSDT/1h/fast/current.json")}
     for kind, data in written.items():
         validator = jsonschema.Draft202012Validator(schema_of(kind))

@@ -16,6 +16,7 @@ from trainer.cli.compare import compare
 from trainer.cli.config import config
 from trainer.cli.data import data
 from trainer.cli.doctor import doctor
+from trainer.cli.export import export
 from trainer.cli.models import models
 from trainer.cli.predict import predict
 from trainer.cli.promotion import evidence, promote, rollback
@@ -36,7 +37,7 @@ atb.add_command(models)
 atb.add_command(predict)
 atb.add_command(train)
 
-for command in (promote, rollback, evidence):
+for command in (export, promote, rollback, evidence):
     models.add_command(command)
 
 

@@ -118,7 +118,7 @@ def compare(store: Store, one: str, other: str, words: Words) -> None:
     from trainer.pipeline.champion import compare_models
     from trainer.pipeline.loaded_model import open_result
 
-    first, second = (_result_of(store, name, words) for name in (one, other))
+    first, second = (result_of(store, name, words) for name in (one, other))
     later = max(first, second, key=lambda result: result.spec.as_of)
     found = compare_models(store, later, open_result(store, first), open_result(store, second))
     say(f"{found.rows:,} rows of {later.spec.symbol} up to {later.spec.as_of:%Y-%m-%d %H:%M} UTC")
@@ -218,7 +218,8 @@ def _live_lines(store: Store, named: Result | Champion) -> Iterator[str]:
     yield "\n" if record.drift or record.bands else ""
 
 
-def _result_of(store: Store, model: str, words: Words) -> Result:
+def result_of(store: Store, model: str, words: Words) -> Result:
+    """The result of a MODEL. Raises SpecError, StoreError."""
     from atb.registry.promote import read_result
 
     named = _result_or_champion(store, model, words)

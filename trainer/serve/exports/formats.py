@@ -1,0 +1,56 @@
+"""Reading a model from the store and writing it as another program's files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from atb.documents.result import Result
+from atb.errors import SpecError
+from atb.registry.pull import bundle_file, read_file
+from atb.storage import Store
+from trainer.serve.exports.freqtrade import freqtrade_files
+from trainer.serve.exports.mlflow import mlflow_files
+from trainer.serve.exports.model import ABOUT, ModelToExport, describe_model
+from trainer.serve.exports.triton import triton_files
+
+FORMATS: dict[str, Callable[[ModelToExport], dict[str, bytes]]] = {
+    "triton": triton_files,
+    "mlflow": mlflow_files,
+    "freqtrade": freqtrade_files,
+}
+"""The files of each format, by their paths in the model's folder."""
+
+
+def read_model(store: Store, result: Result) -> ModelToExport:
+    """The model of a committed result, its files verified. Raises SpecError for a bundle without a model that takes
+    bars, StoreError for a damaged file."""
+    return describe_model(result, lambda name: read_file(store, bundle_file(result.files, name, result.run)))
+
+
+def export_model(model: ModelToExport, kind: str, folder: Path) -> Path:
+    """Write the model in a format of FORMATS to a folder of its own in ``folder``; returns that.
+
+    A former export there is replaced, in one step. Raises SpecError where something else is there or it can't be
+    written, or where the format can't hold the model.
+    """
+    files = {**FORMATS[kind](model), ABOUT: model.about_json}
+    target = folder.resolve() / model.name
+    if target.exists() and any(target.iterdir() if target.is_dir() else [target]) and not (target / ABOUT).is_file():
+        raise SpecError(f"{target} is no exported model; name another folder")
+    staging, former = (target.with_name(f".{target.name}.{os.getpid()}{end}") for end in ("", ".former"))
+    try:
+        for path, data in files.items():
+            (staging / path).parent.mkdir(parents=True, exist_ok=True)
+            (staging / path).write_bytes(data)
+        if target.exists():
+            os.replace(target, former)
+        os.replace(staging, target)
+        shutil.rmtree(former, ignore_errors=True)
+    except OSError as error:
+        raise SpecError(f"{target} can't be written: {error.strerror}; name another folder") from None
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return target
