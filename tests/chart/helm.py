@@ -34,7 +34,14 @@ EVERYTHING: dict[str, Any] = {
     "metrics": {"pushGateway": "http://gateway:9091", "dashboard": {"enabled": True}},
     **{
         name: {"enabled": True}
-        for name in ("networkPolicy", "resourceQuota", "prometheusRule", "admissionPolicy", "imageWarmer")
+        for name in (
+            "predictions",
+            "networkPolicy",
+            "resourceQuota",
+            "prometheusRule",
+            "admissionPolicy",
+            "imageWarmer",
+        )
     },
 }
 """Values that make every template render."""

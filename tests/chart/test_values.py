@@ -44,15 +44,18 @@ OTHER: dict[str, Any] = {
     "scheduleDefaults.set": {"epochs": 3},
     "scheduleDefaults.promote": "auto",
     "schedules": [DAILY, {**DAILY, "name": "other"}],
+    "predictions.cron": "5 * * * *",
+    "predictions.timeZone": "Europe/Berlin",
+    "predictions.deadlineSeconds": 60,
     "networkPolicy.ports": [8080],
     "networkPolicy.apiServerPorts": [16443],
     "networkPolicy.extraEgress": [{"to": [{"podSelector": {}}]}],
     "metrics.pushGateway": "https://other",
     "resourceQuota.hard": {"pods": "10"},
     "admissionPolicy.action": "Warn",
-    **{path: [{"key": "gpu", "operator": "Exists"}] for path in ("launcher.tolerations", "jobs.tolerations")},
+    **{f"{who}.tolerations": [{"key": "gpu", "operator": "Exists"}] for who in ("launcher", "jobs", "predictions")},
     **{f"{who}.image.pullPolicy": "Always" for who in ("launcher", "trainer")},
-    **{f"{who}.scratchSize": "3Gi" for who in ("launcher", "jobs")},
+    **{f"{who}.scratchSize": "3Gi" for who in ("launcher", "jobs", "predictions")},
 }
 """Another valid value, where the kind of the default does not suggest one."""
 

@@ -209,6 +209,33 @@ class Schedule(ScheduleDefaults):
     )
 
 
+class Predictions(Section):
+    """One CronJob that writes each champion's forecast to the store, as signals/…/TIME.json: see docs/models.md."""
+
+    enabled: bool = Field(False, description="Create the CronJob.")
+    cron: Cron = Field("1 * * * *", description="When: shortly after bars close.")
+    time_zone: TimeZone = Field("Etc/UTC", description="The cron expression's time zone.")
+    symbols: list[Symbol] = Field([], description="Whose champions forecast; all when empty.")
+    suspend: bool = Field(False, description="Keep the CronJob but don't fire it.")
+    deadline_seconds: Annotated[int, Field(ge=0)] = Field(
+        0, description="How long one may take; must be below the period. 0 takes nine tenths of the period."
+    )
+    starting_deadline_seconds: Annotated[int, Field(ge=10)] = Field(
+        600, description="How late one may start, after the control plane was down, before it is skipped."
+    )
+    retries: Annotated[int, Field(ge=0, le=10)] = Field(
+        4, description="How many times it is tried again when bars are not there yet, or the store does not answer."
+    )
+    resources: dict[str, dict[str, str | int]] = Field(
+        {"requests": {"cpu": "500m", "memory": "512Mi"}, "limits": {"memory": "2Gi"}},
+        description="Its requests and limits.",
+    )
+    scratch_size: Quantity = Field("256Mi", description="Size limit of its writable volume at /tmp.")
+    node_selector: dict[str, str] = Field({}, description="Labels its node must have.")
+    tolerations: list[dict[str, Any]] = Field([], description="Taints it tolerates.")
+    priority_class: ObjectName = Field("", description="Its priority class.")
+
+
 class NetworkPolicy(Section):
     """Who may talk to whom: nobody to us; we to DNS, to the store and exchange, and the launcher to the API server."""
 
@@ -316,6 +343,7 @@ class Values(Section):
         description="Retraining schedules, one CronJob each: name, cron and symbols, and anything of scheduleDefaults. "
         "For example: [{name: daily, cron: '15 0 * * *', symbols: [BTCUSDT, ETHUSDT], presets: [balanced]}]",
     )
+    predictions: Predictions = Field(Predictions())
     network_policy: NetworkPolicy = Field(NetworkPolicy())
     resource_quota: ResourceQuota = Field(ResourceQuota())
     metrics: Metrics = Field(Metrics())
