@@ -13,7 +13,8 @@ from trainer.cli import atb
 
 
 def predictions(**values: Any) -> Object:
-    return pick(render({"predictions": {"enabled": True, **values}}), "CronJob")["spec"]
+    found: Object = pick(render({"predictions": {"enabled": True, **values}}), "CronJob")["spec"]
+    return found
 
 
 def container(spec: Object) -> Object:
