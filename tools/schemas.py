@@ -118,7 +118,8 @@ def _dump(schema: dict[str, Any]) -> str:
     return json.dumps(schema, indent=2, ensure_ascii=False)
 
 
-if __name__ == "__main__":
+def write_schemas() -> None:
+    """Write every file of the folder."""
     FOLDER.mkdir(exist_ok=True)
     for path, text in files().items():
         path.write_text(text, encoding="utf-8")

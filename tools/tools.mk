@@ -11,7 +11,6 @@ chart-docs: .venv/test.stamp tools ## the chart's values, schema and tables, and
 
 reference: .venv/test.stamp ## docs/reference.md, the table of options and docs/schemas/, from their models
 	$(PYTHON) -m tools.options
-	$(PYTHON) -m tools.schemas
 
 image-check: | .venv/bin/python ## build the trainer's image (VARIANT=cpu or gpu) and the launcher's with buildah; atb doctor inside
 	$(PYTHON) -m tools.image_check --variant $(or $(VARIANT),cpu)

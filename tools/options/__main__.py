@@ -1,4 +1,4 @@
-"""Write the table of options and the reference."""
+"""Write the table of options, the reference and the documents' schemas."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from atb.options.table import TABLE, Row, table
 from tools.options.reference import reference
 from tools.options.rows import as_fields, command_rows, model_rows
+from tools.schemas import write_schemas
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference.md"
 
@@ -36,3 +37,4 @@ if __name__ == "__main__":
     rows = all_rows()
     write_table(rows)
     REFERENCE.write_text(reference(rows), encoding="utf-8")
+    write_schemas()
