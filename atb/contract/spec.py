@@ -177,7 +177,9 @@ class Spec(Document):
 
     @field_validator("net")
     @classmethod
-    def _net_is_a_name(cls, text: str) -> str:
+    def _net_is_a_name(cls, text: str, info: ValidationInfo) -> str:
+        if text and info.data.get("mixed_precision"):
+            raise ValueError("your own net sets the precision of its layers itself; leave out --mixed-precision")
         return validate_name(text) if text else text
 
     @field_validator("residual")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from atb.errors import SpecError
 from atb.plugins import NETS, require_plugin
 from trainer.networks.backend import keras, validate_settings
+from trainer.networks.build import load_network
 from trainer.networks.reference import Predict, Windows
 
 
@@ -33,6 +35,25 @@ def build_own_network(name: str, steps: int, features: int, seed: int) -> keras.
             f"--net {name} is a net from {found[0]} to {found[1]}; it must be one from {wanted[0]} to {wanted[1]}"
         )
     return model
+
+
+def load_own_network(path: Path, name: str, steps: int, features: int) -> keras.Model:
+    """The user's net as a ``.keras`` file has it. Raises SpecError where it can't be read, or is another net's."""
+    fresh = build_own_network(name, steps, features, seed=0)
+    try:
+        model = load_network(path)
+    except (TypeError, ValueError) as error:
+        raise SpecError(
+            f"--warm-start can't be read ({str(error).splitlines()[0]}); a layer of your own must be registered with "
+            "keras.saving.register_keras_serializable"
+        ) from None
+    if _layers(model) != _layers(fresh):
+        raise SpecError(f"--warm-start has other layers than --net {name}")
+    return model
+
+
+def _layers(model: keras.Model) -> list[tuple[str, list[tuple[int, ...]]]]:
+    return [(type(layer).__name__, [tuple(weight.shape) for weight in layer.weights]) for layer in model.layers]
 
 
 def own_predict(model: keras.Model) -> Predict:

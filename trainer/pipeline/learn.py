@@ -28,7 +28,7 @@ from trainer.fit.device import Device
 from trainer.fit.loop import Fitted, Hooks, fit
 from trainer.fit.steps import Table, predict_rows
 from trainer.networks.build import Network, build_network, load_network
-from trainer.networks.own import build_own_network
+from trainer.networks.own import build_own_network, load_own_network
 from trainer.pipeline.stages import StageClock
 
 log = logging.getLogger(__name__)
@@ -107,8 +107,8 @@ def _build(spec: Spec, features: int, device: Device) -> Network:
             mixed_precision=spec.mixed_precision,
             replicas=device.count,
         )
-    if spec.mixed_precision or device.count > 1:
-        raise SpecError("--net trains on one device and in the precision of its own layers; leave out the others")
+    if device.count > 1:
+        raise SpecError("--net trains on one GPU; leave out --gpus")
     return build_own_network(spec.net, spec.sequence_length, features, spec.seed)
 
 
@@ -124,8 +124,6 @@ def load_warm_start(spec: Spec, store: Store, feature_count: int, tested_from: d
     """
     if not spec.warm_start:
         return None
-    if spec.net:
-        raise SpecError("--warm-start does not go with --net: only the presets' own nets can be continued")
     if (fresh := unseen_from(store, spec.warm_start)) > tested_from:
         raise SpecError(
             f"--warm-start {spec.warm_start.split('@')[0]} has seen bars up to {fresh:%Y-%m-%dT%H:%MZ}, and this "
@@ -134,6 +132,8 @@ def load_warm_start(spec: Spec, store: Store, feature_count: int, tested_from: d
     with tempfile.TemporaryDirectory(prefix="atb-") as folder:
         path = Path(folder, MODEL_KERAS)
         path.write_bytes(read_warm_start(store, spec.warm_start))
+        if spec.net:
+            return load_own_network(path, spec.net, spec.sequence_length, feature_count)
         model = load_network(path)
     wanted = (None, spec.sequence_length, feature_count)
     if model.name != spec.model_type or tuple(model.input_shape) != wanted:

@@ -26,6 +26,12 @@ def attention(steps: int, features: int, seed: int) -> keras.Model:
     return keras.Model(window, keras.layers.Dense(1)(x))
 
 
+def plain(steps: int, features: int, seed: int) -> keras.Model:
+    """A dense layer over all."""
+    window = keras.Input((steps, features))
+    return keras.Model(window, keras.layers.Dense(1)(keras.layers.Flatten()(window)))
+
+
 def two_outputs(steps: int, features: int, seed: int) -> keras.Model:
     """Not such a net."""
     window = keras.Input((steps, features))

@@ -5,14 +5,21 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from atb.code import code_digest, code_digest_of
-from atb.contract import keys
+from atb.contract import bundle, keys
 from atb.contract.spec import resolve_spec
 from atb.documents.result import Result
+from atb.errors import SpecError
+from atb.registry.champions import ModelKey
+from atb.registry.pull import bundle_file
+from atb.registry.warm import pin_warm_start
 from atb.storage import DirectoryStore
 from tests.processes import Atb
+from trainer.networks.build import load_network
+from trainer.pipeline.learn import load_warm_start
 
 HERE = "tests.trainer.networks.own_nets"
 COMMON = ("--preset", "fast", "--source", "sample", "--days", "60", "--as-of", "2026-02-01", "--sequence-length", "32")
@@ -35,8 +42,28 @@ def test_a_small_attention_block_goes_all_the_way(atb: Atb, tmp_path: Path) -> N
     assert result.gate, "it was judged"
     promoted = atb("models", "promote", "own", "BTCUSDT", "--accept-first", "--force", *place)
     assert promoted.code == 0, promoted.output
+    again_as_it_was(tmp_path, result)
     asked = atb("predict", "BTCUSDT", "--as-of", "2026-02-01", "--output", "json", *place)
     assert json.loads(asked.output)["price"] > 0
+
+
+def again_as_it_was(folder: Path, result: Result) -> None:
+    """A training that starts from the run's net starts with its weights; another net's are refused in one line."""
+    spec, store = result.spec, DirectoryStore(folder)
+    pinned = {"warm_start": pin_warm_start(store, "own", ModelKey.of(spec))}
+    later, windows = spec.as_of, np.random.default_rng(1).normal(size=(4, 32, 9)).astype(np.float32)
+    found = load_warm_start(spec.model_copy(update=pinned), store, 9, later)
+    saved = load_network(folder / bundle_file(result.files, bundle.MODEL_KERAS, result.run).key)
+    assert found is not None
+    assert np.array_equal(np.asarray(found(windows)), np.asarray(saved(windows)))
+    other = spec.model_copy(update={**pinned, "net": f"{HERE}:plain"})
+    with pytest.raises(SpecError, match=r"--warm-start has other layers than --net .*:plain"):
+        load_warm_start(other, store, 9, later)
+
+
+def test_its_precision_is_its_own() -> None:
+    with pytest.raises(SpecError, match="your own net sets the precision of its layers itself"):
+        resolve_spec("BTCUSDT", "fast", {"net": f"{HERE}:attention", "mixed_precision": True})
 
 
 @pytest.mark.parametrize(
