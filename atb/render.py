@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import jinja2
 
+_PIECES = 10_000
+"""Pieces of a template that make a block."""
+
 
 def render(package: str, name: str, **values: Any) -> str:
     """A template of ``package``, filled in. In HTML everything is escaped that is not marked as safe."""
-    return _environment(package).get_template(name).render(values)
+    return "".join(render_blocks(package, name, **values))
+
+
+def render_blocks(package: str, name: str, **values: Any) -> Iterator[str]:
+    """The same in blocks: a page of thousands of rows takes as much memory again while it is put together."""
+    stream = _environment(package).get_template(name).stream(values)
+    stream.enable_buffering(_PIECES)
+    yield from stream
 
 
 @functools.cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -49,14 +50,18 @@ class Part(BaseModel):
     )
 
 
-class FrequentPart(Part):
-    """A part that a document has thousands of: those with the same fields set share the set of their names, which takes
+class Frequent(BaseModel):
+    """What there are thousands of in memory: those with the same fields set share the set of their names, which takes
     more memory than the values do."""
 
     def model_post_init(self, context: Any, /) -> None:
         """Called by pydantic once the fields are there."""
         names = self.__pydantic_fields_set__
         object.__setattr__(self, "__pydantic_fields_set__", _NAMES.setdefault(frozenset(names), names))
+
+
+class FrequentPart(Frequent, Part):
+    """A part that a document has thousands of."""
 
 
 _NAMES: dict[frozenset[str], set[str]] = {}
@@ -88,23 +93,24 @@ class Document(BaseModel):
 
     def to_bytes(self) -> bytes:
         """The document as readable JSON, with its digest. Raises ValueError on NaN or Infinity."""
-        data = self._to_json()
+        blocks = self._to_json()
         if not self.sealed:
-            return data
-        head = _VERSION.match(data)
+            return b"".join(blocks)
+        head = _VERSION.match(blocks[0])
         if head is None:
             raise AssertionError("a document begins with its schema_version")
-        before, after = data[: head.end()], memoryview(data)[head.end() :]
+        before, blocks[0] = blocks[0][: head.end()], blocks[0][head.end() :]
         more = b"," if head[1] else b""
         start, end = before + (b"" if more else b",") + f'\n  "{_SEAL}": "'.encode(), b'"' + more
-        return b"".join((start, _digest(start, _BLANK.encode(), end, after), end, after))
+        return b"".join((start, _digest(start, _BLANK.encode(), end, *blocks), end, *blocks))
 
-    def _to_json(self) -> bytes:
-        """As ``readable_json`` spells it, with no tree of Python values between: documents can be of many MB."""
+    def _to_json(self) -> list[bytes]:
+        """As ``readable_json`` spells it, in blocks: documents can be of many MB, so there is no tree of Python values
+        between, and no copy more than needed."""
         data = self.__pydantic_serializer__.to_json(self, indent=2, by_alias=True)
         if b"NaN" in data or b"Infinity" in data:
-            return readable_json(self.model_dump(mode="json", by_alias=True))
-        return b"".join((_SPELLED_OTHERWISE.sub(_spell, data), b"\n"))
+            return [readable_json(self.model_dump(mode="json", by_alias=True))]
+        return [_SPELLED_OTHERWISE.sub(_spell, block) for block in _blocks_of(data)] + [b"\n"]
 
     @classmethod
     def from_bytes(cls, data: bytes | str, where: str) -> Self:
@@ -129,6 +135,7 @@ _HEAD = re.compile(rb'\A\{\s*"schema_version": "[^"]*",\s*"content_sha256": "([0
 _VERSION = re.compile(rb'\A\{\n  "schema_version": "(?:[^"\\\n]|\\.)*"(,?)')
 _SPELLED_OTHERWISE = re.compile(rb" -?(?:[0-9.]+e-?[0-9]+|0\.0000[0-9]+)(?=,?\n)")
 """Floats that Python writes with another exponent than pydantic. A text's content is never followed by a newline."""
+_BLOCK = 4 << 20
 _REMEDY = "see: atb-launch store check"
 
 
@@ -171,6 +178,15 @@ def _digest(*parts: bytes | memoryview) -> bytes:
     for part in parts:
         digest.update(part)
     return digest.hexdigest().encode()
+
+
+def _blocks_of(data: bytes) -> Iterator[bytes]:
+    """The data in blocks that end with a line."""
+    start = 0
+    while start < len(data):
+        stop = data.find(b"\n", start + _BLOCK) + 1 or len(data)
+        yield data[start:stop]
+        start = stop
 
 
 def _spell(number: re.Match[bytes]) -> bytes:

@@ -20,7 +20,7 @@ from atb.contract.sources import check_source, normal_symbol, split_source
 from atb.contract.window import WINDOW_OPTIONS, resolve_window
 from atb.errors import SpecError
 from atb.plugins import validate_name
-from atb.schema import Document, Option, canonical_json, first_problem
+from atb.schema import Document, Frequent, Option, canonical_json, first_problem
 
 Market = Literal["spot", "um", "cm"]
 OnGap = Literal["segment", "fill", "fail"]
@@ -39,7 +39,7 @@ _ADDED = ("net", "target", "residual", "bands")
 """Fields that specs of earlier versions don't have: a default among them is left out of the digest, which so stays."""
 
 
-class Spec(Document):
+class Spec(Frequent, Document):
     """One training. The same spec, bars and code give the same model.
 
     Times are UTC and on the timeframe's grid. Rows are taken from ``[start, as_of)``; no bar that closes after

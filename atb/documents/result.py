@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from atb.contract.names import JobName, RunName
 from atb.contract.spec import Spec
-from atb.documents.evaluation import BacktestSummary, Evaluation
+from atb.documents.evaluation import BacktestSummary, Evaluation, TradingTerms
 from atb.documents.export import ExportSummary
 from atb.schema import Document, FrequentPart, Part
 
@@ -132,15 +132,38 @@ class Result(Document):
     files: tuple[FileEntry, ...]
 
 
-class Candidate(Document):
-    """The part of a result that its evidence is weighed by."""
+class _Fit(Part):
+    epochs: int
+
+
+class _Bars(Part):
+    synthetic: bool = False
+
+
+class _Backtest(Part):
+    rules: TradingTerms | None = None
+    model: dict[str, float] = {}
+
+
+class ResultHead(Document):
+    """The part of a result that the books and the evidence of a run need: a run has thousands. Only for documents whose
+    digest shows that they are as they were written."""
 
     kind: ClassVar[str] = "result"
 
     run: RunName
     job: JobName
-    spec: Spec
-    backtest: BacktestSummary = BacktestSummary()
+    spec_digest: str
+    bars: _Bars
+    fit: _Fit
+    metrics: dict[str, float]
+    baselines: dict[str, dict[str, float]]
+    backtest: _Backtest = _Backtest()
+    gate: tuple[Rule, ...] = ()
+    stages: tuple[StageTime, ...]
+    peak_memory_bytes: int
+    startup_seconds: float = 0.0
+    started: datetime
     finished: datetime
     files: tuple[FileEntry, ...]
 

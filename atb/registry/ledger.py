@@ -12,13 +12,13 @@ from datetime import UTC, datetime
 
 from atb.contract import keys
 from atb.contract import timeframe as tf
-from atb.contract.bundle import EVIDENCE
+from atb.contract.bundle import CARD, EVIDENCE
 from atb.documents.evidence import LedgerEntry, TestRows
-from atb.documents.result import Candidate, Result
-from atb.errors import PreconditionFailed, StoreError
+from atb.errors import PreconditionFailed, SpecError, StoreError
 from atb.registry.betting import Bet, log_e_value, place_bets, start_wealth
+from atb.registry.candidate import Candidate
 from atb.registry.champions import ModelKey
-from atb.registry.pull import bundle_file, read_file
+from atb.registry.pull import read_file
 from atb.storage import Store
 
 _RECENT = 100
@@ -41,24 +41,25 @@ def read_entries(store: Store, model_key: ModelKey) -> list[LedgerEntry]:
     return [LedgerEntry.from_bytes(store.get(key), key) for key in listed]
 
 
-def read_rows(store: Store, result: Result | Candidate) -> TestRows:
+def read_rows(store: Store, candidate: Candidate) -> TestRows:
     """The test rows that a candidate left, verified. Raises SpecError for a result of before there were any."""
-    file = bundle_file(result.files, EVIDENCE, result.run)
+    file = candidate.rows
+    if file is None:
+        raise SpecError(f"the model of run {candidate.run} has no {EVIDENCE}; its {CARD} says why")
     return TestRows.from_bytes(read_file(store, file), file.key)
 
 
-def spend(
-    store: Store, model_key: ModelKey, result: Result | Candidate, rows: TestRows, *, now: datetime | None = None
-) -> LedgerEntry:
+def spend(store: Store, candidate: Candidate, rows: TestRows, *, now: datetime | None = None) -> LedgerEntry:
     """Spend the candidate's rows that nobody has spent; returns the ledger's state. Doing it again changes nothing.
 
     Raises StoreError where the store doesn't answer or others write all the time.
     """
+    model_key = candidate.model_key
     for _ in range(_TRIES):
         last = read_ledger(store, model_key)
-        if last is not None and name_of(result) in last.recent:
+        if last is not None and candidate.name in last.recent:
             return last
-        entry = advance(last, result, rows, now or datetime.now(UTC))
+        entry = advance(last, candidate, rows, now or datetime.now(UTC))
         try:
             store.put_if_absent(keys.ledger_entry(model_key.prefix, entry.number), entry.to_bytes())
         except PreconditionFailed:
@@ -67,7 +68,7 @@ def spend(
     raise StoreError(f"the evidence of {model_key} is written by others all the time; try again")
 
 
-def advance(last: LedgerEntry | None, result: Result | Candidate, rows: TestRows, now: datetime) -> LedgerEntry:
+def advance(last: LedgerEntry | None, candidate: Candidate, rows: TestRows, now: datetime) -> LedgerEntry:
     """The entry after ``last`` for one more candidate: pure, so that a gate can also look ahead without spending.
 
     A model of another horizon than the ledger's begins the bets anew: its rows stay spent.
@@ -80,12 +81,12 @@ def advance(last: LedgerEntry | None, result: Result | Candidate, rows: TestRows
     until = tf.from_epoch_ms(rows.time[-1]) if rows.time and rows.time[-1] > since else spent
     count = (last.candidates if last else 0) + 1
     mean, squares = (last.sharpe_mean, last.sharpe_squares) if last else (0.0, 0.0)
-    sharpe = _sharpe(result)
+    sharpe = candidate.sharpe
     moved = mean + (sharpe - mean) / count  # Welford 1962
     return LedgerEntry(
         number=(last.number if last else 0) + 1,
-        run=result.run,
-        job=result.job,
+        run=candidate.run,
+        job=candidate.job,
         recorded=now,
         horizon=rows.horizon,
         rows=len(bets),
@@ -94,7 +95,7 @@ def advance(last: LedgerEntry | None, result: Result | Candidate, rows: TestRows
         candidates=count,
         log_e=log_e_value(wealth),
         wealth=wealth,
-        recent=(*(last.recent if last else ()), name_of(result))[-_RECENT:],
+        recent=(*(last.recent if last else ()), candidate.name)[-_RECENT:],
         sharpe_mean=moved,
         sharpe_squares=squares + (sharpe - mean) * (sharpe - moved),
     )
@@ -109,12 +110,3 @@ def make_bets(rows: TestRows, since_ms: int) -> list[Bet]:
         for time, forecast, outcome, scale in zip(rows.time, rows.forecast, rows.outcome, rows.scale, strict=True)
         if time > since_ms
     ]
-
-
-def name_of(result: Result | Candidate) -> str:
-    """A candidate's name in the ledger."""
-    return f"{result.run}/{result.job}"
-
-
-def _sharpe(result: Result | Candidate) -> float:
-    return result.backtest.model.get("sharpe", 0.0)

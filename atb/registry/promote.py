@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 from atb.contract import keys
 from atb.documents.champion import Action, Champion, HistoryEntry
-from atb.documents.result import Candidate, Result, Rule
+from atb.documents.result import Result, Rule
 from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError, Unreadable
 from atb.registry.champions import ModelKey, read_champion, read_pointer, verify_files
 from atb.registry.gate import DEFAULT_BOUNDS, Bounds, Shown, check_candidate, failures, passes
@@ -67,7 +67,7 @@ def list_results(store: Store, run: str, symbol: str | None, problems: list[Unre
                     yield result
 
 
-def model_key_of(result: Result | Candidate) -> ModelKey:
+def model_key_of(result: Result) -> ModelKey:
     """What a result is a candidate for."""
     return ModelKey.of(result.spec)
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import islice, repeat
 
 from atb.contract import keys
 from atb.contract.runs import DEFAULT_FDR
 from atb.documents.evidence import JobEvidence, LedgerEntry, RunEvidence, TestRows
 from atb.documents.plan import Plan
-from atb.documents.result import Candidate, Result
+from atb.documents.result import Result
 from atb.errors import AtbError, NotFound
 from atb.registry.betting import e_bh_bound
+from atb.registry.candidate import Candidate
 from atb.registry.gate import Shown
-from atb.registry.ledger import advance, name_of, read_ledger, read_rows, spend
-from atb.registry.promote import model_key_of
+from atb.registry.ledger import advance, read_ledger, read_rows, spend
 from atb.storage import Store
 from atb.storage.probe import probe_store
 from atb.storage.read import read_document
@@ -25,7 +25,7 @@ from atb.storage.read import read_document
 _WRITERS = 16
 """Threads that spend rows."""
 _AT_ONCE = 64
-"""Results held at a time."""
+"""Candidates whose rows are held at a time."""
 
 
 @dataclass(frozen=True)
@@ -63,33 +63,39 @@ class Weighed:
             for name, shown in self.shown.items()
         )
 
-    def of(self, result: Result | Candidate) -> Shown | None:
+    def of(self, result: Result) -> Shown | None:
         """What one candidate's model key has shown."""
-        return self.shown.get(name_of(result))
+        return self.shown.get(f"{result.run}/{result.job}")
 
 
 def weigh_run(
-    store: Store, results: Iterable[Result | Candidate], *, planned: int = 0, fdr: float = DEFAULT_FDR
+    store: Store,
+    candidates: Iterable[Candidate],
+    *,
+    planned: int = 0,
+    fdr: float = DEFAULT_FDR,
+    on_rows: Callable[[Candidate, TestRows], None] = lambda candidate, rows: None,
 ) -> Weighed:
     """Spend the rows of all candidates of a run that nobody has spent, and weigh what they show by now.
 
     It can be done again at any time: no row counts twice, and the number of candidates is at least ``planned``, so
     that a run that is collected early is not held to less. A candidate whose evidence can't be read or written takes
-    part as one that has shown nothing, with the ``problem``. Raises StoreError where the store can't be written at all.
+    part as one that has shown nothing, with the ``problem``. ``on_rows`` is called with the rows of each whose rows can
+    be read, so that nobody need read them again. Raises StoreError where the store can't be written at all.
     """
-    reader = iter(results)
+    reader = iter(candidates)
     found: dict[str, LedgerEntry | str] = {}
-    conditional: bool | None = None
+    careless: str | None = None
     with ThreadPoolExecutor(_WRITERS) as pool:
-        while some := list(islice(reader, _AT_ONCE)):  # whole results are large: never all are held
-            if conditional is None:
+        while some := list(islice(reader, _AT_ONCE)):  # rows are large: never all are held
+            if careless is None:
                 conditional = probe_store(store).conditional
-            spent: Iterable[LedgerEntry | str] = (
-                pool.map(lambda result: _spend(store, result), some)
-                if conditional
-                else [f"store {store.url} ignores conditional writes, so that rows could be spent twice"] * len(some)
-            )
-            found.update(zip(map(name_of, some), spent, strict=True))
+                careless = "" if conditional else f"{store.url} ignores conditional writes: rows could be spent twice"
+            spent = pool.map(_spend, repeat(store), some, repeat(careless))
+            for candidate, (rows, entry) in zip(some, spent, strict=True):
+                found[candidate.name] = entry
+                if rows is not None:
+                    on_rows(candidate, rows)
     count = max(len(found), planned)
     logs = [-math.inf if isinstance(each, str) else each.log_e for each in found.values()]
     bound = e_bh_bound(logs, fdr, count)
@@ -131,7 +137,8 @@ def foresee(store: Store, result: Result, rows: TestRows, fdr: float = DEFAULT_F
     read is a ``problem``, and no reason to lose a training."""
     alone = Shown(-math.inf, e_bh_bound([0.0], fdr), fdr, 1)
     try:
-        return _shown(advance(read_ledger(store, model_key_of(result)), result, rows, result.finished), alone)
+        candidate = Candidate.of(result)
+        return _shown(advance(read_ledger(store, candidate.model_key), candidate, rows, result.finished), alone)
     except AtbError as error:
         return replace(alone, problem=str(error))
 
@@ -144,7 +151,7 @@ def spend_alone(store: Store, result: Result) -> Shown | None:
     """
     if planned_candidates(store, result.run):
         return None
-    return weigh_run(store, [result]).of(result)
+    return weigh_run(store, [Candidate.of(result)]).of(result)
 
 
 def planned_candidates(store: Store, run: str) -> int:
@@ -156,11 +163,14 @@ def planned_candidates(store: Store, run: str) -> int:
         return 0
 
 
-def _spend(store: Store, result: Result | Candidate) -> LedgerEntry | str:
+def _spend(store: Store, candidate: Candidate, careless: str) -> tuple[TestRows | None, LedgerEntry | str]:
+    """The rows, if they can be read, and what they show, or why that is not known. ``careless``: why none is spent."""
+    rows = None
     try:
-        return spend(store, model_key_of(result), result, read_rows(store, result))
+        rows = read_rows(store, candidate)
+        return rows, careless or spend(store, candidate, rows)
     except AtbError as error:
-        return str(error)
+        return rows, str(error)
 
 
 def _shown(entry: LedgerEntry, like: Shown) -> Shown:

@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from operator import itemgetter
 from pathlib import Path
 from typing import Self
 
@@ -74,19 +75,15 @@ class DirectoryStore:
     def list_without(self, prefix: str, folder: str) -> Iterator[Entry]:
         """The same without what lies in folders of that name, which are not looked into."""
         top, _, begins = prefix.rpartition("/")
-        found: list[os.DirEntry[str]] = []
-        with self._explain(prefix):
-            _walk(str(self.root / top), {_STAGING, folder}, found, begins)
         start = len(str(self.root)) + 1
-        for path, each in sorted((each.path, each) for each in found):
-            key = path[start:]
-            if key.startswith(prefix):
+        with self._explain(prefix):
+            for each in _walk(str(self.root / top), {_STAGING, folder}, begins):
                 try:
                     stat = each.stat()
                 except FileNotFoundError:
                     continue  # it went away
                 etag = f"{stat.st_mtime_ns:x}-{stat.st_ino:x}-{stat.st_size:x}"
-                yield Entry(key, stat.st_size, etag, datetime.fromtimestamp(stat.st_mtime, UTC))
+                yield Entry(each.path[start:], stat.st_size, etag, datetime.fromtimestamp(stat.st_mtime, UTC))
 
     def folders(self, prefix: str) -> Iterator[str]:
         with self._explain(prefix):
@@ -222,19 +219,22 @@ def _is_same(handle: int, path: Path) -> bool:
         return False
 
 
-def _walk(folder: str, without: set[str], found: list[os.DirEntry[str]], begins: str = "") -> None:
-    """Add the files below a folder, but for those in folders of some names. What can't be read is passed over.
+def _walk(folder: str, without: set[str], begins: str = "") -> Iterator[os.DirEntry[str]]:
+    """The files below a folder in the order of their paths, but for those in folders of some names. A folder that goes
+    away meanwhile has none. Raises OSError for one that can't be read: its files would seem to be gone.
 
     ``begins``: only what has a name in the folder itself that begins so is looked at.
     """
     try:
         with os.scandir(folder) as entries:
-            inside = [each for each in entries if each.name.startswith(begins)]
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
+            inside = [(each.name + "/" * each.is_dir(follow_symlinks=False), each) for each in entries]
+    except (FileNotFoundError, NotADirectoryError):
         return
-    for each in inside:
-        if each.is_dir(follow_symlinks=False):
-            if each.name not in without:
-                _walk(each.path, without, found)
-        elif each.is_file():
-            found.append(each)
+    for name, each in sorted(inside, key=itemgetter(0)):
+        if not each.name.startswith(begins):
+            continue
+        if not name.endswith("/"):
+            if each.is_file():
+                yield each
+        elif each.name not in without:
+            yield from _walk(each.path, without)

@@ -33,7 +33,7 @@ from launcher.report.guide import next_steps
 from launcher.report.metrics import measure_run
 from launcher.report.page import write_report
 from launcher.report.table import print_manifest
-from launcher.report.together import decide_gates, panel_lines, write_evidence
+from launcher.report.together import PanelRows, decide_gates, panel_lines, write_evidence
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,14 @@ def ending_of(options: LaunchOptions) -> Ending:
 
 def finish(run: str, store: Store, ending: Ending) -> Manifest:
     """Collect the run, promote what may be promoted, write its page and print the outcome."""
-    record = RunRecord.load(store, run)
+    record = RunRecord.load(store, run, afresh=True)
     manifest = collect(store, record)
-    weighed = weigh_record(store, record, ending.fdr)
+    rows = PanelRows(record.plan)
+    weighed = weigh_record(store, record, ending.fdr, rows.add)
     evidence = None
     if weighed.shown:
         tell(weighed.summary)
-        evidence = write_evidence(store, record, weighed)
+        evidence = write_evidence(store, run, weighed, rows)
         for line in panel_lines(evidence.panels):
             tell(line)
     promoted: dict[str, bool] = {}

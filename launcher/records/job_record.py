@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import ClassVar, TypeVar
+from typing import TypeVar
 
 from atb.contract import bundle, exits, keys
-from atb.contract.names import JobName, RunName
 from atb.documents.attempt import ExitReport, Verdict
 from atb.documents.manifest import ManifestJob, State
-from atb.documents.result import FIT_STAGE, TOTAL_STAGE, Result, Rule, StageTime
+from atb.documents.result import FIT_STAGE, TOTAL_STAGE, Result, ResultHead, Rule
 from atb.errors import NotFound, Unreadable
-from atb.schema import Document, Part
+from atb.registry.candidate import Candidate, make_candidate
+from atb.registry.champions import ModelKey
+from atb.schema import Document
 from atb.storage import Entry, Store
 from atb.storage.read import read_document, read_head
 from launcher.records.listing import JobFiles, list_job
@@ -20,7 +21,8 @@ from launcher.records.listing import JobFiles, list_job
 _D = TypeVar("_D", bound=Document)
 
 
-class ResultSummary(Part):
+@dataclass(frozen=True, slots=True)
+class ResultSummary:
     """A result as the manifest has it. ``etag`` is of the object it was read from."""
 
     epochs: int
@@ -30,8 +32,8 @@ class ResultSummary(Part):
     seconds: float
     fit_seconds: float
     startup_seconds: float
-    stages: dict[str, float] = {}
-    started: datetime | None = None
+    stages: dict[str, float]
+    started: datetime | None
     result: str
     model: str | None
     synthetic: bool
@@ -40,49 +42,17 @@ class ResultSummary(Part):
     etag: str = ""
 
 
-class _Fit(Part):
-    epochs: int
-
-
-class _Bars(Part):
-    synthetic: bool = False
-
-
-class _File(Part):
-    path: str
-    key: str
-
-
-class _ResultHead(Document):
-    """The part of a result that the books need. Only for documents whose digest shows that they are as written."""
-
-    kind: ClassVar[str] = "result"
-
-    run: RunName
-    job: JobName
-    spec_digest: str
-    bars: _Bars
-    fit: _Fit
-    metrics: dict[str, float]
-    baselines: dict[str, dict[str, float]]
-    gate: tuple[Rule, ...] = ()
-    peak_memory_bytes: int
-    startup_seconds: float = 0.0
-    started: datetime
-    finished: datetime
-    files: tuple[_File, ...]
-    stages: tuple[StageTime, ...]
-
-
 @dataclass(frozen=True)
 class JobRecord:
     """What one job left: its result if committed, its latest attempt's number and exit report, a verdict.
 
     ``ended``: the latest attempt has left an exit report, readable or not. ``lost`` says why nobody can be at work on
     an attempt that has left none. ``problems``: the documents that can't be read; a result among them is no result.
+    ``candidate``: what the result's evidence is weighed by, where the result was read for it.
     """
 
     result: ResultSummary | None = None
+    candidate: Candidate | None = None
     attempts: int = 0
     report: ExitReport | None = None
     verdict: Verdict | None = None
@@ -127,16 +97,26 @@ def read_record(store: Store, run: str, job: str) -> JobRecord:
     return read_files(store, run, job, list_job(store, run, job))
 
 
-def read_files(store: Store, run: str, job: str, files: JobFiles, known: ResultSummary | None = None) -> JobRecord:
+def read_files(
+    store: Store,
+    run: str,
+    job: str,
+    files: JobFiles,
+    known: ResultSummary | None = None,
+    model_key: ModelKey | None = None,
+) -> JobRecord:
     """What one job left, of the documents that were listed: only those that decide are read. ``known``: what an
-    earlier manifest kept of the result, good while the object has not changed. Raises StoreError."""
+    earlier manifest kept of the result, good while the object has not changed. ``model_key``: what its model is a
+    candidate for. Raises StoreError."""
     record = JobRecord(attempts=files.attempts, ended=files.exit is not None, heard=files.heard)
     problems: list[Unreadable] = []
     if files.result is not None:
         if known is not None and known.etag == files.result.etag:
             return replace(record, result=known)
         try:
-            return replace(record, result=read_summary(store, run, job, files.result))
+            found = read_result_head(store, run, job, files.result)
+            candidate = make_candidate(found, model_key) if model_key else None
+            return replace(record, result=summarise(found, files.result.etag), candidate=candidate)
         except Unreadable as problem:
             problems.append(problem)
         except NotFound:
@@ -158,14 +138,12 @@ def _read(store: Store, kind: type[_D], entry: Entry | None, problems: list[Unre
     return None
 
 
-def read_summary(store: Store, run: str, job: str, entry: Entry | None = None) -> ResultSummary:
-    """What the books keep of a job's result. Raises NotFound, Unreadable, StoreError."""
-    key = keys.result(run, job)
-    found = read_head(store, _ResultHead, Result, key, entry=entry, run=run, job=job)
-    return summarise(found, entry.etag if entry else "")
+def read_result_head(store: Store, run: str, job: str, entry: Entry | None = None) -> ResultHead | Result:
+    """What the books and the evidence need of a job's result. Raises NotFound, Unreadable, StoreError."""
+    return read_head(store, ResultHead, Result, keys.result(run, job), entry=entry, run=run, job=job)
 
 
-def summarise(result: Result | _ResultHead, etag: str = "") -> ResultSummary:
+def summarise(result: Result | ResultHead, etag: str = "") -> ResultSummary:
     """What the books keep of a result."""
     return ResultSummary(
         epochs=result.fit.epochs,

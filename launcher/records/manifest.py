@@ -122,53 +122,51 @@ def _is_planned(store: Store, run: str) -> bool:
 
 def _job(planned: PlannedJob, record: JobRecord) -> ManifestJob:
     outcome, report = outcome_of(record), record.report
-    job = ManifestJob(
+    if record.result is not None:
+        return _with_result(planned, record.result, outcome.state, "", record.attempts)
+    return ManifestJob(
         job=planned.job,
         symbol=planned.spec.symbol,
         preset=planned.spec.preset,
         state=outcome.state,
+        category=outcome.category,
+        reason=outcome.reason,
         attempts=record.attempts,
-    )
-    if record.result is not None:
-        return _with_result(record.result, job)
-    return job.model_copy(
-        update={
-            "category": outcome.category,
-            "reason": outcome.reason,
-            "epochs": report.epochs if report else None,
-            "seconds": (report.finished - report.started).total_seconds() if report else None,
-            "peak_memory_bytes": report.peak_memory_bytes if report else None,
-        }
+        epochs=report.epochs if report else None,
+        seconds=(report.finished - report.started).total_seconds() if report else None,
+        peak_memory_bytes=report.peak_memory_bytes if report else None,
     )
 
 
 def _skipped(planned: PlannedJob, result: ResultSummary | None) -> ManifestJob:
-    job = ManifestJob(
+    if result is not None:
+        return _with_result(planned, result, "skipped", planned.reason, 0)
+    spec = planned.spec
+    return ManifestJob(job=planned.job, symbol=spec.symbol, preset=spec.preset, state="skipped", reason=planned.reason)
+
+
+def _with_result(planned: PlannedJob, result: ResultSummary, state: State, reason: str, attempts: int) -> ManifestJob:
+    """All is validated already, and checking it once more would copy each mapping: a run has thousands."""
+    return ManifestJob.model_construct(
         job=planned.job,
         symbol=planned.spec.symbol,
         preset=planned.spec.preset,
-        state="skipped",
-        reason=planned.reason,
-    )
-    return job if result is None else _with_result(result, job)
-
-
-def _with_result(result: ResultSummary, job: ManifestJob) -> ManifestJob:
-    return job.model_copy(
-        update={
-            "epochs": result.epochs,
-            "metrics": result.metrics,
-            "baselines": result.baselines,
-            "gate": result.gate,
-            "seconds": result.seconds,
-            "fit_seconds": result.fit_seconds,
-            "startup_seconds": result.startup_seconds,
-            "stages": result.stages,
-            "started": result.started,
-            "result": result.result,
-            "model": result.model,
-            "synthetic": result.synthetic,
-            "peak_memory_bytes": result.peak_memory_bytes,
-            "result_etag": result.etag or None,
-        }
+        state=state,
+        category="",
+        reason=reason,
+        attempts=attempts,
+        epochs=result.epochs,
+        metrics=result.metrics,
+        baselines=result.baselines,
+        gate=result.gate,
+        seconds=result.seconds,
+        fit_seconds=result.fit_seconds,
+        startup_seconds=result.startup_seconds,
+        stages=result.stages,
+        started=result.started,
+        result=result.result,
+        model=result.model,
+        synthetic=result.synthetic,
+        peak_memory_bytes=result.peak_memory_bytes,
+        result_etag=result.etag or None,
     )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from atb.clock import SYSTEM_CLOCK, Clock
+from atb.documents.evidence import TestRows
 from atb.documents.result import Result
 from atb.errors import StoreError, Unreadable
+from atb.registry.candidate import Candidate
 from atb.registry.champions import read_history
 from atb.registry.promote import evaluate_candidate, model_key_of, whoami
 from atb.registry.weigh import Weighed, weigh_run
@@ -25,9 +27,15 @@ class Promotion:
     reason: str
 
 
-def weigh_record(store: Store, record: RunRecord, fdr: float) -> Weighed:
+def weigh_record(
+    store: Store,
+    record: RunRecord,
+    fdr: float,
+    on_rows: Callable[[Candidate, TestRows], None] = lambda candidate, rows: None,
+) -> Weighed:
     """Spend the rows of a run's candidates and weigh what they show, for all that were planned. Raises StoreError."""
-    return weigh_run(store, record.read_candidates(store), planned=len(record.plan.to_run), fdr=fdr)
+    planned = len(record.plan.to_run)
+    return weigh_run(store, record.read_candidates(store), planned=planned, fdr=fdr, on_rows=on_rows)
 
 
 def promote_run(

@@ -13,14 +13,16 @@ from atb.contract import keys
 from atb.contract.runs import validate_run
 from atb.documents.manifest import Manifest
 from atb.documents.plan import Plan, PlannedJob
-from atb.documents.result import Candidate, Result
+from atb.documents.result import Result
 from atb.documents.worker import WorkerState
 from atb.errors import NotFound, SpecError, Unreadable
+from atb.registry.candidate import Candidate, make_candidate
+from atb.registry.champions import ModelKey
 from atb.storage import Entry, Store
 from atb.storage.quarantine import set_aside
-from atb.storage.read import read_document, read_head
+from atb.storage.read import read_document
 from atb.storage.store_clock import read_clock
-from launcher.records.job_record import JobRecord, ResultSummary, read_files, read_summary, summary_of
+from launcher.records.job_record import JobRecord, ResultSummary, read_files, read_result_head, summarise, summary_of
 from launcher.records.leases import Rules
 from launcher.records.listing import JobFiles, RunFiles, list_run
 
@@ -44,8 +46,9 @@ class RunRecord:
     workers: tuple[WorkerState, ...] = ()
 
     @classmethod
-    def load(cls, store: Store, run: str) -> RunRecord:
-        """Read a run: one listing, then only the documents that decide, in parallel.
+    def load(cls, store: Store, run: str, *, afresh: bool = False) -> RunRecord:
+        """Read a run: one listing, then only the documents that decide, in parallel. ``afresh``: every result, also
+        where an earlier manifest has kept what the books need of it, for whoever wants the candidates as well.
 
         Raises SpecError where there is no such run, Unreadable where its plan can't be read and there is no result to
         make one from, StoreError.
@@ -59,7 +62,7 @@ class RunRecord:
         except Unreadable as problem:
             plan = _recover_plan(store, run, files, problem)
             problems.append(problem)
-        return cls._read(store, plan, files, problems)
+        return cls._read(store, plan, replace(files, manifest=None) if afresh else files, problems)
 
     @classmethod
     def of(cls, store: Store, plan: Plan) -> RunRecord:
@@ -73,7 +76,8 @@ class RunRecord:
         planned = {job.job: job for job in plan.to_run}
 
         def read(job: str) -> JobRecord:
-            found = read_files(store, run, job, files.jobs.get(job, JobFiles()), known.get(job))
+            model_key = ModelKey.of(planned[job].spec)
+            found = read_files(store, run, job, files.jobs.get(job, JobFiles()), known.get(job), model_key)
             return _of_spec(planned[job], found)
 
         with ThreadPoolExecutor(READERS) as pool:
@@ -112,13 +116,17 @@ class RunRecord:
 
         return _read_ahead(read, self._with_result(self.jobs if jobs is None else jobs))
 
-    def read_candidates(self, store: Store) -> Iterator[Candidate | Result]:
-        """Of the results that can be read, the part that evidence is weighed by. Raises StoreError."""
+    def read_candidates(self, store: Store) -> Iterator[Candidate]:
+        """What the evidence of each result is weighed by, in the plan's order. Only results that were not read with the
+        record, since an earlier manifest had kept what it needs of them, are read. Raises StoreError."""
+        specs = {planned.job: planned.spec for planned in self.plan.to_run}
 
-        def read(job: str) -> Candidate | Result | None:
-            key = keys.result(self.plan.run, job)
+        def read(job: str) -> Candidate | None:
+            known = self.jobs[job].candidate
+            if known is not None:
+                return known
             try:
-                return read_head(store, Candidate, Result, key, run=self.plan.run, job=job)
+                return make_candidate(read_result_head(store, self.plan.run, job), ModelKey.of(specs[job]))
             except (Unreadable, NotFound):
                 return None
 
@@ -144,7 +152,7 @@ def _of_spec(planned: PlannedJob, record: JobRecord) -> JobRecord:
         f"{result.result} is the result of another spec ({result.spec_digest[:12]}, the plan says "
         f"{planned.spec_digest[:12]}); see: atb-launch store check"
     )
-    return replace(record, result=None, problems=(*record.problems, problem))
+    return replace(record, result=None, candidate=None, problems=(*record.problems, problem))
 
 
 def _read_known(
@@ -170,7 +178,7 @@ def _read_previous(
 ) -> Iterator[tuple[str, ResultSummary]]:
     def read(planned: PlannedJob) -> ResultSummary | Unreadable | None:
         try:
-            return read_summary(store, planned.previous_run or "", planned.previous_job or "")
+            return summarise(read_result_head(store, planned.previous_run or "", planned.previous_job or ""))
         except Unreadable as problem:
             return problem
         except NotFound:

@@ -58,7 +58,7 @@ class FailureGroup:
         return len(self.jobs)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PageRow:
     """A job's row of the table. The ``…_value`` are what it is sorted by."""
 

@@ -7,8 +7,9 @@ mean over hours of what the symbols did in that hour, with its t by Newey and We
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from atb.documents.evidence import Panel, PanelNumbers, TestRows
 
@@ -19,48 +20,72 @@ Row = tuple[float, float, float]
 """Forecast and outcome beyond the bar, and how large an outcome was to be expected."""
 
 
-def judge_panel(name: str, symbols: Mapping[str, TestRows], cost: float | None) -> Panel | None:
+@dataclass(frozen=True, slots=True)
+class SymbolRows:
+    """The rows of one symbol as arrays: a large run has millions, which as Python's numbers would take gigabytes."""
+
+    horizon: int
+    time: Sequence[int]
+    forecast: Sequence[float]
+    outcome: Sequence[float]
+    scale: Sequence[float]
+    linear: Sequence[float]
+
+    @classmethod
+    def of(cls, rows: TestRows, most: int) -> SymbolRows:
+        """At most so many rows, the latest."""
+        columns = (rows.forecast, rows.outcome, rows.scale, rows.linear)
+        return cls(rows.horizon, array("q", rows.time[-most:]), *(array("d", column[-most:]) for column in columns))
+
+
+def judge_panel(name: str, symbols: Mapping[str, SymbolRows], cost: float | None) -> Panel | None:
     """The verdict over symbols that were trained alike; None of too few. ``cost``: the share lost of what is traded;
     None where forecasts are not traded on."""
     kept = {symbol: rows for symbol, rows in symbols.items() if rows.time}
     if len(kept) < FEWEST_SYMBOLS:
         return None
     horizon = next(iter(kept.values())).horizon
-    model = list(_hours({symbol: (rows, rows.forecast) for symbol, rows in kept.items()}))
-    linear = list(_hours({symbol: (rows, rows.linear) for symbol, rows in kept.items() if rows.linear}))
-    if len(model) < 2:
+    model = _numbers(_hours([(symbol, rows, rows.forecast) for symbol, rows in kept.items()]), horizon, cost)
+    if model is None:
         return None
+    linear = _numbers(_hours([(name, rows, rows.linear) for name, rows in kept.items() if rows.linear]), horizon, cost)
     return Panel(
-        name=name,
-        symbols=len(kept),
-        hours=len(model),
-        model=_numbers(model, horizon, cost),
-        linear=_numbers(linear, horizon, cost) if len(linear) > 1 else None,
+        name=name, symbols=len(kept), hours=model[0], model=model[1], linear=None if linear is None else linear[1]
     )
 
 
-def _hours(symbols: Mapping[str, tuple[TestRows, Sequence[float]]]) -> Iterator[dict[str, Row]]:
+def _hours(symbols: Sequence[tuple[str, SymbolRows, Sequence[float]]]) -> Iterator[dict[str, Row]]:
     """The rows of each hour that enough symbols have, in order of time."""
-    hours: dict[int, dict[str, Row]] = defaultdict(dict)
-    for symbol, (rows, forecasts) in symbols.items():
-        for time, forecast, outcome, scale in zip(rows.time, forecasts, rows.outcome, rows.scale, strict=True):
-            if scale > 0:
-                hours[time][symbol] = (forecast, outcome, scale)
-    for time in sorted(hours):
-        if len(hours[time]) >= FEWEST_SYMBOLS:
-            yield hours[time]
+    at = [0] * len(symbols)
+    for time in sorted(set().union(*(rows.time for _, rows, _ in symbols))):
+        hour: dict[str, Row] = {}
+        for number, (symbol, rows, forecasts) in enumerate(symbols):
+            row = at[number]
+            if row == len(rows.time) or rows.time[row] != time:
+                continue
+            at[number] += 1
+            if rows.scale[row] > 0:
+                hour[symbol] = (forecasts[row], rows.outcome[row], rows.scale[row])
+        if len(hour) >= FEWEST_SYMBOLS:
+            yield hour
 
 
-def _numbers(hours: Sequence[Mapping[str, Row]], horizon: int, cost: float | None) -> PanelNumbers:
+def _numbers(hours: Iterator[dict[str, Row]], horizon: int, cost: float | None) -> tuple[int, PanelNumbers] | None:
+    """How many hours there are, and what they show; None of fewer than two."""
     own, bar, gains, ranks = 0.0, 0.0, [], []
-    for hour in hours:
+    earned, held = [], dict[str, float]()
+    for number, hour in enumerate(hours):
         errors = [((outcome - forecast) / scale) ** 2 for forecast, outcome, scale in hour.values()]
         squares = [(outcome / scale) ** 2 for _, outcome, scale in hour.values()]
         own, bar = own + sum(errors), bar + sum(squares)
         gains.append((sum(squares) - sum(errors)) / len(hour))
         ranks.append(rank_correlation([row[0] for row in hour.values()], [row[1] for row in hour.values()]))
-    earned = [] if cost is None else list(_long_short(hours[::horizon], cost))
-    return PanelNumbers(
+        if cost is not None and number % horizon == 0:
+            gain, held = _trade(hour, held, cost)
+            earned.append(gain)
+    if len(gains) < 2:
+        return None
+    return len(gains), PanelNumbers(
         skill=1 - math.sqrt(own / bar) if bar > 0 else 0.0,
         skill_t=t_value(gains, horizon - 1),
         rank_ic=sum(ranks) / len(ranks),
@@ -70,18 +95,16 @@ def _numbers(hours: Sequence[Mapping[str, Row]], horizon: int, cost: float | Non
     )
 
 
-def _long_short(hours: Sequence[Mapping[str, Row]], cost: float) -> Iterator[float]:
-    """The returns of half a unit in the third with the highest forecasts against half a unit in the lowest."""
-    held: dict[str, float] = {}
-    for hour in hours:
-        order = sorted(hour, key=lambda symbol: hour[symbol][0])
-        third = len(order) // 3
-        wanted = dict.fromkeys(order[-third:], 0.5 / third) | dict.fromkeys(order[:third], -0.5 / third)
-        if hour[order[0]][0] == hour[order[-1]][0]:
-            wanted = {}  # forecasts that are all alike choose nothing
-        traded = sum(abs(wanted.get(symbol, 0.0) - held.get(symbol, 0.0)) for symbol in wanted.keys() | held.keys())
-        yield sum(weight * math.expm1(hour[symbol][1]) for symbol, weight in wanted.items()) - cost * traded
-        held = wanted
+def _trade(hour: Mapping[str, Row], held: Mapping[str, float], cost: float) -> tuple[float, dict[str, float]]:
+    """What half a unit in the third with the highest forecasts against half a unit in the lowest returns, and what is
+    held then."""
+    order = sorted(hour, key=lambda symbol: hour[symbol][0])
+    third = len(order) // 3
+    wanted = dict.fromkeys(order[-third:], 0.5 / third) | dict.fromkeys(order[:third], -0.5 / third)
+    if hour[order[0]][0] == hour[order[-1]][0]:
+        wanted = {}  # forecasts that are all alike choose nothing
+    traded = sum(abs(wanted.get(symbol, 0.0) - held.get(symbol, 0.0)) for symbol in wanted.keys() | held.keys())
+    return sum(weight * math.expm1(hour[symbol][1]) for symbol, weight in wanted.items()) - cost * traded, wanted
 
 
 def rank_correlation(one: Sequence[float], other: Sequence[float]) -> float:

@@ -3,45 +3,65 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 
 from atb.contract import keys
 from atb.documents.evidence import Panel, PanelNumbers, RunEvidence, TestRows
 from atb.documents.manifest import Manifest, ManifestJob
-from atb.documents.result import Candidate, Result
-from atb.errors import AtbError
+from atb.documents.plan import Plan
 from atb.registry.betting import BEHIND_BOUND, e_value
+from atb.registry.candidate import Candidate
 from atb.registry.champions import ModelKey
 from atb.registry.gate import hold_to
-from atb.registry.ledger import read_rows
 from atb.registry.record import Live
 from atb.registry.weigh import Weighed, shown_by_job
 from atb.storage import Store
-from launcher.records.run_record import READERS, RunRecord
-from launcher.report.panel import FEWEST_SYMBOLS, judge_panel
+from launcher.report.panel import FEWEST_SYMBOLS, SymbolRows, judge_panel
 
-_AT_ONCE = 64
-"""Results held at a time."""
+MOST_ROWS = 2_000_000
+"""Rows that a panel is judged by: of more, each symbol's latest."""
 _MOST_SHOWN = 50
 _DEFAULT_COST_BPS = 12.0
 """Fee and slippage of a trade where a result does not say."""
 
 
-def write_evidence(store: Store, record: RunRecord, weighed: Weighed) -> RunEvidence:
+class PanelRows:
+    """The test rows of a run, by timeframe, preset, target and horizon, where enough symbols were planned alike."""
+
+    def __init__(self, plan: Plan) -> None:
+        sizes = Counter(_group(ModelKey.of(planned.spec)) for planned in plan.to_run)
+        self._most = {group: MOST_ROWS // size for group, size in sizes.items() if size >= FEWEST_SYMBOLS}
+        self._groups: dict[str, dict[str, SymbolRows]] = defaultdict(dict)
+        self._costs: dict[str, float | None] = {}
+
+    def add(self, candidate: Candidate, rows: TestRows) -> None:
+        """Take in one symbol's rows."""
+        group = _group(candidate.model_key)
+        if group in self._most:
+            self._groups[group][candidate.model_key.symbol] = SymbolRows.of(rows, self._most[group])
+            self._costs[group] = _cost(candidate)
+
+    def judge(self) -> Iterator[Panel]:
+        """A panel of each group that has one."""
+        for group, symbols in self._groups.items():
+            panel = judge_panel(group, symbols, self._costs[group])
+            if panel is not None:
+                yield panel
+
+
+def write_evidence(store: Store, run: str, weighed: Weighed, rows: PanelRows) -> RunEvidence:
     """Judge the panel, and keep it with what the candidates have shown, beside the manifest. Raises StoreError."""
     document = RunEvidence(
-        run=record.plan.run,
+        run=run,
         fdr=weighed.fdr,
         bound=weighed.bound,
         candidates=weighed.candidates,
         jobs=weighed.to_parts(),
-        panels=tuple(_judge_panels(store, record)),
+        panels=tuple(rows.judge()),
     )
-    store.put(keys.run_evidence(record.plan.run), document.to_bytes())
+    store.put(keys.run_evidence(run), document.to_bytes())
     return document
 
 
@@ -150,42 +170,11 @@ def _long_short(numbers: PanelNumbers) -> str:
     return f"{numbers.long_short_bps:+.2f} (t {numbers.long_short_t:+.1f})"
 
 
-def _judge_panels(store: Store, record: RunRecord) -> Iterator[Panel]:
-    """One panel for each timeframe, preset, target and horizon that enough symbols were trained for."""
-    sizes: dict[str, int] = defaultdict(int)
-    for planned in record.plan.to_run:
-        sizes[_group(ModelKey.of(planned.spec))] += 1
-    if max(sizes.values(), default=0) < FEWEST_SYMBOLS:
-        return
-    costs: dict[str, float | None] = {}
-    groups: dict[str, dict[str, TestRows]] = defaultdict(dict)
-
-    def read(result: Candidate | Result) -> TestRows | None:
-        try:
-            return read_rows(store, result)
-        except AtbError:
-            return None
-
-    results = record.read_candidates(store)
-    with ThreadPoolExecutor(READERS) as pool:
-        while some := list(islice(results, _AT_ONCE)):  # a pool takes all it is given at once: never all are held
-            for result, rows in zip(some, pool.map(read, some), strict=True):
-                if rows is not None:
-                    group = _group(ModelKey.of(result.spec))
-                    groups[group][result.spec.symbol] = rows
-                    costs[group] = _cost(result)
-    for group, symbols in groups.items():
-        panel = judge_panel(group, symbols, costs[group])
-        if panel is not None:
-            yield panel
-
-
-def _cost(result: Candidate | Result) -> float | None:
+def _cost(candidate: Candidate) -> float | None:
     """The share lost of what is traded; None for volatility, which is not traded on."""
-    if result.spec.target == "volatility":
+    if candidate.model_key.target == "volatility":
         return None
-    terms = result.backtest.rules
-    return (terms.fee_bps + terms.slippage_bps if terms else _DEFAULT_COST_BPS) / 10_000
+    return (_DEFAULT_COST_BPS if candidate.cost_bps is None else candidate.cost_bps) / 10_000
 
 
 def _group(model_key: ModelKey) -> str:

@@ -12,8 +12,8 @@ from atb.contract.runs import DEFAULT_FDR
 from atb.documents.plan import Plan
 from atb.documents.result import Result
 from atb.errors import AtbError
+from atb.registry.candidate import Candidate
 from atb.registry.ledger import read_rows, spend
-from atb.registry.promote import model_key_of
 from atb.storage.s3 import S3Store
 from launcher.kubernetes.api.client import Cluster
 from launcher.kubernetes.cleanup import cancel_run
@@ -370,7 +370,8 @@ class Night:
                 record = RunRecord.load(store, RUN)
                 for result in record.read_results(store):
                     if isinstance(result, Result):  # one after the other, so that faults and kills fall between
-                        spend(store, model_key_of(result), result, read_rows(store, result))
+                        candidate = Candidate.of(result)
+                        spend(store, candidate, read_rows(store, candidate))
                 weighed = weigh_record(store, record, DEFAULT_FDR)
                 collect(store, record)
                 for promotion in promote_run(store, record, weighed, accept_first=True, clock=clock):

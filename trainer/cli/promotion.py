@@ -49,6 +49,7 @@ def promote(
 
     Exits 0 when it serves now, 1 when the gate declined it, 75 when someone else was first.
     """
+    from atb.registry.candidate import Candidate
     from atb.registry.champions import read_champion
     from atb.registry.promote import evaluate_candidate, list_results, model_key_of, whoami
     from atb.registry.weigh import planned_candidates, weigh_run
@@ -63,7 +64,8 @@ def promote(
         evaluation = result.evaluation.model_copy(update={"champion": compare_again(store, result, found[0])})
         result = result.model_copy(update={"evaluation": evaluation})
     planned = planned_candidates(store, run)
-    shown = weigh_run(store, list_results(store, run, None, []), planned=planned, fdr=fdr).of(result)
+    candidates = map(Candidate.of, list_results(store, run, None, []))
+    shown = weigh_run(store, candidates, planned=planned, fdr=fdr).of(result)
     outcome = evaluate_candidate(store, result, shown, by=whoami(), why=why, accept_first=accept_first, force=force)
     _print_rules(outcome.rules)
     if outcome.action == "decline":

@@ -13,6 +13,7 @@ from atb.contract import keys
 from atb.documents.evidence import LedgerEntry, TestRows
 from atb.documents.result import Result
 from atb.errors import PreconditionFailed, SpecError
+from atb.registry.candidate import Candidate
 from atb.registry.champions import read_champion, read_history
 from atb.registry.ledger import advance, make_bets, read_entries, read_ledger, read_rows, spend
 from atb.registry.weigh import spend_alone, weigh_run
@@ -27,7 +28,7 @@ NIGHTS = [NOW + timedelta(days=night) for night in range(4)]
 
 def take(store: Store, run: str, last: Any = NOW, knows: bool = True) -> LedgerEntry:
     """One night's candidate spends its rows."""
-    return spend(store, SEAT, make_result(run), make_test_rows(last, knows), now=NOW)
+    return spend(store, Candidate.of(make_result(run)), make_test_rows(last, knows), now=NOW)
 
 
 def test_the_first_candidate_spends_its_test_rows_and_the_next_only_what_came_after(store: Store) -> None:
@@ -46,7 +47,7 @@ def test_a_row_is_never_spent_twice_however_the_windows_overlap() -> None:
         last = read_ledger(store, SEAT)
         since = -1 if last is None or last.spent_until is None else int(last.spent_until.timestamp() * 1000)
         new = {bet.step for bet in make_bets(rows, since)}
-        entry = spend(store, SEAT, make_result(f"r{number}"), rows)
+        entry = spend(store, Candidate.of(make_result(f"r{number}")), rows)
         assert entry.rows == len(new)
         assert not new & spent
         spent |= new
@@ -90,7 +91,7 @@ def test_another_horizon_begins_the_bets_anew_and_leaves_the_rows_spent() -> Non
     store = MemoryStore()
     take(store, "r1")
     longer = make_test_rows(NIGHTS[1]).model_copy(update={"horizon": 24})
-    entry = spend(store, SEAT, make_result("r2"), longer)
+    entry = spend(store, Candidate.of(make_result("r2")), longer)
     assert (entry.rows, entry.total_rows, len(entry.wealth)) == (24, 24, 24)
 
 
@@ -98,7 +99,7 @@ def test_a_price_that_never_moves_and_forecasts_that_never_vary_show_nothing() -
     rows = make_test_rows()
     still = rows.model_copy(update={"scale": (0.0,) * len(rows.time)})
     constant = rows.model_copy(update={"spread": 0.0})
-    assert [advance(None, make_result(), each, NOW).log_e for each in (still, constant)] == [0.0, 0.0]
+    assert [advance(None, Candidate.of(make_result()), each, NOW).log_e for each in (still, constant)] == [0.0, 0.0]
 
 
 @pytest.mark.parametrize(
@@ -142,7 +143,7 @@ def test_an_answer_lost_after_our_own_write_spends_nothing_twice() -> None:
 def test_a_store_that_ignores_conditions_spends_nothing() -> None:
     store = CarelessStore()
     result = commit(store)
-    shown = weigh_run(store, [result]).of(result)
+    shown = weigh_run(store, [Candidate.of(result)]).of(result)
     assert shown is not None
     assert "ignores conditional writes" in shown.problem
     assert read_ledger(store, SEAT) is None
@@ -151,10 +152,10 @@ def test_a_store_that_ignores_conditions_spends_nothing() -> None:
 def test_candidates_of_a_run_are_held_to_one_bound_that_the_plan_decides() -> None:
     store = MemoryStore()
     results = [commit(store, "r1", symbol, metrics=metrics) for symbol, metrics in MIXED]
-    weighed = weigh_run(store, results)
+    weighed = weigh_run(store, map(Candidate.of, results))
     assert weighed.bound == pytest.approx(4 / (0.05 * 2))
     assert weighed.reached == 2
-    alone = weigh_run(store, results[:1])
+    alone = weigh_run(store, map(Candidate.of, results[:1]))
     assert alone.bound == pytest.approx(1 / 0.05)
 
 
@@ -163,7 +164,7 @@ def test_a_damaged_file_of_evidence_takes_part_as_one_that_shows_nothing() -> No
     results = [commit(store, "r1", symbol) for symbol in ("AAA", "BBB")]
     file = next(file for file in results[0].files if file.path == "evidence.json")
     store.put(file.key, b"{}")
-    weighed = weigh_run(store, results)
+    weighed = weigh_run(store, map(Candidate.of, results))
     assert weighed.bound == pytest.approx(2 / 0.05)
     first, second = (weighed.of(result) for result in results)
     assert first is not None
@@ -171,7 +172,7 @@ def test_a_damaged_file_of_evidence_takes_part_as_one_that_shows_nothing() -> No
     assert second is not None
     assert (second.problem, second.candidates) == ("", 2)
     with pytest.raises(SpecError, match="has no evidence"):
-        read_rows(store, make_result())
+        read_rows(store, Candidate.of(make_result()))
 
 
 GOOD, BAD = {"skill": 0.2, "skill_low": 0.1}, {"skill": -0.01, "skill_low": -0.1}

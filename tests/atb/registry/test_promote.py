@@ -11,6 +11,7 @@ import pytest
 from atb.contract import keys
 from atb.documents.result import Result
 from atb.errors import PreconditionFailed, SpecError, StoreError
+from atb.registry.candidate import Candidate
 from atb.registry.champions import (
     ModelKey,
     find_model_key,
@@ -32,7 +33,7 @@ SEAT = ModelKey("BTCUSDT", "1h", "fast")
 
 def promote(store: Store, result: Result, minute: int = 0, **options: Any) -> PromotionOutcome:
     """By its own evidence, as of a run with this one candidate."""
-    shown = weigh_run(store, [result]).of(result)
+    shown = weigh_run(store, [Candidate.of(result)]).of(result)
     now = NOW + timedelta(minutes=minute)
     return evaluate_candidate(store, result, shown, by="me@here", why="", now=now, **options)
 

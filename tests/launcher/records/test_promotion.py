@@ -4,7 +4,8 @@ import pytest
 
 from atb.contract import keys
 from atb.contract.runs import DEFAULT_FDR
-from atb.documents.result import Candidate, Result
+from atb.documents.result import Result
+from atb.registry.candidate import Candidate
 from atb.registry.champions import read_history, require_champion
 from atb.registry.weigh import weigh_run
 from atb.storage import MemoryStore, Store
@@ -95,10 +96,7 @@ def test_evidence_is_weighed_from_a_part_of_each_result_as_from_the_whole() -> N
     store.put(key, b"\n".join(unsealed))  # as an earlier version wrote it
     record = record_of(store, "r1", "BTCUSDT", "ETHUSDT")
     whole = [each for each in record.read_results(store) if isinstance(each, Result)]
-    parts = list(record.read_candidates(store))
-    assert [type(each) for each in parts] == [Candidate, Result]
-    for name in Candidate.model_fields:
-        assert [getattr(each, name) for each in parts] == [getattr(each, name) for each in whole]
+    assert list(record.read_candidates(store)) == [Candidate.of(each) for each in whole]
     weighed = weigh_record(store, record, DEFAULT_FDR)
     assert [shown.problem for shown in weighed.shown.values()] == ["", ""]
-    assert weighed == weigh_run(store, whole, planned=2)
+    assert weighed == weigh_run(store, map(Candidate.of, whole), planned=2)

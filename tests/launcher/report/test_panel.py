@@ -5,25 +5,28 @@ import pytest
 from numpy.typing import NDArray
 
 from atb.documents.evidence import TestRows
-from launcher.report.panel import FEWEST_SYMBOLS, judge_panel, rank_correlation, t_value
-from launcher.report.together import panel_lines
+from launcher.report.panel import FEWEST_SYMBOLS, SymbolRows, judge_panel, rank_correlation, t_value
+from launcher.report.together import MOST_ROWS, panel_lines
 
 HOUR = 3_600_000
 
 
-def panel_rows(forecast: NDArray[np.float64], outcome: NDArray[np.float64]) -> dict[str, TestRows]:
+def panel_rows(forecast: NDArray[np.float64], outcome: NDArray[np.float64]) -> dict[str, SymbolRows]:
     """``[symbols, hours]`` as what each symbol's model leaves."""
     return {
-        f"S{number}": TestRows(
-            bar="persistence",
-            horizon=1,
-            step_ms=HOUR,
-            spread=0.001,
-            time=tuple(range(0, HOUR * len(said), HOUR)),
-            forecast=tuple(said.tolist()),
-            outcome=tuple(came.tolist()),
-            scale=(0.01,) * len(said),
-            linear=(0.0,) * len(said),
+        f"S{number}": SymbolRows.of(
+            TestRows(
+                bar="persistence",
+                horizon=1,
+                step_ms=HOUR,
+                spread=0.001,
+                time=tuple(range(0, HOUR * len(said), HOUR)),
+                forecast=tuple(said.tolist()),
+                outcome=tuple(came.tolist()),
+                scale=(0.01,) * len(said),
+                linear=(0.0,) * len(said),
+            ),
+            MOST_ROWS,
         )
         for number, (said, came) in enumerate(zip(forecast, outcome, strict=True))
     }

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from atb.documents.evidence import MOST_ROWS, TestRows
-from atb.documents.result import Result
 from atb.registry.betting import e_bh_bound
+from atb.registry.candidate import Candidate
 from atb.registry.ledger import advance
 from tests.atb.registry.candidates import make_result
 from trainer.evaluate.baselines import fit_linear, forecast_linear
@@ -54,8 +54,7 @@ def linear_rows(close: Floats) -> tuple[TestRows, float]:
 
 
 def log_e(rows: TestRows) -> float:
-    result: Result = make_result()
-    return advance(None, result, rows, NOW).log_e
+    return advance(None, Candidate.of(make_result()), rows, NOW).log_e
 
 
 def test_a_learner_on_random_walks_never_passes() -> None:
