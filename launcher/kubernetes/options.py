@@ -130,6 +130,16 @@ class ClusterOptions(BaseModel):
         None, description="A ResourceClaimTemplate: each Pod gets a claim made from it (dynamic resource allocation)."
     )
     node_selector: Annotated[dict[str, str], _POD("KEY=VALUE")] = Field({}, description="Labels a node must have.")
+    spot: Annotated[str | None, _POD("KEY=VALUE")] = Field(
+        None,
+        pattern=rf"^({_DNS}/)?[A-Za-z0-9]([A-Za-z0-9._-]{{0,61}}[A-Za-z0-9])?=[A-Za-z0-9]([A-Za-z0-9._-]{{0,61}}[A-Za-z0-9])?$",
+        description="The label of spot nodes, such as karpenter.sh/capacity-type=spot: jobs run on those alone.",
+    )
+    on_demand_after: Annotated[Annotated[int, Field(ge=1, le=100)] | None, _POD("N")] = Field(
+        None,
+        description="A job continues on nodes without the label of spot once it was interrupted this many times, or "
+        "found no spot node in time.",
+    )
     tolerations: Annotated[tuple[dict[str, Any], ...], _POD("KEY[=VALUE][:EFFECT]", flag="--toleration")] = Field(
         (), description="Tolerations besides the one for the GPU's taint, which is there whenever gpus > 0."
     )
@@ -247,6 +257,16 @@ class ClusterOptions(BaseModel):
             raise ValueError("max_parallel is for Jobs of their own: workers times slots is how many train at a time")
         return self
 
+    @model_validator(mode="after")
+    def _spot_nodes_are_named(self) -> Self:
+        if self.on_demand_after is not None and self.spot is None:
+            raise ValueError("on_demand_after needs spot: the label that spot nodes have")
+        if self.on_demand_after is not None and self.workers is not None:
+            raise ValueError("on_demand_after is for Jobs of their own: a packed run moves on to other workers")
+        if self.spot is not None and self.spot.partition("=")[0] in self.node_selector:
+            raise ValueError(f"node_selector and spot both name {self.spot.partition('=')[0]}")
+        return self
+
     @field_validator("env")
     @classmethod
     def _names_are_known_to_hold_no_secret(cls, env: dict[str, str]) -> dict[str, str]:
@@ -272,6 +292,12 @@ class ClusterOptions(BaseModel):
         if parse_quantity(self.memory) > parse_quantity(self.max_memory):
             raise ValueError(f"memory {self.memory} is above max_memory {self.max_memory}")
         return self
+
+    @property
+    def spot_label(self) -> dict[str, str]:
+        """The label of spot nodes as a selector; empty where none is named."""
+        name, _, value = (self.spot or "").partition("=")
+        return {name: value} if name else {}
 
     @property
     def worker_slots(self) -> int:

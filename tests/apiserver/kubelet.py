@@ -254,8 +254,15 @@ def _allowed(pod: Object, node: Object) -> bool:
     return (
         _labelled(pod, node)
         and not banned
+        and (not terms or any(_meets(term, node) for term in terms))
         and int(node["status"]["allocatable"].get("nvidia.com/gpu", "0")) >= int(wanted)
     )
+
+
+def _meets(term: Object, node: Object) -> bool:
+    have = node["metadata"].get("labels", {})
+    expressions = term.get("matchExpressions", [])
+    return all((have.get(each["key"]) in each["values"]) == (each["operator"] == "In") for each in expressions)
 
 
 def _labelled(pod: Object, node: Object) -> bool:

@@ -31,6 +31,7 @@ EVERYTHING: dict[str, Any] = {
     "imagePullSecrets": ["registry"],
     "launcher": {"clusterRole": True},
     "schedules": [DAILY],
+    "jobs": {"spot": "capacity=spot"},
     "metrics": {"pushGateway": "http://gateway:9091", "dashboard": {"enabled": True}},
     **{
         name: {"enabled": True}

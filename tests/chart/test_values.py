@@ -24,6 +24,8 @@ OTHER: dict[str, Any] = {
     **{f"{who}.resources": {"limits": {"memory": "1Gi"}} for who in ("launcher", "imageWarmer")},
     "jobs.cpu": "3",
     "jobs.maxParallel": 3,
+    "jobs.spot": "capacity=other",
+    "jobs.onDemandAfter": 3,
     "jobs.workers": "auto",
     "jobs.slots": 3,
     "jobs.resources": {"rdma/hca": "1"},

@@ -112,6 +112,7 @@ def _keep(state: RunState, shelf: dict[str, dict[str, _Status]], status: _Status
         return  # of this run's name, and not in its plan
     if isinstance(status, PodStatus):
         status = keep_pull_error(known.get(status.name), status)
+        _count_interruption(state, status)
         if status.phase == "Failed":
             _blame(state, status.job, status.node, diagnose_ended(status).category)
     else:
@@ -131,6 +132,17 @@ def _forget(state: RunState, job: str, known: dict[str, _Status], name: str) -> 
     if isinstance(status, JobStatus):
         state.gone.add(status.uid)
     state.touch(job)
+
+
+def _count_interruption(state: RunState, pod: PodStatus) -> None:
+    """Pods are counted as they are seen, since the object of one that was evicted goes with it."""
+    if not state.options.spot or not pod.node or pod.phase == "Succeeded":
+        return
+    job = state.jobs[pod.job].get(pod.job_name)
+    if job is not None and job.on_demand:
+        return
+    if pod.disrupted is not None or (pod.phase == "Failed" and diagnose_ended(pod).category == "node-lost"):
+        state.interrupted.setdefault(pod.job, {})[pod.name] = pod.job_name
 
 
 def _blame(state: RunState, job: str, node: str, category: str) -> None:

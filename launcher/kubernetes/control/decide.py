@@ -24,7 +24,7 @@ from launcher.kubernetes.control.actions import (
     WriteVerdict,
 )
 from launcher.kubernetes.control.observe import Observation
-from launcher.kubernetes.control.retry import bad_nodes, first_attempt, next_attempt
+from launcher.kubernetes.control.retry import bad_nodes, first_attempt, next_attempt, to_on_demand
 from launcher.kubernetes.control.state import RunState
 from launcher.kubernetes.objects.job_status import JobStatus
 from launcher.kubernetes.objects.jobs import JobAttempt
@@ -137,6 +137,8 @@ def _decide_job(state: RunState, job: str, now: float) -> Iterator[Action]:
             yield _create(state, job, later.attempt, again=True)
     elif job not in state.created:
         yield _create(state, job, _first_attempt(state, job, None, now))
+    elif (leaving := _leave_spot(state, job)) is not None:
+        yield leaving
     elif found.clock is not None and found.clock.is_over(now):
         yield from _give_up(state, job, found, state.latest(job), now)
 
@@ -158,6 +160,8 @@ def _end(state: RunState, job: str, found: Observation, latest: JobStatus | None
     if latest is None or following is None:
         yield WriteVerdict(job, found, latest, now)
         return
+    if not following.on_demand and _interrupted_enough(state, job):
+        following = to_on_demand(following)
     if found.category == "oom":
         yield RememberMemory(job, following.memory, int(parse_quantity(latest.memory)), now)
     yield _create(state, job, following, after=found, again=True)
@@ -170,6 +174,26 @@ def _give_up(state: RunState, job: str, found: Observation, latest: JobStatus | 
         yield from _end(state, job, replace(found, state="failed", category=category, reason=reason), latest, now)
     elif latest.uid not in state.given_up:
         yield GiveUp(job, latest, category, reason)
+
+
+def _leave_spot(state: RunState, job: str) -> GiveUp | None:
+    """End a Job that was taken from spot nodes often enough, unless a Pod of it is at work: another try follows, on
+    other nodes."""
+    latest = state.latest(job)
+    if latest is None or not latest.live or latest.failing or latest.on_demand or latest.uid in state.given_up:
+        return None
+    if not _interrupted_enough(state, job):
+        return None
+    pods = [pod for pod in state.pods[job].values() if pod.job_name == latest.name]
+    if any(pod.phase in ("Running", "Unknown") for pod in pods):
+        return None
+    times = state.interruptions(job)
+    return GiveUp(job, latest, "preempted", f"interrupted {times} time{'s' * (times > 1)} on spot nodes")
+
+
+def _interrupted_enough(state: RunState, job: str) -> bool:
+    after = state.options.on_demand_after
+    return after is not None and state.interruptions(job) >= after
 
 
 def _first_attempt(state: RunState, job: str, last: JobStatus | None, now: float) -> JobAttempt:

@@ -14,6 +14,8 @@ from launcher.records.categories import CATEGORIES, INFRASTRUCTURE
 
 GROWTH = 3, 2
 """How much memory the next attempt gets after one ran out of it: half as much more."""
+NO_SPOT = frozenset({"preempted", "taint", "affinity", "gpu", "cpu", "memory", "unschedulable"})
+"""Why a job that ended on spot nodes may do better on others: they were taken away, or never came."""
 SHORTEST = 60
 """Seconds of the deadline that must be left for another try to make sense."""
 
@@ -51,8 +53,11 @@ def next_attempt(job: JobStatus, category: str, node: str, options: ClusterOptio
         ordinal=job.ordinal + 1,
         oom=job.oom,
         infrastructure=job.infrastructure,
+        on_demand=job.on_demand,
         cause=f"after {category}" + (f" on {node}" if node else ""),
     )
+    if options.on_demand_after is not None and not job.on_demand and category in NO_SPOT:
+        return to_on_demand(following)
     match CATEGORIES[category].retry:
         case "memory" if job.oom < options.oom_retries:
             memory = more_memory(job.memory, options.max_memory)
@@ -61,6 +66,11 @@ def next_attempt(job: JobStatus, category: str, node: str, options: ClusterOptio
         case "elsewhere" if job.infrastructure < options.infrastructure_retries:
             return replace(following, infrastructure=job.infrastructure + 1, avoid=(node,) if node else ())
     return None
+
+
+def to_on_demand(following: JobAttempt) -> JobAttempt:
+    """The same attempt on nodes that nobody takes away."""
+    return replace(following, on_demand=True, cause=f"on demand {following.cause}")
 
 
 def describe_memory(job: JobStatus, options: ClusterOptions, now: float) -> str:

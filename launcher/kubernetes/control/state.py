@@ -69,6 +69,8 @@ class RunState:
     """Jobs of which a Job has been there."""
     lost_on: set[tuple[str, str, str]] = field(default_factory=set, init=False)
     """(node, job, category) of each failure that speaks against a node."""
+    interrupted: dict[str, dict[str, str]] = field(default_factory=dict, init=False)
+    """The Pods of a job that were taken from spot nodes, each with its Job: their objects go with the nodes."""
     silent_since: float | None = field(default=None, init=False)
     """Since when the API server has not answered."""
     note: str = field(default="", init=False)
@@ -149,6 +151,12 @@ class RunState:
         """The Jobs of all tries that are still there, in order."""
         return sorted(self.jobs[job].values(), key=lambda status: status.ordinal)
 
+    def interruptions(self, job: str) -> int:
+        """How many times its latest Job and the tries that led to it were taken from spot nodes."""
+        latest = self.latest(job)
+        same = {one.name for one in self.tries(job) if latest and one.first_created == latest.first_created}
+        return sum(name in same for name in self.interrupted.get(job, {}).values())
+
     def has_looked(self, job: str) -> bool:
         """Whether the store was searched for the job's result after its latest Job appeared, or has one."""
         return self.results.get(job) is not None or self.looked_after.get(job) == self.latest_uid(job)
@@ -179,7 +187,7 @@ class RunState:
     def rows(self, now: float) -> list[Row]:
         """The run as a table shows it, skipped jobs included."""
         return [
-            _say_memory(
+            _say_attempt(
                 self.latest(planned.job),
                 _row(
                     planned, self.shown(planned.job, now), self.progress.get(planned.job), self.results.get(planned.job)
@@ -230,11 +238,11 @@ class RunState:
         return found
 
 
-def _say_memory(latest: JobStatus | None, row: Row) -> Row:
-    """With the memory of an attempt that follows one that ran out of it: ``fit (12Gi, after oom with 8Gi)``."""
-    if latest is None or not latest.oom or row.state not in ("pending", "running"):
+def _say_attempt(latest: JobStatus | None, row: Row) -> Row:
+    """With what differs in an attempt that follows another: ``fit (12Gi, after oom with 8Gi)``."""
+    if latest is None or not (latest.oom or latest.on_demand) or row.state not in ("pending", "running"):
         return row
-    said = f"{latest.memory}, {latest.cause}" if latest.cause else latest.memory
+    said = ", ".join(filter(None, (latest.memory if latest.oom else "", latest.cause or "on demand")))
     return replace(row, detail=f"{row.detail} ({said})".strip())
 
 

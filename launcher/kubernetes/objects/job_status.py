@@ -46,6 +46,7 @@ class JobStatus:
     failing: Condition | None
     """FailureTarget: the Job has failed and its last Pods are ending."""
     queued: Condition | None
+    on_demand: bool = False
 
     @property
     def deleting(self) -> bool:
@@ -119,6 +120,7 @@ def read_job(item: dict[str, Any]) -> JobStatus:
         failed=conditions.get("Failed"),
         failing=conditions.get("FailureTarget"),
         queued=conditions.get("Suspended"),
+        on_demand=labels.ON_DEMAND_ANNOTATION in notes,
     )
 
 

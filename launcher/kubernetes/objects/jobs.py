@@ -84,6 +84,8 @@ def build_job(planned: PlannedJob, target: Target, options: ClusterOptions, atte
         labels.INFRASTRUCTURE_ANNOTATION: str(attempt.infrastructure),
         labels.FIRST_ANNOTATION: attempt.first_created.astimezone(UTC).isoformat(timespec="seconds"),
     }
+    if attempt.on_demand:
+        notes[labels.ON_DEMAND_ANNOTATION] = "true"
     if attempt.cause:
         notes[labels.CAUSE_ANNOTATION] = attempt.cause
     command = training_command(planned, target, options)

@@ -40,6 +40,8 @@ class PodShape:
     """Nodes that are chosen last: this job has failed there."""
     exclude: tuple[str, ...] = ()
     """Nodes that are never chosen: several symbols have failed there."""
+    on_demand: bool = False
+    """Keeps off the nodes with the label of spot, instead of on them."""
 
 
 _NODE_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
@@ -84,11 +86,13 @@ def _pod(command: Sequence[str], target: Target, options: ClusterOptions, shape:
         pod["imagePullSecrets"] = [{"name": name} for name in options.image_pull_secrets]
     if tolerations := [*gpu_tolerations(options), *_node_loss_tolerations(options), *options.tolerations]:
         pod["tolerations"] = tolerations
-    if affinity := keep_off_nodes(options.affinity, avoid=shape.avoid, exclude=shape.exclude):
+    spot = options.spot_label
+    chosen = keep_off_labels(options.affinity, spot) if shape.on_demand else options.affinity
+    if affinity := keep_off_nodes(chosen, avoid=shape.avoid, exclude=shape.exclude):
         pod["affinity"] = affinity
     named = {
         "serviceAccountName": options.service_account,
-        "nodeSelector": options.node_selector,
+        "nodeSelector": options.node_selector if shape.on_demand else {**options.node_selector, **spot},
         "runtimeClassName": options.runtime_class,
         "priorityClassName": options.priority_class,
     }
@@ -154,20 +158,14 @@ def gpu_tolerations(options: ClusterOptions) -> list[dict[str, Any]]:
 
 
 def keep_off_nodes(affinity: Mapping[str, Any], *, avoid: Sequence[str], exclude: Sequence[str]) -> dict[str, Any]:
-    """The affinity, with nodes that are chosen last or never. A field requirement takes one value, so each has its own.
-
-    Required terms are alternatives, so the exclusion goes into every one of them.
-    """
+    """The affinity, with nodes that are chosen last or never. A field requirement takes one value, so each has its
+    own."""
     if not avoid and not exclude:
         return dict(affinity)
     node = dict(affinity.get("nodeAffinity", {}))
     if exclude:
         bans = [{"key": "metadata.name", "operator": "NotIn", "values": [name]} for name in sorted(exclude)]
-        required = node.get("requiredDuringSchedulingIgnoredDuringExecution", {})
-        terms = required.get("nodeSelectorTerms") or [{}]
-        node["requiredDuringSchedulingIgnoredDuringExecution"] = {
-            "nodeSelectorTerms": [{**term, "matchFields": [*term.get("matchFields", []), *bans]} for term in terms]
-        }
+        node = _require(node, "matchFields", bans)
     if avoid:
         shuns = [
             {
@@ -179,3 +177,17 @@ def keep_off_nodes(affinity: Mapping[str, Any], *, avoid: Sequence[str], exclude
         preferred = [*node.get("preferredDuringSchedulingIgnoredDuringExecution", []), *shuns]
         node["preferredDuringSchedulingIgnoredDuringExecution"] = preferred
     return {**affinity, "nodeAffinity": node}
+
+
+def keep_off_labels(affinity: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Any]:
+    """The affinity, for nodes without these labels; nodes that don't have the key at all are such."""
+    bans = [{"key": key, "operator": "NotIn", "values": [value]} for key, value in labels.items()]
+    return {**affinity, "nodeAffinity": _require(affinity.get("nodeAffinity", {}), "matchExpressions", bans)}
+
+
+def _require(node: Mapping[str, Any], kind: str, wanted: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A node affinity with more requirements. Required terms are alternatives, so they go into every one of them."""
+    required = node.get("requiredDuringSchedulingIgnoredDuringExecution", {})
+    terms = required.get("nodeSelectorTerms") or [{}]
+    selector = {"nodeSelectorTerms": [{**term, kind: [*term.get(kind, []), *wanted]} for term in terms]}
+    return {**node, "requiredDuringSchedulingIgnoredDuringExecution": selector}

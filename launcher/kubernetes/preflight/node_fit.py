@@ -45,6 +45,8 @@ def check_nodes(nodes: Sequence[Node], options: ClusterOptions, jobs: int) -> Ve
     said = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()) or "there are none"
     if any(label in (node["metadata"].get("labels") or {}) for node in nodes for label in _GROWING):
         return "warning", f"none fits now ({said}); an autoscaler may add one"
+    if options.on_demand_after is not None:
+        return "warning", f"no spot node fits now ({said}); jobs that find none in time go to other nodes"
     if options.nodes_may_come:
         return "warning", f"none fits now ({said}); nodes may come"
     return "error", f"none of {len(nodes)} can ever take a job: {said}; --nodes-may-come where more are added later"
@@ -161,7 +163,8 @@ def why_not(node: Node, options: ClusterOptions) -> str | None:
         .get("requiredDuringSchedulingIgnoredDuringExecution", {})
         .get("nodeSelectorTerms")
     )
-    if any(labels.get(key) != value for key, value in options.node_selector.items()) or (
+    selector = {**options.node_selector, **options.spot_label}
+    if any(labels.get(key) != value for key, value in selector.items()) or (
         terms and not any(matches(term, node) for term in terms)
     ):
         return "without the labels asked for"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
@@ -79,3 +81,23 @@ def test_what_is_no_positive_quantity_is_refused(text: str) -> None:
 
 def test_every_option_is_described() -> None:
     assert all(field.description for field in ClusterOptions.model_fields.values())
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"on_demand_after": 2}, "on_demand_after needs spot"),
+        ({"spot": "a=b", "on_demand_after": 2, "workers": 2}, "on_demand_after is for Jobs of their own"),
+        ({"spot": "a=b", "node_selector": {"a": "c"}}, "both name a"),
+        *(({"spot": text}, "spot") for text in ("a", "=b", "a=", "a=b=c", "a=b,c=d", "-a=b", "a=b!", "a/b/c=d")),
+    ],
+)
+def test_spot_nodes_are_named_by_one_label(options: Any, said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        ClusterOptions(image="x", **options)
+
+
+@pytest.mark.parametrize("text", ["a=b", "karpenter.sh/capacity-type=spot", "cloud.google.com/gke-spot=true"])
+def test_a_label_of_spot_nodes_is_taken(text: str) -> None:
+    name, _, value = text.partition("=")
+    assert ClusterOptions(image="x", spot=text, on_demand_after=1).spot_label == {name: value}

@@ -19,7 +19,7 @@ The options of the Jobs as the launcher reads them, in its own spelling. Takes r
 values that jobs is from.
 */}}
 {{- define "atb.clusterOptions" -}}
-{{- include "atb.checkMemory" . -}}
+{{- include "atb.checkJobs" . -}}
 {{- $options := dict "run_as_user" nil -}}
 {{- $jobs := .jobs -}}
 {{- with .root -}}
@@ -178,8 +178,11 @@ then nothing is said. Takes zone and path.
 {{- mulf (float64 $number) (get $units $unit) -}}
 {{- end -}}
 
-{{/* Fails where a Job's memory is above what it may grow to. Takes jobs and path. */}}
-{{- define "atb.checkMemory" -}}
+{{/* Fails where options of Jobs do not go together. Takes jobs and path. */}}
+{{- define "atb.checkJobs" -}}
+{{- if and .jobs.onDemandAfter (not .jobs.spot) -}}
+{{- fail (printf "%s.onDemandAfter: needs %s.spot, the label that spot nodes have" .path .path) -}}
+{{- end -}}
 {{- if gt (include "atb.bytes" .jobs.memory | float64) (include "atb.bytes" .jobs.maxMemory | float64) -}}
 {{- fail (printf "%s.memory: %s is above %s.maxMemory, which is %s" .path .jobs.memory .path .jobs.maxMemory) -}}
 {{- end -}}

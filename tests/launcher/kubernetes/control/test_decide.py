@@ -587,3 +587,93 @@ def test_a_job_is_only_ending_until_the_store_was_asked() -> None:
     looked(state)
     assert state.shown(BTC, NOW).category == "bad-data"
     assert replace(state.shown(BTC, NOW), reason="") == replace(state.observe(BTC, NOW), reason="")
+
+
+SPOT = OPTIONS.model_copy(update={"spot": "capacity=spot", "on_demand_after": 2})
+TAKEN: Any = {"phase": "Failed", "exit_code": 143, "disrupted": DRAINED, "ended": NOW - 60}
+
+
+def taken(*names: str, ordinal: int = 0, **changes: Any) -> list[PodStatus]:
+    """Pods that were taken from spot nodes."""
+    return [replace(pod(ordinal=ordinal, **{**TAKEN, **changes}), name=name) for name in names]
+
+
+# what is seen of a job on spot nodes that it may leave after two interruptions         what is done
+ON_SPOT: list[tuple[list[JobStatus | PodStatus], str]] = [
+    ([job(), *taken("a")], "nothing"),
+    ([job(), *taken("a", "b")], "leave"),
+    ([job(), *taken("a", "b"), pod(phase="Pending", node="")], "leave"),
+    ([job(), *taken("a", "b"), pod()], "nothing"),  # it is at work again: the next time
+    ([job(), *taken("a"), *taken("b", phase="Running", exit_code=None, deleted=NOW)], "nothing"),  # it still saves
+    ([job(), *taken("a", "b", disrupted=LOST)], "leave"),
+    ([job(), *taken("a", "b", disrupted=None, exit_code=75)], "nothing"),
+    ([job(), *taken("a", "b", node="")], "nothing"),
+    ([job(on_demand=True), *taken("a", "b")], "nothing"),
+    ([job(failed=failed()), job(ordinal=1), *taken("a"), *taken("b", ordinal=1)], "leave"),
+    ([job(failed=failed(), first_created=1.0), job(ordinal=1), *taken("a"), *taken("b", ordinal=1)], "nothing"),
+]
+
+
+@pytest.mark.parametrize(("objects", "then"), ON_SPOT)
+def test_a_job_leaves_spot_nodes_after_so_many_interruptions(objects: Any, then: str) -> None:
+    state = know(*objects, options=SPOT)
+    if then == "nothing":
+        assert work(state) == []
+        return
+    latest = state.latest(BTC)
+    assert latest is not None
+    assert only(state) == GiveUp(BTC, latest, "preempted", "interrupted 2 times on spot nodes")
+    apply.begin(state, only(state), NOW)
+    assert work(state) == []
+
+
+def test_pods_whose_objects_went_with_their_nodes_are_counted() -> None:
+    state = know(job(), options=SPOT)
+    for name in ("a", "b"):
+        (gone,) = taken(name)
+        apply.apply_pod(state, Changed(name, gone))
+        apply.apply_pod(state, Changed(name, gone))
+        apply.apply_pod(state, Deleted(name))
+    assert isinstance(only(state), GiveUp)
+
+
+@pytest.mark.parametrize(
+    ("objects", "cause"),
+    [
+        (
+            [job(verdict="preempted: twice on spot nodes"), *taken("a", "b")],
+            "on demand after preempted on node-a",
+        ),
+        ([job(verdict="gpu: given up after 15 min: 3 Insufficient nvidia.com/gpu.")], "on demand after gpu"),
+        ([job(verdict="unschedulable: given up after 15 min")], "on demand after unschedulable"),
+        ([job(verdict="node-lost: given up"), *taken("a", "b")], "on demand after node-lost on node-a"),
+        ([job(failed=by_policy(137)), *taken("a", "b"), ended(137, **OOM)], "on demand after oom with 8Gi on node-a"),
+    ],
+)
+def test_what_follows_on_other_nodes(objects: Any, cause: str) -> None:
+    create = work(looked(know(*objects, options=SPOT)))[-1]
+    assert isinstance(create, Create)
+    assert (create.attempt.on_demand, create.attempt.ordinal, create.attempt.cause) == (True, 1, cause)
+
+
+def test_a_node_that_is_lost_once_is_no_reason_to_leave_spot_nodes() -> None:
+    create = work(looked(know(job(verdict="node-lost: given up"), *taken("a"), options=SPOT)))[-1]
+    assert (create.attempt.on_demand, create.attempt.avoid) == (False, ("node-a",))
+
+
+def test_a_job_that_has_left_spot_nodes_stays_away_and_ends_as_any_other() -> None:
+    state = looked(know(job(on_demand=True, failed=by_policy(137)), ended(137, **OOM), options=SPOT))
+    assert work(state)[-1].attempt.on_demand
+    state = looked(know(job(on_demand=True, verdict="gpu: given up after 15 min"), options=SPOT))
+    assert isinstance(only(state), WriteVerdict)
+
+
+def test_without_a_number_jobs_stay_on_spot_nodes() -> None:
+    options = SPOT.model_copy(update={"on_demand_after": None})
+    assert work(know(job(), *taken("a", "b", "c"), options=options)) == []
+
+
+def test_the_table_says_that_a_job_is_on_demand() -> None:
+    state = know(job(on_demand=True, cause="on demand after preempted", ordinal=1), pod(ordinal=1), options=SPOT)
+    (row,) = [row for row in state.rows(NOW) if row.job == BTC]
+    assert row.detail == "(on demand after preempted)"

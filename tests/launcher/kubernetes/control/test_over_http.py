@@ -24,7 +24,7 @@ from launcher.kubernetes.print_logs import print_logs
 from launcher.report.live_table import Row
 from tests.apiserver.controller import JobController
 from tests.apiserver.http import ApiServer
-from tests.apiserver.kubelet import Outcome, bind, set_running, set_waiting
+from tests.apiserver.kubelet import Outcome, add_node, bind, set_running, set_waiting
 from tests.launcher.world import World, commit, make_options, make_plan
 
 
@@ -157,6 +157,37 @@ def test_a_node_that_fails_two_symbols_is_kept_out_of_later_attempts(fake: World
     last = [job for job in fake.server.state.items("jobs", "lab") if job["metadata"]["annotations"]["atb/try"] != "0"]
     excluded = [job["spec"]["template"]["spec"].get("affinity", {}) for job in last]
     assert any("requiredDuringSchedulingIgnoredDuringExecution" in each["nodeAffinity"] for each in excluded)
+
+
+def test_a_job_that_is_interrupted_on_spot_nodes_is_done_on_demand(fake: World) -> None:
+    plan = make_plan("BTCUSDT", "ETHUSDT")
+    assert fake.kubelet is not None
+    assert fake.server is not None
+    add_node(fake.server.state, "spot-1", capacity="spot")
+    seen: dict[str, list[str]] = {}
+
+    def behave(pod: dict[str, Any]) -> Outcome:
+        job, node = pod["metadata"]["annotations"][labels.JOB_ANNOTATION], pod["spec"]["nodeName"]
+        seen.setdefault(job, []).append(node)
+        if job == "BTCUSDT-fast" and node == "spot-1":
+            return Outcome(code=143, disrupted=True)
+        commit(fake.store, plan.run, next(planned for planned in plan.jobs if planned.job == job))
+        return Outcome()
+
+    fake.kubelet.behave = behave
+    fleet = fake.fleet(plan, make_options(spot="capacity=spot", on_demand_after=2))
+    found = fleet.run("create")
+    assert {one.state for one in found.values()} == {"done"}
+    assert seen["ETHUSDT-fast"] == ["spot-1"]
+    assert seen["BTCUSDT-fast"][:2] == ["spot-1", "spot-1"]
+    assert set(seen["BTCUSDT-fast"]) - {"spot-1"}
+    tries = [job for job in fake.server.state.items("jobs", "lab") if labels.ON_DEMAND_ANNOTATION in notes_on(job)]
+    assert [notes_on(job)[labels.CAUSE_ANNOTATION] for job in tries] == ["on demand after preempted on spot-1"]
+
+
+def notes_on(job: dict[str, Any]) -> dict[str, str]:
+    notes: dict[str, str] = job["metadata"]["annotations"]
+    return notes
 
 
 def test_jobs_that_are_done_leave_the_cluster_once_their_logs_are_stored_and_are_not_made_again(fake: World) -> None:

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atb.contract import labels
+from launcher.kubernetes.objects.job_status import read_job
 from launcher.kubernetes.objects.jobs import build_job, build_owner, job_name, owner_name
 from launcher.kubernetes.objects.patch import merge_patch
 from launcher.kubernetes.objects.pod import Target, keep_off_nodes
@@ -35,6 +36,7 @@ OPTIONS: dict[str, ClusterOptions] = {
         image_pull_secrets=("registry",),
         namespace="lab",
         service_account="trainer",
+        spot="capacity=spot",
         cpu="6",
         memory="24Gi",
         max_memory="48Gi",
@@ -218,6 +220,44 @@ def test_excluded_nodes_are_in_every_alternative_and_the_users_affinity_stays() 
         assert [field["values"] for field in term["matchFields"]] == [["node-3"], ["node-5"]]
 
 
+SPOT = ClusterOptions(image="x", spot="capacity=spot", node_selector={"pool": "gpu"})
+
+
+def spec_on(options: ClusterOptions, **attempt: Any) -> dict[str, Any]:
+    body = build_job(make_plan("BTCUSDT").jobs[0], TARGET, options, make_try(**attempt))
+    pod: dict[str, Any] = body["spec"]["template"]["spec"]
+    return pod
+
+
+def test_a_job_runs_on_spot_nodes_until_it_has_left_them() -> None:
+    assert spec_on(SPOT)["nodeSelector"] == {"pool": "gpu", "capacity": "spot"}
+    assert "affinity" not in spec_on(SPOT)
+    pod = spec_on(SPOT, on_demand=True)
+    assert pod["nodeSelector"] == {"pool": "gpu"}
+    required = pod["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    terms = [{"matchExpressions": [{"key": "capacity", "operator": "NotIn", "values": ["spot"]}]}]
+    assert required == {"nodeSelectorTerms": terms}
+
+
+def test_a_job_on_demand_keeps_the_users_affinity_and_off_bad_nodes() -> None:
+    terms = [{"matchExpressions": [{"key": "zone", "operator": "In", "values": [zone]}]} for zone in ("a", "b")]
+    node = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+    options = SPOT.model_copy(update={"affinity": {"podAffinity": {}, "nodeAffinity": node}})
+    affinity = spec_on(options, on_demand=True, exclude=("node-1",))["affinity"]
+    assert affinity["podAffinity"] == {}
+    found = affinity["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+    assert [[each["key"] for each in term["matchExpressions"]] for term in found] == [["zone", "capacity"]] * 2
+    assert [term["matchFields"][0]["values"] for term in found] == [["node-1"]] * 2
+    assert terms[0]["matchExpressions"][1:] == []
+
+
+def test_a_jobs_status_says_whether_it_is_on_demand() -> None:
+    for on_demand in (False, True):
+        body = build_job(make_plan("BTCUSDT").jobs[0], TARGET, SPOT, make_try(on_demand=on_demand))
+        body["metadata"] |= {"uid": "1", "creationTimestamp": "2026-11-01T12:00:00Z"}
+        assert read_job(body).on_demand == on_demand
+
+
 def test_an_avoided_node_is_only_chosen_last() -> None:
     affinity = keep_off_nodes({}, avoid=("node-1",), exclude=())["nodeAffinity"]
     assert list(affinity) == ["preferredDuringSchedulingIgnoredDuringExecution"]
@@ -238,6 +278,7 @@ def test_every_option_changes_what_is_rendered_or_how_the_launcher_acts() -> Non
     acts = {"namespace", "max_memory", "oom_retries", "infrastructure_retries", "schedule_seconds", "start_seconds"}
     acts |= {
         "create_rate",
+        "on_demand_after",
         "keep_jobs",
         "max_parallel",
         "deadline_seconds",

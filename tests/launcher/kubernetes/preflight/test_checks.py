@@ -164,6 +164,16 @@ def test_where_nodes_can_be_added_it_is_a_warning() -> None:
     assert check_nodes([growing], GPU, 1)[0] == "warning"
 
 
+def test_spot_nodes_must_be_there_unless_jobs_may_go_elsewhere() -> None:
+    spot = ClusterOptions(image=PIN, spot="capacity=spot")
+    plain, cheap = node(1), node(1, labels={"capacity": "spot"})
+    assert check_nodes([plain, cheap], spot, 1)[0] == "ok"
+    assert check_nodes([plain], spot, 1)[0] == "error"
+    level, text = check_nodes([plain], spot.model_copy(update={"on_demand_after": 2}), 1)
+    assert level == "warning"
+    assert "jobs that find none in time go to other nodes" in text
+
+
 def test_the_gpus_own_taint_is_tolerated_whatever_its_value() -> None:
     assert check_nodes([node(1, taints=[TAINT])], GPU, 1)[0] == "ok"
 
