@@ -45,8 +45,12 @@ def plan_launch(choices: Choices) -> Planned:
     symbols_text = options.symbols
     if symbols_text is None:
         raise SpecError("nothing to train: give --symbols BTCUSDT,ETHUSDT, or --resume RUN; see atb-launch --help")
+    described: dict[str, str | None] = {"promote": options.promote}
     if options.schedule:
-        options, training = _at_its_time(options, training)
+        due = _read_due(options, training)
+        options = options.model_copy(update={"run": schedule.run_name(options.schedule, due.at)})
+        training = {**training, "as_of": due.at.isoformat()}
+        described |= {"schedule": options.schedule, "schedule_owner": due.owner}
     now = datetime.now(UTC)
     run = validate_run(options.run) if options.run else new_run(now)
     symbols, presets = _read_names(symbols_text, "--symbols"), _read_names(options.presets, "--presets")
@@ -59,13 +63,14 @@ def plan_launch(choices: Choices) -> Planned:
         training,
         backend=backend.name,
         now=now,
-        launcher_options={**backend.options, **_described(options)},
+        launcher_options={**backend.options, **described},
         pin=lambda text, model_key: pin_warm_start(store, text, model_key),
     )
     for job in plan.jobs:
         validate_symbol(job.spec.symbol, job.spec.source, job.spec.market)
     begun = find_plan(store, run) if options.schedule else None
     if begun is not None:
+        _validate_same_schedule(begun, plan, store)
         tell(f"run {run} has begun already and is resumed")
         plan = begun
     elif not options.force:
@@ -98,21 +103,25 @@ def say_dry_run(planned: Planned, options: LaunchOptions) -> None:
     say(f"would train {to_run}, would skip {len(plan.jobs) - to_run}; nothing was started")
 
 
-def _described(options: LaunchOptions) -> dict[str, str]:
-    """What a plan keeps of its launch."""
-    return {"promote": options.promote} | ({"schedule": options.schedule} if options.schedule else {})
-
-
-def _at_its_time(options: LaunchOptions, training: Mapping[str, Any]) -> tuple[LaunchOptions, Mapping[str, Any]]:
-    """The run and the cut of a schedule's Pod, however late or often it starts."""
-    name = options.schedule or ""
+def _read_due(options: LaunchOptions, training: Mapping[str, Any]) -> schedule.Due:
+    """When a schedule's Pod was due, however late or often it starts: that names the run, and cuts its data."""
     given = {"run": options.run, "as_of": training.get("as_of"), "end": training.get("end")}
     if extra := [name for name, value in given.items() if value is not None]:
         raise SpecError(f"--{extra[0].replace('_', '-')} does not go with --schedule: the schedule's time decides it")
     due = schedule.read_due(os.environ)
-    tell(f"schedule {name}: due at {due.at:%Y-%m-%d %H:%M:%S} UTC, by {due.source}")
-    run = schedule.run_name(name, due.at)
-    return options.model_copy(update={"run": run}), {**training, "as_of": due.at.isoformat()}
+    tell(f"schedule {options.schedule}: due at {due.at:%Y-%m-%d %H:%M:%S} UTC, by {due.source}")
+    return due
+
+
+def _validate_same_schedule(begun: Plan, plan: Plan, store: Store) -> None:
+    """Raise SpecError where a run of this name was begun by a schedule of the same name somewhere else."""
+    theirs, ours = (each.options.get("schedule_owner") or "" for each in (begun, plan))
+    if theirs and ours and theirs != ours:
+        cluster = begun.options.get("cluster") or {}
+        raise SpecError(
+            f"run {plan.run} in {store.url} was begun by another schedule of this name, in namespace "
+            f"{cluster.get('namespace', 'unknown')}; give each release a store.url with a prefix of its own"
+        )
 
 
 def _read_names(text: str, what: str) -> tuple[str, ...]:

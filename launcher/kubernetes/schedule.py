@@ -26,10 +26,11 @@ SCHEDULED_ANNOTATION = "batch.kubernetes.io/cronjob-scheduled-timestamp"
 
 @dataclass(frozen=True)
 class Due:
-    """The instant a run's data is cut at, and in words where it comes from."""
+    """The instant a run's data is cut at, in words where it comes from, and the uid of the CronJob if one is known."""
 
     at: datetime
     source: str
+    owner: str = ""
 
 
 def read_due(environment: Mapping[str, str]) -> Due:
@@ -57,10 +58,12 @@ def due_of(job: Mapping[str, Any]) -> Due:
     """When a Job was due: by its CronJob, else, for one that was fired by hand, when it was created."""
     metadata = job["metadata"]
     scheduled = (metadata.get("annotations") or {}).get(SCHEDULED_ANNOTATION)
+    owners = metadata.get("ownerReferences") or []
+    owner = next((each["uid"] for each in owners if each.get("kind") == "CronJob"), "")
     if scheduled:
-        return Due(_instant(scheduled), f"the schedule of Job {metadata['name']}")
+        return Due(_instant(scheduled), f"the schedule of Job {metadata['name']}", owner)
     created = _instant(metadata["creationTimestamp"])
-    return Due(created, f"the creation of Job {metadata['name']}, which was fired by hand")
+    return Due(created, f"the creation of Job {metadata['name']}, which was fired by hand", owner)
 
 
 def run_name(schedule: str, at: datetime) -> str:

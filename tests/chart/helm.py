@@ -56,12 +56,14 @@ def run_tool(name: str, *arguments: str | Path) -> subprocess.CompletedProcess[s
     return subprocess.run([tool, *arguments], capture_output=True, text=True, check=False)
 
 
-def template(values: Mapping[str, Any], *, release: str = "rel") -> subprocess.CompletedProcess[str]:
+def template(
+    values: Mapping[str, Any], *, release: str = "rel", namespace: str = NAMESPACE
+) -> subprocess.CompletedProcess[str]:
     """Run helm template with these values."""
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         json.dump(values, file)
         file.flush()
-        return run_tool("helm", "template", release, CHART, "--namespace", NAMESPACE, "--values", file.name)
+        return run_tool("helm", "template", release, CHART, "--namespace", namespace, "--values", file.name)
 
 
 def render(values: Mapping[str, Any], *, release: str = "rel") -> list[Object]:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from launcher.kubernetes.options import ClusterOptions
-from tests.chart.helm import CHART, DAILY, EVERYTHING, NAMESPACE, Object, pick, pod_specs, render, run_tool
+from tests.chart.helm import CHART, DAILY, EVERYTHING, NAMESPACE, Object, pick, pod_specs, render, run_tool, template
 from tests.chart.restricted import check_restricted
 
 KUBERNETES = ("1.33", "1.34", "1.35", "1.36", "1.37")
@@ -171,6 +171,16 @@ def test_objects_have_distinct_names_and_carry_the_release() -> None:
     names = [(thing["kind"], thing["metadata"]["name"]) for thing in objects]
     assert len(set(names)) == len(names)
     assert all(thing["metadata"]["labels"]["app.kubernetes.io/instance"] == "rel" for thing in objects)
+
+
+def test_the_same_release_in_two_namespaces_shares_no_object_of_the_cluster() -> None:
+    def names(namespace: str) -> set[tuple[str, str]]:
+        objects = yaml.safe_load_all(template(EVERYTHING, namespace=namespace).stdout)
+        return {(one["kind"], one["metadata"]["name"]) for one in objects if "namespace" not in one["metadata"]}
+
+    found = names("team-a"), names("team-b")
+    assert {kind for kind, _ in found[0]} >= {"ClusterRole", "ClusterRoleBinding", "ValidatingAdmissionPolicy"}
+    assert not found[0] & found[1]
 
 
 def test_names_that_yaml_takes_for_numbers_stay_text() -> None:

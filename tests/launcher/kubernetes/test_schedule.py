@@ -99,6 +99,25 @@ def test_the_launcher_plans_the_run_that_was_due_and_goes_on_with_it_when_starte
     assert "has begun already and is resumed" in again.stderr
 
 
+def test_a_run_that_another_release_has_begun_in_the_same_store_is_left_alone(
+    server: ApiServer, launch: Launch, tmp_path: Path
+) -> None:
+    def own(uid: str) -> None:
+        reference = {"apiVersion": "batch/v1", "kind": "CronJob", "name": "atb-daily", "uid": uid, "controller": True}
+        server.state.patch("jobs", "lab", "atb-daily-29401935", {"metadata": {"ownerReferences": [reference]}})
+
+    own("theirs")
+    plan = Plan.from_bytes(launch().stdout, "stdout")
+    plan = plan.model_copy(update={"options": {**plan.options, "cluster": {"namespace": "team-a"}}})
+    commit_plan(plan, open_store(str(tmp_path / "store")))
+    assert launch().returncode == 0  # its own launcher, restarted
+    own("ours")
+    answer = launch()
+    assert answer.returncode == 2
+    said = answer.stderr.splitlines()[-1]
+    assert "was begun by another schedule of this name, in namespace team-a; give each release a store.url" in said
+
+
 def test_a_schedule_decides_run_and_time_itself(launch: Launch) -> None:
     answer = launch("--as-of", "2026-01-01")
     assert answer.returncode == 2
