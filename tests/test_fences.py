@@ -48,6 +48,7 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
     ),
     "launcher.kubernetes": (
         {"api"},
+        {"option_kinds"},
         {"options"},
         {"read_options", "objects"},
         {"control", "cleanup"},

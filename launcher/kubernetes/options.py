@@ -7,41 +7,21 @@ import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from pydantic.config import JsonDict
 
 from atb.contract.options import Options
 from atb.errors import SpecError
-from atb.redaction import PLAIN_NAME, TELLING_NAME, TELLING_VALUE, holds_secret, looks_like_secret
+from atb.redaction import PLAIN_NAME, TELLING_NAME, holds_secret, looks_like_secret
 from atb.schema import Option
-from launcher.kubernetes.api.quantity import QUANTITY, parse_quantity
+from launcher.kubernetes.api.quantity import parse_quantity
+from launcher.kubernetes.option_kinds import DNS, ENV_NAME, ENV_PLAIN_SCHEMA, ENV_SCHEMA, LABEL, DnsName, Quantity
 
 DAY = 86_400
 SLOTS_PER_GPU = 4
 """Trainings that share a GPU by default: each holds a CUDA context and needs a core."""
 
-_DNS = r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"
-_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
 _BY_REFERENCE = (
     "put it in a Secret (kubectl create secret generic NAME --from-env-file=FILE) and pass --env-from-secret NAME"
 )
-
-DnsName = Annotated[str, Field(pattern=rf"^{_DNS}$", max_length=253)]
-Quantity = Annotated[
-    str, Field(json_schema_extra={"pattern": f"^({QUANTITY.pattern})$"}, examples=["500m", "2", "8Gi"])
-]
-
-
-_PLAIN_VALUE: JsonDict = {"type": "string", "not": {"pattern": TELLING_VALUE}}
-# by patternProperties: helm names another place for what propertyNames refuses
-ENV_SCHEMA: JsonDict = {
-    "patternProperties": {PLAIN_NAME.pattern: _PLAIN_VALUE, TELLING_NAME: False},
-    "additionalProperties": False,
-}
-ENV_PLAIN_SCHEMA: JsonDict = {
-    "patternProperties": {f"^{_ENV_NAME.pattern}$": _PLAIN_VALUE},
-    "additionalProperties": False,
-}
 
 _NodeLoss = Annotated[int, Field(ge=5, le=3600)]
 _CLUSTER, _JOB, _POD, _LIMITS = (
@@ -114,7 +94,7 @@ class ClusterOptions(BaseModel):
     )
     gpu_resource: Annotated[str, _JOB("NAME")] = Field(
         "nvidia.com/gpu",
-        pattern=rf"^{_DNS}/[A-Za-z0-9]([A-Za-z0-9._-]{{0,61}}[A-Za-z0-9])?$",
+        pattern=rf"^{DNS}/{LABEL}$",
         description="The extended resource that requests a GPU, or a slice of one.",
     )
     require_gpu: Annotated[bool, _JOB()] = Field(
@@ -132,7 +112,7 @@ class ClusterOptions(BaseModel):
     node_selector: Annotated[dict[str, str], _POD("KEY=VALUE")] = Field({}, description="Labels a node must have.")
     spot: Annotated[str | None, _POD("KEY=VALUE")] = Field(
         None,
-        pattern=rf"^({_DNS}/)?[A-Za-z0-9]([A-Za-z0-9._-]{{0,61}}[A-Za-z0-9])?=[A-Za-z0-9]([A-Za-z0-9._-]{{0,61}}[A-Za-z0-9])?$",
+        pattern=rf"^({DNS}/)?{LABEL}={LABEL}$",
         description="The label of spot nodes, such as karpenter.sh/capacity-type=spot: jobs run on those alone.",
     )
     on_demand_after: Annotated[Annotated[int, Field(ge=1, le=100)] | None, _POD("N")] = Field(
@@ -281,7 +261,7 @@ class ClusterOptions(BaseModel):
     @classmethod
     def _names_are_names(cls, env: dict[str, str]) -> dict[str, str]:
         for name, value in env.items():
-            if not _ENV_NAME.fullmatch(name):
+            if not ENV_NAME.fullmatch(name):
                 raise ValueError("what stands before = is not the name of an environment variable")
             if holds_secret(value):
                 raise ValueError(f"the value of {name} looks like a secret; {_BY_REFERENCE}")

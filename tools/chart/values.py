@@ -13,7 +13,8 @@ from pydantic.alias_generators import to_camel
 from atb.contract.presets import DEFAULT_PRESET, PresetName
 from atb.contract.runs import DEFAULT_FDR
 from atb.contract.spec import OPTION_NAMES, Spec
-from launcher.kubernetes.options import ENV_PLAIN_SCHEMA, ENV_SCHEMA, ClusterOptions, DnsName, Quantity
+from launcher.kubernetes.option_kinds import ENV_PLAIN_SCHEMA, ENV_SCHEMA, DnsName, Quantity
+from launcher.kubernetes.options import ClusterOptions
 
 CHART_DECIDES = ("image", "image_pull_policy", "image_pull_secrets", "namespace", "service_account")
 """Options of a Job that follow from other values."""
