@@ -136,11 +136,12 @@ def find_model_key(
     *,
     declined: bool = False,
 ) -> ModelKey:
-    """The one model key of a symbol that these words fit. ``declined``: also one that has a history and no champion.
+    """The one model key of a symbol that these words fit. Raises SpecError where none or several fit.
 
-    Raises SpecError where none or several fit.
+    ``declined``: also one that has a history or a ledger and no champion.
     """
-    found_keys = set(_keys_of(store, symbol, ("current.json", "history") if declined else ("current.json",)))
+    signs = (keys.CHAMPION, "history", "evidence") if declined else (keys.CHAMPION,)
+    found_keys = set(_keys_of(store, symbol, signs))
     wanted = (symbol, timeframe, preset, target, horizon)
     fitting = sorted(
         (
