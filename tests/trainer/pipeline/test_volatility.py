@@ -171,7 +171,8 @@ def test_the_champion_of_volatility_forecasts_it_with_bands(
     assert require_champion(store, ModelKey("GARCH", "1h", "fast", "volatility", 1)).run == "har"
     words = ["predict", "GARCH", "--target", "volatility", "--as-of", f"{TIME['as_of']:%Y-%m-%dT%H:%MZ}"]
     words += ["--store", store.url, "--source", f"files:{folder}"]
-    done = CliRunner().invoke(atb, [*words, "--json"], catch_exceptions=False)
+    done = CliRunner().invoke(atb, [*words, "--output", "json"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
     assert found["volatility_by_year"] == pytest.approx(found["volatility"] * np.sqrt(365 * 24))
     assert [band["level"] for band in found["bands"]] == [0.5, 0.8, 0.95]
