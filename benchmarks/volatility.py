@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from atb.contract import keys
 from atb.documents.result import Result
 from atb.errors import NotFound
+from atb.registry.gate import hold_to, passes
+from atb.registry.weigh import read_evidence, shown_by_job
 from atb.storage import DirectoryStore, Store
 
 SYMBOLS = ["ADA", "APT", "BNB", "BTC", "DOGE", "ETH", "LINK", "LTC", "RENDER", "SOL", "TRX", "XRP"]
@@ -93,6 +95,7 @@ def table(store: Store, horizon: int, presets: list[str], residuals: list[str]) 
         chosen = [result for key, result in found.items() if key[:2] == column]
         if chosen:
             yield from _summary(*column, chosen)
+            yield _gate(store, name_of(horizon, column[1]), chosen)
             yield from _bands(chosen)
 
 
@@ -122,6 +125,17 @@ def _summary(preset: str, residual: str, results: list[Result]) -> Iterator[str]
         f"\n{preset}, residual {residual}, {count} markets: skill over persistence {statistics.mean(skills):+.4f} on "
         f"average (HAR {har:+.4f}, best baseline {best:+.4f}); shown on {shown}, better than HAR on {better}, at most "
         f"1 % behind the best baseline on {near}; the {level:g} band holds {coverage:.1%}{kept}"
+    )
+
+
+def _gate(store: Store, run: str, results: list[Result]) -> str:
+    """How many reach the bound that all candidates of the run are held to together, and pass the whole gate."""
+    shown = shown_by_job(read_evidence(store, run))
+    reached = [result for result in results if result.job in shown and shown[result.job].reached]
+    passed = [result.spec.symbol for result in reached if passes(hold_to(result.gate, shown[result.job]))]
+    return (
+        f"in this first night {len(reached)} reach the e-value that all are held to together, and {len(passed)} pass "
+        f"the gate: {', '.join(passed) or 'none'}"
     )
 
 

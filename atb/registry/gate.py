@@ -60,6 +60,11 @@ class Shown:
     problem: str = ""
 
     @property
+    def reached(self) -> bool:
+        """Whether the e-value is at least the bound."""
+        return not self.problem and self.log_e >= math.log(self.bound)
+
+    @property
     def words(self) -> str:
         """In one line."""
         if self.problem:
@@ -176,7 +181,7 @@ def _skill_shown(shown: Shown | None) -> Rule:
         name="skill-shown",
         value=e_value(shown.log_e),
         bound=shown.bound,
-        passed=shown.log_e >= math.log(shown.bound),
+        passed=shown.reached,
         note=(
             f"e-value of {shown.rows:,} rows, spent by {shown.models:,} model{'s' if shown.models != 1 else ''}; "
             f"false-discovery rate {shown.fdr:g}, {together}"
