@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from atb.contract.runs import DEFAULT_FDR
+from atb.contract.spec import Target
 from atb.schema import Option
 
 
@@ -29,6 +31,38 @@ class SharedOptions(Options):
         str | None,
         Field(description="A profile of atb.toml, which beats the rest of the file."),
         Option("Run", "NAME"),
+    ] = None
+
+
+class GateOptions(Options):
+    """What a launch and ``atb models promote`` ask of a model before it serves."""
+
+    accept_first: Annotated[
+        bool,
+        Field(description="Let a first model serve before it has shown skill."),
+        Option("Run", flag="--accept-first"),
+    ] = False
+    fdr: Annotated[
+        float,
+        Field(gt=0, lt=1, description="False-discovery rate: how much noise among the promoted models is accepted."),
+        Option("Run", "SHARE"),
+    ] = DEFAULT_FDR
+
+
+class ModelChoice(Options):
+    """Which one of a symbol's models is meant, where it has several."""
+
+    timeframe: Annotated[
+        str | None, Field(description="Choose the timeframe if a symbol has several."), Option("Model", "LENGTH")
+    ] = None
+    preset: Annotated[
+        str | None, Field(description="Choose the preset if a symbol has several."), Option("Model", "NAME")
+    ] = None
+    target: Annotated[
+        Target | None, Field(description="Choose the target if a symbol has several."), Option("Model")
+    ] = None
+    horizon: Annotated[
+        int | None, Field(ge=1, description="Choose the horizon if a symbol has several."), Option("Model", "BARS")
     ] = None
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 TABLE = Path(__file__).with_name("table.json")
 
-SHARED, LAUNCH, TRAIN, CLUSTER = "", "launch", "train", "cluster"
+SHARED, LAUNCH, TRAIN, CLUSTER, MODEL = "", "launch", "train", "cluster", "model"
 """Sections of atb.toml that models describe; the shared options stand at its top. Other sections are commands."""
 
 Kind = Literal["text", "choice", "switch", "many", "optional"]

@@ -16,6 +16,7 @@ from atb.contract.runs import DEFAULT_FDR
 from atb.documents.manifest import Manifest
 from atb.documents.plan import Plan
 from atb.errors import AtbError
+from atb.options.read import read_options
 from atb.options.say import say
 from atb.options.stores import store_words
 from atb.registry.champions import ModelKey
@@ -23,7 +24,6 @@ from atb.registry.demote import demote_behind
 from atb.registry.promote import whoami
 from atb.registry.record import scan_records
 from atb.storage import Store
-from launcher.cli.options import read_launch
 from launcher.plan.options import LaunchOptions
 from launcher.records.manifest import collect
 from launcher.records.promotion import promote_run, weigh_record
@@ -51,7 +51,7 @@ class Ending:
 def read_ending(options: Mapping[str, Any]) -> Ending:
     """The flags that were given to a command about an earlier run. Raises SpecError."""
     names = {field.name for field in dataclasses.fields(Ending)}
-    return ending_of(read_launch({name: options[name] for name in names if options.get(name) is not None}))
+    return ending_of(read_options(LaunchOptions, {name: options.get(name) for name in names}))
 
 
 def ending_of(options: LaunchOptions) -> Ending:

@@ -11,6 +11,7 @@ from click.core import ParameterSource
 
 from atb.errors import SpecError
 from atb.options.flags import TableOption, project_of
+from atb.options.read import read_options
 from atb.options.table import CLUSTER, TRAIN
 
 if TYPE_CHECKING:
@@ -55,26 +56,10 @@ def read_choices(context: click.Context) -> Choices:
     options, given = context.params, flags_given(context)
     if options["resume"]:
         _refuse_what_the_plan_says(context, given)
-    fields = {name: options[name] for name in LaunchOptions.model_fields if options.get(name) is not None}
-    if options["preset"] is not None:
-        fields["presets"] = options["preset"]
-    launch = read_launch(fields)
+    launch = read_options(LaunchOptions, {**options, "presets": options["preset"]})
     training = {} if launch.resume else training_options(context)
     training.pop("preset", None)
     return Choices(launch, training, read_setup(context, launch))
-
-
-def read_launch(fields: Mapping[str, Any]) -> LaunchOptions:
-    """The options of a launch. Raises SpecError that names the first flag with a wrong value."""
-    from pydantic import ValidationError
-
-    from atb.schema import first_problem
-    from launcher.plan.options import LaunchOptions
-
-    try:
-        return LaunchOptions(**fields)
-    except ValidationError as error:
-        raise SpecError(f"--{first_problem(error).replace('_', '-')}") from None
 
 
 def read_setup(context: click.Context, launch: LaunchOptions | None = None) -> Setup:

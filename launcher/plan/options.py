@@ -6,9 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from atb.contract.options import SharedOptions
+from atb.contract.options import GateOptions, SharedOptions
 from atb.contract.presets import DEFAULT_PRESET
-from atb.contract.runs import DEFAULT_FDR
 from atb.schema import Option
 
 Output = Literal["table", "json"]
@@ -16,7 +15,7 @@ Promote = Literal["auto", "manual"]
 Demotion = Literal["off", "warn", "auto"]
 
 
-class LaunchOptions(SharedOptions):
+class LaunchOptions(SharedOptions, GateOptions):
     """One launch: what to train, where to keep it, who does it and what happens at its end."""
 
     presets: str = DEFAULT_PRESET
@@ -66,16 +65,6 @@ class LaunchOptions(SharedOptions):
     promote: Annotated[Promote, Field(description="auto promotes each model that passes the gate."), Option("Run")] = (
         "manual"
     )
-    accept_first: Annotated[
-        bool,
-        Field(description="With --promote auto: first models need not have shown skill."),
-        Option("Run", flag="--accept-first"),
-    ] = False
-    fdr: Annotated[
-        float,
-        Field(gt=0, lt=1, description="False-discovery rate: how much noise among the promoted models is accepted."),
-        Option("Run", "SHARE"),
-    ] = DEFAULT_FDR
     push_gateway: Annotated[
         str | None,
         Field(

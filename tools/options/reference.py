@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from atb.options.table import CLUSTER, LAUNCH, SHARED, TRAIN, Row
+from atb.options.table import CLUSTER, LAUNCH, MODEL, SHARED, TRAIN, Row
 
 _TITLES = {
     SHARED: ("Both commands", "At the top of atb.toml."),
     LAUNCH: ("A launch", "Flags of `atb-launch`; `[launch]` in atb.toml."),
     TRAIN: ("A training", "Flags of `atb train model` and, but for the execution, of `atb-launch`; `[train]`."),
+    MODEL: ("One of a symbol's models", "Flags of `atb predict` and of the commands of `atb models`; `[model]`."),
     CLUSTER: ("A cluster", "Flags of `atb-launch`; `[cluster]`. Lists and tables are written as Kubernetes has them."),
 }
 _HEAD = """# Reference

@@ -13,35 +13,39 @@ import click
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from atb.contract.options import ExecutionOptions, SharedOptions, TrainingOptions
+from atb.contract.options import ExecutionOptions, GateOptions, ModelChoice, SharedOptions, TrainingOptions
 from atb.contract.spec import Spec
 from atb.options.flags import TableOption
-from atb.options.table import CLUSTER, LAUNCH, SHARED, TRAIN, Kind, Row
+from atb.options.table import CLUSTER, LAUNCH, MODEL, SHARED, TRAIN, Kind, Row
 from atb.schema import Option
 from launcher.kubernetes.options import AccessOptions, ClusterOptions
 from launcher.plan.options import LaunchOptions
 
 MODELS: tuple[tuple[str, type[BaseModel]], ...] = (
     (LAUNCH, LaunchOptions),
+    (LAUNCH, GateOptions),
     (TRAIN, Spec),
     (TRAIN, TrainingOptions),
     (TRAIN, ExecutionOptions),
     (CLUSTER, AccessOptions),
     (CLUSTER, ClusterOptions),
+    (MODEL, ModelChoice),
     (SHARED, SharedOptions),
 )
 _DEFAULT = re.compile(r" +\[default: (.*)\]$")
-_FLAGS = {"preset": ("--preset", "--presets")}
+_FLAGS = {("train", "preset"): ("--preset", "--presets")}
 """Spellings beside the field's name."""
 
 
 def model_rows() -> list[Row]:
-    """The rows of all models, in their order; a field that a model inherits is the first one's."""
+    """The rows of all models, in their order; a field that a model inherits is the other one's."""
     rows: list[Row] = []
+    listed = {model for _, model in MODELS}
     for section, model in MODELS:
+        bases = listed & set(model.__mro__[1:])
         for name, info in model.model_fields.items():
             option = next((each for each in info.metadata if isinstance(each, Option)), None)
-            inherited = section != SHARED and name in SharedOptions.model_fields
+            inherited = any(name in base.model_fields for base in bases)
             if option is not None and not inherited:
                 rows.append(_row(section, model, name, info, option))
     return rows
@@ -55,11 +59,11 @@ def _row(section: str, model: type[BaseModel], name: str, info: FieldInfo, optio
         kind = "optional"
     words = info.description or ""
     said = _DEFAULT.search(words)
-    variable = f"ATB_{'CLUSTER_' if section == CLUSTER else ''}{name.upper()}"
+    variable = f"ATB_{f'{section.upper()}_' if section in (CLUSTER, MODEL) else ''}{name.upper()}"
     return Row(
         section=section,
         name=name,
-        flags=_flags(name, option, kind),
+        flags=_flags(section, name, option, kind),
         kind=kind,
         type=shape,
         heading=option.heading,
@@ -72,13 +76,13 @@ def _row(section: str, model: type[BaseModel], name: str, info: FieldInfo, optio
     )
 
 
-def _flags(name: str, option: Option, kind: Kind) -> tuple[str, ...]:
+def _flags(section: str, name: str, option: Option, kind: Kind) -> tuple[str, ...]:
     if option.flag is None:
         return ()
     word = name.replace("_", "-")
     if option.flag:
         return (option.flag,)
-    return (f"--{word}/--no-{word}",) if kind == "switch" else _FLAGS.get(name, (f"--{word}",))
+    return (f"--{word}/--no-{word}",) if kind == "switch" else _FLAGS.get((section, name), (f"--{word}",))
 
 
 def _shape(annotation: Any) -> tuple[Kind, tuple[str, ...], str]:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import click
 
-from atb.options.flags import Configured
+from atb.options.flags import Configured, add_options
 from atb.options.say import say
 
 
 @click.command(cls=Configured)
 @click.option("--gpus", type=click.IntRange(0, 64), default=0, show_default=True, help="How many GPUs must be found.")
 @click.option("--accelerator", type=click.Choice(["auto", "gpu"]), default="auto", help="gpu: the same as --gpus 1.")
-@click.option("--store", metavar="URL", help="Also try this store: a directory or s3://bucket/prefix.")
 @click.option("--train/--no-train", default=True, help="Train and export one small model.")
-@click.option("--endpoint-url", metavar="URL", help="Where an S3-compatible server listens.")
+@add_options("store", "endpoint-url", defaults={"store": "no store is tried"})
 def doctor(gpus: int, accelerator: str, store: str | None, endpoint_url: str | None, train: bool) -> None:
     """Report what this machine can do: versions, device, a small training, store, clock.
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from atb.contract.spec import TARGETS
-from atb.options.flags import ConfiguredGroup
+from atb.options.flags import ConfiguredGroup, add_options
+from atb.options.read import read_options
 from atb.options.say import say
 from atb.options.stores import with_store
+from atb.options.table import find_rows
 from trainer.cli.tables import champion_row, print_comparison, print_table
 
 if TYPE_CHECKING:
@@ -32,14 +33,13 @@ Words = dict[str, Any]
 def with_key(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that tell a symbol's models apart; the command gets those given as ``words``."""
 
-    @click.option("--timeframe", metavar="LENGTH", help="Choose the timeframe if a symbol has several.")
-    @click.option("--preset", metavar="NAME", help="Choose the preset if a symbol has several.")
-    @click.option("--target", type=click.Choice(TARGETS), help="Choose the target if a symbol has several.")
-    @click.option("--horizon", type=click.IntRange(1), help="Choose the horizon if a symbol has several.")
+    @add_options("ModelChoice")
     @functools.wraps(command)
     def wrapped(**options: Any) -> Any:
-        words = {name: options.pop(name) for name in ("timeframe", "preset", "target", "horizon")}
-        return command(words={name: word for name, word in words.items() if word is not None}, **options)
+        from atb.contract.options import ModelChoice
+
+        chosen = read_options(ModelChoice, {row.name: options.pop(row.name) for row in find_rows(["ModelChoice"])})
+        return command(words=chosen.model_dump(exclude_none=True), **options)
 
     return wrapped
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from atb.contract.runs import DEFAULT_FDR
+from atb.options.flags import Configured, add_options
+from atb.options.read import read_options
 from atb.options.say import say
 from atb.options.stores import with_store
 from trainer.cli.models import Words, find_key, name_problems, with_key
@@ -25,35 +26,28 @@ _DECLINED = 1
 """The exit code of a promotion that the gate declined: nothing went wrong, and nothing was moved."""
 
 
-@click.command()
+@click.command(cls=Configured)
 @click.argument("run")
 @click.argument("symbol")
-@click.option("--preset", metavar="NAME", help="Choose the preset if the run has several for the symbol.")
+@add_options("model.preset")
 @click.option("--why", default="", metavar="TEXT", help="For the history.")
-@click.option("--accept-first", is_flag=True, help="Let a first model serve before it has shown skill.")
-@click.option(
-    "--fdr",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    default=DEFAULT_FDR,
-    show_default=True,
-    help="False-discovery rate: how much noise among the run's promoted models is accepted.",
-)
+@add_options("GateOptions")
 @click.option(
     "--force", is_flag=True, help="Promote despite failed rules, or on a store that ignores conditional writes."
 )
 @with_store
-def promote(
-    store: Store, run: str, symbol: str, preset: str | None, why: str, accept_first: bool, fdr: float, force: bool
-) -> None:
+def promote(store: Store, run: str, symbol: str, preset: str | None, why: str, force: bool, **gate: Any) -> None:
     """Make a run's model of SYMBOL the champion if it passes the gate.
 
     Exits 0 when it serves now, 1 when the gate declined it, 75 when someone else was first.
     """
+    from atb.contract.options import GateOptions
     from atb.registry.candidate import Candidate
     from atb.registry.champions import read_champion
     from atb.registry.promote import evaluate_candidate, list_results, model_key_of, whoami
     from atb.registry.weigh import planned_candidates, weigh_run
 
+    rules = read_options(GateOptions, gate)
     result = _find_result(store, run, symbol, preset)
     found = read_champion(store, model_key_of(result))
     met = result.evaluation.champion
@@ -65,8 +59,10 @@ def promote(
         result = result.model_copy(update={"evaluation": evaluation})
     planned = planned_candidates(store, run)
     candidates = map(Candidate.of, list_results(store, run, None, []))
-    shown = weigh_run(store, candidates, planned=planned, fdr=fdr).of(result)
-    outcome = evaluate_candidate(store, result, shown, by=whoami(), why=why, accept_first=accept_first, force=force)
+    shown = weigh_run(store, candidates, planned=planned, fdr=rules.fdr).of(result)
+    outcome = evaluate_candidate(
+        store, result, shown, by=whoami(), why=why, accept_first=rules.accept_first, force=force
+    )
     _print_rules(outcome.rules)
     if outcome.action == "decline":
         say(f"declined: {outcome.model_key} is not served by {run}")
@@ -74,7 +70,7 @@ def promote(
     say(f"{outcome.model_key} is served by {run} now: {outcome.reason}")
 
 
-@click.command()
+@click.command(cls=Configured)
 @click.argument("symbol")
 @with_key
 @click.option("--why", default="", metavar="TEXT", help="For the history.")
@@ -89,7 +85,7 @@ def rollback(store: Store, symbol: str, words: Words, why: str, force: bool) -> 
     say(f"{model_key} is served by {champion.run} again")
 
 
-@click.command()
+@click.command(cls=Configured)
 @click.argument("symbol")
 @with_key
 @click.option("--last", type=click.IntRange(1), default=20, show_default=True, help="How many candidates.")

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from atb.contract.spec import Spec
-from atb.errors import AtbError, SpecError, Stopped
+from atb.errors import AtbError, Stopped
 from atb.options.flags import ConfiguredGroup, add_options
+from atb.options.read import read_options
 from atb.options.stores import with_patient_store, with_store
 from atb.patience import INTERRUPT
 
 if TYPE_CHECKING:
-    from atb.contract.options import ExecutionOptions
     from atb.documents.result import Result
     from atb.storage import Store
 
@@ -72,13 +72,15 @@ def _train(spec: Spec, store: Store, options: Mapping[str, Any]) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ["OMP_NUM_THREADS"] = "1"  # a linear algebra library's sums too differ with the number of threads
     from atb.contract import keys
+    from atb.contract.options import ExecutionOptions
     from atb.contract.runs import new_run, validate_run
     from atb.machine import process_seconds
     from trainer.log import start_logging
     from trainer.own_process import own_imports
     from trainer.process_memory import tune_malloc
 
-    run, execution = validate_run(options["run"]) if options["run"] else new_run(), read_execution(options)
+    run = validate_run(options["run"]) if options["run"] else new_run()
+    execution = read_options(ExecutionOptions, options)
     log_format = execution.log_format
     tail, should_stop = start_logging(log_format, spec.symbol, spec.preset), _listen_for_stop()
     store.on_wait = log.warning
@@ -104,20 +106,6 @@ def _train(spec: Spec, store: Store, options: Mapping[str, Any]) -> None:
         for line in describe_outcome(result):
             click.echo(line)
     click.echo(f"{store.url}/{keys.result(run, result.job)}")
-
-
-def read_execution(options: Mapping[str, Any]) -> ExecutionOptions:
-    """The execution's options among a command's. Raises SpecError."""
-    from pydantic import ValidationError
-
-    from atb.contract.options import ExecutionOptions
-    from atb.schema import first_problem
-
-    fields = {name: options[name] for name in ExecutionOptions.model_fields if options[name] is not None}
-    try:
-        return ExecutionOptions(**fields)
-    except ValidationError as error:
-        raise SpecError(f"--{first_problem(error).replace('_', '-')}") from None
 
 
 def _listen_for_stop() -> Callable[[], bool]:
