@@ -12,6 +12,7 @@ Each runs in a process of its own; the best run is shown, with the peak of trace
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import json
 import subprocess
@@ -34,8 +35,11 @@ _ROWS_TIMED = 5_000_000
 
 def main() -> None:
     """Print one table; with a set, a name and rows, measure that alone."""
-    if len(sys.argv) > 1:
-        print(json.dumps(_measure(sys.argv[1], sys.argv[2], int(sys.argv[3]))))
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--one", nargs=3, metavar=("SET", "WAY", "ROWS"), help=argparse.SUPPRESS)
+    one = parser.parse_args().one
+    if one:
+        print(json.dumps(_measure(one[0], one[1], int(one[2]))))
         return
     for name in _BY_PANDAS:
         worst = max(_difference(name, rows) for rows in ROWS)
@@ -45,7 +49,7 @@ def main() -> None:
     for rows, name in itertools.product(ROWS, _BY_PANDAS):
         found = {}
         for what in ("plain pandas", "python loop", "atb", "copy"):
-            command = [sys.executable, "-m", "benchmarks.features", name, what, str(rows)]
+            command = [sys.executable, "-m", "benchmarks.features", "--one", name, what, str(rows)]
             found[what] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         for what, (seconds, peak) in found.items():
             time_share, memory_share = seconds / found["plain pandas"][0], peak / found["plain pandas"][1]

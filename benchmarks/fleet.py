@@ -20,6 +20,7 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.bars import add_bars, any_bars
 from benchmarks.train import machine, run_reference
 
 
@@ -65,7 +66,7 @@ class PrivateMemory:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bars", type=Path, default=Path("../shared/bars/perp"))
+    add_bars(parser)
     parser.add_argument("--symbols", type=int, default=8)
     parser.add_argument("--preset", default="fast")
     parser.add_argument("--days", type=int, default=180)
@@ -75,10 +76,12 @@ def main() -> None:
     asked = parser.parse_args()
     as_of = datetime.fromisoformat(asked.as_of).replace(tzinfo=UTC)
     window = (as_of - timedelta(days=asked.days), as_of)
-    files = sorted(asked.bars.glob("*_1h.parquet"))[: asked.symbols]
+    scratch = tempfile.TemporaryDirectory()
+    bars = any_bars(asked.bars, Path(scratch.name), *window)
+    files = sorted(bars.glob("*_1h.parquet"))[: asked.symbols]
     print(f"{machine()}; {len(files)} symbols, {asked.preset}, {asked.days} days of hourly bars, {asked.epochs} epochs")
     with PrivateMemory() as memory:
-        ours = run_launcher(asked.bars, [path.name.split("_")[0] for path in files], asked.preset, window, asked.epochs)
+        ours = run_launcher(bars, [path.name.split("_")[0] for path in files], asked.preset, window, asked.epochs)
     reference = sum(run_reference(path, asked.preset, window, asked.epochs)["wall"] for path in files)
     print(f"{'':<34}{'reference':>11}{'atb-launch':>12}{'ratio':>8}")
     print(f"{'all symbols, s':<34}{reference:>11.1f}{ours:>12.1f}{reference / ours:>8.2f}")

@@ -1,6 +1,6 @@
 """Bands and skill on series of known volatility: GARCH(1,1), and constant volatility.
 
-    python benchmarks/garch.py --seeds 5 --rows 20000
+    python -m benchmarks.garch --seeds 5 --rows 20000
 
 For each seed: the skill over persistence of HAR and of the best baseline beside that of the true conditional
 volatility, the coverage of the 0.9 band made from HAR's forecasts, over all and in each third, and how often a

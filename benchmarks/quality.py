@@ -1,6 +1,6 @@
 """Skill and directional accuracy by preset and feature set on twelve markets: the table of docs/quality.md.
 
-    python benchmarks/quality.py --bars ../shared/bars/perp --store build/quality --presets fast,balanced
+    python -m benchmarks.quality --bars ../shared/bars/perp --store build/quality --presets fast,balanced
 
 Trains what is not in the store yet, so that it can be stopped and gone on with, or made with another preset later.
 """
@@ -16,6 +16,7 @@ from collections.abc import Iterator
 
 from atb.documents.comparison import Comparison, PresetResult
 from atb.storage import DirectoryStore
+from benchmarks.bars import add_bars, real_bars
 
 SYMBOLS = ["ADA", "APT", "BNB", "BTC", "DOGE", "ETH", "LINK", "LTC", "RENDER", "SOL", "TRX", "XRP"]
 SETS = ("classic", "relative")
@@ -25,14 +26,14 @@ AS_OF, DAYS = "2026-03-25", "180"
 def main() -> None:
     """Compare the presets for each feature set, and print both in one table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--bars", default="../shared/bars/perp")
+    add_bars(parser)
     parser.add_argument("--store", required=True)
     parser.add_argument("--presets", default="fast,balanced,quality,legacy")
     parser.add_argument("--epochs", type=int, help="end each training here, where the published number takes hours")
     options = parser.parse_args()
     for features in SETS:
         words = [sys.executable, "-m", "trainer.cli", "compare", *(f"{symbol}USDT" for symbol in SYMBOLS)]
-        words += ["--presets", options.presets, "--source", f"files:{options.bars}", "--market", "um"]
+        words += ["--presets", options.presets, "--source", f"files:{real_bars(options.bars)}", "--market", "um"]
         words += ["--days", DAYS, "--as-of", AS_OF, "--set", f"features={features}"]
         words += ["--set", f"epochs={options.epochs}"] if options.epochs else []
         subprocess.run([*words, "--run", features, "--store", options.store], check=True, stdout=subprocess.DEVNULL)

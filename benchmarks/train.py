@@ -1,6 +1,6 @@
 """Our trainer beside the published way: same rows, net, batch, epochs and seed, in turn, medians and ratios.
 
-    python -m benchmarks.train --bars FOLDER/BTCUSDT_1h.parquet --presets fast,balanced --epochs 12 --repeat 3
+    python -m benchmarks.train --bars FOLDER --presets fast,balanced --epochs 12 --repeat 3
 
 Prints a table of whole jobs (process start to result) and stages, one of steps, and the largest difference of the two
 loss curves over the first steps from equal weights and batches. Writes JSON and PNG with ``--out``.
@@ -25,6 +25,7 @@ from atb.contract import keys
 from atb.contract.presets import PRESET_NAMES, PRESETS
 from atb.documents.result import Result
 from atb.storage import DirectoryStore
+from benchmarks.bars import add_bars, any_bars
 
 STAGES = ("data loading", "features", "dataset", "training", "evaluation", "saving")
 CURVE_STEPS = 50
@@ -129,7 +130,8 @@ PRESETS_PATIENCE: dict[str, int] = {name: preset.patience for name, preset in PR
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bars", type=Path, default=Path("../shared/bars/perp/BTCUSDT_1h.parquet"))
+    add_bars(parser)
+    parser.add_argument("--symbol", default="BTCUSDT")
     parser.add_argument("--presets", default="fast,balanced")
     parser.add_argument("--days", type=int, default=180)
     parser.add_argument("--as-of", default="2026-03-01", help="where the window ends")
@@ -141,11 +143,13 @@ def main() -> None:
     window = (as_of - timedelta(days=asked.days), as_of)
     found: dict[str, Any] = {"machine": machine(), "days": asked.days, "epochs": asked.epochs, "presets": {}}
     print(f"{found['machine']}; {asked.days} days of hourly bars, {asked.epochs} epochs, median of {asked.repeat}")
+    scratch = tempfile.TemporaryDirectory()
+    bars = any_bars(asked.bars, Path(scratch.name), *window) / f"{asked.symbol}_1h.parquet"
     for preset in [name for name in PRESET_NAMES if name in asked.presets.split(",")]:
         runs: dict[str, list[dict[str, Any]]] = {"reference": [], "ours": []}
         for _ in range(asked.repeat):
-            runs["reference"].append(run_reference(asked.bars, preset, window, asked.epochs))
-            runs["ours"].append(run_ours(asked.bars, preset, window, asked.epochs))
+            runs["reference"].append(run_reference(bars, preset, window, asked.epochs))
+            runs["ours"].append(run_ours(bars, preset, window, asked.epochs))
         difference = compare_curves(preset)
         found["presets"][preset] = {"runs": runs, "curve_difference": difference}
         _print_preset(preset, runs, difference)

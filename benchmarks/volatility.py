@@ -1,6 +1,6 @@
 """Volatility on twelve markets: the nets beside persistence, HAR and the best baseline, as in docs/quality.md.
 
-    python benchmarks/volatility.py --bars ../shared/bars/perp --store build/volatility --presets fast
+    python -m benchmarks.volatility --bars ../shared/bars/perp --store build/volatility --presets fast
 
 Trains what is not in the store yet, so that it can be stopped and resumed. ``--table`` prints what is there.
 """
@@ -20,6 +20,7 @@ from atb.errors import NotFound
 from atb.registry.gate import hold_to, passes
 from atb.registry.weigh import read_evidence, shown_by_job
 from atb.storage import DirectoryStore, Store
+from benchmarks.bars import add_bars, real_bars
 
 SYMBOLS = ["ADA", "APT", "BNB", "BTC", "DOGE", "ETH", "LINK", "LTC", "RENDER", "SOL", "TRX", "XRP"]
 AS_OF = "2026-03-25"
@@ -31,7 +32,7 @@ RESIDUALS = ("none", "har")
 def main() -> None:
     """Train what is missing, then print a table for each horizon."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--bars", default="../shared/bars/perp")
+    add_bars(parser)
     parser.add_argument("--store", required=True)
     parser.add_argument("--presets", default="fast")
     parser.add_argument("--horizons", default="1,24")
@@ -62,7 +63,7 @@ def run(store: Store, options: argparse.Namespace, horizon: int, residual: str) 
         words += ["--resume", name]
     except NotFound:
         words += ["--run", name, "--symbols", ",".join(f"{symbol}USDT" for symbol in SYMBOLS)]
-        words += ["--presets", options.presets, "--source", f"files:{options.bars}", "--market", "um"]
+        words += ["--presets", options.presets, "--source", f"files:{real_bars(options.bars)}", "--market", "um"]
         words += ["--days", DAYS[horizon], "--as-of", AS_OF, "--target", "volatility", "--horizon", str(horizon)]
         words += ["--residual", residual] + (["--epochs", str(options.epochs)] if options.epochs else [])
     words += ["--backend", "local", "--max-parallel", options.max_parallel, "--yes"]

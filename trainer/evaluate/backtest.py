@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from atb.contract.spec import Spec
 from atb.documents.evaluation import TradingTerms
 from trainer.evaluate.metrics import Floats
 
@@ -62,6 +63,11 @@ class TradingRules:
 
 
 DEFAULT_RULES = TradingRules()
+
+
+def trading_rules(spec: Spec) -> TradingRules:
+    """The costs and thresholds that a spec asks for."""
+    return TradingRules(spec.fee_bps, spec.slippage_bps, spec.threshold_bps, spec.short)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from atb.schema import printable
 from atb.storage import Store
 from trainer.bars.frame import Bars, Floats, segment_starts
 from trainer.bars.load import load_bars
-from trainer.evaluate.backtest import Rows, TradingRules
+from trainer.evaluate.backtest import Rows, TradingRules, trading_rules
 from trainer.evaluate.bands import Bands
 from trainer.evaluate.evaluation import compare_forecasts
 from trainer.evaluate.metrics import PROOF_ROWS
@@ -30,7 +30,6 @@ from trainer.evaluate.rows import JudgedRows
 from trainer.features.sets import feature_set
 from trainer.features.targets import has_history
 from trainer.features.volatility import bar_variance
-from trainer.pipeline.judge import trading_rules
 from trainer.pipeline.loaded_model import (
     LoadedModel,
     answerable,

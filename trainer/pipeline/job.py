@@ -28,6 +28,7 @@ from trainer.bars.source import Source
 from trainer.bundle.card import write_card
 from trainer.bundle.charts import draw_plots
 from trainer.bundle.forecasts import write_forecasts
+from trainer.evaluate.backtest import trading_rules
 from trainer.evaluate.folds import summarise_folds
 from trainer.export import Trained, convert_net, export_model, read_weights
 from trainer.export.schema import describe_features, describe_scaling
@@ -44,7 +45,7 @@ from trainer.pipeline.champion import compare_met, judge_met, meet_champion
 from trainer.pipeline.commit import describe_result, upload_bundle
 from trainer.pipeline.evidence import describe_rows
 from trainer.pipeline.heartbeat import heartbeat
-from trainer.pipeline.judge import Judged, judge_model, judged_rows, trading_rules
+from trainer.pipeline.judge import Judged, judge_model, judged_rows
 from trainer.pipeline.learn import FittedModel, find_unseen, learn, load_warm_start
 from trainer.pipeline.record import record_champion
 from trainer.pipeline.stages import StageClock

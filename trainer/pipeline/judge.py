@@ -9,7 +9,7 @@ import numpy as np
 from atb.contract.spec import Spec, band_levels
 from atb.documents.evaluation import BandMetrics
 from trainer.bars.frame import Bars, Floats, Times, segment_starts
-from trainer.evaluate.backtest import TradingRules
+from trainer.evaluate.backtest import trading_rules
 from trainer.evaluate.bands import (
     conformal_quantiles,
     conformal_scores,
@@ -43,11 +43,6 @@ class Judged:
     validation: ForecastRows
     test: ForecastRows
     quantiles: tuple[float, ...]
-
-
-def trading_rules(spec: Spec) -> TradingRules:
-    """The costs and thresholds that a spec asks for."""
-    return TradingRules(spec.fee_bps, spec.slippage_bps, spec.threshold_bps, spec.short)
 
 
 def judge_model(spec: Spec, material: TrainingData, learned: FittedModel) -> Judged:

@@ -22,8 +22,8 @@ from trainer.bars.frame import Bars
 from trainer.bars.load import keep_named
 from trainer.bars.parallel import work_all
 from trainer.bars.source import Source, open_source
+from trainer.evaluate.backtest import trading_rules
 from trainer.forecast import Forecast, Forecaster, forecast, open_forecaster
-from trainer.pipeline.judge import trading_rules
 
 log = logging.getLogger(__name__)
 

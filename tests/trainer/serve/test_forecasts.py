@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import subprocess
+import sys
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -186,3 +188,12 @@ def test_a_signal_that_was_published_stays_as_it_was(folder: Path) -> None:
     later = champion.model_copy(update={"entry": "f", "run": "r2"})
     assert not isinstance(forecasts.make([later], NOW + timedelta(minutes=5), NOW)[0], NoForecast)
     assert store.get(key) == first
+
+
+def test_forecasts_and_exports_load_no_tensorflow() -> None:
+    code = (
+        "import sys, trainer.cli.forecasts, trainer.serve.follow, trainer.serve.exports; "
+        "print(sorted({'tensorflow', 'keras', 'matplotlib', 'sklearn'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -8,7 +8,7 @@ import re
 from atb.contract import bundle
 from atb.errors import SpecError
 from atb.render import render
-from trainer.pipeline.judge import trading_rules
+from trainer.evaluate.backtest import trading_rules
 from trainer.serve.exports.model import ModelToExport
 
 _MODEL = "model.onnx"

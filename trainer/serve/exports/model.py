@@ -13,7 +13,7 @@ from atb.documents.result import Result
 from atb.errors import SpecError
 from atb.registry.champions import ModelKey
 from atb.schema import readable_json
-from trainer.pipeline.judge import trading_rules
+from trainer.evaluate.backtest import trading_rules
 
 ABOUT = "about.json"
 """Lies in every exported folder, so that a later export knows the folder as its own."""
