@@ -27,7 +27,7 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
         {"api"},
     ),
     "trainer": (
-        {"log", "process_memory"},
+        {"date_axis", "log", "process_memory"},
         {"own_process"},
         {"bars"},
         {"features", "networks", "forecast"},

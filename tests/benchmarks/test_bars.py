@@ -34,4 +34,3 @@ def test_what_measures_markets_says_in_one_line_that_it_needs_them(name: str, tm
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "name a folder by --bars" in done.stderr
-

@@ -47,9 +47,31 @@ class Outcome:
     output: str
 
 
+class Shell:
+    """Types the commands of OURS in their order, each once."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self._folder, self._environment = folder, environment
+        self._typed: dict[tuple[str, str], Outcome] = {}
+
+    def outcome(self, page: str, line: str) -> Outcome:
+        """What the command came to, those before it typed first."""
+        for command in OURS[len(self._typed) : OURS.index((page, line)) + 1]:
+            if command == ("docs/models.md", LINES["docs/models.md"][0]):
+                self._serve_a_return()
+            self._typed[command] = type_line(command[1], self._folder, self._environment)
+        return self._typed[page, line]
+
+    def _serve_a_return(self) -> None:
+        """What docs/models.md takes for granted: one champion for BTCUSDT, of the return."""
+        line = "rm -r store/models && atb models promote $(ls store/runs | head -1) BTCUSDT --force"
+        done = type_line(line, self._folder, self._environment)
+        assert done.code == 0, done.output
+
+
 @pytest.fixture(scope="module")
-def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str, str], Outcome]]:
-    """The pages, typed one after the other, with an exchange that has 40 days of two markets."""
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    """A shell, with an exchange that has 40 days of two markets, and the files that docs/start.md downloads."""
     folder, now = tmp_path_factory.mktemp("typed"), datetime.now(UTC)
     bars = {("spot", symbol): sample(symbol, now - timedelta(days=40), now) for symbol in ("BTCUSDT", "ETHUSDT")}
     (folder / "bars").mkdir()
@@ -58,31 +80,21 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[st
         of_month = sample("BTCUSDT", datetime(2025, month, 1, tzinfo=UTC), datetime(2025, month + 1, 1, tzinfo=UTC))
         (folder / "bars" / name).write_bytes(zip_bytes(name, csv_text(of_month, header=False, microseconds=True)))
     with serve_exchange(bars, now) as exchange:
-        environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("ATB_")},
-            **TINY,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "HOME": str(folder),
-            "ATB_BINANCE_ARCHIVE_URL": exchange.url,
-            "ATB_BINANCE_REST_URL": exchange.url,
-        }
-        found = {}
-        for page, line in OURS:
-            if (page, line) == ("docs/models.md", LINES["docs/models.md"][0]):
-                serve_a_return(folder, environment)
-            found[page, line] = type_line(line, folder, environment)
-        yield found
+        yield Shell(
+            folder,
+            {
+                **{name: value for name, value in os.environ.items() if not name.startswith("ATB_")},
+                **TINY,
+                "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+                "HOME": str(folder),
+                "ATB_BINANCE_ARCHIVE_URL": exchange.url,
+                "ATB_BINANCE_REST_URL": exchange.url,
+            },
+        )
 
 
 def sample(symbol: str, start: datetime, stop: datetime) -> Bars:
     return SampleSource().fetch(symbol, "1h", "spot", tf.epoch_ms(start), tf.epoch_ms(stop))
-
-
-def serve_a_return(folder: Path, environment: dict[str, str]) -> None:
-    """What docs/models.md takes for granted: one champion for BTCUSDT, of the return."""
-    line = "rm -r store/models && atb models promote $(ls store/runs | head -1) BTCUSDT --force"
-    done = type_line(line, folder, environment)
-    assert done.code == 0, done.output
 
 
 def type_line(line: str, folder: Path, environment: dict[str, str]) -> Outcome:
@@ -101,17 +113,18 @@ def type_line(line: str, folder: Path, environment: dict[str, str]) -> Outcome:
 
 
 @pytest.mark.parametrize(("page", "line"), OURS)
-def test_a_command_does_its_work(page: str, line: str, outcomes: dict[tuple[str, str], Outcome]) -> None:
-    assert outcomes[page, line].code == 0, outcomes[page, line].output
+def test_a_command_does_its_work(page: str, line: str, shell: Shell) -> None:
+    found = shell.outcome(page, line)
+    assert found.code == 0, found.output
 
 
-def test_the_start_page_shows_what_is_printed(outcomes: dict[tuple[str, str], Outcome]) -> None:
+def test_the_start_page_shows_what_is_printed(shell: Shell) -> None:
     """But for the numbers, which are those of the real market."""
     text = (ROOT / "docs" / "start.md").read_text(encoding="utf-8")
     shown = re.findall(r"([^\n]*)\n```\n\n```\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     assert len(shown) == 4
     for line, block in shown:
-        printed = {word(each) for each in outcomes["docs/start.md", line].output.splitlines()}
+        printed = {word(each) for each in shell.outcome("docs/start.md", line).output.splitlines()}
         assert {word(each) for each in block.splitlines()} <= printed, line
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import matplotlib.dates as mdates
 import numpy as np
 from matplotlib.figure import Figure
 
 from atb.errors import SpecError
 from trainer.bars.frame import CLOSE, HIGH, LOW, OPEN, VOLUME, Bars, gaps
+from trainer.date_axis import set_date_axis
 
 MOST_CANDLES = 500
 """More candles could not be told apart: neighbouring bars are drawn as one."""
@@ -41,7 +41,7 @@ def draw_bars(bars: Bars, path: Path, title: str) -> None:
         handles, _ = prices.get_legend_handles_labels()
         prices.legend(handles[:1], ["gap"], loc="upper left")
     prices.grid(alpha=0.2)
-    volumes.xaxis.set_major_formatter(mdates.ConciseDateFormatter(volumes.xaxis.get_major_locator()))
+    set_date_axis(volumes, drawn.time.astype("datetime64[ms]"))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=110)

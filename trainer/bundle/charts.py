@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
+from trainer.date_axis import set_date_axis
 from trainer.evaluate.evaluation import Judgement, Trading
 from trainer.evaluate.metrics import Floats
 from trainer.evaluate.rows import JudgedRows
@@ -55,13 +56,16 @@ def draw_history(title: str, history: Mapping[str, Sequence[float]]) -> Figure:
     top.plot(epochs, history["val_loss"], color=MODEL, label="validation")
     best = int(np.argmin(history["val_loss"]))
     top.plot(epochs[best], history["val_loss"][best], "o", color=OTHER, label=f"best: epoch {epochs[best]}")
-    top.axhline(1.0, color=QUIET, linewidth=0.8, linestyle=":")
+    top.axhline(1.0, color=QUIET, linewidth=0.8, linestyle=":", label="always the train rows' mean")
     top.set_ylabel("mean squared error, scaled")
     top.legend(frameon=False, loc="upper right")
     bottom.step(epochs, history["learning_rate"], where="mid", color=OTHER)
     bottom.set_yscale("log")
     bottom.set_ylabel("learning rate")
     bottom.set_xlabel("epoch")
+    bottom.set_xlim(0.5, len(epochs) + 0.5)
+    bottom.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    _label_plainly(bottom.yaxis)
     return figure
 
 
@@ -81,12 +85,13 @@ def draw_forecast(title: str, rows: JudgedRows, time: Times, predicted: Floats) 
     actual, said = (100 * np.log(price / rows.last) for price in (rows.actual, predicted))
     right.scatter(actual, said, s=6, color=MODEL, alpha=0.35, linewidths=0)
     low, high = np.percentile(actual, [0.5, 99.5])
-    right.plot([low, high], [low, high], color=QUIET, linewidth=0.8, linestyle=":")
+    right.plot([low, high], [low, high], color=QUIET, linewidth=0.8, linestyle=":", label="forecast = actual")
     right.axhline(0, color=QUIET, linewidth=0.6)
     right.axvline(0, color=QUIET, linewidth=0.6)
     right.set_title("return, %", loc="left", fontsize=11)
     right.set_xlabel("actual")
     right.set_ylabel("forecast")
+    right.legend(frameon=False, loc="upper left", fontsize=8)
     _plain(right)
     return figure
 
@@ -124,12 +129,15 @@ def draw_volatility(title: str, rows: JudgedRows, time: Times, predicted: Floats
     set_date_axis(left, at)
     right.scatter(actual, said, s=6, color=MODEL, alpha=0.35, linewidths=0)
     ends = [float(actual.min()), float(actual.max())]
-    right.plot(ends, ends, color=QUIET, linewidth=0.8, linestyle=":")
+    right.plot(ends, ends, color=QUIET, linewidth=0.8, linestyle=":", label="forecast = actual")
     right.set_xscale("log")
     right.set_yscale("log")
+    _label_plainly(right.xaxis)
+    _label_plainly(right.yaxis)
     right.set_title("volatility per bar, %", loc="left", fontsize=11)
     right.set_xlabel("actual")
     right.set_ylabel("forecast")
+    right.legend(frameon=False, loc="upper left", fontsize=8)
     _plain(right)
     return figure
 
@@ -148,9 +156,9 @@ def draw_equity(title: str, time: Times, trading: Trading) -> Figure:
         peaks = np.maximum.accumulate(np.concatenate([[1.0], backtest.equity]))[1:]
         top.plot(at, backtest.equity, color=color, label=f"{label} {100 * (backtest.equity[-1] - 1):+.1f} %")
         bottom.plot(at, 100 * (backtest.equity / peaks - 1), color=color, linewidth=1.0)
-    top.axhline(1.0, color=QUIET, linewidth=0.6)
+    top.axhline(1.0, color=QUIET, linewidth=0.6, linestyle=":", label="what it began with")
     top.set_ylabel("equity")
-    top.legend(frameon=False, loc="upper left")
+    top.legend(frameon=False, loc="best")
     bottom.set_ylabel("drawdown, %")
     set_date_axis(bottom, at)
     return figure
@@ -175,14 +183,11 @@ def _plain(axes: Any) -> None:
     axes.set_axisbelow(True)
 
 
-def set_date_axis(axes: Any, at: npt.NDArray[np.datetime64]) -> None:
-    """Few ticks that say no more than they must, over hours or years."""
-    if len(at) == 1:  # one point has no span to choose ticks from
-        axes.set_xlim(at[0] - np.timedelta64(1, "D"), at[0] + np.timedelta64(1, "D"))
-    locator = AutoDateLocator(minticks=3, maxticks=9)
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
-    _plain(axes)
+def _label_plainly(axis: Any) -> None:
+    """Numbers of a logarithmic axis as people write them: 0.2 and not a power of ten."""
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=8))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _dates(milliseconds: Times) -> npt.NDArray[np.datetime64]:

@@ -11,7 +11,8 @@ import numpy as np
 from atb.contract.runs import DEFAULT_FDR
 from atb.documents.evidence import LedgerEntry
 from atb.registry.betting import e_bh_bound
-from trainer.bundle.charts import MODEL, QUIET, new_panels, save, set_date_axis
+from trainer.bundle.charts import MODEL, QUIET, new_panels, save
+from trainer.date_axis import set_date_axis
 
 
 def draw_evidence(title: str, entries: Sequence[LedgerEntry], path: Path) -> Path:
@@ -21,7 +22,7 @@ def draw_evidence(title: str, entries: Sequence[LedgerEntry], path: Path) -> Pat
     at = np.array([until.replace(tzinfo=None) for until, _ in shown], "datetime64[s]")
     values = [log_e / math.log(10) for _, log_e in shown]
     axes.step(at, values, where="post", marker="o", markersize=3, color=MODEL, label="evidence so far")
-    axes.axhline(0.0, color=QUIET, linewidth=0.8, linestyle=":")
+    axes.axhline(0.0, color=QUIET, linewidth=0.8, linestyle=":", label="no evidence")
     alone = e_bh_bound([], DEFAULT_FDR)
     axes.axhline(
         math.log10(alone), color=QUIET, linewidth=0.8, linestyle="--", label=f"bound of a model alone, {alone:g}"

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from trainer.bundle.charts import draw_plots, set_date_axis
+from trainer.bundle.charts import draw_history, draw_plots
+from trainer.date_axis import set_date_axis
 from trainer.evaluate.evaluation import judge_forecast
 from trainer.evaluate.rows import JudgedRows
 
@@ -39,4 +41,22 @@ def test_dates_are_readable_over_any_span(hours: int) -> None:
     axes.plot(at, np.zeros(hours))
     set_date_axis(axes, at)
     figure.canvas.draw()
-    assert 1 <= len(axes.get_xticks()) <= 12
+    labels = [label.get_text() for label in axes.get_xticklabels()]
+    assert 1 <= len(labels) <= 6
+    assert len(set(labels)) == len(labels)
+    assert all(re.fullmatch(r"\d\d \w{3} (\d{4}|\d\d:\d\d)|\w{3} \d{4}", label) for label in labels)
+    steps = np.diff(axes.get_xticks())
+    assert not len(steps) or steps.max() / steps.min() < 1.2
+
+
+def test_epochs_are_whole_and_every_line_has_its_name() -> None:
+    for epochs in (1, 2, 5, 30):
+        history = {"loss": [1.0] * epochs, "val_loss": [1.0] * epochs, "learning_rate": [1e-3] * epochs}
+        figure = draw_history("x", history)
+        figure.canvas.draw()
+        top, bottom = figure.axes
+        low, high = bottom.get_xlim()
+        ticks = [tick for tick in bottom.get_xticks() if low <= tick <= high]
+        assert ticks
+        assert all(tick == int(tick) >= 1 for tick in ticks)
+        assert [line.get_label() for line in top.lines if str(line.get_label()).startswith("_")] == []
