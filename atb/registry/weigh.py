@@ -149,7 +149,7 @@ def spend_alone(store: Store, result: Result) -> Shown | None:
     It is done when the result is committed and not when somebody promotes it: of ten trainings that are tried and one
     that is promoted, all ten have seen the rows. Doing it again changes nothing. Raises StoreError.
     """
-    if planned_candidates(store, result.run):
+    if any(entry.key == keys.plan(result.run) for entry in store.list(keys.plan(result.run))):  # which may be large
         return None
     return weigh_run(store, [Candidate.of(result)]).of(result)
 
