@@ -127,6 +127,12 @@ def advance_record(
     )
 
 
+def describe_coverage(champion: Champion, record: RecordEntry) -> list[str]:
+    """By level: the share of live closes within the band, in brackets that of the test rows before its promotion."""
+    promised = {band.level: f" ({band.coverage:.1%})" for band in champion.bands}
+    return [f"{band.coverage:.1%}{promised.get(band.level, '')} of {band.level:g}" for band in record.bands]
+
+
 def is_behind(entry: RecordEntry) -> bool:
     """Whether the evidence that the champion is behind its bar is as strong as a demotion asks for."""
     return entry.log_behind >= math.log(BEHIND_BOUND)

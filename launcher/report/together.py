@@ -15,7 +15,7 @@ from atb.registry.betting import BEHIND_BOUND, e_value
 from atb.registry.candidate import Candidate
 from atb.registry.champions import ModelKey
 from atb.registry.gate import hold_to
-from atb.registry.record import Live
+from atb.registry.record import Live, describe_coverage
 from atb.registry.weigh import Weighed, shown_by_job
 from atb.storage import Store
 from launcher.report.panel import FEWEST_SYMBOLS, SymbolRows, judge_panel
@@ -135,7 +135,7 @@ def _live_row(live: Live) -> tuple[str, ...] | None:
         f"{record.skill:+.4f}",
         f"{record.total_rows:,}",
         f"{e_value(record.log_behind):,.3g}",
-        ", ".join(f"{band.coverage:.1%} of {band.level:g}" for band in record.bands) or "–",
+        ", ".join(describe_coverage(champion, record)) or "–",
         f"{drift[0]} {drift[1]:.2f}" if drift else "–",
         f"{record.days}",
     )

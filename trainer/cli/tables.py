@@ -23,6 +23,8 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def champion_row(champion: Champion, record: RecordEntry | None) -> tuple[str, ...]:
     """A champion as a row of ``atb models list``, with its live record beside the promise."""
+    from atb.registry.record import describe_coverage
+
     name, best = min(champion.baselines.items(), key=lambda each: each[1]["rmse"])
     return (
         champion.symbol + (" (made up)" if champion.synthetic else ""),
@@ -32,7 +34,7 @@ def champion_row(champion: Champion, record: RecordEntry | None) -> tuple[str, .
         _number(champion.metrics, "skill", "+.4f"),
         f"{_number(best, 'skill', '+.4f')} {name}",
         f"{record.skill:+.4f}" if record else "–",
-        _live_band(record),
+        describe_coverage(champion, record)[-1] if record and record.bands else "–",
         f"{record.total_rows:,}" if record else "–",
         f"{record.days}" if record else "–",
         f"{champion.as_of:%Y-%m-%d %H:%M}",
@@ -40,11 +42,6 @@ def champion_row(champion: Champion, record: RecordEntry | None) -> tuple[str, .
         f"{champion.promoted:%Y-%m-%d %H:%M}",
         champion.by,
     )
-
-
-def _live_band(record: RecordEntry | None) -> str:
-    """How often live closes lay within the widest band."""
-    return f"{record.bands[-1].coverage:.1%} of {record.bands[-1].level:.4g}" if record and record.bands else "–"
 
 
 def print_comparison(found: ForecastComparison, one: str, other: str) -> None:

@@ -2,18 +2,23 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 
 import pytest
 
 from atb.contract import keys
+from atb.documents.evaluation import BandMetrics
 from atb.documents.evidence import JobEvidence, RunEvidence
 from atb.documents.manifest import Manifest
+from atb.registry.champions import ModelKey
 from atb.registry.gate import Shown, check_candidate, passes
+from atb.registry.record import Live
 from atb.storage import MemoryStore, Store
 from launcher.records.manifest import build_manifest
 from launcher.report.page import write_report
-from launcher.report.together import decide_gates
+from launcher.report.together import build_together, decide_gates
 from tests.atb.registry.candidates import commit
+from tests.atb.registry.test_record import extend, live_rows, served
 from tests.launcher.report.test_page import record_of
 
 
@@ -64,3 +69,13 @@ def test_only_what_was_shown_is_judged_anew(store: Store) -> None:
     assert "30 candidates together" in rule.note
     (unknown,) = set(decided(store, evidence_of(600.0, None, "its rows are gone")).jobs[0].gate) - set(before)
     assert (unknown.passed, unknown.note) == (False, "its rows are gone")
+
+
+def test_what_serves_has_its_live_coverage_beside_the_promise() -> None:
+    store = MemoryStore()
+    promised = BandMetrics(level=0.95, coverage=0.953, width=0.02, score=0.03)
+    champion = served(store).model_copy(update={"bands": (promised,)})
+    rows = [replace(row, inside={0.95: hour > 2}) for hour, row in enumerate(live_rows(0, 48, True))]
+    together = build_together(None, [Live(ModelKey.of(champion), champion, extend(store, champion, rows))])
+    assert together is not None
+    assert "93.8% (95.3%) of 0.95" in together.live[0]
