@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from atb.api.stores import find_store
+from atb.api.stores import StoreLike, find_store
 from atb.errors import DataError
-from atb.storage import Store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +23,7 @@ def load_bars(
     days: float | None = None,
     start: str | datetime | None = None,
     as_of: str | datetime | None = None,
-    store: Store | str | None = None,
+    store: StoreLike | None = None,
 ) -> pd.DataFrame:
     """The checked bars of a symbol: an index ``time`` (opening times, UTC), and open, high, low, close and volume.
 
@@ -62,11 +61,14 @@ def from_frame(frame: pd.DataFrame, symbol: str, timeframe: str) -> Bars:
 
     Raises DataError for a missing column, times that can't be read, or bars of another timeframe.
     """
+    import pandas as pd
     import pyarrow as pa
 
     from trainer.bars.check import check_bars
     from trainer.bars.files.table import bars_from_table
 
+    if not isinstance(frame, pd.DataFrame):
+        raise DataError(f"bars must be a pandas DataFrame, and are a {type(frame).__name__}")
     held = frame.attrs.get("timeframe", timeframe)
     if held != timeframe:
         raise DataError(f"the model reads {timeframe} bars and was given {held} ones")

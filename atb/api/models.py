@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from atb.api.bars import from_frame
-from atb.api.stores import find_store
+from atb.api.stores import StoreLike, find_store
 from atb.contract import bundle
 from atb.documents.record import RecordEntry
 from atb.documents.result import Result
@@ -22,10 +22,14 @@ if TYPE_CHECKING:
     from trainer.pipeline.loaded_model import LoadedModel
 
 
+_PATH_STARTS = ("/", "./", "../", "~")
+"""No symbol begins so."""
+
+
 def load_model(
     model: str | Path,
     *,
-    store: Store | str | None = None,
+    store: StoreLike | None = None,
     timeframe: str | None = None,
     preset: str | None = None,
 ) -> Model:
@@ -34,7 +38,7 @@ def load_model(
     ``timeframe`` and ``preset`` choose where a symbol has several champions. Raises SpecError, StoreError.
     """
     folder = Path(model)
-    if isinstance(model, Path) or folder.is_dir():
+    if isinstance(model, Path) or folder.is_dir() or model.startswith(_PATH_STARTS):
         from trainer.forecast import open_forecaster, read_directory
         from trainer.pipeline.loaded_model import LoadedModel
 

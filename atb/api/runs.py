@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from atb.api.models import Model, model_of
-from atb.api.stores import find_store
+from atb.api.stores import StoreLike, find_store
 from atb.contract import keys
 from atb.contract.runs import validate_run
 from atb.documents.evidence import RunEvidence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FORECASTS = "forecasts.parquet"
 
 
-def open_run(run: str, store: Store | str | None = None) -> Run:
+def open_run(run: str, store: StoreLike | None = None) -> Run:
     """A run of the store. Raises SpecError where there is none of that name, StoreError."""
     opened = find_store(store)
     if not any(True for _ in opened.list(keys.run_prefix(validate_run(run)))):

@@ -11,15 +11,17 @@ from collections.abc import Callable
 from typing import IO, Any
 
 from atb import errors
-from atb.api.stores import find_store
+from atb.api.stores import StoreLike, find_store
 from atb.contract import keys
 from atb.contract.exits import last_error
+from atb.contract.options import ExecutionOptions
 from atb.contract.presets import DEFAULT_PRESET
 from atb.contract.runs import new_run, validate_run
-from atb.contract.spec import OPTION_NAMES, Spec, resolve_spec
+from atb.contract.spec import Spec, resolve_spec
 from atb.documents.attempt import Progress
 from atb.documents.result import Result
 from atb.errors import AtbError, NotFound, SpecError
+from atb.options.read import read_options
 from atb.storage import MemoryStore, Store
 
 _POLL_SECONDS = 0.5
@@ -32,7 +34,7 @@ def train(
     symbol: str,
     preset: str = DEFAULT_PRESET,
     *,
-    store: Store | str | None = None,
+    store: StoreLike | None = None,
     run: str | None = None,
     progress: bool = True,
     **options: Any,
@@ -51,8 +53,6 @@ def train(
     if isinstance(opened, MemoryStore):
         raise SpecError("a store in memory can't be reached from a training; open a directory or s3://bucket/prefix")
     execution = {name: options.pop(name) for name in _EXECUTION if name in options}
-    if unknown := [name for name in options if name not in OPTION_NAMES]:
-        raise TypeError(f"train() got an unexpected keyword argument {unknown[0]!r}")
     name, start = validate_run(run) if run else new_run(), options.pop("warm_start", None)
     spec = resolve_spec(symbol, preset, options)
     if start:
@@ -60,6 +60,7 @@ def train(
         spec = resolve_spec(symbol, preset, {**options, "warm_start": pinned})
     words = [sys.executable, "-m", "trainer.cli", "train", "job", spec.to_bytes().decode(), "--run", name]
     words += ["--store", opened.url, *(["--endpoint-url", opened.endpoint_url] if opened.endpoint_url else [])]
+    read_options(ExecutionOptions, execution)
     for option, value in {"log_format": "json", **execution}.items():
         words += [f"--{option.replace('_', '-')}", str(value)]
     show = _Line() if progress else None

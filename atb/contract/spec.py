@@ -258,7 +258,7 @@ def resolve_spec(symbol: str, preset: str, options: Mapping[str, Any], *, now: d
     try:
         spec = Spec(**fields, start=start, as_of=as_of)
     except ValidationError as error:
-        raise SpecError(f"{symbol[:80]!a} {preset}: {first_problem(error)}") from None
+        raise SpecError(f"{str(symbol)[:80]!a} {preset}: {first_problem(error)}") from None
     check_source(spec.source)
     check_features(spec.features)
     if spec.expected_bars > _MOST_BARS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -88,6 +89,31 @@ def test_forecasts_are_those_of_the_test_rows(tmp_path: Path) -> None:
     assert found["actual"].tolist() == [2.5]
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"epoch": 1}, r"option 'epoch' is unknown; did you mean epochs\?"),
+        ({"epochs": -1}, "epochs -1: should be greater than or equal to 1"),
+        ({"symbol": None}, "symbol None: should be a valid string"),
+        ({"net": print}, "net <built-in function print>: should be a valid string"),
+        ({"days": [1]}, r"days '\[1\]' is not a number above 0"),
+        ({"accelerator": "tpu"}, "--accelerator tpu: should be 'auto', 'gpu' or 'cpu'"),
+        ({"store": 5}, "store must be a URL, a directory or what atb.open_store returns, and is 5"),
+        ({"run": "a b"}, "run 'a b' is not a name"),
+    ],
+)
+def test_what_makes_no_sense_is_a_spec_error_before_anything_runs(
+    options: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SpecError, match=words):
+        atb.train(**{"symbol": "BTCUSDT", "source": "sample", "store": tmp_path, **options})
+
+
+def test_bars_that_are_no_data_frame_are_refused() -> None:
+    with pytest.raises(DataError, match="bars must be a pandas DataFrame, and are a list"):
+        from_frame([1, 2], "BTCUSDT", "1h")  # type: ignore[arg-type]
+
+
 def test_what_is_not_there_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="there is no run r9"):
         atb.open_run("r9", str(tmp_path / "store"))
@@ -95,8 +121,8 @@ def test_what_is_not_there_is_one_line(tmp_path: Path) -> None:
         atb.load_model("BTCUSDT", store=str(tmp_path / "store"))
     with pytest.raises(SpecError, match="is no bundle"):
         atb.load_model(tmp_path)
-    with pytest.raises(TypeError, match="unexpected keyword argument 'epoch'"):
-        atb.train("BTCUSDT", epoch=1, store=str(tmp_path / "store"))
+    with pytest.raises(SpecError, match=r"/no/folder is no bundle"):
+        atb.load_model("/no/folder")
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         atb.nothing  # noqa: B018
     with pytest.raises(NotFound):
