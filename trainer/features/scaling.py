@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -13,6 +13,8 @@ from atb.errors import DataError
 from trainer.bars.frame import Floats
 from trainer.features.sets import Features
 
+_CHUNK = 1 << 12
+"""Rows at a time: the float64 copies that are made on the way stay in a processor's cache."""
 _CONSTANT = 1e-12
 """A column whose deviation is below this share of its mean does not move; its scale is 1."""
 
@@ -27,15 +29,23 @@ class Scaler:
     @classmethod
     def fit(cls, x: npt.NDArray[Any]) -> Self:
         """From rows ``[n, F]``; rows with a NaN are left out. Raises DataError where no row is left."""
-        defined = x[~np.isnan(x).any(axis=1)]
+        defined = _defined_rows(x)
         if not len(defined):
             raise DataError("no row to fit the scaler on: every train row has an undefined feature")
         mean = defined.mean(axis=0, dtype=np.float64)
-        return cls(mean, _usable(defined.std(axis=0, dtype=np.float64), mean))
+        squares = np.zeros((1, x.shape[1]))
+        for rows in _chunks(len(defined)):
+            apart = defined[rows] - mean
+            # rows are added one after the other, as NumPy's own std does it, so that the sum has the same bits
+            squares = np.add.reduce(np.concatenate([squares, apart * apart]), axis=0, keepdims=True)
+        return cls(mean, _usable(np.sqrt(squares[0] / len(defined)), mean))
 
     def transform(self, x: npt.NDArray[Any]) -> Features:
         """Scaled rows, float32, of the shape of ``x`` ``[…, F]``."""
-        return ((x - self.mean) / self.scale).astype(np.float32)
+        scaled = np.empty(x.shape, np.float32)
+        for rows in _chunks(len(x)):
+            scaled[rows] = (x[rows] - self.mean) / self.scale
+        return scaled
 
     def to_dict(self) -> dict[str, list[float]]:
         """For scaler.json."""
@@ -83,6 +93,17 @@ class TargetScaler:
     def from_dict(cls, fields: Mapping[str, Any]) -> Self:
         """The scaler that ``to_dict`` wrote, exactly."""
         return cls(float(fields["mean"]), float(fields["scale"]))
+
+
+def _defined_rows(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The rows without a NaN: a view where only the first ones have some, as in bars without a gap."""
+    undefined = np.isnan(x).any(axis=1)
+    first = int(np.argmin(undefined)) if len(undefined) else 0
+    return x[~undefined] if undefined[first:].any() else x[first:]
+
+
+def _chunks(rows: int) -> Iterator[slice]:
+    return (slice(start, start + _CHUNK) for start in range(0, rows, _CHUNK))
 
 
 def _usable(deviation: Any, mean: Any) -> Any:

@@ -21,6 +21,17 @@ def test_fitted_rows_have_mean_0_and_deviation_1_at_every_level() -> None:
     assert np.abs(scaled.std(axis=0, dtype=np.float64) - 1).max() < 1e-4
 
 
+@pytest.mark.parametrize("undefined", [(), (0, 1, 2), (0, 5_000, 9_999)], ids=["none", "warm-up", "gaps"])
+def test_the_numbers_are_numpys_to_the_last_bit_however_many_rows_are_taken_at_a_time(undefined: list[int]) -> None:
+    x = RNG.normal([1e-8, 1, 1e5], [1e-10, 3, 100], (10_000, 3)).astype(np.float32)
+    x[list(undefined)] = np.nan
+    scaler, defined = Scaler.fit(x), x[~np.isnan(x).any(axis=1)]
+    assert np.array_equal(scaler.mean, defined.mean(axis=0, dtype=np.float64))
+    assert np.array_equal(scaler.scale, defined.std(axis=0, dtype=np.float64))
+    plain = ((x - scaler.mean) / scaler.scale).astype(np.float32)
+    assert np.array_equal(scaler.transform(x), plain, equal_nan=True)
+
+
 def test_rows_with_an_undefined_feature_are_not_fitted_on_and_stay_undefined() -> None:
     x = np.array([[np.nan, 1], [1, 2], [3, 4]], np.float32)
     scaler = Scaler.fit(x)
