@@ -38,7 +38,7 @@ atb-launch --resume 20260131-0600
     examples=_EXAMPLES,
 )
 @click.version_option(atb.__version__, prog_name="atb-launch")
-@add_options("launch", "run", "store", "endpoint-url", "Spec", "TrainingOptions", "cluster")
+@add_options("launch", "run", "store", "endpoint-url", "Spec", "TrainingOptions", "cluster", "train.log-format")
 @click.pass_context
 def atb_launch(context: click.Context, /, **options: Any) -> None:
     """Train one model for each symbol, on Kubernetes or on this machine."""
@@ -52,6 +52,10 @@ def atb_launch(context: click.Context, /, **options: Any) -> None:
     from launcher.cli.options import read_choices
     from launcher.cli.run import launch, resume
 
+    if options["log_format"] == "json":
+        from launcher.cli.log_events import log_as_events
+
+        log_as_events(output=options["output"] != "json" and not options["dry_run"])
     choices = read_choices(context)
     context.exit(resume(choices) if choices.launch.resume else launch(choices))
 

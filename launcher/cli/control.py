@@ -18,16 +18,19 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Configured)
-@add_options(*ENDING)
+@add_options("train.log-format", *ENDING)
 @add_options(*ACCESS)
 @with_run
 def attach(store: Store, run: str, **options: Any) -> None:
     """Follow a RUN in a cluster to its end, from anywhere, and collect it."""
     from launcher.cli.ending import read_ending
+    from launcher.cli.log_events import log_as_events
     from launcher.cli.run import follow
     from launcher.plan.backends import open_run
     from launcher.plan.build import read_plan
 
+    if options["log_format"] == "json":
+        log_as_events(output=options["output"] != "json")
     plan = read_plan(store, run)
     backend = open_run(plan, read_setup(click.get_current_context()))
     code = follow(plan, store, backend, "attach", read_ending(options))

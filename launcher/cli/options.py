@@ -78,5 +78,6 @@ def _refuse_what_the_plan_says(context: click.Context, given: frozenset[str]) ->
     for parameter in context.command.params:
         if isinstance(parameter, TableOption) and parameter.name in given:
             row = parameter.row
-            if row.section == TRAIN or row.name in ("symbols", "run", "schedule", "force"):
+            of_the_plan = row.section == TRAIN and row.name != "log_format"
+            if of_the_plan or row.name in ("symbols", "run", "schedule", "force"):
                 raise SpecError(f"{parameter.opts[0]} does not go with --resume: the run's plan says it already")

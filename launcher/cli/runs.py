@@ -38,7 +38,7 @@ def status(store: Store, run: str, output: str | None, price: float | None, **_:
     from launcher.records.liveness import read_launcher
     from launcher.records.manifest import build_manifest
     from launcher.records.run_record import RunRecord
-    from launcher.report.live_table import row_lines, summary_line
+    from launcher.report.live_table import cut_reasons, row_lines, summary_line
     from launcher.report.table import print_manifest
     from launcher.report.together import evidence_line, panel_lines
 
@@ -49,11 +49,17 @@ def status(store: Store, run: str, output: str | None, price: float | None, **_:
     if output == "json":
         click.echo(manifest.to_bytes(), nl=False)
         return
-    if not manifest.complete and (launcher := read_launcher(store, run)) is not None and launcher.died:
-        say(f"the launcher of this run has died: {launcher.words}", err=True)
+    if not manifest.complete and (launcher := read_launcher(store, run)) is not None:
+        if launcher.died:
+            say(f"the launcher of this run has died: {launcher.words}", err=True)
+        elif launcher.alive:
+            say(f"launcher  {launcher.words}")
     rows = () if manifest.complete else _ask_backend(plan, lambda backend: backend.rows(plan, store))
     if rows:
-        click.echo("\n".join(row_lines(rows, width=shutil.get_terminal_size().columns)))
+        table = list(row_lines(rows, width=shutil.get_terminal_size().columns))
+        click.echo("\n".join(table))
+        for line in cut_reasons(rows, table):
+            say(line)
         say(f"{run}  {summary_line(rows)}")
     print_manifest(manifest, store.url)
     if (evidence := read_evidence(store, run)) is not None:

@@ -6,7 +6,7 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -32,6 +32,11 @@ _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _WIDE = 100
 """Columns from which the node has room."""
 _REFRESH_SECONDS = 0.25
+_MOST_REASONS = 2
+"""Reasons that are shown in full below a live table."""
+_MOST_KINDS = 100
+"""Kinds of reasons that are told where nothing is repainted."""
+_LONGEST = 2_000
 _HEARTBEAT_SECONDS = 60.0
 """How often a run that is not on a terminal says where it stands."""
 
@@ -85,6 +90,27 @@ def summary_line(rows: Sequence[Row]) -> str:
     return printable(" · ".join(parts)) or "nothing to do"
 
 
+def waiting_lines(rows: Sequence[Row], seen: Container[str] = ()) -> Iterator[tuple[str, str]]:
+    """Why jobs wait, as ``37 jobs: pending (queue): …`` in full, the most frequent first, each with its kind: the
+    reason without its numbers. Kinds in ``seen`` are left out."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.state == "pending" and row.category:
+            groups.setdefault(f"{row.category}: {_NUMBER.sub('', row.detail)}", []).append(row)
+    for kind, found in sorted(groups.items(), key=lambda group: -len(group[1])):
+        if kind not in seen:
+            row = found[0]
+            who = row.job if len(found) == 1 else f"{len(found)} jobs"
+            yield kind, f"{who}: pending ({row.category}){f': {row.detail}' if row.detail else ''}"
+
+
+def cut_reasons(rows: Sequence[Row], lines: Sequence[str]) -> list[str]:
+    """Why jobs wait, where the table's lines have no room for all of it."""
+    shown = "\n".join(lines)
+    whole = {f"{row.category}: {_NUMBER.sub('', row.detail)}" for row in rows if printable(row.detail) in shown}
+    return [line for _, line in waiting_lines(rows, whole)]
+
+
 def format_eta(seconds: float | None) -> str:
     """``45s``, ``12m``, ``3h05``; empty where unknown."""
     if seconds is None or seconds < 0:
@@ -106,6 +132,7 @@ class RunView:
         self._beat = clock()
         self._rows: Sequence[Row] = ()
         self._told: dict[str, tuple[State, str]] = {}
+        self._kinds: set[str] = set()
         self._note = ""
         self._live = Live(console=self._console, auto_refresh=False, transient=False)
 
@@ -133,10 +160,13 @@ class RunView:
 
     def _paint(self, rows: Sequence[Row], note: str) -> None:
         head = Text.assemble((self._title, "bold"), "  ", summary_line(rows))
-        lines: list[RenderableType] = [
-            head,
-            *map(Text.from_ansi, row_lines(rows, width=self._console.width, height=self._console.height - 5)),
-        ]
+        width, height = self._console.width, self._console.height - 5
+        table = list(row_lines(rows, width=width, height=height))
+        if why := cut_reasons(rows, table)[:_MOST_REASONS]:
+            taken = sum(-(-len(line) // width) for line in why)
+            table = list(row_lines(rows, width=width, height=height - taken))
+        lines: list[RenderableType] = [head, *map(Text.from_ansi, table)]
+        lines += [Text(printable(line, _LONGEST), style="dim", overflow="fold") for line in why]
         if note:
             lines.append(Text(printable(note), style="dim", overflow="ellipsis", no_wrap=True))
         self._live.update(Group(*lines), refresh=True)
@@ -145,10 +175,14 @@ class RunView:
         for row in rows:
             now = (row.state, row.category)
             if self._told.get(row.job) != now:
-                if row.job in self._told or row.state != "pending" or row.category:
+                if row.state != "pending" or (row.job in self._told and not row.category):
                     words = f"{row.job}: {row.state}{f' ({row.category})' if row.category else ''}"
                     self._say(f"{words}{f': {row.detail}' if row.detail else ''}")
                 self._told[row.job] = now
+        for kind, line in waiting_lines(rows, self._kinds):
+            if len(self._kinds) < _MOST_KINDS:
+                self._kinds.add(kind)
+                self._say(line)
         kind = _NUMBER.sub("", note)  # counts and seconds change all the time
         if note and kind != self._note:
             self._say(note)
@@ -158,7 +192,7 @@ class RunView:
             self._say(" · ".join(filter(None, (summary_line(rows), note))))
 
     def _say(self, line: str) -> None:
-        self._console.print(printable(line, 2_000), markup=False, highlight=False, soft_wrap=True)
+        self._console.print(printable(line, _LONGEST), markup=False, highlight=False, soft_wrap=True)
 
 
 def _cells(row: Row, *, presets: bool, node: bool) -> list[str | Cell]:

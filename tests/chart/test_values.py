@@ -52,6 +52,7 @@ OTHER: dict[str, Any] = {
     "networkPolicy.ports": [8080],
     "networkPolicy.apiServerPorts": [16443],
     "networkPolicy.extraEgress": [{"to": [{"podSelector": {}}]}],
+    "launcher.logFormat": "json",
     "metrics.pushGateway": "https://other",
     "resourceQuota.hard": {"pods": "10"},
     "admissionPolicy.action": "Warn",

@@ -100,6 +100,9 @@ class Launcher(Section):
         {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "512Mi"}},
         description="Its requests and limits.",
     )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="json: one event per line, as in the trainings' logs."
+    )
     scratch_size: Quantity = Field("256Mi", description="Size limit of its writable volume at /tmp.")
     env: dict[str, str] = Field(
         {},

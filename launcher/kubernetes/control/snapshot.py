@@ -9,15 +9,28 @@ from atb.documents.plan import Plan
 from atb.storage import Store
 from launcher.kubernetes.api.client import Cluster
 from launcher.kubernetes.api.informer import Listed
-from launcher.kubernetes.control.apply import apply_job, apply_pod
+from launcher.kubernetes.api.requests import ApiError
+from launcher.kubernetes.control.apply import apply_job, apply_pod, apply_queue_reasons
 from launcher.kubernetes.control.state import RunState
 from launcher.kubernetes.objects.ensure import find_owner, notes_of
 from launcher.kubernetes.objects.job_status import read_job, read_pod
 from launcher.kubernetes.objects.jobs import run_selector
+from launcher.kubernetes.objects.kueue import queue_reasons, queue_version
 from launcher.kubernetes.options import ClusterOptions
 from launcher.records.progress import ProgressReader, read_result
 
 READERS = 16
+
+
+def _read_queue(cluster: Cluster, options: ClusterOptions) -> dict[str, str]:
+    """Why Jobs wait in their queue; nothing where that can't be read. Raises NetworkError."""
+    if not options.queue:
+        return {}
+    try:
+        version = queue_version(cluster)
+        return queue_reasons(cluster, version) if version else {}
+    except ApiError:
+        return {}
 
 
 def read_state(cluster: Cluster, store: Store, plan: Plan, options: ClusterOptions) -> RunState:
@@ -34,6 +47,7 @@ def read_state(cluster: Cluster, store: Store, plan: Plan, options: ClusterOptio
     selector, now = run_selector(plan.run), cluster.now()
     apply_job(state, now, Listed(cluster.list("jobs", read_job, selector=selector)[0]))
     apply_pod(state, Listed(cluster.list("pods", read_pod, selector=selector)[0]))
+    apply_queue_reasons(state, _read_queue(cluster, options))
     state.to_restart.clear()
     ended = [job for job in state.planned if not (latest := state.latest(job)) or not latest.live]
     with ThreadPoolExecutor(READERS) as pool:

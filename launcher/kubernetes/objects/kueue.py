@@ -8,6 +8,7 @@ from launcher.kubernetes.api.client import Cluster
 from launcher.kubernetes.api.requests import ApiError, Call
 
 GROUP = "kueue.x-k8s.io"
+TOO_LARGE = "it asks for more than its ClusterQueue ever gives"
 
 
 def queue_version(cluster: Cluster) -> str | None:
@@ -49,8 +50,14 @@ def waiting_reason(workload: dict[str, Any]) -> str:
         return ""
     for kind in ("QuotaReserved", "Admitted"):
         if conditions.get(kind, {}).get("status") == "False":
-            return " ".join((conditions[kind].get("message") or conditions[kind].get("reason") or "").split())
+            said = " ".join((conditions[kind].get("message") or conditions[kind].get("reason") or "").split())
+            return f"{TOO_LARGE}: {said}" if _is_too_large(said) else said
     return "waits for its queue"
+
+
+def _is_too_large(said: str) -> bool:
+    """Whether no flavor of the ClusterQueue is large enough, however empty: its message has a reason for each."""
+    return "> maximum capacity" in said and "insufficient unused quota" not in said and "preemption" not in said
 
 
 def _path(cluster: Cluster, version: str) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import click
 import pytest
 from rich.console import Console
 
-from launcher.report.live_table import Row, RunView, format_eta, row_lines, summary_line
+from launcher.report.live_table import Row, RunView, cut_reasons, format_eta, row_lines, summary_line
 
 ROWS = [
     Row("A-fast", "BTCUSDT", "fast", "done", epoch=40, epochs=100, validation_loss=0.1234567, attempts=1),
@@ -85,6 +86,47 @@ def test_a_note_that_differs_only_in_its_numbers_is_said_again_once_a_minute() -
         "created 0 of 100 · trying again in 0.0 s",
         "nothing to do · created 60 of 100 · trying again in 0.60 s",
     ]
+
+
+NO_QUOTA = (
+    "couldn't assign flavors to pod set main: insufficient quota for nvidia.com/gpu in flavor default, request > "
+)
+NO_QUOTA += "maximum capacity (2 > 1)"
+QUEUED = [Row(f"J{n}-fast", f"J{n}USDT", "fast", "pending", "queue", NO_QUOTA) for n in range(500)]
+
+
+def test_without_a_terminal_jobs_that_wait_for_one_reason_are_one_line_and_a_new_reason_another() -> None:
+    console = Console(file=io.StringIO(), width=80, force_terminal=False)
+    waiting = [replace(row, detail="waits for its queue") for row in QUEUED]
+    with RunView("run r", console) as view:
+        view.show(waiting)
+        view.show([*QUEUED[:3], *waiting[3:]])
+        view.show([replace(row, detail=row.detail.replace("2 > 1", "4 > 1")) for row in QUEUED])
+        view.show([replace(QUEUED[0], category="gpu", detail="0/3 nodes are available")])
+    assert console.file.getvalue().splitlines() == [  # type: ignore[attr-defined]
+        "500 jobs: pending (queue): waits for its queue",
+        f"3 jobs: pending (queue): {NO_QUOTA}",
+        "J0-fast: pending (gpu): 0/3 nodes are available",
+    ]
+
+
+@pytest.mark.parametrize("width", [40, 80, 100, 140, 400])
+def test_what_a_table_has_no_room_for_stands_below_it_in_full(width: int) -> None:
+    lines = paint(QUEUED[:2], width)
+    shown = "\n".join([*lines, *cut_reasons(QUEUED[:2], lines)])
+    assert shown.count(NO_QUOTA) == (2 if width == 400 else 1)
+    assert ("2 jobs: pending (queue): " in shown) == (width != 400)
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_a_live_table_folds_the_reason_and_stays_within_the_screen(width: int) -> None:
+    console = Console(file=io.StringIO(), width=width, height=24, force_terminal=True)
+    with RunView("run r", console) as view:
+        view.show(QUEUED)
+    printed = click.unstyle(console.file.getvalue())  # type: ignore[attr-defined]
+    assert NO_QUOTA.replace(" ", "") in "".join(printed.split())
+    last = printed.split("run r")[-1]
+    assert last.count("\n") <= 24
 
 
 def test_markup_in_a_reason_is_not_taken_for_style() -> None:

@@ -216,6 +216,9 @@ then nothing is said. Takes zone and path.
 {{- if .schedule.acceptFirst -}}
 {{- $command = append $command "--accept-first" -}}
 {{- end -}}
+{{- if eq .root.Values.launcher.logFormat "json" -}}
+{{- $command = concat $command (list "--log-format" "json") -}}
+{{- end -}}
 {{- with .root.Values.metrics.pushGateway -}}
 {{- $command = concat $command (list "--push-gateway" .) -}}
 {{- end -}}

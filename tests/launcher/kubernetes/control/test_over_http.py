@@ -18,9 +18,11 @@ from atb.errors import NetworkError
 from launcher.kubernetes.api.client import Cluster
 from launcher.kubernetes.control.decide import nodes_to_avoid
 from launcher.kubernetes.control.observe import Observation
+from launcher.kubernetes.control.snapshot import read_state
 from launcher.kubernetes.objects.ensure import delete_object, mark_owner
 from launcher.kubernetes.objects.jobs import job_name, owner_name
 from launcher.kubernetes.print_logs import print_logs
+from launcher.kubernetes.why import explain_job
 from launcher.report.live_table import Row
 from tests.apiserver.controller import JobController
 from tests.apiserver.http import ApiServer
@@ -281,6 +283,9 @@ def test_a_queued_job_shows_why_its_queue_lets_it_wait(server: ApiServer, lab: W
     meta = {"name": "job-x", "ownerReferences": [owner]}
     server.state.create("workloads", "lab", {"metadata": meta, "status": {"conditions": [condition]}})
     launch.until(lambda: any(row.detail == said for row in launch.rows), 30)  # the queue is read every 20 s
+    plan = make_plan("BTCUSDT")
+    state = read_state(lab.cluster, lab.store, plan, make_options(queue="team-a"))
+    assert f"reason    {said}" in explain_job(lab.cluster, lab.store, state, plan, plan.jobs[0])
     server.state.patch("jobs", "lab", job["metadata"]["name"], {"spec": {"suspend": False}})
     assert pod_of(server)
 
