@@ -55,6 +55,6 @@ clean: ## remove what make has put here, and nothing of yours
 	-$(PYTHON) -m compileall -q -j 0 -x '/(tests|aio|async_support)/' .venv/lib
 	touch .venv/demo.stamp $@
 
-tools chart-docs image-check locks sbom audit: | .venv/bin/python
+tools chart-docs image-check locks sbom audit gpu-check: | .venv/bin/python
 
 -include tools/tools.mk

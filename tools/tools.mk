@@ -1,6 +1,6 @@
 # Included by the Makefile, whose PYTHON and .venv these use.
 
-.PHONY: tools image-check chart-docs reference locks sbom audit
+.PHONY: tools image-check chart-docs reference locks sbom audit gpu-check
 SUPPLY := .tools/supply/bin/python
 
 tools: | .venv/bin/python ## helm and kubectl into .tools/ where neither is on the PATH
@@ -28,3 +28,6 @@ sbom: $(SUPPLY) ## build/sbom/: the bill of materials of each image's libraries,
 
 audit: $(SUPPLY) ## known vulnerabilities of every locked library, from the OSV database
 	$(PYTHON) -m tools.supply audit
+
+gpu-check: | .venv/bin/python ## on a GPU machine, without network: doctor, benchmark and cluster suite into build/gpu-check/
+	$(PYTHON) -m tools.gpu_check

@@ -73,4 +73,5 @@ def test_every_install_verifies_hashes_or_brings_our_own_code_alone(recipe: str)
     installs = re.findall(r"pip install[^;\n]*", recipe.replace("\\\n", " "))
     own = [line for line in installs if "--require-hashes" not in line]
     assert len(own) == 1
+    assert all("--no-deps" in line for line in installs if "build.txt" not in line), "the locks are complete"
     assert {"--no-deps", "--no-build-isolation"} <= set(own[0].split()), "a build's own requirements are locked too"

@@ -107,6 +107,15 @@ def test_every_net_and_set_gives_the_same_numbers_from_features_and_from_bars(
     assert parity_of(summary, bundle.MODEL_FROM_BARS).whole_history == pytest.approx(0, abs=1e-5)
 
 
+def test_a_net_as_it_is_built_for_two_gpus_in_mixed_precision_is_exported_in_float32(tmp_path: Path) -> None:
+    fitted = make_fitted("balanced", "relative", make_bars(600, 1.0), as_on_gpus=True)
+    summary = export(fitted, tmp_path)
+    assert summary.model is not None
+    assert summary.model.parity is not None
+    model = onnx.load(tmp_path / bundle.MODEL)
+    assert onnx.TensorProto.FLOAT16 not in {tensor.data_type for tensor in model.graph.initializer}
+
+
 def test_the_result_says_what_the_files_are(tmp_path: Path) -> None:
     summary = export(make_fitted("fast", "classic", make_bars(600, 1.0)), tmp_path)
     model = onnx.load(tmp_path / bundle.MODEL)

@@ -56,10 +56,11 @@ def make_fitted(
     horizon: int = 1,
     target: str = "return",
     residual: str = "none",
+    as_on_gpus: bool = False,
     edit: Callable[[Any], None] = lambda model: None,
 ) -> Fitted:
     """A net with random weights and random moving statistics, and scalers fitted on the bars; ``edit`` has the last
-    word on the Keras model."""
+    word on the Keras model. ``as_on_gpus``: as it is built for two GPUs in mixed precision."""
     chosen = feature_set(features)
     spec = resolve_spec(
         "BTCUSDT",
@@ -76,7 +77,8 @@ def make_fitted(
             "as_of": "2026-02-01",
         },
     )
-    model = build_network(model_type, sequence_length, len(chosen.columns), seed=3)
+    shape = {"mixed_precision": True, "replicas": 2} if as_on_gpus else {}
+    model = build_network(model_type, sequence_length, len(chosen.columns), seed=3, **shape)  # type: ignore[arg-type]
     rng = np.random.default_rng(3)
     for layer in model.layers:
         if layer.weights:
