@@ -5,8 +5,9 @@
 Needs root, buildah and, without ``--base``, debootstrap for a base of Debian with its own Python. Each step's time and
 each image's size are printed. Not part of the suite: it downloads TensorFlow.
 
-Of the CUDA image, without a GPU: every CUDA library opens apart from those that need the driver, ptxas compiles, doctor
-ends with 21 where a GPU is asked for, and trains on the CPU where none is.
+The doctor trains under a root that is mounted read-only, as the image's user. Of the CUDA image, without a GPU: every
+CUDA library opens apart from those that need the driver and lies where the loader looks, ptxas compiles, and doctor
+ends with 21 where a GPU is asked for.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -28,16 +30,6 @@ ROOT = Path(__file__).resolve().parents[1]
 BASE = "localhost/atb-check-base"
 LAUNCHER = "localhost/atb-check-launcher"
 TRAINER = "localhost/atb-check-trainer"
-LIBRARIES = """
-import ctypes, glob, sysconfig
-site = sysconfig.get_path("purelib")
-for path in sorted(glob.glob(f"{site}/nvidia/*/lib/*.so*") + glob.glob(f"{site}/nvidia/*/nvvm/lib64/*.so*")):
-    try:
-        ctypes.CDLL(path)
-    except OSError as error:
-        if "libcuda.so.1" not in str(error):
-            print(error)
-"""
 PTX = ".version 8.0\n.target sm_90\n.address_size 64\n.visible .entry nothing(){ ret; }\n"
 PACKAGES = "ca-certificates,python3,python3-venv"
 RELEASE = "bookworm"
@@ -121,7 +113,9 @@ def inspect(name: str, image: str) -> bool:
         outside = [path for path in writable if not path.startswith(SCRATCH)]
         print(f"{name}: the code takes {code} KiB; compilers and caches: {unwanted or 'none'}")
         print(f"{name}: folders its user can write beside scratch: {outside or 'none'}")
-        doctor = subprocess.run(inside(container, "atb", "doctor", "--store", "/tmp/store"), check=False)
+        doctor = subprocess.run(
+            read_only(container, config["Env"], "atb doctor --store /tmp/store"), check=False, cwd="/"
+        )
         helped = subprocess.run(inside(container, "atb-launch", "--help"), check=False, stdout=subprocess.DEVNULL)
     finally:
         said("buildah", "rm", container)
@@ -132,7 +126,7 @@ def inspect_cuda(image: str) -> bool:
     """Print what of CUDA does not open; whether all of it does, and doctor says that there is no GPU."""
     container = said("buildah", "from", image)
     try:
-        broken = said(*inside(container, "python", "-c", LIBRARIES))
+        broken = said(*inside(container, "python", "-c", (ROOT / "tools" / "image_cuda.py").read_text()))
         print(f"CUDA libraries that do not open: {broken or 'none'}")
         compile_ptx = (
             f"printf '%s' '{PTX}' > /tmp/k.ptx && /opt/atb/cuda/bin/ptxas -arch=sm_90 /tmp/k.ptx -o /tmp/k.cubin"
@@ -155,6 +149,18 @@ def code_folders(container: str) -> list[str]:
 def inside(container: str, *command: str) -> list[str]:
     """A command in a container, as its own user."""
     return ["buildah", "run", "--isolation", "chroot", container, "--", *command]
+
+
+def read_only(container: str, environment: list[str], command: str) -> list[str]:
+    """A command as the image's user in mounts of its own: the root read-only, /tmp a volume, as in a Pod."""
+    root = said("buildah", "mount", container)
+    script = (
+        f"mount --bind {root} {root} && mount -o remount,bind,ro {root} && mount -t tmpfs tmpfs {root}/tmp && "
+        f"mount -t proc proc {root}/proc && mount --rbind /dev {root}/dev && "
+        f"! chroot --userspec=10001:10001 {root} /bin/sh -c ': > /opt/written' 2>/dev/null && "
+        f"exec env -i {shlex.join(environment)} $(command -v chroot) --userspec=10001:10001 {root} {command}"
+    )
+    return ["unshare", "--mount", "--pid", "--fork", "sh", "-c", script]
 
 
 def said(*command: str) -> str:
