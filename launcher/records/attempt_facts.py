@@ -40,9 +40,9 @@ class AttemptReader:
         """Every job that has started. Raises StoreError."""
         return self._read(self._store.list(keys.jobs_prefix(self._run)))
 
-    def read_job(self, job: str) -> JobFacts:
-        """One job as it is now. Raises StoreError."""
-        return self._read(self._store.list(keys.job_prefix(self._run, job))).get(job, JobFacts(job))
+    def read_job(self, job: str, *, whole: bool = False) -> JobFacts:
+        """One job as it is now; ``whole``: how each attempt ended even where it is done. Raises StoreError."""
+        return self._read(self._store.list(keys.job_prefix(self._run, job)), whole=whole).get(job, JobFacts(job))
 
     def claim(self, job: str, number: int) -> Claim | None:
         """Who has an attempt; None where nobody has, or a newer version's words say who. Raises StoreError."""
@@ -54,7 +54,7 @@ class AttemptReader:
                 self._claims[key] = None
         return self._claims[key]
 
-    def _read(self, entries: Iterable[Entry]) -> dict[str, JobFacts]:
+    def _read(self, entries: Iterable[Entry], *, whole: bool = False) -> dict[str, JobFacts]:
         prefix = keys.jobs_prefix(self._run)
         listed: dict[str, _Listed] = {}
         for entry in entries:
@@ -66,13 +66,15 @@ class AttemptReader:
                 found.verdict = entry
             elif match := _ATTEMPT.fullmatch(rest):
                 (found.claims if match[2] == "claim" else found.exits)[int(match[1])] = entry
-        return {job: self._judge(job, found) for job, found in listed.items()}
+        return {job: self._judge(job, found, whole=whole) for job, found in listed.items()}
 
-    def _judge(self, job: str, listed: _Listed) -> JobFacts:
+    def _judge(self, job: str, listed: _Listed, *, whole: bool) -> JobFacts:
         numbers = sorted(listed.claims.keys() | listed.exits.keys())
-        if listed.done:  # nothing else counts, so nothing else is read
+        if listed.done and not whole:  # nothing else counts, so nothing else is read
             return JobFacts(job, True, tuple(AttemptFacts(number, 0.0) for number in numbers))
         attempts = tuple(self._attempt(job, number, listed) for number in numbers)
+        if listed.done:
+            return JobFacts(job, True, attempts)
         if listed.verdict is not None:
             verdict = self._document(listed.verdict, Verdict)
             if verdict is not None and verdict.attempts >= (numbers[-1] if numbers else 0):

@@ -30,7 +30,7 @@ def explain_packed(
     yield f"{planned.job}: {row.state}{f' ({row.category})' if row.category else ''}"
     if row.detail:
         yield f"reason    {row.detail}"
-    for attempt in AttemptReader(store, plan.run).read_job(planned.job).attempts:
+    for attempt in AttemptReader(store, plan.run).read_job(planned.job, whole=True).attempts:
         claim = _claim(store, plan.run, planned.job, attempt.number)
         where = f" in {claim.pod or claim.host}" + (f" on {claim.node}" if claim.node else "") if claim else ""
         how = f"ended with code {attempt.code} ({attempt.category})" if attempt.ended else "has not ended"

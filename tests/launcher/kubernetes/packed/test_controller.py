@@ -99,6 +99,8 @@ def test_workers_do_the_plan_with_three_objects_and_what_fails_is_named(fake: Wo
     assert lines[:2] == ["BADBARS-fast: failed (bad-data)", "reason    40 bars where 500 are needed"]
     assert any(line.startswith("attempt   1 in ") and line.endswith("ended with code 10 (bad-data)") for line in lines)
     assert any(line.startswith("worker    ") for line in lines)
+    lines = list(explain_packed(fake.cluster, store, controller, plan, plan.jobs[3]))
+    assert next(line for line in lines if line.startswith("attempt   2")).endswith("ended with code 0 (done)")
 
 
 def test_a_resumed_run_tries_again_what_failed_and_nothing_else(fake: World, store: DirectoryStore) -> None:
