@@ -97,5 +97,7 @@ def fill_remedy(remedy: str, run: str, spec: Spec | None, where: Sequence[str]) 
     return remedy[: found.start(1)] + shlex.join([*words, *where])
 
 
+INTERRUPTIONS = frozenset({"cancelled", "vanished"})
+"""Categories of jobs that somebody stopped: they have not failed."""
 INFRASTRUCTURE = frozenset(name for name, category in CATEGORIES.items() if category.retry == "elsewhere")
 """Categories that speak against a node: two symbols that meet one on the same node keep later attempts off it."""

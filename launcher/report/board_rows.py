@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
+from atb.documents.manifest import State
 from atb.documents.plan import Plan, PlannedJob
 from launcher.records.board import Board
+from launcher.records.categories import INTERRUPTIONS
 from launcher.records.leases import STOPPED
 from launcher.report.live_table import Row
 
@@ -43,7 +45,8 @@ def _row(planned: PlannedJob, board: Board, mine: bool, stopping: bool) -> Row:
         )
     latest = facts.latest if facts else None
     if standing.state == "failed":
-        return replace(row, state="failed", category=standing.category, detail=standing.reason, attempts=attempts)
+        state: State = "interrupted" if standing.category in INTERRUPTIONS else "failed"
+        return replace(row, state=state, category=standing.category, detail=standing.reason, attempts=attempts)
     if latest is None or not standing.category:
         return replace(row, attempts=attempts)
     if stopping and standing.category == STOPPED:

@@ -167,7 +167,8 @@ def test_a_cancelled_run_is_stopped_and_its_jobs_say_so(fake: World, store: Dire
         if not cancelled and rows[0].epoch and rows[1].state == "done":
             cancelled.append(cancel_run(fake.cluster, plan.run, lambda question: None))
 
-    follow(fake, store, plan, workers=1, look=cancel)
+    rows = follow(fake, store, plan, workers=1, look=cancel).rows()
+    assert {row.symbol: row.state for row in rows} == {"SLOW": "interrupted", "QUICK1": "done"}
     assert cancelled[0].startswith("cancelled run run-1: 1 Jobs stopped")
     assert states(store, plan) == {"SLOW": ("interrupted", "cancelled", 1), "QUICK1": ("done", "", 1)}
     follow(fake, store, plan, workers=1, mode="resume")
