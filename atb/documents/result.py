@@ -51,13 +51,14 @@ class FeatureSummary(Part):
 
 
 class SplitSummary(Part):
-    """How many windows each part has; ``purged`` windows lie between two parts. The test rows begin at ``test_from``:
-    what was learnt is from bars before it."""
+    """How many windows each part has; ``purged`` windows lie between two parts. Fitting took bars
+    before ``validation_from``, the choice of the best epoch those before ``test_from``, where the test rows begin."""
 
     train: int
     validation: int
     test: int
     purged: int
+    validation_from: datetime | None = None
     test_from: datetime | None = None
 
 

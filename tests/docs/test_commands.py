@@ -41,6 +41,9 @@ TINY = {"ATB_EPOCHS": "1", "ATB_DAYS": "25", "ATB_SEQUENCE_LENGTH": "16", "ATB_B
 """So that a command takes seconds. What a line itself says beats it."""
 
 
+pytestmark = pytest.mark.timeout(900)
+
+
 @dataclass(frozen=True)
 class Outcome:
     code: int
@@ -108,7 +111,7 @@ def type_line(line: str, folder: Path, environment: dict[str, str]) -> Outcome:
             first = shell.stdout.readline()
             shell.send_signal(signal.SIGINT)
             return Outcome(0 if shell.wait(20) == 130 else 1, first + shell.stdout.read())
-        output, _ = shell.communicate(timeout=250)
+        output, _ = shell.communicate(timeout=800)
         return Outcome(shell.returncode, output)
 
 

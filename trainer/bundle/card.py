@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from atb.contract import bundle
+from atb.contract import timeframe as tf
 from atb.contract.features import split_features
 from atb.documents.result import Result
 from atb.registry.champions import ModelKey
@@ -27,11 +29,6 @@ _COUNTED = (
     "zero_volume", "jumps",
 )  # fmt: skip
 _MARKS = {"passed": "✓", "waived": "○ waived:", "failed": "✗"}
-_OUTPUT_NAMES = {
-    "return": ("scaled", "log_return", "price", "lower", "upper"),
-    "volatility": ("scaled", "volatility", "lower", "upper"),
-}
-"""In the models' order; ``return`` can't be a name in Python."""
 
 
 def write_card(result: Result) -> str:
@@ -91,12 +88,21 @@ def _goal(result: Result) -> str:
 
 
 def _windows(result: Result) -> Iterator[tuple[str, str, str, str]]:
-    """Which bars the net learnt from and was chosen on, and which it was judged on."""
-    spec, test_from = result.spec, result.split.test_from
-    start, until, end = (f"{each:%Y-%m-%d %H:%M}" for each in (spec.start, test_from or spec.as_of, spec.as_of))
-    yield "train and validation", start, until, "fitting and early stopping"
-    if test_from is not None:
-        yield "test", until, end, "every number below"
+    """Which bars the net learnt from, which it was chosen on, and which it was judged on."""
+    spec, split = result.spec, result.split
+    start, test, end = (_instant(each) for each in (spec.start, split.test_from or spec.as_of, spec.as_of))
+    if split.validation_from is None:
+        yield "train and validation", start, test, "fitting and early stopping"
+    else:
+        chosen = _instant(split.validation_from)
+        yield "train", start, chosen, "fitting, scaling, baselines"
+        yield "validation", chosen, test, "early stopping, widths of the price bands"
+    if split.test_from is not None:
+        yield "test", test, end, "every number below"
+
+
+def _instant(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M}"
 
 
 def _folds(result: Result) -> Iterator[str]:
@@ -108,28 +114,36 @@ def _folds(result: Result) -> Iterator[str]:
 
 
 def _code(result: Result) -> Iterator[str]:
-    base, extras = split_features(result.spec.features)
-    reads_clock = base == "volatility"
+    """Lines that run in the bundle's folder, on made-up input that has the model's shape."""
+    spec = result.spec
+    base, extras = split_features(spec.features)
     rows = result.export.from_bars.rows if result.export.from_bars else None
     yield "import numpy as np, onnxruntime"
-    if rows is not None:
-        feed = f'"{bundle.BARS}": bars' + (f', "{bundle.EXTRA}": extra' if extras else "")
-        feed += f', "{bundle.TIME}": time' if reads_clock else ""
-        yield f'session = onnxruntime.InferenceSession("{bundle.MODEL_FROM_BARS}")'
-        yield f"bars = np.load(...)  # float64 [batch, {rows}, 5]: open high low close volume, the last closed bar last"
-        if reads_clock:
-            yield f"time = np.load(...)  # int64 [batch, {rows}]: open times in milliseconds since 1970 UTC"
-        if extras:
-            yield f"extra = np.load(...)  # float64 [batch, {rows}, {len(extras)}]: {' '.join(extras)}"
-    else:
-        shape = f"[batch, {result.spec.sequence_length}, {len(result.features.columns)}]"
+    if rows is None:
         has_level = bundle.LEVEL_COLUMN in result.features.columns
         feed = f'"{bundle.FEATURES}": features' + ("" if has_level else f', "{bundle.LAST_CLOSE}": last_close')
+        shape = f"(1, {spec.sequence_length}, {len(result.features.columns)})"
         yield f'session = onnxruntime.InferenceSession("{bundle.MODEL}")'
-        yield f"features = np.load(...)  # float32 {shape}, raw: {bundle.FEATURE_SCHEMA} says which"
+        yield f"features = np.zeros({shape}, np.float32)  # yours: as {bundle.FEATURE_SCHEMA} says, raw, oldest first"
         if not has_level:
-            yield "last_close = np.load(...)  # float32 [batch]"
-    yield f"{', '.join(_OUTPUT_NAMES[result.spec.target])} = session.run(None, {{{feed}}})"
+            yield "last_close = np.full(1, 100, np.float32)"
+    else:
+        feed = f'"{bundle.BARS}": bars'
+        yield f'session = onnxruntime.InferenceSession("{bundle.MODEL_FROM_BARS}")'
+        yield f"close = 100 * np.exp(np.random.default_rng(0).normal(0, 0.01, (1, {rows})).cumsum(axis=1))"
+        yield (
+            "bars = np.stack([close, close * 1.01, close * 0.99, close, close], axis=-1)  # yours: float64 "
+            f"[batch, {rows}, 5], open high low close volume, oldest first, the last closed bar last"
+        )
+        if base == "volatility":
+            feed += f', "{bundle.TIME}": time'
+            step = tf.to_ms(spec.timeframe)
+            yield f"time = {step} * np.arange({rows})[None]  # yours: int64, open times in ms since 1970 UTC"
+        if extras:
+            feed += f', "{bundle.EXTRA}": extra'
+            yield f"extra = np.ones((1, {rows}, {len(extras)}))  # yours: {' '.join(extras)}"
+    yield "names = [output.name for output in session.get_outputs()]"
+    yield f"print(dict(zip(names, session.run(names, {{{feed}}}))))"
 
 
 def _files(result: Result) -> Iterator[tuple[str, str, str]]:

@@ -50,7 +50,7 @@ def quality_table(comparison: Comparison) -> list[Row]:
     if REFERENCE in comparison.presets:
         for name, label in QUALITIES[comparison.target]:
             shares = [error_share(comparison, preset, name) for preset in comparison.presets]
-            table.append((f"{label}, % of {REFERENCE}'s", *(f"{share:.1%}" for share in shares)))
+            table.append((f"{label}, % of {REFERENCE}'s (lower is better)", *(f"{share:.1%}" for share in shares)))
         table.append((f"within {TOLERANCE:.0%}", *(_verdict(comparison, preset) for preset in comparison.presets)))
     for name, label, form in (
         ("skill", f"skill over {OVER[comparison.target]}", "+.4f"),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from atb.code import code_identity
 from atb.contract import keys
+from atb.contract import timeframe as tf
 from atb.contract.spec import Spec
 from atb.documents.evaluation import Evaluation
 from atb.documents.export import ExportSummary
@@ -57,6 +58,7 @@ def describe_result(
             validation=len(split.validation),
             test=len(split.test),
             purged=split.purged,
+            validation_from=tf.from_epoch_ms(int(material.bars.time[split.train_stop])),
             test_from=find_unseen(material, split),
         ),
         fit=FitSummary(

@@ -1,10 +1,20 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
 from atb.documents.evaluation import BacktestSummary, Evaluation
 from atb.documents.export import ExportedFile, ExportSummary
 from atb.registry.gate import check_candidate
-from tests.atb.registry.candidates import GOOD, NOISE, NOTHING, make_result
+from tests.atb.registry.candidates import GOOD, NOISE, NOTHING, NOW, make_result
+from tests.trainer.export.test_export import export
+from tests.trainer.export.trained import make_bars, make_fitted
 from trainer.bundle.card import write_card
+from trainer.features.sets import feature_set
 
 
 def test_the_card_shows_every_number_beside_the_baselines() -> None:
@@ -52,11 +62,10 @@ def with_features(name: str, columns: tuple[str, ...], from_bars: ExportedFile) 
     return code_of(write_card(result.model_copy(update={"features": features, "spec": spec, "export": export})))
 
 
-def test_loading_takes_five_lines_from_raw_bars() -> None:
+def test_loading_says_what_the_model_reads() -> None:
     code = with_features("classic", ("close",), ExportedFile(rows=378))
-    assert code.count("\n") <= 5
     assert "float64 [batch, 378, 5]" in code
-    assert 'session.run(None, {"bars": bars})' in code
+    assert 'session.run(names, {"bars": bars})' in code
     compile(code, "card", "exec")
 
 
@@ -65,3 +74,33 @@ def test_extra_columns_and_the_last_close_are_asked_for_where_the_model_does() -
     assert '{"bars": bars, "extra": extra}' in code
     code = with_features("relative", ("body",), ExportedFile(skipped="too short"))
     assert '{"features": features, "last_close": last_close}' in code
+
+
+@pytest.mark.parametrize("features", ["relative", "volatility"])
+def test_loading_runs_when_it_is_pasted_in_the_bundle_s_folder(features: str, tmp_path: Path) -> None:
+    target = "volatility" if features == "volatility" else "return"
+    exported = export(make_fitted("fast", features, make_bars(700, 1.0), target=target), tmp_path)
+    for drop in (False, True):
+        found = exported.model_copy(update={"from_bars": ExportedFile(skipped="too short")}) if drop else exported
+        result = make_result(options={"features": features, "target": target, "sequence_length": 24})
+        columns = feature_set(features).columns
+        part = result.features.model_copy(update={"columns": columns})
+        code = code_of(write_card(result.model_copy(update={"features": part, "export": found})))
+        done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert "'lower': array([[" in done.stdout
+        assert "nan" not in done.stdout
+
+
+def test_the_windows_of_fitting_choosing_and_judging_stand_apart() -> None:
+    result = make_result()
+    split = result.split.model_copy(update={"validation_from": NOW - timedelta(days=9), "test_from": NOW})
+    card = write_card(result.model_copy(update={"split": split}))
+    rows = [
+        line.split(" | ") for line in card.splitlines() if line.startswith(("| train |", "| validation |", "| test |"))
+    ]
+    assert [row[1:3] for row in rows] == [
+        [f"{result.spec.start:%Y-%m-%d %H:%M}", "2026-01-22 06:00"],
+        ["2026-01-22 06:00", "2026-01-31 06:00"],
+    ]
+    assert "| train and validation |" in write_card(make_result())
