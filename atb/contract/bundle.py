@@ -19,6 +19,8 @@ FORECASTS = "forecasts.parquet"
 """The model's forecast for each validation and test row, with bands, baselines and the outcome."""
 CARD = "card.md"
 PLOTS = "plots/"
+SHOWN = f"{PLOTS}forecast.json"
+"""The last test rows as the run's page draws them: closes with their band, and the forecast beside the outcome."""
 
 FEATURES = "features"
 LAST_CLOSE = "last_close"

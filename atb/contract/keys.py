@@ -32,6 +32,8 @@ def bars_claim(source: str, market: str, symbol: str, timeframe: str) -> str:
     return f"{bars_prefix(source, market, symbol, timeframe)}claim"
 
 
+INDEX = "index.html"
+"""The page of the whole store."""
 RUNS = "runs/"
 """All runs."""
 

@@ -16,7 +16,7 @@ from atb.contract.exits import run_and_exit
 from atb.options.flags import ROOT, ConfiguredGroup, add_options
 from launcher.cli.control import attach, cancel, clean
 from launcher.cli.plan import plan_command
-from launcher.cli.runs import collect, list_, logs, report, status, why
+from launcher.cli.runs import collect, list_, logs, page, status, why
 from launcher.cli.store import store_group
 from launcher.cli.worker import worker
 
@@ -60,7 +60,7 @@ def atb_launch(context: click.Context, /, **options: Any) -> None:
     context.exit(resume(choices) if choices.launch.resume else launch(choices))
 
 
-for command in (plan_command, status, list_, attach, logs, why, cancel, clean, collect, report, store_group, worker):
+for command in (plan_command, status, list_, attach, logs, why, cancel, clean, collect, page, store_group, worker):
     atb_launch.add_command(command)
 
 

@@ -167,10 +167,25 @@ def collect(store: Store, run: str, **options: Any) -> None:
 
 
 @click.command(cls=Configured)
-@with_run
-def report(store: Store, run: str) -> None:
-    """Write a RUN's page and print where it is."""
+@click.argument("run", required=False)
+@click.option("--all", "everything", is_flag=True, help="Also the pages of all runs that it names.")
+@click.option("--last", metavar="N", type=click.IntRange(1), default=120, show_default=True, help="How many runs.")
+@with_store
+def page(store: Store, run: str | None, everything: bool, last: int) -> None:
+    """Write index.html for the whole store, or the page of a RUN, and print where it is.
+
+    The index has the latest runs, the schedules, the champions with their live record, and trends of skill and cost.
+    """
+    from launcher.records.listing import find_run
     from launcher.records.run_record import RunRecord
+    from launcher.report.index import latest_runs, write_index
     from launcher.report.page import write_report
 
-    say(f"{store.url}/{write_report(store, RunRecord.load(store, run))}")
+    if run is not None and everything:
+        raise click.UsageError("give one RUN, or --all")
+    if run is not None:
+        say(f"{store.url}/{write_report(store, RunRecord.load(store, find_run(store, run)))}")
+        return
+    for each in latest_runs(store, last) if everything else ():
+        say(f"{store.url}/{write_report(store, RunRecord.load(store, each))}")
+    say(f"{store.url}/{write_index(store, last)}")

@@ -24,11 +24,14 @@ from atb.storage import Store
 from atb.storage.read import read_document
 from launcher.records.manifest import build_manifest
 from launcher.records.run_record import READERS, RunRecord
-from launcher.report.page_model import build_page
 from launcher.report.together import Together, build_together, decide_gates
+from launcher.report.views.model_details import Curves
+from launcher.report.views.page_model import build_page
 
-MOST_DETAILS = 300
-"""Models whose curves are drawn: of more, those with the most skill. The others have their rows."""
+MOST_DETAILS = 500
+"""Models that have details: of more, those with the most skill. The others have their rows."""
+MOST_DRAWN = 60
+"""Models whose curves are drawn: of more, those with the most skill. The others link to their plots."""
 
 
 def write_report(store: Store, record: RunRecord) -> str:
@@ -38,13 +41,14 @@ def write_report(store: Store, record: RunRecord) -> str:
     key = keys.report(manifest.run)
     results = read_detailed(store, record, manifest)
     with ThreadPoolExecutor(READERS) as pool:
-        read = pool.map(lambda result: _read_history(store, result), results.values())
-        histories = dict(zip(results, read, strict=True))
+        drawn = sorted(results.values(), key=lambda result: -result.metrics.get("skill", 0.0))[:MOST_DRAWN]
+        read = pool.map(lambda result: _read_curves(store, result), drawn)
+        curves = dict(zip((result.job for result in drawn), read, strict=True))
         serve = pool.map(lambda result: _serves(store, result), results.values())
         promoted = dict(zip(results, serve, strict=True))
     lives = scan_records(store, [ModelKey.of(planned.spec) for planned in record.plan.jobs])
     together = build_together(evidence, lives)
-    page = render_page(record.plan, manifest, results, histories, promoted, store_words(store), together)
+    page = render_page(record.plan, manifest, results, curves, promoted, store_words(store), together)
     store.put(key, page.encode())
     return key
 
@@ -69,13 +73,13 @@ def render_page(
     plan: Plan,
     manifest: Manifest,
     results: Mapping[str, Result],
-    histories: Mapping[str, Mapping[str, Sequence[float]]],
+    curves: Mapping[str, Curves],
     promoted: Mapping[str, bool],
     where: Sequence[str],
     together: Together | None = None,
 ) -> str:
-    """The page. ``results``, ``histories`` and ``promoted`` are by job and may lack some."""
-    page = replace(build_page(plan, manifest, results, histories, promoted, where), together=together)
+    """The page. ``results``, ``curves`` and ``promoted`` are by job and may lack some."""
+    page = replace(build_page(plan, manifest, results, curves, promoted, where), together=together)
     return render("launcher.report", "report.html.j2", page=page)
 
 
@@ -104,12 +108,24 @@ def _numbers_of(values: object) -> list[float]:
     return numbers if len(numbers) == len(values) else []
 
 
-def _read_history(store: Store, result: Result) -> dict[str, list[float]]:
+def _read_curves(store: Store, result: Result) -> Curves:
+    history, shown = _read_object(store, result, bundle.HISTORY), _read_object(store, result, bundle.SHOWN)
+    level = shown.get("level")
+    curves = {name: numbers for name, values in shown.items() if (numbers := _numbers_of(values))}
+    lengths = {len(values) for values in curves.values()}
+    return Curves(
+        history={name: numbers for name, values in history.items() if (numbers := _numbers_of(values))},
+        shown=curves if len(lengths) == 1 else {},
+        level=float(level) if isinstance(level, int | float) and 0 < level < 1 else 0.0,
+    )
+
+
+def _read_object(store: Store, result: Result, path: str) -> dict[str, Any]:
+    """A JSON file of a bundle; empty where it can't be read. A page can do without."""
     for file in result.files:
-        if file.path == bundle.HISTORY:
+        if file.path == path and file.size <= _LARGEST_HISTORY:
             try:
-                found: Any = json.loads(store.get(file.key)) if file.size <= _LARGEST_HISTORY else None
+                return dict(_items(json.loads(store.get(file.key))))
             except (AtbError, ValueError, RecursionError):
                 return {}
-            return {name: numbers for name, values in _items(found) if (numbers := _numbers_of(values))}
     return {}

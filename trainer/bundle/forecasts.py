@@ -17,10 +17,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from atb.schema import canonical_json
 from trainer.bars.frame import Times
 from trainer.evaluate.metrics import Floats
 from trainer.evaluate.rows import ForecastRows
 
+_SHOWN_ROWS = 96
 _TIME = pa.timestamp("ms", tz="UTC")
 
 
@@ -31,6 +33,34 @@ def write_forecasts(path: Path, time: Times, validation: ForecastRows, test: For
     about = {"target": "return" if rows.variance is None else "volatility", "horizon": str(rows.horizon)}
     table = pa.concat_tables(tables).replace_schema_metadata(about)
     pq.write_table(table, path, compression="zstd")
+
+
+def write_shown(path: Path, time: Times, test: ForecastRows) -> None:
+    """The last test rows for the run's page, as JSON: ``time`` in ms, ``close`` with the band of ``level`` from
+    ``lower`` to ``upper``, and in the target's own unit ``forecast`` and ``actual``."""
+    rows, last = test.rows, slice(-_SHOWN_ROWS, None)
+    level = len(test.bands.levels) // 2
+
+    def plain(values: Floats) -> list[float]:
+        return _short(values if rows.variance is None else np.exp(values))
+
+    shown: dict[str, Any] = {
+        "target": "return" if rows.variance is None else "volatility",
+        "time": (time[rows.ends + rows.horizon] + rows.bar_ms)[last].tolist(),
+        "close": _short(rows.closes[last]),
+        "forecast": plain(test.predicted[last]),
+        "actual": plain(rows.actual[last]),
+    }
+    if test.bands.levels:
+        shown |= {"level": test.bands.levels[level]}
+        shown |= {"lower": _short(test.bands.lower[last, level]), "upper": _short(test.bands.upper[last, level])}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(canonical_json(shown))
+
+
+def _short(values: Floats) -> list[float]:
+    """Seven digits, which is more than a chart can show."""
+    return [float(f"{value:.7g}") for value in values]
 
 
 def _columns(split: str, time: Times, part: ForecastRows) -> Iterator[tuple[str, Any]]:

@@ -27,7 +27,7 @@ from atb.storage import Store
 from trainer.bars.source import Source
 from trainer.bundle.card import write_card
 from trainer.bundle.charts import draw_plots
-from trainer.bundle.forecasts import write_forecasts
+from trainer.bundle.forecasts import write_forecasts, write_shown
 from trainer.evaluate.backtest import trading_rules
 from trainer.evaluate.folds import summarise_folds
 from trainer.export import Trained, convert_net, export_model, read_weights
@@ -189,6 +189,7 @@ def _write_model(
     """The model's files, forecasts, history and charts."""
     export = _export(spec, material, learned, judged.quantiles, device, folder)
     write_forecasts(folder / bundle.FORECASTS, material.bars.time, judged.validation, judged.test)
+    write_shown(folder / bundle.SHOWN, material.bars.time, judged.test)
     history = _history(learned.fitted)
     (folder / bundle.HISTORY).write_bytes(readable_json(history))
     title = f"{spec.symbol} {spec.timeframe} {spec.preset}"

@@ -1,5 +1,5 @@
 "use strict";
-const table = document.getElementById("table"), find = document.getElementById("find");
+const tables = [...document.querySelectorAll("table.sortable")], find = document.getElementById("find");
 const models = [...document.querySelectorAll("details.model")], more = document.getElementById("more");
 const FIRST = 20;
 let all = models.length <= FIRST;
@@ -8,46 +8,60 @@ function value(cell) {
   return cell.dataset.value === undefined ? cell.textContent.trim().toLowerCase() : Number(cell.dataset.value || -Infinity);
 }
 
+function compare([a], [b]) {
+  if (typeof a !== typeof b) return typeof a === "number" ? 1 : -1; // a dash before numbers
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
 function sort(head) {
-  const up = head.getAttribute("aria-sort") !== "ascending", index = head.cellIndex, body = table.tBodies[0];
+  const up = head.getAttribute("aria-sort") !== "ascending", index = head.cellIndex;
+  const table = head.closest("table"), body = table.tBodies[0];
   for (const other of table.tHead.rows[0].cells) if (other.hasAttribute("aria-sort")) other.setAttribute("aria-sort", "none");
   head.setAttribute("aria-sort", up ? "ascending" : "descending");
   const rows = [...body.rows].map(row => [value(row.cells[index]), row]);
-  rows.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0) * (up ? 1 : -1));
+  rows.sort((a, b) => compare(a, b) * (up ? 1 : -1));
   body.append(...rows.map(([, row]) => row));
-  const place = new Map(rows.map(([, row], number) => [row.dataset.job, number]));
-  models.sort((a, b) => place.get(a.id) - place.get(b.id));
-  for (const model of models) model.parentNode.append(model);
+  if (models.length) {
+    const place = new Map(rows.map(([, row], number) => [row.dataset.job, number]));
+    models.sort((a, b) => place.get(a.id) - place.get(b.id));
+    models[0].parentNode.append(...models);
+  }
   show();
 }
 
 function show() {
   const words = find.value.trim().toLowerCase(), wanted = new Set();
-  for (const row of table.tBodies[0].rows) {
-    row.hidden = !row.textContent.toLowerCase().includes(words);
-    if (!row.hidden) wanted.add(row.dataset.job);
+  let count = 0, matching = 0, shown = 0;
+  for (const table of tables) {
+    for (const row of table.tBodies[0].rows) {
+      row.hidden = !row.textContent.toLowerCase().includes(words);
+      count += 1;
+      if (row.hidden) continue;
+      matching += 1;
+      wanted.add(row.dataset.job);
+    }
   }
-  let shown = 0;
   for (const model of models) {
     model.hidden = !model.open && (!wanted.has(model.id) || (!all && shown >= FIRST));
     if (!model.hidden) shown += 1;
   }
   if (more) more.hidden = all || words !== "";
-  document.getElementById("found").textContent = words ? `${wanted.size} of ${table.tBodies[0].rows.length}` : "";
+  document.getElementById("found").textContent = words ? `${matching} of ${count}` : "";
 }
 
 function open() {
   const found = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-  if (found && found.tagName === "DETAILS") {
-    found.hidden = false;
-    found.open = true;
-    found.scrollIntoView();
-  }
+  if (!found) return;
+  found.hidden = false;
+  if (found.tagName === "DETAILS") found.open = true;
+  found.scrollIntoView();
 }
 
-for (const head of table.tHead.rows[0].cells) {
-  const button = head.querySelector("button");
-  if (button) button.addEventListener("click", () => sort(head));
+for (const table of tables) {
+  for (const head of table.tHead.rows[0].cells) {
+    const button = head.querySelector("button");
+    if (button) button.addEventListener("click", () => sort(head));
+  }
 }
 find.addEventListener("input", show);
 if (more) more.querySelector("button").addEventListener("click", () => { all = true; show(); });

@@ -12,8 +12,8 @@ from atb.registry.gate import check_candidate
 from atb.storage import MemoryStore, Store
 from launcher.plan.build import build_plan
 from launcher.records.run_record import RunRecord
-from launcher.report.charts import Skill, line_chart, make_axis
 from launcher.report.page import render_page, write_report
+from launcher.report.views.charts import Skill, line_chart, make_axis
 from tests.atb.registry.candidates import NOISE, NOTHING, NOW, commit
 
 

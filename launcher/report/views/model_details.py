@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from urllib.parse import quote
 
 from markupsafe import Markup
@@ -13,7 +14,7 @@ from atb.contract import bundle, keys
 from atb.documents.manifest import ManifestJob
 from atb.documents.result import Result, Rule
 from atb.registry.gate import describe, passes, verdict
-from launcher.report.charts import line_chart
+from launcher.report.views.charts import Band, line_chart
 
 _METRICS = (
     ("skill", "skill over persistence", "+.4f"),
@@ -45,6 +46,11 @@ _MISSED = {
     "drawdown": "trading on it lost too much at worst",
 }
 """What a failed rule of the gate means."""
+_COUNTED = (
+    "received", "expected", "kept", "missing", "gaps", "longest_gap", "off_grid", "unsorted", "duplicate",
+    "conflicting", "non_finite", "non_positive", "inconsistent", "zero_volume", "jumps", "filled",
+)  # fmt: skip
+"""Numbers of the bars' report; those that are 0 are left out."""
 _FILES = (
     (bundle.CARD, "card"),
     (f"{bundle.PLOTS}forecast.png", "forecast"),
@@ -107,19 +113,20 @@ class Model:
     facts: str
 
 
-def build_model(
-    job: ManifestJob, result: Result, history: Mapping[str, Sequence[float]], serving: bool, run: str
-) -> Model:
-    """A model's details. ``history`` has the losses by epoch."""
+@dataclass(frozen=True)
+class Curves:
+    """The numbers that a model's charts are drawn from: losses by epoch, and the last test rows as ``bundle.SHOWN``
+    has them. ``level`` is that of the band."""
+
+    history: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    shown: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    level: float = 0.0
+
+
+def build_model(job: ManifestJob, result: Result, curves: Curves | None, serving: bool, run: str) -> Model:
+    """A model's details; without ``curves`` no charts."""
     gate, _, _ = describe_gate(job.gate)
-    curves = {name: result.backtest.curves.get(name, ()) for name in ("model", "hold")}
-    drawn = (
-        line_chart(
-            "validation and train loss by epoch",
-            {"validation": history.get("val_loss", []), "train": history.get("loss", [])},
-        ),
-        line_chart("equity on the test rows", curves),
-    )
+    drawn = _charts(result, curves) if curves is not None else ()
     return Model(
         job=job.job,
         skill=f"{result.metrics.get('skill', 0.0):+.4f}",
@@ -132,6 +139,27 @@ def build_model(
         charts=tuple(Markup(chart) for chart in drawn if chart),  # noqa: S704  numbers, and names escaped
         facts=_facts(result),
     )
+
+
+def _charts(result: Result, curves: Curves) -> Iterator[str]:
+    history, shown, level = curves.history, curves.shown, curves.level
+    if times := shown.get("time"):
+        dates = [f"{datetime.fromtimestamp(each / 1000, UTC):%Y-%m-%d %H:%M}" for each in (times[0], times[-1])]
+        ends = (dates[0], dates[1])
+        band = Band(f"{level:.0%} band", shown.get("lower", ()), shown.get("upper", ()))
+        close = {"close": shown.get("close", ())}
+        if result.spec.target == "return":
+            close["forecast"] = shown.get("forecast", ())
+        yield line_chart(f"last {len(times)} test rows", close, ends=ends, band=band)
+        if result.spec.target != "return":
+            lines = {name: shown.get(name, ()) for name in ("actual", "forecast")}
+            yield line_chart("volatility a bar", lines, ends=ends)
+    losses = {"validation": history.get("val_loss", ()), "train": history.get("loss", ())}
+    yield line_chart("loss", losses, ends=("epoch 1", f"epoch {len(losses['validation'])}"))
+    tested = ((each or result.bars.last) for each in (result.split.test_from, result.bars.last))
+    first, last = (f"{each:%Y-%m-%d}" for each in tested)
+    equity = {words: result.backtest.curves.get(name, ()) for name, words in (("model", "model"), ("hold", "hold"))}
+    yield line_chart("equity on the test rows, after costs", equity, ends=(first, last))
 
 
 def _facts(result: Result) -> str:
@@ -179,6 +207,12 @@ def _tables(result: Result) -> Iterator[Table]:
     if result.backtest.model:
         trading = {"model": result.backtest.model, "buy and hold": result.backtest.hold}
         yield _table("trading on the test rows, after costs", trading, _TRADING)
+    counted = [(name, result.bars.report.get(name)) for name in _COUNTED]
+    rows = tuple(
+        Cells(name.replace("_", " "), (f"{count:,}",)) for name, count in counted if isinstance(count, int) and count
+    )
+    if rows:
+        yield Table("the bars, as they were checked", ("bars",), rows)
 
 
 def _table(caption: str, columns: Mapping[str, Mapping[str, float]], rows: tuple[tuple[str, str, str], ...]) -> Table:

@@ -7,34 +7,73 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, HEIGHT = 300, 90
+WIDTH, HEIGHT = 300, 120
 _PAD = 4
+_ROW = 26
+"""Room for a label above and below the lines."""
+_POINTS = 120
 _AXIS = 240
 """Units of a row's width; a row is 16 high."""
 _LABEL = 16
 """Room at each end for half a label."""
 
 
-def line_chart(title: str, lines: Mapping[str, Sequence[float]]) -> str:
-    """Lines over their index on one scale, each with its last value; empty text where there is nothing to draw."""
-    drawn = {name: list(values) for name, values in lines.items() if len(values) > 1}
+@dataclass(frozen=True)
+class Band:
+    """A band between two curves, drawn behind the lines of the same length."""
+
+    name: str
+    lower: Sequence[float]
+    upper: Sequence[float]
+
+
+def line_chart(
+    title: str,
+    lines: Mapping[str, Sequence[float]],
+    *,
+    ends: tuple[str, str] = ("", ""),
+    band: Band | None = None,
+) -> str:
+    """Lines over their index on one labelled scale, each with its last value; empty text where there is nothing to
+    draw. ``ends`` are the labels of the first and the last index."""
+    drawn = {name: _thin(values) for name, values in lines.items() if len(values) > 1}
     if not drawn:
         return ""
-    low = min(min(values) for values in drawn.values())
-    high = max(max(values) for values in drawn.values())
-    paths, words = [], []
-    for number, (name, values) in enumerate(drawn.items()):
-        points = " ".join(
-            f"{_place(index, 0, len(values) - 1, WIDTH):.1f},{HEIGHT - _place(value, low, high, HEIGHT):.1f}"
+    edges = [_thin(band.lower), _thin(band.upper)] if band is not None and len(band.lower) > 1 else []
+    low = min(min(values) for values in (*drawn.values(), *edges))
+    high = max(max(values) for values in (*drawn.values(), *edges))
+
+    def points(values: Sequence[float]) -> list[str]:
+        return [
+            f"{_place(index, 0, len(values) - 1, WIDTH):.0f},{HEIGHT - _place(value, low, high, HEIGHT, _ROW):.0f}"
             for index, value in enumerate(values)
-        )
-        paths.append(f'<polyline class="line{number}" points="{points}"/>')
+        ]
+
+    paths, words = [], []
+    if band is not None and edges:
+        outline = " ".join([*points(edges[0]), *reversed(points(edges[1]))])
+        paths.append(f'<polygon class="band" points="{outline}"/>')
+        words.append(f'<span class="keyband">{escape(band.name)}</span>')
+    for number, (name, values) in enumerate(drawn.items()):
+        paths.append(f'<polyline class="line{number}" points="{" ".join(points(values))}"/>')
         words.append(f'<span class="key{number}">{escape(name)} {values[-1]:.4g}</span>')
-    label = f"{title}: {', '.join(drawn)}"
+    texts = [f'<text x="{_PAD}" y="10">{high:.4g}</text>', f'<text x="{_PAD}" y="{HEIGHT - 14}">{low:.4g}</text>']
+    texts += [f'<text x="{_PAD}" y="{HEIGHT - 3}">{escape(ends[0])}</text>'] if ends[0] else []
+    last = f'<text x="{WIDTH - _PAD}" y="{HEIGHT - 3}" text-anchor="end">{escape(ends[1])}</text>'
+    texts += [last] if ends[1] else []
+    label = f"{title}: {', '.join(drawn)}, from {low:.4g} to {high:.4g}"
     return (
         f"<figure><figcaption>{escape(title)} {' '.join(words)}</figcaption>"
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">{"".join(paths)}</svg></figure>'
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">{"".join(paths + texts)}</svg>'
+        "</figure>"
     )
+
+
+def _thin(values: Sequence[float]) -> list[float]:
+    """Evenly chosen values, the first and the last among them: more than a chart has columns can't be seen."""
+    if len(values) <= _POINTS:
+        return list(values)
+    return [values[round(number * (len(values) - 1) / (_POINTS - 1))] for number in range(_POINTS)]
 
 
 @dataclass(frozen=True)
@@ -103,12 +142,12 @@ def make_axis(models: Iterable[Skill]) -> SkillAxis | None:
     lows, highs = sorted(min(ends) for ends in known), sorted((max(ends) for ends in known), reverse=True)
     cut = len(known) // 20
     low, high = min(lows[cut], 0.0), max(highs[cut], 0.0)
-    step = _nice((high - low) / 4 or 0.01)
+    step = nice_step((high - low) / 4 or 0.01)
     low, high = step * math.floor(low / step), step * math.ceil(high / step) or step
     return SkillAxis(low, high, step, lows[0] < low or highs[0] > high)
 
 
-def _nice(size: float) -> float:
+def nice_step(size: float) -> float:
     """The next of 1, 2, 5, 10 … in any power of ten."""
     power = 10.0 ** math.floor(math.log10(size))
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= size * (1 - 1e-9))

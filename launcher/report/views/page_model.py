@@ -16,11 +16,11 @@ from atb.documents.plan import Plan
 from atb.documents.result import TOTAL_STAGE, Result
 from atb.registry.gate import passes
 from launcher.records.categories import CATEGORIES, Category, fill_remedy
-from launcher.report.charts import Skill, SkillAxis, make_axis
 from launcher.report.guide import Step, describe_request, next_steps
-from launcher.report.model_details import Model, build_model, describe_gate, link_to
 from launcher.report.table import describe_usage
 from launcher.report.together import Together
+from launcher.report.views.charts import Skill, SkillAxis, make_axis
+from launcher.report.views.model_details import Curves, Model, build_model, describe_gate, link_to
 
 _UNKNOWN = Category("", "the reason is not known", "look with: atb-launch why RUN SYMBOL", "never", 1)
 
@@ -92,6 +92,7 @@ class Column:
 
     name: str
     chart: bool = False
+    number: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ class StageRow:
 
 
 COLUMNS = tuple(
-    Column(name, name == "chart")
+    Column(name, name == "chart", name in ("skill", "best baseline", "epochs", "time", "memory"))
     for name in (
         "symbol", "preset", "state", "skill", "chart", "best baseline", "gate", "epochs", "time", "memory", "why",
     )
@@ -128,7 +129,7 @@ class Page:
     models: tuple[Model, ...]
     left_out: int
     stages: tuple[StageRow, ...]
-    synthetic: bool
+    synthetic: str
     axis: PageAxis | None
     together: Together | None = None
     columns: tuple[Column, ...] = field(default=COLUMNS)
@@ -146,19 +147,20 @@ def build_page(
     plan: Plan,
     manifest: Manifest,
     results: Mapping[str, Result],
-    histories: Mapping[str, Mapping[str, Sequence[float]]],
+    curves: Mapping[str, Curves],
     promoted: Mapping[str, bool],
     where: Sequence[str],
 ) -> Page:
-    """The page of a run. ``results`` and ``histories`` are by job and may lack some; ``promoted`` says whether a job's
+    """The page of a run. ``results`` and ``curves`` are by job and may lack some; ``promoted`` says whether a job's
     model serves; ``where`` are the options that name the store in commands."""
     skills = {job.job: skill for job in manifest.jobs if (skill := _skill_of(job)) is not None}
     axis = make_axis(skills.values())
     details = tuple(
-        build_model(job, results[job.job], histories.get(job.job, {}), promoted.get(job.job, False), manifest.run)
+        build_model(job, results[job.job], curves.get(job.job), promoted.get(job.job, False), manifest.run)
         for job in manifest.jobs
         if job.job in results
     )
+    mixed = len({job.synthetic for job in manifest.jobs if job.result is not None}) > 1
     return Page(
         run=manifest.run,
         planned=f"{manifest.created:%Y-%m-%d %H:%M}",
@@ -169,13 +171,23 @@ def build_page(
         next_steps=tuple(next_steps(plan, manifest, promoted, where)),
         failures=tuple(_failures(plan, manifest, where)),
         problems=tuple(problem.problem for problem in manifest.problems),
-        rows=tuple(_row(job, axis, skills.get(job.job), job.job in results) for job in manifest.jobs),
+        rows=tuple(
+            _row(job, axis, skills.get(job.job), detailed=job.job in results, mixed=mixed) for job in manifest.jobs
+        ),
         models=details,
         left_out=sum(job.result is not None for job in manifest.jobs) - len(details),
         stages=tuple(_stages(results)),
-        synthetic=any(job.synthetic for job in manifest.jobs),
+        synthetic=_describe_made_up(manifest),
         axis=PageAxis(Markup(axis.head()), axis.clipped) if axis else None,  # noqa: S704  drawn from numbers
     )
+
+
+def _describe_made_up(manifest: Manifest) -> str:
+    made_up = [job.synthetic for job in manifest.jobs if job.result is not None]
+    if not any(made_up):
+        return ""
+    which = "All models here" if all(made_up) else "Models marked “made up”"
+    return f"{which} were trained on a simulation and have never seen a market: their numbers say nothing about one."
 
 
 def _tiles(manifest: Manifest, promoted: Mapping[str, bool]) -> Iterator[Tile]:
@@ -217,7 +229,7 @@ def _skill_of(job: ManifestJob) -> Skill | None:
     return Skill(job.metrics["skill"], job.metrics.get("skill_low"), max(others, default=None))
 
 
-def _row(job: ManifestJob, axis: SkillAxis | None, skill: Skill | None, detailed: bool) -> PageRow:
+def _row(job: ManifestJob, axis: SkillAxis | None, skill: Skill | None, *, detailed: bool, mixed: bool) -> PageRow:
     gate, gate_kind, missed = describe_gate(job.gate)
     chart = axis.row(skill) if axis and skill else ""
     numbers: dict[str, Any] = {}
@@ -237,7 +249,7 @@ def _row(job: ManifestJob, axis: SkillAxis | None, skill: Skill | None, detailed
         preset=job.preset,
         state=job.state,
         kind="good" if job.state in ("done", "skipped") else "bad" if job.state in ("failed", "interrupted") else "",
-        synthetic=job.synthetic,
+        synthetic=job.synthetic and mixed,
         detailed=detailed,
         chart=Markup(chart),  # noqa: S704  drawn from numbers
         gate=gate,
