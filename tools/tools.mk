@@ -1,6 +1,6 @@
 # Included by the Makefile, whose PYTHON and .venv these use.
 
-.PHONY: tools image-check chart-docs reference locks sbom audit gpu-check
+.PHONY: tools image-check chart-docs reference locks sbom audit gpu-check pages test-browser
 SUPPLY := .tools/supply/bin/python
 
 tools: | .venv/bin/python ## helm and kubectl into .tools/ where neither is on the PATH
@@ -31,3 +31,13 @@ audit: $(SUPPLY) ## known vulnerabilities of every locked library, from the OSV 
 
 gpu-check: | .venv/bin/python ## on a GPU machine, without network: doctor, benchmark and cluster suite into build/gpu-check/
 	$(PYTHON) -m tools.gpu_check
+
+pages: .venv/browser.stamp ## docs/pages/: pictures of the pages, by chromium, of made-up runs of 2, 50 and 500 jobs
+	$(PYTHON) -m tools.pages docs/pages
+
+test-browser: .venv/browser.stamp ## the pages in chromium: sorting, searching, links, axe-core
+	$(PYTHON) -m pytest -m browser --quiet tests/launcher/report
+
+.venv/browser.stamp: .venv/test.stamp
+	$(INSTALL) --editable '.[browser]'
+	touch $@

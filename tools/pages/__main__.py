@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import sys
 import tempfile
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from PIL import Image
 
@@ -19,63 +20,77 @@ from launcher.report.index import write_index
 from tools.pages.browser import find_chromium, open_browser
 from tools.pages.made_up import FixedClock, Shape, make_run, symbols
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+RUN = "20260131-0600"
 NOW = datetime(2026, 1, 31, 6, tzinfo=UTC)
 COLOURS = 128
-TALLEST = 1_600
+TALLEST = 1_200
 """Pixels of a page that a picture shows."""
 
 
 @dataclass(frozen=True)
 class Shot:
-    """A picture: of which object of which store, how wide, in which colours."""
+    """A picture: of which object of which store, how wide, in which colours, and from which element on; ``open``: a
+    model that is unfolded."""
 
     name: str
-    store: Path
+    store: str
     key: str
-    width: int
+    width: int = 1280
     scheme: Literal["light", "dark"] = "light"
+    top: str = "body"
+    open: str = ""
 
 
-def make_stores(folder: Path) -> Iterator[Shot]:
-    """Stores with runs of 2, 50 and 500 jobs and one of twenty nights, and the pictures to take of them."""
+def make_stores() -> Iterator[Shot]:
+    """Stores in the working directory, with runs of 2, 50 and 500 jobs and of twenty nights; the pictures of them."""
+    page = keys.report(RUN)
     for count in (2, 50, 500):
-        place = folder / str(count)
+        store = f"store-{count}"
         shape = Shape(failing=0.5 if count == 2 else 0.1)
-        make_run(open_store(str(place)), "20260131-0600", symbols(count), NOW, 7, shape)
-        yield Shot(f"run-{count}", place, keys.report("20260131-0600"), 1280)
-        if count == 50:
-            yield Shot("run-50-dark", place, keys.report("20260131-0600"), 1280, "dark")
-            yield Shot("run-50-narrow", place, keys.report("20260131-0600"), 390)
-    nights = folder / "nights"
-    store = open_store(str(nights))
+        make_run(open_store(store), RUN, symbols(count), NOW, 7, shape)
+        yield Shot(f"run-{count}", store, page)
+    yield Shot("run-500-jobs", "store-500", page, top="#jobs")
+    yield Shot("run-50-jobs", "store-50", page, scheme="dark", top="#jobs")
+    yield Shot("run-50-narrow", "store-50", page, width=390, top="#jobs")
+    yield Shot("models", "store-50", page, top="#models", open="SOLUSDT-balanced")
+    store = "store"
     for night in range(20):
         at = NOW - timedelta(days=19 - night)
         shape = Shape(failing=0.1 * (night % 3 == 1))
-        make_run(store, f"nightly-{at:%Y%m%d-%H%M%S}", symbols(12), at, night, shape)
-    write_index(store, clock=FixedClock(NOW + timedelta(hours=1)))
-    yield Shot("index", nights, keys.INDEX, 1280)
-    yield Shot("index-narrow", nights, keys.INDEX, 390, "dark")
+        make_run(open_store(store), f"nightly-{at:%Y%m%d-%H%M%S}", symbols(12), at, night, shape)
+    write_index(open_store(store), clock=FixedClock(NOW + timedelta(hours=1)))
+    yield Shot("index", store, keys.INDEX)
+
+
+def take(browser: Browser, shot: Shot) -> Image.Image:
+    """The picture."""
+    page = browser.new_page(viewport={"width": shot.width, "height": 800}, color_scheme=shot.scheme)
+    page.goto(Path(shot.store, shot.key).resolve().as_uri())
+    if shot.open:
+        page.locator(f"details[id='{shot.open}']").evaluate("model => { model.hidden = false; model.open = true }")
+        page.locator("#models ~ details:not([open])").evaluate_all("all => all.slice(9).forEach(each => each.remove())")
+    box = page.locator(shot.top).bounding_box()
+    top = box["y"] if box and shot.top != "body" else 0
+    height = min(TALLEST, page.evaluate("document.documentElement.scrollHeight") - top)
+    clip = {"x": 0, "y": top, "width": shot.width, "height": height}
+    image = Image.open(io.BytesIO(page.screenshot(full_page=True, clip=clip)))
+    page.close()
+    return image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
 
 
 def main() -> None:
     """Make the pictures."""
-    out, chromium = Path(sys.argv[1]), find_chromium()
+    out, chromium = Path(sys.argv[1]).resolve(), find_chromium()
     if chromium is None:
         sys.exit("error: there is no chromium on the PATH; on Debian: apt-get install chromium")
     out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, open_browser(chromium) as browser:
-        for shot in make_stores(Path(folder)):
-            page = browser.new_page(viewport={"width": shot.width, "height": 800}, color_scheme=shot.scheme)
-            page.goto((shot.store / shot.key).as_uri())
-            height = min(TALLEST, page.evaluate("document.documentElement.scrollHeight"))
-            page.set_viewport_size({"width": shot.width, "height": height})
-            image = Image.open(io.BytesIO(page.screenshot()))
-            image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(
-                out / f"{shot.name}.png", optimize=True
-            )
-            size = (shot.store / shot.key).stat().st_size
-            print(f"{shot.name}: page of {size / 1e6:.2f} MB")
-            page.close()
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), open_browser(chromium) as browser:
+        for shot in make_stores():
+            take(browser, shot).save(out / f"{shot.name}.png", optimize=True)
+            print(f"{shot.name}: page of {Path(shot.store, shot.key).stat().st_size / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ def test_a_result_or_history_that_is_gone_leaves_the_row_without_details() -> No
     record = record_of(store, "BTCUSDT", "ETHUSDT")
     store.delete("runs/r1/jobs/BTCUSDT-fast/result.json")
     page = store.get(write_report(store, record)).decode()
-    assert '<tr data-job="BTCUSDT-fast">' in page
+    assert '<tr data-job="BTCUSDT-fast" id="BTCUSDT-fast">' in page
     assert '<details id="BTCUSDT-fast"' not in page
     assert '<details id="ETHUSDT-fast"' in page
 

@@ -69,6 +69,7 @@ def test_every_file_that_a_result_names_is_there_as_it_says(jobs: Jobs, case: tu
     assert named >= {
         bundle.MODEL, bundle.MODEL_FROM_BARS, bundle.MODEL_KERAS, bundle.SCALER, bundle.FEATURE_SCHEMA, bundle.HISTORY,
         bundle.METRICS, bundle.CARD, "plots/loss.png", "plots/forecast.png", "plots/errors.png", "plots/equity.png",
+        bundle.SHOWN,
     }  # fmt: skip
     there = {entry.key for entry in store.list(f"{keys.job_prefix('r1', result.job)}bundle/")}
     assert there == {file.key for file in result.files}
