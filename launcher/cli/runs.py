@@ -176,9 +176,9 @@ def page(store: Store, run: str | None, everything: bool, last: int) -> None:
 
     The index has the latest runs, the schedules, the champions with their live record, and trends of skill and cost.
     """
-    from launcher.records.listing import find_run
+    from launcher.records.listing import find_run, latest_runs
     from launcher.records.run_record import RunRecord
-    from launcher.report.index import latest_runs, write_index
+    from launcher.report.index import write_index
     from launcher.report.page import write_report
 
     if run is not None and everything:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -22,12 +21,12 @@ from atb.render import render
 from atb.schema import Document, Part
 from atb.storage import Store
 from atb.storage.read import read_document
+from launcher.records.listing import latest_runs
 from launcher.records.run_record import READERS
 from launcher.report.views.index_model import NightJob, Run, build_index
 
 LAST_RUNS = 120
 """Runs on the page, the latest first: four months of nights. Each costs reading its manifest."""
-_TIME = re.compile(r"\d{8}-\d{4,6}")
 
 
 class _Job(Part):
@@ -65,16 +64,6 @@ def write_index(store: Store, last: int = LAST_RUNS, clock: Clock = SYSTEM_CLOCK
     index = build_index(store.url, runs, lives, now, store_words(store), list(map(str, problems)))
     store.put(keys.INDEX, render("launcher.report", "index.html.j2", page=index).encode())
     return keys.INDEX
-
-
-def latest_runs(store: Store, last: int) -> list[str]:
-    """The names of the latest runs, by the time in them; those without one come last. Raises StoreError."""
-
-    def when(run: str) -> tuple[str, str]:
-        found = _TIME.search(run)
-        return (found[0] if found else "", run)
-
-    return sorted(store.folders(keys.RUNS), key=when, reverse=True)[:last]
 
 
 def _read_run(store: Store, run: str, serving: Mapping[str, int]) -> Run | None:

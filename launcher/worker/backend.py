@@ -6,18 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
-from atb.contract import keys
 from atb.contract.exits import EXITS
 from atb.documents.plan import Plan, PlannedJob
-from atb.errors import NotFound, SpecError
+from atb.errors import SpecError
 from atb.storage import Store
 from launcher.plan.backend import Check, Mode, Say, Setup, Show
 from launcher.plan.build import find_job, jobs_left
 from launcher.plan.cost import Shape
-from launcher.records.job_record import read_record
 from launcher.records.leases import DEFAULT_RULES, Rules
 from launcher.report.live_table import Row
 from launcher.worker.forkserver_client import SERVER
+from launcher.worker.logs import print_local_logs
 from launcher.worker.machine_slots import MachineSlots, share_slots, usable_gpus
 from launcher.worker.run import run_worker
 from launcher.worker.worker import Settings
@@ -97,22 +96,8 @@ class LocalBackend:
     def print_logs(
         self, plan: Plan, store: Store, job: str | None, say: Say, *, follow: bool, tail: int | None
     ) -> None:
-        if job is None or follow:
-            raise SpecError(
-                "a run on this machine has the log of one JOB, once its attempt has ended; --follow is not possible"
-            )
-        planned = find_job(plan, job)
-        attempts = read_record(store, plan.run, planned.job).attempts
-        if not attempts:
-            raise SpecError(f"{job} of run {plan.run} has not started; see: atb-launch status {plan.run}")
-        try:
-            text = store.get(keys.attempt(plan.run, planned.job, attempts, "log.txt")).decode("utf-8", "replace")
-        except NotFound:
-            raise SpecError(
-                f"attempt {attempts} of {job} has no log yet; it is written when the attempt ends"
-            ) from None
-        for line in text.splitlines()[-(tail or 0) :]:
-            say(line)
+        jobs = [find_job(plan, job)] if job else plan.to_run
+        print_local_logs(plan, store, jobs, say, named=job is None, follow=follow, tail=tail)
 
     def cancel(self, plan: Plan, confirm: Say) -> str:
         raise _not_away(plan)

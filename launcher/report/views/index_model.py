@@ -19,6 +19,7 @@ from atb.documents.manifest import State
 from atb.registry.betting import BEHIND_BOUND, e_value
 from atb.registry.record import Live, is_behind
 from launcher.report.guide import Step
+from launcher.report.views.cells import Cell, Row, Table
 from launcher.report.views.trend import Point, trend_chart
 
 _SCHEDULED = re.compile(r"(.+)-\d{8}-\d{6}")
@@ -68,40 +69,6 @@ class Run:
     def cost(self) -> float | None:
         """Seconds held for each model that it trained; of GPUs, where it had any."""
         return None if self.held_seconds is None or not self.trained else self.held_seconds / self.trained
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A cell of a table: what it shows, the number that it is sorted by if it is one, and how it looks."""
-
-    text: str
-    value: str = ""
-    kind: str = ""
-    href: str = ""
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row of a table; ``id`` is what a link to it names."""
-
-    id: str
-    cells: tuple[Cell, ...]
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table that can be sorted and searched."""
-
-    name: str
-    title: str
-    note: str
-    columns: tuple[str, ...]
-    rows: tuple[Row, ...]
-    empty: str
-
-    def numeric(self, column: int) -> bool:
-        """Whether a column holds numbers."""
-        return any(row.cells[column].value for row in self.rows)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pytest
 from atb.contract import keys
 from atb.storage import MemoryStore
 from launcher.plan.build import build_plan, commit_plan
-from launcher.report.index import latest_runs, write_index
+from launcher.report.index import write_index
 from launcher.report.views.index_model import NightJob, Run, build_index, schedule_of
 from launcher.report.views.trend import Point, trend_chart
 from tests.atb.registry.candidates import NOW
@@ -57,14 +57,6 @@ def test_runs_are_the_latest_first_with_what_is_missing_and_what_a_model_cost() 
     assert first[2:5] == ("3", "2 bad", "oom 2")
     assert second[2:5] == ("3 good", "0", "")
     assert second[-1] == "10.0 s"
-
-
-def test_the_latest_runs_are_chosen_by_the_time_in_their_names() -> None:
-    store = MemoryStore()
-    for run in ("nightly-20260101-000000", "20260301-0600", "mine", "a-20260201-000000"):
-        store.put(keys.plan(run), b"{}")
-    assert latest_runs(store, 3) == ["20260301-0600", "a-20260201-000000", "nightly-20260101-000000"]
-    assert latest_runs(store, 9)[-1] == "mine"
 
 
 def test_the_store_s_page_is_made_from_what_runs_left() -> None:
