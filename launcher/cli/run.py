@@ -10,17 +10,20 @@ from dataclasses import replace
 import click
 from rich.console import Console
 
+from atb.contract.spec import Spec
 from atb.documents.plan import Plan
 from atb.errors import AtbError, SpecError, StoreError
 from atb.options.stores import open_said, store_words
 from atb.storage import Store
 from launcher.cli.ending import Ending, ending_of, finish, tell
 from launcher.cli.options import Choices
+from launcher.cli.plan import read_paces
 from launcher.cli.planning import open_named, plan_launch, say_dry_run
 from launcher.plan.backend import Backend, Mode, run_exit_code, validate_checks
 from launcher.plan.build import commit_plan, read_plan
 from launcher.records.liveness import read_launcher, say_alive
 from launcher.records.run_record import RunRecord
+from launcher.report.eta import Usual
 from launcher.report.guide import can_help
 from launcher.report.live_table import RunView
 
@@ -95,7 +98,8 @@ def follow(plan: Plan, store: Store, backend: Backend, mode: Mode, ending: Endin
     attach = shlex.join(["atb-launch", "attach", plan.run, *store_words(store, os.environ)])
     resume = resume_command(plan.run, store)
     try:
-        with say_alive(store, plan.run, plan.backend), RunView(f"run {plan.run}", Console(stderr=True)) as view:
+        view = RunView(f"run {plan.run}", Console(stderr=True), usual=lambda: read_usual(store, plan))
+        with say_alive(store, plan.run, plan.backend), view:
             stopped = backend.run(plan, store, view.show, mode=mode, wait=wait)
     except AtbError as error:
         store.on_wait = tell
@@ -120,6 +124,15 @@ def follow(plan: Plan, store: Store, backend: Backend, mode: Mode, ending: Endin
     tell(f"not every model is there; retry with: {resume}" if can_help(manifest) else "not every model is there")
     failed = [job.category for job in manifest.jobs if job.state not in ("done", "skipped")]
     return run_exit_code(failed, backend.exit_codes)
+
+
+def read_usual(store: Store, plan: Plan) -> dict[str, Usual]:
+    """How trainings of each preset ended in earlier runs. Raises AtbError."""
+    specs: dict[str, Spec] = {job.spec.preset: job.spec for job in plan.jobs}
+    return {
+        preset: Usual(pace.fixed + pace.per_epoch_bar * specs[preset].expected_bars * pace.epochs, pace.epochs)
+        for preset, pace in read_paces(store, plan).items()
+    }
 
 
 def resume_command(run: str, store: Store) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import sys
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Container, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -16,8 +18,10 @@ from rich.live import Live
 from rich.text import Text
 
 from atb.documents.manifest import State
+from atb.errors import AtbError
 from atb.schema import printable
 from atb.table import Cell, Column, table_lines
+from launcher.report.eta import Usual, Watch, bar_line, format_eta
 
 STYLES: dict[State, str] = {
     "pending": "yellow",
@@ -39,6 +43,8 @@ _MOST_KINDS = 100
 _LONGEST = 2_000
 _HEARTBEAT_SECONDS = 60.0
 """How often a run that is not on a terminal says where it stands."""
+_FEW = 8
+"""With more jobs, a run that is not on a terminal does not name every stage of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,8 @@ class Row:
     validation_loss: float | None = None
     eta_seconds: float | None = None
     attempts: int = 0
+    learned: bool = False
+    """Whether ``eta_seconds`` was learned from how trainings end; else it is what all epochs would take."""
 
 
 def row_lines(rows: Sequence[Row], *, width: int, height: int | None = None) -> Iterator[str]:
@@ -111,20 +119,17 @@ def cut_reasons(rows: Sequence[Row], lines: Sequence[str]) -> list[str]:
     return [line for _, line in waiting_lines(rows, whole)]
 
 
-def format_eta(seconds: float | None) -> str:
-    """``45s``, ``12m``, ``3h05``; empty where unknown."""
-    if seconds is None or seconds < 0:
-        return ""
-    if seconds < 90:
-        return f"{seconds:.0f}s"
-    minutes = round(seconds / 60)
-    return f"{minutes}m" if minutes < 90 else f"{minutes // 60}h{minutes % 60:02}"
-
-
 class RunView:
     """Shows a run as it goes: a table that repaints on a terminal, a line for each change of state elsewhere."""
 
-    def __init__(self, title: str, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        title: str,
+        console: Console | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        usual: Callable[[], Mapping[str, Usual]] = dict,
+    ) -> None:
+        """``usual`` reads how trainings of each preset ended earlier, in a thread of its own."""
         self._console = console or Console(file=sys.stderr)
         self._title = title
         self._clock = clock
@@ -134,9 +139,12 @@ class RunView:
         self._told: dict[str, tuple[State, str]] = {}
         self._kinds: set[str] = set()
         self._note = ""
+        self._watch = Watch()
+        self._usual = usual
         self._live = Live(console=self._console, auto_refresh=False, transient=False)
 
     def __enter__(self) -> Self:
+        threading.Thread(target=self._learn, name="usual", daemon=True).start()
         if self._console.is_terminal:
             self._live.start()
         return self
@@ -148,8 +156,19 @@ class RunView:
             self._paint(self._rows, "")
             self._live.stop()
 
+    def _with_eta(self, row: Row, now: float) -> Row:
+        learned = self._watch.job_eta(row, now) if row.state == "running" else None
+        return row if learned is None else replace(row, eta_seconds=learned, learned=True)
+
+    def _learn(self) -> None:
+        with suppress(AtbError):  # a time that nobody can tell is left out
+            self._watch.usual = self._usual()
+
     def show(self, rows: Sequence[Row], note: str = "") -> None:
         """Show the rows as they are now; ``note`` is one line about what the launcher itself waits for."""
+        now = self._clock()
+        self._watch.see(rows, now)
+        rows = [self._with_eta(row, now) for row in rows]
         if not self._console.is_terminal:
             self._tell(rows, note)
             return
@@ -160,12 +179,12 @@ class RunView:
 
     def _paint(self, rows: Sequence[Row], note: str) -> None:
         head = Text.assemble((self._title, "bold"), "  ", summary_line(rows))
-        width, height = self._console.width, self._console.height - 5
+        width, height = self._console.width, self._console.height - 6
         table = list(row_lines(rows, width=width, height=height))
         if why := cut_reasons(rows, table)[:_MOST_REASONS]:
             taken = sum(-(-len(line) // width) for line in why)
             table = list(row_lines(rows, width=width, height=height - taken))
-        lines: list[RenderableType] = [head, *map(Text.from_ansi, table)]
+        lines: list[RenderableType] = [head, Text(self._bar(rows)), *map(Text.from_ansi, table)]
         lines += [Text(printable(line, _LONGEST), style="dim", overflow="fold") for line in why]
         if note:
             lines.append(Text(printable(note), style="dim", overflow="ellipsis", no_wrap=True))
@@ -173,7 +192,8 @@ class RunView:
 
     def _tell(self, rows: Sequence[Row], note: str) -> None:
         for row in rows:
-            now = (row.state, row.category)
+            stage = row.detail if row.state == "running" and len(rows) <= _FEW else ""
+            now = (row.state, row.category or stage)
             if self._told.get(row.job) != now:
                 if row.state != "pending" or (row.job in self._told and not row.category):
                     words = f"{row.job}: {row.state}{f' ({row.category})' if row.category else ''}"
@@ -189,10 +209,18 @@ class RunView:
         self._note = kind
         if self._clock() - self._beat >= _HEARTBEAT_SECONDS:
             self._beat = self._clock()
-            self._say(" · ".join(filter(None, (summary_line(rows), note))))
+            self._say(" · ".join(filter(None, (self._bar(rows) if rows else "", summary_line(rows), note))))
+
+    def _bar(self, rows: Sequence[Row]) -> str:
+        return bar_line([row.state for row in rows], self._watch.run_eta(rows, self._clock()))
 
     def _say(self, line: str) -> None:
         self._console.print(printable(line, _LONGEST), markup=False, highlight=False, soft_wrap=True)
+
+
+def _eta(row: Row) -> str:
+    text = format_eta(row.eta_seconds) if row.state == "running" else ""
+    return text if row.learned or not text else f"≤{text}"
 
 
 def _cells(row: Row, *, presets: bool, node: bool) -> list[str | Cell]:
@@ -205,6 +233,6 @@ def _cells(row: Row, *, presets: bool, node: bool) -> list[str | Cell]:
         *([row.node] if node else []),
         f"{row.epoch}/{row.epochs}" if row.epochs else "",
         f"{row.validation_loss:.4g}" if row.validation_loss is not None else "",
-        format_eta(row.eta_seconds) if row.state == "running" else "",
+        _eta(row),
         str(row.attempts) if row.attempts else "",
     ]

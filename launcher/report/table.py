@@ -19,6 +19,10 @@ _COLUMNS = (
     Column("state"),
     *(Column(name, right=True) for name in ("epochs", "test RMSE", "baseline", "skill", "time")),
 )
+_GIVING = ("preset", "epochs", "baseline", "time", "")
+"""Columns that a narrow terminal goes without, the first of them first; the page and the JSON have them."""
+_SYMBOL = 12
+"""Characters of a symbol that a column is left out for."""
 _MOST_LINES = 40
 """Jobs of which each has its lines below the table; of more, only those that need eyes."""
 
@@ -72,7 +76,8 @@ def _describe_packing(usage: Usage, unit: str) -> str:
 
 
 def job_lines(jobs: Sequence[ManifestJob], width: int) -> Iterator[str]:
-    """One line a job; a long symbol gives way to the numbers.
+    """One line a job. What gives way first where that is wider than the terminal are whole columns, then the end of a
+    long symbol, and never a digit.
 
     RMSE is in the price's unit, or in logs of volatility; skill 0 is as good as persistence, and the best baseline's
     stands before the model's.
@@ -90,7 +95,18 @@ def job_lines(jobs: Sequence[ManifestJob], width: int) -> Iterator[str]:
         )
         for job in jobs
     ]
-    yield from table_lines(_COLUMNS, rows, width=width)
+    kept = list(range(len(_COLUMNS)))
+    for name in _GIVING:
+        sizes = [max(len(_COLUMNS[place].name), *(_size(row[place]) for row in rows)) for place in kept if rows]
+        if not rows or sum(sizes[1:]) + min(sizes[0], _SYMBOL) + 2 * (len(kept) - 1) <= width:
+            break
+        kept = [place for place in kept if _COLUMNS[place].name != name]
+    shown = [[row[place] for place in kept] for row in rows]
+    yield from table_lines([_COLUMNS[place] for place in kept], shown, width=width)
+
+
+def _size(cell: str | Cell) -> int:
+    return len(cell.text if isinstance(cell, Cell) else cell)
 
 
 def plan_lines(plan: Plan) -> Iterator[str]:

@@ -38,7 +38,7 @@ from launcher.records.manifest import collect
 from launcher.records.promotion import promote_run, weigh_record
 from launcher.records.run_record import RunRecord
 from launcher.report.page import write_report
-from launcher.report.together import write_evidence
+from launcher.report.together import PanelRows, write_evidence
 
 HOUR_MS = 3_600_000
 TEST_ROWS = 400
@@ -86,8 +86,9 @@ def make_run(store: Store, run: str, symbols: Sequence[str], now: datetime, seed
             finish(store, run, planned, now, own, knows)
     record = RunRecord.load(store, run)
     collect(store, record)
-    weighed = weigh_record(store, record, 0.05)
-    write_evidence(store, record, weighed)
+    rows = PanelRows(plan)
+    weighed = weigh_record(store, record, 0.05, rows.add)
+    write_evidence(store, run, weighed, rows)
     for _ in promote_run(store, record, weighed, clock=FixedClock(now)):
         pass
     write_report(store, record)

@@ -86,6 +86,7 @@ def _train(spec: Spec, store: Store, options: Mapping[str, Any]) -> None:
     store.on_wait = log.warning
     for line in (f"run     {run}, spec {spec.digest[:16]}, store {store.url}", *describe_spec(spec)):
         click.echo(line) if log_format == "text" else log.info("%s", line)
+    log.info("loading TensorFlow")
     try:
         with own_imports():
             from trainer.fit.device import prepare_device

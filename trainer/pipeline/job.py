@@ -18,7 +18,7 @@ from atb.contract.spec import Spec
 from atb.documents.evaluation import Folds
 from atb.documents.evidence import TestRows
 from atb.documents.export import ExportSummary
-from atb.documents.result import Result
+from atb.documents.result import FIT_STAGE, Result
 from atb.errors import AtbError, Stopped, Unavailable
 from atb.registry.champions import ModelKey
 from atb.registry.weigh import foresee, spend_alone
@@ -82,7 +82,12 @@ def run_job(spec: Spec, store: Store, run: str, context: RunContext) -> Result:
         _spend(store, committed)
         return committed
     attempt = Attempt(store, run, keys.job_id(spec.symbol, spec.preset), context.attempt)
-    clock = StageClock(lambda stage: attempt.say_stage(stage, spec.epochs))
+
+    def announce(stage: str) -> None:
+        log.info("stage %s%s", stage, ": compiling the step comes first" if stage == FIT_STAGE else "")
+        attempt.say_stage(stage, spec.epochs)
+
+    clock = StageClock(announce)
     code, message = 70, ""
     try:
         with heartbeat(attempt.renew):
