@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import click
 
+from atb.options.completion import complete_presets, complete_runs, complete_symbols
 from atb.options.project import Project, load_project
 from atb.options.table import Row, find_rows
 
@@ -15,7 +17,12 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 WIDE: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 ROOT: dict[str, Any] = {**WIDE, "auto_envvar_prefix": "ATB"}
 """The settings of a command's outermost group: an option of its own has the variable ATB_COMMAND_OPTION."""
+OUTPUTS = ("table", "json")
 _PROJECT = "atb.options.project"
+
+
+_COMPLETES = {"symbols": complete_symbols, "preset": complete_presets, "resume": complete_runs, "run": complete_runs}
+"""What a shell completes after an option."""
 
 
 class TableOption(click.Option):
@@ -33,6 +40,8 @@ class TableOption(click.Option):
             settings |= {"is_flag": True, "flag_value": True, "type": bool}
         elif row.kind == "many":
             settings |= {"multiple": True}
+        if complete := _COMPLETES.get(row.name):
+            settings["shell_complete"] = complete
         shown = row.default if default is None else default
         words = row.help + (f"  [default: {shown}]" if shown else "")
         super().__init__([*row.flags, row.name], help=words, envvar=row.variable, allow_from_autoenv=False, **settings)
@@ -50,6 +59,12 @@ def add_options(*wanted: str, defaults: Mapping[str, str] | None = None) -> Call
         return command
 
     return decorate
+
+
+def with_output(words: str) -> Callable[[_Command], _Command]:
+    """Add ``--output table|json``; ``words`` say what the JSON is."""
+    help = f"How to print it. json: {words}."
+    return click.option("--output", type=click.Choice(OUTPUTS), default=OUTPUTS[0], show_default=True, help=help)
 
 
 def _attach(command: _Command, option: click.Option) -> _Command:
@@ -72,6 +87,14 @@ class Configured(click.Command):
             profile = TableOption(row)
             profile.is_eager, profile.expose_value, profile.callback = True, False, _read_project
             self.params.append(profile)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        names = [name for parameter in self.params for name in (*parameter.opts, *parameter.secondary_opts)]
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            near = difflib.get_close_matches(error.option_name, names, n=1)
+            raise click.NoSuchOption(error.option_name, possibilities=near, ctx=ctx) from None
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         groups: dict[str, list[tuple[str, str]]] = {}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from atb.options.completion import complete_runs
 from atb.options.flags import Configured, add_options
 from atb.options.say import say
 from atb.options.stores import with_store
@@ -55,7 +56,7 @@ def cancel(store: Store, run: str, yes: bool, **_: Any) -> None:
 
 
 @click.command(cls=Configured)
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=complete_runs)
 @click.option("--all", "everything", is_flag=True, help="All runs of the namespace, whichever store they use.")
 @click.option("--force", is_flag=True, help="Also remove live Jobs.")
 @add_options(*ACCESS)

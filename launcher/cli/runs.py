@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from atb.options.completion import complete_jobs, complete_runs
 from atb.options.flags import Configured, add_options
 from atb.options.say import say
 from atb.options.stores import store_words, with_store
@@ -94,14 +96,20 @@ def _ask_backend(plan: Plan, question: Callable[[Backend], Sequence[_T]]) -> Seq
 
 
 @click.command("list", cls=Configured)
+@add_options("launch.output")
 @with_store
-def list_(store: Store) -> None:
+def list_(store: Store, output: str | None) -> None:
     """List the store's runs, the latest first."""
+    from atb.schema import readable_json
     from launcher.records.manifest import list_runs
 
+    if output == "json":
+        fields = [{**asdict(each), "created": each.created and each.created.isoformat()} for each in list_runs(store)]
+        click.echo(readable_json(fields), nl=False)
+        return
     found = False
-    for run, words in list_runs(store):
-        say(f"{run}  {words}")
+    for each in list_runs(store):
+        say(f"{each.run}  {each.words}")
         found = True
     if not found:
         say(f"no runs in {store.url} yet; start one with: atb-launch --symbols BTCUSDT")
@@ -109,7 +117,7 @@ def list_(store: Store) -> None:
 
 @click.command(cls=Configured)
 @with_named_run
-@click.argument("job", required=False)
+@click.argument("job", required=False, shell_complete=complete_jobs)
 @click.option("-f", "--follow", is_flag=True, help="Keep printing until the training ends.")
 @click.option("--tail", metavar="N", type=click.IntRange(1), help="Only the last lines.")
 @add_options(*ACCESS)
@@ -125,7 +133,7 @@ def logs(store: Store, run: str, job: str | None, follow: bool, tail: int | None
 
 @click.command(cls=Configured)
 @with_named_run
-@click.argument("job")
+@click.argument("job", shell_complete=complete_jobs)
 @add_options(*ACCESS)
 def why(store: Store, run: str, job: str, **_: Any) -> None:
     """Explain why a JOB is in its state, and what helps."""
@@ -167,7 +175,7 @@ def collect(store: Store, run: str, **options: Any) -> None:
 
 
 @click.command(cls=Configured)
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=complete_runs)
 @click.option("--all", "everything", is_flag=True, help="Also the pages of all runs that it names.")
 @click.option("--last", metavar="N", type=click.IntRange(1), default=120, show_default=True, help="How many runs.")
 @with_store

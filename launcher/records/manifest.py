@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
 
@@ -82,41 +83,63 @@ class _ManifestHead(Document):
     jobs: tuple[_JobState, ...]
 
 
-def list_runs(store: Store) -> Iterator[tuple[str, str]]:
-    """Each run and its outcome in words, the latest first. Raises StoreError.
+@dataclass(frozen=True)
+class ListedRun:
+    """A run of a list. ``note``: what is to be known beside its jobs by state, or why nothing else is."""
 
-    A run that has not been collected yet has no manifest, and its words say so.
+    run: str
+    created: datetime | None = None
+    jobs: Mapping[State, int] = field(default_factory=dict)
+    note: str = ""
+
+    @property
+    def words(self) -> str:
+        """For people."""
+        if self.created is None:
+            return self.note
+        counts = ", ".join(f"{number} {state}" for state, number in self.jobs.items())
+        return f"{self.created:%Y-%m-%d %H:%M} UTC  {counts}" + (f"; {self.note}" if self.note else "")
+
+
+def list_runs(store: Store) -> Iterator[ListedRun]:
+    """Each run and its outcome, the latest first. Raises StoreError.
+
+    A run that has not been collected yet has no manifest, and its note says so.
     """
 
-    def describe(run: str) -> str | None:
+    def describe(run: str) -> ListedRun | None:
         key = keys.manifest(run)
         try:
             manifest = read_document(store, _ManifestHead, key, run=run)
         except Unreadable as problem:
-            return f"unreadable: {problem}; make it again with: atb-launch collect {run}"
+            return ListedRun(run, note=f"unreadable: {problem}; make it again with: atb-launch collect {run}")
         except NotFound:
             return _describe_open(store, run) if _is_planned(store, run) else None
-        counts = Counter(job.state for job in manifest.jobs)
-        return f"{manifest.created:%Y-%m-%d %H:%M} UTC  " + ", ".join(f"{n} {state}" for state, n in counts.items())
+        return ListedRun(run, manifest.created, Counter(job.state for job in manifest.jobs))
 
     runs = sorted(store.folders(keys.RUNS), reverse=True)
     with ThreadPoolExecutor(READERS) as pool:
-        for run, words in zip(runs, pool.map(describe, runs), strict=True):
-            if words is not None:
-                yield run, words
+        yield from filter(None, pool.map(describe, runs))
 
 
-def _describe_open(store: Store, run: str) -> str:
+def _describe_open(store: Store, run: str) -> ListedRun:
     """A run that has not been collected yet: whether anybody still follows it."""
     launcher = read_launcher(store, run)
     if launcher is not None and launcher.died:
-        return f"its launcher has died ({launcher.words}); resume with: atb-launch --resume {run}"
-    running = "running; " if launcher is not None and launcher.alive else ""
-    return f"{running}not collected yet; see: atb-launch status {run}"
+        return ListedRun(run, note=f"its launcher has died ({launcher.words}); resume with: atb-launch --resume {run}")
+    if launcher is not None and launcher.alive:
+        return ListedRun(run, note=f"running; not collected yet; see: atb-launch status {run}")
+    try:
+        manifest = build_manifest(RunRecord.load(store, run))
+    except Unreadable as problem:
+        return ListedRun(run, note=f"unreadable: {problem}")
+    counts = Counter(job.state for job in manifest.jobs)
+    command = "status" if counts["running"] else "collect"
+    return ListedRun(run, manifest.created, counts, f"not collected yet: atb-launch {command} {run}")
 
 
 def _is_planned(store: Store, run: str) -> bool:
-    """A single training by ``atb train`` leaves results and no plan."""
+    """A training by ``atb train job`` alone leaves results and no plan."""
     return any(entry.key == keys.plan(run) for entry in store.list(keys.plan(run)))
 
 

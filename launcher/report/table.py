@@ -21,7 +21,7 @@ _COLUMNS = (
 )
 _GIVING = ("preset", "epochs", "baseline", "time", "")
 """Columns that a narrow terminal goes without, the first of them first; the page and the JSON have them."""
-_SYMBOL = 12
+_SYMBOL = 10
 """Characters of a symbol that a column is left out for."""
 _MOST_LINES = 40
 """Jobs of which each has its lines below the table; of more, only those that need eyes."""

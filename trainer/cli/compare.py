@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -11,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from atb.contract.presets import PRESET_NAMES
-from atb.options.flags import Configured, add_options
+from atb.options.completion import complete_symbols
+from atb.options.flags import Configured, add_options, with_output
 from atb.options.stores import with_store
+from trainer.cli.own_run import plan_run, write_page
 from trainer.cli.tables import print_table
 
 if TYPE_CHECKING:
@@ -25,10 +28,11 @@ _STDERR = 2
 
 
 @click.command(cls=Configured)
-@click.argument("symbols", metavar="SYMBOL...", nargs=-1, required=True)
+@click.argument("symbols", metavar="SYMBOL...", nargs=-1, required=True, shell_complete=complete_symbols)
 @add_options("Spec", "TrainingOptions", "run", defaults={"days": _DAYS, "preset": ",".join(PRESET_NAMES)})
+@with_output("the comparison's document")
 @with_store
-def compare(store: Store, symbols: tuple[str, ...], preset: str | None, run: str | None, **_: Any) -> None:
+def compare(store: Store, symbols: tuple[str, ...], preset: str | None, run: str | None, output: str, **_: Any) -> None:
     """Train every preset on the same rows and seed, and print what each took and reached.
 
     Three tables: seconds by stage with the speed-up over legacy, errors as a percentage of legacy's with the 5 %
@@ -53,30 +57,46 @@ def compare(store: Store, symbols: tuple[str, ...], preset: str | None, run: str
         options.setdefault("as_of", now.isoformat())
     presets = (preset or ",".join(PRESET_NAMES)).split(",")
     specs = [resolve_spec(symbol, each.strip(), options) for symbol in symbols for each in presets]
+    plan_run(store, name, specs)
+    again = _again(name, specs[0], named=run is not None)
     results = []
     for number, spec in enumerate(specs, start=1):
         click.echo(f"{number} of {len(specs)}: {spec.symbol} {spec.preset}", err=True)
-        _train(store, spec, name)
+        _train(store, spec, name, again)
         results.append(read_result(store, name, keys.job_id(spec.symbol, spec.preset)))
     comparison = compare_presets(store, name, results)
     picture = BytesIO()
     draw_comparison(comparison).savefig(picture, dpi=110, format="png")
     store.put(keys.comparison(name, "json"), comparison.to_bytes())
     store.put(keys.comparison(name, "png"), picture.getvalue())
+    if output == "json":
+        click.echo(comparison.to_bytes(), nl=False)
+        return
     for table in (stage_table(comparison), quality_table(comparison), symbol_table(comparison)):
         print_table(table[0], table[1:])
         click.echo()
     counted = ", ".join(f"{symbol} {count:,}" for symbol, count in comparison.rows.items())
     click.echo(f"shared test rows: {counted}; devices: {', '.join({each.device for each in comparison.trained})}")
     click.echo(f"kept in {store.url}: {keys.comparison(name, 'json')} and .png")
+    write_page(store, name)
 
 
-def _train(store: Store, spec: Spec, run: str) -> None:
+def _again(run: str, spec: Spec, *, named: bool) -> str:
+    """The command that continues this comparison: as it was typed, with the run and the cut that it found."""
+    words, typed = ["atb", *sys.argv[1:]], " ".join(sys.argv)
+    if not named:
+        words += ["--run", run]
+    if "--as-of" not in typed and "--end" not in typed:
+        words += ["--as-of", f"{spec.as_of:%Y-%m-%dT%H:%M}"]
+    return shlex.join(words)
+
+
+def _train(store: Store, spec: Spec, run: str, again: str) -> None:
     """One training in its own process, so that its time and memory are its own. Ends with the training's code."""
     words = [sys.executable, "-m", "trainer.cli", "train", "job", spec.to_bytes().decode()]
     words += ["--run", run, "--store", store.url]
     words += ["--endpoint-url", store.endpoint_url] if store.endpoint_url else []
     code = subprocess.run(words, stdout=_STDERR, check=False).returncode
     if code:
-        click.echo(f"{spec.symbol} {spec.preset} ended with {code}; nothing is compared", err=True)
+        click.echo(f"{spec.symbol} {spec.preset} ended with {code}; continue with: {again}", err=True)
         raise click.exceptions.Exit(code)

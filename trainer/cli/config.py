@@ -6,22 +6,22 @@ import os
 
 import click
 
-from atb.options.flags import Configured, project_of
+from atb.options.flags import Configured, project_of, with_output
 from trainer.cli.tables import print_table
 
 
 @click.command(cls=Configured)
 @click.option("--all", is_flag=True, help="Also show what the preset or the default sets.")
-@click.option("--json", is_flag=True, help="One JSON object: key → value and origin.")
+@with_output("one object, key → value and origin")
 @click.pass_context
-def config(context: click.Context, all: bool, json: bool) -> None:
+def config(context: click.Context, all: bool, output: str) -> None:
     """Print the options that the environment and atb.toml set, and from where; docs/reference.md lists all."""
     from atb.options.resolve import settings
     from atb.schema import readable_json
 
     project = project_of(context)
     chosen = [each for each in settings(project, os.environ) if all or each.chosen]
-    if json:
+    if output == "json":
         click.echo(
             readable_json({each.row.key: {"value": each.value, "from": each.origin} for each in chosen}), nl=False
         )

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from atb.options.flags import ConfiguredGroup, add_options
+from atb.options.completion import complete_symbols
+from atb.options.flags import ConfiguredGroup, add_options, with_output
 from atb.options.say import say
 from atb.options.stores import with_store
 
@@ -29,7 +30,7 @@ _WINDOW = ("source", "market", "timeframe", "days", "start", "end", "as-of")
 def _with_window(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add SYMBOL… and what says which bars; the command gets one resolved spec for each symbol."""
 
-    @click.argument("symbols", metavar="SYMBOL...", nargs=-1, required=True)
+    @click.argument("symbols", metavar="SYMBOL...", nargs=-1, required=True, shell_complete=complete_symbols)
     @add_options(*(f"train.{name}" for name in _WINDOW), "train.preset")
     @functools.wraps(command)
     def resolved(symbols: tuple[str, ...], preset: str | None, **options: Any) -> Any:
@@ -54,22 +55,27 @@ def data() -> None:
 
 @data.command()
 @_with_window
+@with_output("one object per symbol, one a line")
 @with_store
-def get(store: Store, specs: list[Spec]) -> None:
+def get(store: Store, specs: list[Spec], output: str) -> None:
     """Fetch each SYMBOL's bars into the store, month by month; only what is new is fetched."""
+    from atb.schema import canonical_json
 
     def one(spec: Spec) -> None:
         _, report = _read(spec, store)
-        say(report.summary())
+        if output == "json":
+            click.echo(canonical_json(report.to_dict()))
+        else:
+            say(report.summary())
 
     _for_each(specs, one)
 
 
 @data.command()
 @_with_window
-@click.option("--json", is_flag=True, help="One JSON object per symbol, one per line.")
+@with_output("one object per symbol, one a line")
 @with_store
-def check(store: Store, specs: list[Spec], json: bool) -> None:
+def check(store: Store, specs: list[Spec], output: str) -> None:
     """Report what is wrong with each SYMBOL's bars; exits 10 if a training with the preset would reject them."""
     from atb.schema import canonical_json
     from trainer.bars.check import validate_bars
@@ -78,7 +84,7 @@ def check(store: Store, specs: list[Spec], json: bool) -> None:
 
     def one(spec: Spec) -> None:
         bars, report = _read(spec, store)
-        if json:
+        if output == "json":
             click.echo(canonical_json(report.to_dict()))
         else:
             say(report.summary())
@@ -93,16 +99,16 @@ def check(store: Store, specs: list[Spec], json: bool) -> None:
 
 @data.command()
 @_with_window
-@click.option("--output", metavar="FOLDER", default=".", show_default=True, help="Where to write SYMBOL-TIMEFRAME.png.")
+@click.option("--folder", metavar="FOLDER", default=".", show_default=True, help="Where to write SYMBOL-TIMEFRAME.png.")
 @with_store
-def show(store: Store, specs: list[Spec], output: str) -> None:
+def show(store: Store, specs: list[Spec], folder: str) -> None:
     """Draw each SYMBOL's candles and volume, with the gaps marked."""
     from atb.contract.labels import safe_segment
     from trainer.bars.chart import draw_bars
 
     def one(spec: Spec) -> None:
         bars, report = _read(spec, store)
-        path = Path(output, f"{safe_segment(spec.symbol)}-{spec.timeframe}.png")
+        path = Path(folder, f"{safe_segment(spec.symbol)}-{spec.timeframe}.png")
         draw_bars(bars, path, report.summary())
         click.echo(path)
 

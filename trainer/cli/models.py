@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from atb.options.flags import ConfiguredGroup, add_options
+from atb.options.completion import complete_symbols
+from atb.options.flags import ConfiguredGroup, add_options, with_output
 from atb.options.read import read_options
 from atb.options.say import say
 from atb.options.stores import with_store
@@ -53,10 +54,10 @@ def models() -> None:
 
 
 @models.command("list")
-@click.argument("symbol", required=False)
-@click.option("--json", is_flag=True, help="The pointers, as one JSON array.")
+@click.argument("symbol", required=False, shell_complete=complete_symbols)
+@with_output("the pointers, as one array")
 @with_store
-def list_(store: Store, symbol: str | None, json: bool) -> None:
+def list_(store: Store, symbol: str | None, output: str) -> None:
     """List the champions, their skill over persistence beside the best baseline's."""
     from atb.registry.champions import ModelKey, scan_champions
     from atb.registry.record import scan_records
@@ -66,7 +67,7 @@ def list_(store: Store, symbol: str | None, json: bool) -> None:
     name_problems(problems)
     lives = scan_records(store, map(ModelKey.of, champions))
     records = {live.champion.entry: live.record for live in lives if live.champion is not None}
-    if json:
+    if output == "json":
         found = [
             {**each.model_dump(mode="json"), "record": _record_fields(records.get(each.entry))} for each in champions
         ]
@@ -112,26 +113,32 @@ def show(store: Store, model: str, words: Words) -> None:
 @click.argument("one")
 @click.argument("other")
 @with_key
+@with_output("rows, metrics and trading of both")
 @with_store
-def compare(store: Store, one: str, other: str, words: Words) -> None:
+def compare(store: Store, one: str, other: str, words: Words, output: str) -> None:
     """Score two MODELs on the same rows: test rows of the later one on which neither was trained."""
+    from atb.schema import readable_json
     from trainer.pipeline.champion import compare_models
     from trainer.pipeline.loaded_model import open_result
 
     first, second = (result_of(store, name, words) for name in (one, other))
     later = max(first, second, key=lambda result: result.spec.as_of)
     found = compare_models(store, later, open_result(store, first), open_result(store, second))
+    if output == "json":
+        named = {"candidate": f"{first.run}/{first.job}", "champion": f"{second.run}/{second.job}"}
+        click.echo(readable_json({"models": named, **found.model_dump(mode="json")}), nl=False)
+        return
     say(f"{found.rows:,} rows of {later.spec.symbol} up to {later.spec.as_of:%Y-%m-%d %H:%M} UTC")
     print_comparison(found, f"{first.run}/{first.job}", f"{second.run}/{second.job}")
 
 
 @models.command()
-@click.argument("symbol")
+@click.argument("symbol", shell_complete=complete_symbols)
 @with_key
 @click.option("--last", type=click.IntRange(1), default=20, show_default=True, help="How many decisions.")
-@click.option("--json", is_flag=True, help="The entries, as one JSON array.")
+@with_output("the entries, as one array")
 @with_store
-def history(store: Store, symbol: str, words: Words, last: int, json: bool) -> None:
+def history(store: Store, symbol: str, words: Words, last: int, output: str) -> None:
     """Show who decided what, when and why, and the outcome."""
     from atb.registry.champions import read_history
     from atb.registry.gate import failures
@@ -141,7 +148,7 @@ def history(store: Store, symbol: str, words: Words, last: int, json: bool) -> N
     model_key = find_key(store, symbol, words, declined=True)
     decisions = read_history(store, model_key, last=last, problems=problems)
     name_problems(problems)
-    if json:
+    if output == "json":
         entries = [{**each.entry.model_dump(mode="json"), "effect": each.effect} for each in decisions]
         click.echo(readable_json(entries), nl=False)
         return
@@ -160,7 +167,7 @@ def history(store: Store, symbol: str, words: Words, last: int, json: bool) -> N
 
 
 @models.command()
-@click.argument("symbol")
+@click.argument("symbol", shell_complete=complete_symbols)
 @click.argument("folder", type=click.Path(path_type=Path))
 @with_key
 @with_store

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from atb.options.completion import complete_symbols
 from atb.options.flags import Configured, add_options
 from atb.options.say import say
 from atb.options.stores import with_store
@@ -29,7 +30,7 @@ atb predict --all --follow --keep
 
 
 @click.command(cls=Configured, examples=_EXAMPLES)
-@click.argument("symbols", metavar="[SYMBOL]...", nargs=-1)
+@click.argument("symbols", metavar="[SYMBOL]...", nargs=-1, shell_complete=complete_symbols)
 @click.option("--all", "every", is_flag=True, help="Every champion in the store.")
 @add_options("train.source", "train.as-of", defaults={"source": "the model's own"})
 @with_key

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from atb.options.flags import Configured, add_options
+from atb.options.completion import complete_runs, complete_symbols
+from atb.options.flags import Configured, add_options, with_output
 from atb.options.read import read_options
 from atb.options.say import say
 from atb.options.stores import with_store
@@ -17,8 +18,9 @@ from trainer.cli.tables import print_table
 
 if TYPE_CHECKING:
     from atb.documents.evidence import LedgerEntry
-    from atb.documents.result import Result, Rule
+    from atb.documents.result import Result
     from atb.errors import Unreadable
+    from atb.registry.promote import PromotionOutcome
     from atb.storage import Store
 
 YEAR_MS = 365 * 86_400_000
@@ -27,16 +29,19 @@ _DECLINED = 1
 
 
 @click.command(cls=Configured)
-@click.argument("run")
-@click.argument("symbol")
+@click.argument("run", shell_complete=complete_runs)
+@click.argument("symbol", shell_complete=complete_symbols)
 @add_options("model.preset")
 @click.option("--why", default="", metavar="TEXT", help="For the history.")
 @add_options("GateOptions")
 @click.option(
     "--force", is_flag=True, help="Promote despite failed rules, or on a store that ignores conditional writes."
 )
+@with_output("the decision with every rule")
 @with_store
-def promote(store: Store, run: str, symbol: str, preset: str | None, why: str, force: bool, **gate: Any) -> None:
+def promote(
+    store: Store, run: str, symbol: str, preset: str | None, why: str, force: bool, output: str, **gate: Any
+) -> None:
     """Make a run's model of SYMBOL the champion if it passes the gate.
 
     Exits 0 when it serves now, 1 when the gate declined it, 75 when someone else was first.
@@ -63,15 +68,13 @@ def promote(store: Store, run: str, symbol: str, preset: str | None, why: str, f
     outcome = evaluate_candidate(
         store, result, shown, by=whoami(), why=why, accept_first=rules.accept_first, force=force
     )
-    _print_rules(outcome.rules)
+    _print_outcome(outcome, run, output)
     if outcome.action == "decline":
-        say(f"declined: {outcome.model_key} is not served by {run}")
         raise click.exceptions.Exit(_DECLINED)
-    say(f"{outcome.model_key} is served by {run} now: {outcome.reason}")
 
 
 @click.command(cls=Configured)
-@click.argument("symbol")
+@click.argument("symbol", shell_complete=complete_symbols)
 @with_key
 @click.option("--why", default="", metavar="TEXT", help="For the history.")
 @click.option("--force", is_flag=True, help="Also on a store that ignores conditional writes.")
@@ -86,13 +89,13 @@ def rollback(store: Store, symbol: str, words: Words, why: str, force: bool) -> 
 
 
 @click.command(cls=Configured)
-@click.argument("symbol")
+@click.argument("symbol", shell_complete=complete_symbols)
 @with_key
 @click.option("--last", type=click.IntRange(1), default=20, show_default=True, help="How many candidates.")
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw the e-value to this PNG file.")
-@click.option("--json", is_flag=True, help="The entries of the ledger, as one JSON array.")
+@with_output("the entries of the ledger, as one array")
 @with_store
-def evidence(store: Store, symbol: str, words: Words, last: int, plot: Path | None, json: bool) -> None:
+def evidence(store: Store, symbol: str, words: Words, last: int, plot: Path | None, output: str) -> None:
     """Print SYMBOL's ledger: which rows were spent by which models, and what they have shown."""
     from atb.registry.betting import e_value
     from atb.registry.ledger import read_entries
@@ -104,7 +107,7 @@ def evidence(store: Store, symbol: str, words: Words, last: int, plot: Path | No
         from trainer.bundle.evidence import draw_evidence
 
         draw_evidence(str(model_key), entries, plot)
-    if json:
+    if output == "json":
         click.echo(readable_json([each.model_dump(mode="json") for each in entries[-last:]]), nl=False)
         return
     if not entries:
@@ -178,9 +181,19 @@ def _find_result(store: Store, run: str, symbol: str, preset: str | None) -> Res
     raise SpecError(f"run {run} has no result of {' '.join(filter(None, (symbol, preset)))} in {store.url}")
 
 
-def _print_rules(rules: tuple[Rule, ...]) -> None:
+def _print_outcome(outcome: PromotionOutcome, run: str, output: str) -> None:
     from atb.registry.gate import describe, verdict
+    from atb.schema import readable_json
 
-    for rule in rules:
+    if output == "json":
+        rules = [rule.model_dump(mode="json") for rule in outcome.rules]
+        said = {"model": str(outcome.model_key), "run": run, "action": outcome.action, "reason": outcome.reason}
+        click.echo(readable_json({**said, "rules": rules}), nl=False)
+        return
+    for rule in outcome.rules:
         mark = verdict(rule)
         say(f"{'FAILED' if mark == 'failed' else mark}  {describe(rule)}")
+    if outcome.action == "decline":
+        say(f"declined: {outcome.model_key} is not served by {run}")
+    else:
+        say(f"{outcome.model_key} is served by {run} now: {outcome.reason}")

@@ -11,10 +11,12 @@ import click
 
 from atb.contract.spec import Spec
 from atb.errors import AtbError, Stopped
-from atb.options.flags import ConfiguredGroup, add_options
+from atb.options.completion import complete_symbols
+from atb.options.flags import ConfiguredGroup, add_options, with_output
 from atb.options.read import read_options
 from atb.options.stores import with_patient_store, with_store
 from atb.patience import INTERRUPT
+from trainer.cli.own_run import plan_run, resume_words, write_page
 
 if TYPE_CHECKING:
     from atb.documents.result import Result
@@ -31,14 +33,20 @@ def train() -> None:
 @train.command(
     examples="atb train model BTCUSDT --preset fast --epochs 20\natb train model BTC/USDT --source ccxt:kraken"
 )
-@click.argument("symbol")
+@click.argument("symbol", shell_complete=complete_symbols)
 @add_options("Spec", "TrainingOptions")
 @with_store
 @add_options("run", "ExecutionOptions")
+@with_output("the result's document")
 @click.pass_context
 def model(context: click.Context, /, symbol: str, preset: str | None, store: Store, **_: Any) -> None:
-    """Train SYMBOL's model: resolve the spec, train, verify, commit."""
+    """Train SYMBOL's model: resolve the spec, train, verify, commit.
+
+    It is a run like those of atb-launch: atb-launch list has it, it leaves a page, and after Ctrl-C
+    atb-launch --resume RUN continues it.
+    """
     from atb.contract.presets import DEFAULT_PRESET
+    from atb.contract.runs import new_run, validate_run
     from atb.contract.spec import resolve_spec
     from atb.options.training import training_options
     from atb.registry.champions import ModelKey
@@ -50,7 +58,14 @@ def model(context: click.Context, /, symbol: str, preset: str | None, store: Sto
     if start is not None:
         chosen["warm_start"] = pin_warm_start(store, start, ModelKey.of(spec))
         spec = resolve_spec(symbol, preset, chosen)
-    _train(spec, store, context.params)
+    run = validate_run(context.params["run"]) if context.params["run"] else new_run()
+    plan_run(store, run, [spec])
+    try:
+        _train(spec, store, {**context.params, "run": run})
+    except Stopped as error:
+        raise Stopped(f"{error}; resume with: {resume_words(store, run)}") from None
+    if context.params["log_format"] in (None, "text"):
+        write_page(store, run, quiet=context.params["output"] == "json")
 
 
 @train.command()
@@ -81,11 +96,11 @@ def _train(spec: Spec, store: Store, options: Mapping[str, Any]) -> None:
 
     run = validate_run(options["run"]) if options["run"] else new_run()
     execution = read_options(ExecutionOptions, options)
-    log_format = execution.log_format
+    log_format, as_json = execution.log_format, options.get("output") == "json"
     tail, should_stop = start_logging(log_format, spec.symbol, spec.preset), _listen_for_stop()
     store.on_wait = log.warning
     for line in (f"run     {run}, spec {spec.digest[:16]}, store {store.url}", *describe_spec(spec)):
-        click.echo(line) if log_format == "text" else log.info("%s", line)
+        click.echo(line, err=as_json) if log_format == "text" else log.info("%s", line)
     log.info("loading TensorFlow")
     try:
         with own_imports():
@@ -103,6 +118,9 @@ def _train(spec: Spec, store: Store, options: Mapping[str, Any]) -> None:
         known = isinstance(error, AtbError)
         log.error("%s", error if known else f"a bug in atb: {type(error).__name__}: {error}", exc_info=not known)
         sys.exit(error.exit_code if isinstance(error, AtbError) else AtbError.exit_code)
+    if as_json:
+        click.echo(result.to_bytes(), nl=False)
+        return
     if log_format == "text":
         for line in describe_outcome(result):
             click.echo(line)

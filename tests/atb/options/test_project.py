@@ -33,7 +33,7 @@ node_selector = { pool = "gpu" }
 tolerations = [{ key = "spot", operator = "Exists" }]
 
 [data.check]
-json = true
+output = "json"
 
 [profiles.trial.train]
 epochs = 2
@@ -90,14 +90,14 @@ def test_what_the_file_says_of_a_cluster_is_no_reason_to_refuse_this_machine(pro
 
 
 def test_config_says_what_holds_and_from_where(project: Path) -> None:
-    result = CliRunner().invoke(atb, ["config", "--json", "--profile", "trial"], env={"ATB_SEED": "5"})
+    result = CliRunner().invoke(atb, ["config", "--output", "json", "--profile", "trial"], env={"ATB_SEED": "5"})
     found = json.loads(result.stdout)
     path = str(project / "atb.toml")
     assert found["train.seed"] == {"value": "5", "from": "ATB_SEED"}
     assert found["train.epochs"] == {"value": "2", "from": f"{path}, profile trial"}
     assert found["store"] == {"value": "./kept", "from": path}
     assert "train.patience" not in found
-    everything = json.loads(CliRunner().invoke(atb, ["config", "--json", "--all"]).stdout)
+    everything = json.loads(CliRunner().invoke(atb, ["config", "--output", "json", "--all"]).stdout)
     assert everything["train.patience"] == {"value": "15", "from": "preset balanced"}
     assert everything["train.horizon"] == {"value": "1", "from": "default"}
 

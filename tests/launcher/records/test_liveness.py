@@ -35,11 +35,13 @@ def test_a_launcher_lives_while_it_beats_and_has_finished_when_it_says_so(store:
         found = read_launcher(store, "r1")
         assert found is not None
         assert (found.alive, found.died, found.state.process) == (True, False, os.getpid())
-        assert dict(list_runs(store))["r1"].startswith("running; not collected yet")
+        assert {each.run: each.words for each in list_runs(store)}["r1"].startswith("running; not collected yet")
     found = read_launcher(store, "r1")
     assert found is not None
     assert (found.alive, found.died) == (False, False)
-    assert dict(list_runs(store))["r1"] == "not collected yet; see: atb-launch status r1"
+    assert {each.run: each.words for each in list_runs(store)}["r1"].endswith(
+        "1 pending; not collected yet: atb-launch collect r1"
+    )
 
 
 @pytest.mark.parametrize(("age", "died"), [(LEASE_SECONDS - 20, False), (LEASE_SECONDS + 20, True)])
@@ -56,7 +58,7 @@ def test_one_that_was_not_heard_of_for_a_lease_has_died(tmp_path: Path, age: flo
     assert found.died is died
     assert f"process {os.getpid()} on " in found.words
     if died:
-        assert dict(list_runs(store))["r1"].endswith("resume with: atb-launch --resume r1")
+        assert {each.run: each.words for each in list_runs(store)}["r1"].endswith("resume with: atb-launch --resume r1")
 
 
 def test_one_of_this_machine_whose_process_is_gone_has_died_at_once() -> None:
@@ -74,4 +76,6 @@ def test_words_of_a_launcher_that_can_not_be_read_stop_nothing(data: bytes) -> N
     store = planned(MemoryStore())
     store.put(keys.launcher("r1"), data)
     assert read_launcher(store, "r1") is None
-    assert dict(list_runs(store))["r1"].startswith("not collected yet")
+    assert {each.run: each.words for each in list_runs(store)}["r1"].endswith(
+        "not collected yet: atb-launch collect r1"
+    )

@@ -122,8 +122,11 @@ def test_runs_are_listed_from_the_latest_and_only_those_with_a_plan(store: Store
         commit_plan(plan.model_copy(update={"run": run}), store)
     collect(store, RunRecord.of(store, plan.model_copy(update={"run": "20260101-000000-aaaa"})))
     commit(store, "by-hand")
-    assert list(list_runs(store)) == [
-        ("20260102-000000-bbbb", "not collected yet; see: atb-launch status 20260102-000000-bbbb"),
+    assert [(each.run, each.words) for each in list_runs(store)] == [
+        (
+            "20260102-000000-bbbb",
+            "2026-01-31 06:00 UTC  1 pending; not collected yet: atb-launch collect 20260102-000000-bbbb",
+        ),
         ("20260101-000000-aaaa", "2026-01-31 06:00 UTC  1 pending"),
     ]
 

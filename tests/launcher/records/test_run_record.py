@@ -107,7 +107,7 @@ def test_a_stranger_s_file_beside_the_documents_changes_nothing(data: bytes) -> 
     store.put("runs/loose-file", data)
     store.put("runs/another/thing.json", data)
     assert build_manifest(RunRecord.load(store, "r1")) == before
-    assert [run for run, _ in list_runs(store)] == ["r1"]
+    assert [each.run for each in list_runs(store)] == ["r1"]
 
 
 def test_a_plan_that_can_not_be_read_leaves_the_jobs_that_have_a_result() -> None:
@@ -130,7 +130,7 @@ def test_a_run_with_an_unreadable_manifest_is_listed_with_what_to_do() -> None:
         plan = run_of(store, run)
         collect(store, RunRecord.of(store, plan))
     store.put(keys.manifest("r2"), b"\x00" * 40)
-    words = dict(list_runs(store))
+    words = {each.run: each.words for each in list_runs(store)}
     assert words["r1"] == words["r3"] == "2026-01-31 06:00 UTC  2 done, 1 failed"
     assert words["r2"].startswith("unreadable: runs/r2/manifest.json is not a manifest")
     assert words["r2"].endswith("make it again with: atb-launch collect r2")

@@ -65,7 +65,7 @@ def test_check_lists_the_gaps_and_fails_where_the_preset_needs_more(exchange: Ex
 
 
 def test_check_speaks_json_too(tmp_path: Path) -> None:
-    found = run("check", "BTCUSDT", "ETHUSDT", "--source", "sample", "--json", "--store", str(tmp_path))
+    found = run("check", "BTCUSDT", "ETHUSDT", "--source", "sample", "--output", "json", "--store", str(tmp_path))
     reports = [json.loads(line) for line in found.stdout.splitlines()]
     assert [(report["symbol"], report["kept"], report["complete"]) for report in reports] == [
         ("BTCUSDT", 4320, 1.0),
@@ -89,13 +89,13 @@ def test_libraries_say_nothing_between_the_reports(s3_url: str, s3_endpoint: str
 
 
 def test_show_writes_a_picture(exchange: Exchange, tmp_path: Path) -> None:
-    found = run("show", *window(tmp_path / "store"), "--output", str(tmp_path / "new" / "pictures"))
+    found = run("show", *window(tmp_path / "store"), "--folder", str(tmp_path / "new" / "pictures"))
     assert found.exit_code == 0, found.output
     picture = (tmp_path / "new" / "pictures" / "BTCUSDT-1h.png").read_bytes()
     assert picture.startswith(b"\x89PNG")
     assert len(picture) > 10_000
     (tmp_path / "file").write_text("no folder")
-    nowhere = run("show", *window(tmp_path / "store"), "--output", str(tmp_path / "file"))
+    nowhere = run("show", *window(tmp_path / "store"), "--folder", str(tmp_path / "file"))
     assert isinstance(nowhere.exception, SpecError)
     assert str(nowhere.exception).endswith("file/BTCUSDT-1h.png can't be written: File exists; name another --output")
 

@@ -36,7 +36,7 @@ def test_list_shows_skill_beside_the_best_baseline_s(store: DirectoryStore) -> N
     head, row = run(store, "list").output.splitlines()
     assert head.split()[:5] == ["symbol", "timeframe", "preset", "target", "skill"]
     assert row.split()[:8] == ["BTCUSDT", "1h", "fast", "return", "1", "+0.2000", "+0.0000", "persistence"]
-    assert json.loads(run(store, "list", "--json").output)[0]["run"] == "r1"
+    assert json.loads(run(store, "list", "--output", "json").output)[0]["run"] == "r1"
 
 
 def test_show_prints_the_card_of_a_champion_or_a_job(store: DirectoryStore) -> None:
@@ -71,7 +71,7 @@ def test_promote_says_every_rule_and_exits_0_or_1(store: DirectoryStore) -> None
 def test_history_is_there_for_a_symbol_that_was_only_declined(store: DirectoryStore) -> None:
     commit(store, "r0", metrics=NOISE)
     run(store, "promote", "r0", "BTCUSDT")
-    found = json.loads(run(store, "history", "BTCUSDT", "--json").output)
+    found = json.loads(run(store, "history", "BTCUSDT", "--output", "json").output)
     assert [entry["effect"] for entry in found] == ["declined"]
 
 
@@ -104,7 +104,7 @@ def test_evidence_prints_which_rows_were_spent_by_which_models_and_draws_it(
     assert lines[2].split()[3:5] == ["r2/BTCUSDT-fast", "24"]
     assert "of 2 trials" in lines[3]
     assert (tmp_path / "e.png").read_bytes().startswith(b"\x89PNG")
-    found = json.loads(run(store, "evidence", "BTCUSDT", "--last", "1", "--json").output)
+    found = json.loads(run(store, "evidence", "BTCUSDT", "--last", "1", "--output", "json").output)
     assert [(entry["number"], entry["candidates"]) for entry in found] == [(2, 2)]
 
 
@@ -115,7 +115,7 @@ def test_list_and_show_have_the_live_record_beside_the_promise(store: DirectoryS
             enumerate(live_rows(0, 48, True))]  # fmt: skip
     extend_record(store, require_champion(store, SEAT), "r2", HOUR_MS, rows, {"close": 0.3})
     row = run(store, "list").output.splitlines()[1].split()
-    record = json.loads(run(store, "list", "--json").output)[0]["record"]
+    record = json.loads(run(store, "list", "--output", "json").output)[0]["record"]
     assert row[8:13] == [f"{record['skill']:+.4f}", "95.8%", "of", "0.95", "48"]
     assert record["bands"][0] == {"level": 0.5, "rows": 48, "inside": 24}
     card = run(store, "show", "BTCUSDT").output
