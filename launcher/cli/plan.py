@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -35,6 +36,9 @@ def plan_command(context: click.Context, /, cost: bool, price: float | None, **_
     if price is not None and not cost:
         raise SpecError("--price is for --cost")
     choices = read_choices(context)
+    if choices.launch.dry_run is None:
+        dry = choices.launch.model_copy(update={"dry_run": "client"})
+        choices = replace(choices, launch=dry, setup=replace(choices.setup, launch=dry))
     if choices.launch.resume:
         raise SpecError("--resume does not go with the command plan: a run that began has a plan")
     planned = plan_launch(choices)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,9 +17,9 @@ from atb.code import code_digest_of
 from atb.contract.runs import new_run, validate_run
 from atb.contract.sources import validate_symbol
 from atb.documents.plan import Plan
-from atb.errors import SpecError
+from atb.errors import AtbError, SpecError
 from atb.options.say import say
-from atb.options.stores import open_said
+from atb.options.stores import open_said, store_words
 from atb.registry.warm import pin_warm_start
 from atb.storage import Store
 from launcher.cli.ending import tell
@@ -27,6 +30,9 @@ from launcher.plan.backends import choose_backend, find_backend
 from launcher.plan.build import build_plan, find_plan, read_names, skip_unchanged
 from launcher.plan.options import LaunchOptions
 from launcher.report.table import plan_lines
+
+DRY_SECONDS = 5.0
+"""How long a dry run waits for a store."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +80,19 @@ def plan_launch(choices: Choices) -> Planned:
         tell(f"run {run} has begun already and is resumed")
         plan = begun
     elif not options.force:
-        plan = skip_unchanged(plan, store, code_digest_of, backend.image)
+        plan = _skip(plan, store, backend, options)
     return Planned(plan, store, backend, begun is not None)
+
+
+def _skip(plan: Plan, store: Store, backend: Backend, options: LaunchOptions) -> Plan:
+    """The plan with unchanged jobs marked. A dry run by the client goes on without a store that can't be read."""
+    if options.dry_run != "client":
+        return skip_unchanged(plan, store, code_digest_of, backend.image)
+    try:
+        return skip_unchanged(plan, store.within(DRY_SECONDS), code_digest_of, backend.image)
+    except AtbError as error:
+        tell(f"what is unchanged is not known: {error}")
+        return plan
 
 
 def open_named(asked: str, setup: Setup) -> Backend:
@@ -92,15 +109,36 @@ def say_dry_run(planned: Planned, options: LaunchOptions) -> None:
     if options.output == "json":
         click.echo(plan.to_bytes(), nl=False)
         return
+    problems = foresee(plan, store)
     objects = backend.render(plan, store, server=options.dry_run == "server")
     if objects is not None:
         for text in objects:
             click.echo(text, nl=False)
+        for job, problem in problems.items():
+            tell(f"{job} would fail: {problem}")
         return
-    for line in plan_lines(plan):
+    for line in plan_lines(plan, problems):
         say(line)
     to_run = len(plan.to_run)
-    say(f"would train {to_run}, would skip {len(plan.jobs) - to_run}; nothing was started")
+    failing = f", {len(problems)} of which would fail" if problems else ""
+    say(f"would train {to_run}{failing}, would skip {len(plan.jobs) - to_run}; nothing was started")
+
+
+def foresee(plan: Plan, store: Store) -> dict[str, str]:
+    """What the jobs would meet, by job: too few bars, a source that is not there. It is found out by the trainer, where
+    that is installed here, and no exchange is asked."""
+    if not plan.to_run:
+        return {}
+    specs = "".join(f"{job.spec.model_dump_json()}\n" for job in plan.to_run)
+    words = [sys.executable, "-m", "trainer.cli", "data", "foresee", *store_words(store)]
+    done = subprocess.run(words, input=specs, capture_output=True, text=True, check=False)
+    lines = done.stdout.splitlines()
+    if done.returncode or len(lines) != len(plan.to_run):
+        tell(
+            f"the bars were not looked at: {(done.stderr.strip().splitlines() or ['the trainer is not installed'])[-1]}"
+        )
+        return {}
+    return {job.job: str(found) for job, line in zip(plan.to_run, lines, strict=True) if (found := json.loads(line))}
 
 
 def _read_due(options: LaunchOptions, training: Mapping[str, Any]) -> schedule.Due:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from atb.documents.plan import Plan, PlannedJob
-from atb.errors import SpecError
+from atb.errors import AtbError, SpecError
 from atb.storage import Store
 from launcher.kubernetes.options import ClusterOptions
 from launcher.kubernetes.read_options import parse_options, read_options
@@ -55,7 +55,7 @@ def clean_all(setup: Setup, *, force: bool) -> str:
 
 def open_backend(setup: Setup) -> KubernetesBackend:
     """The cluster that the flags name, with the options of the run it is opened for. Raises SpecError."""
-    from launcher.kubernetes.api.connect import open_cluster
+    from launcher.kubernetes.api.connect import describe_cluster, open_cluster
 
     flags, own = setup.flags, set(ClusterOptions.model_fields)
     if setup.plan is None:
@@ -68,7 +68,12 @@ def open_backend(setup: Setup) -> KubernetesBackend:
         options = options.model_copy(update={"max_parallel": setup.launch.max_parallel})
     if options.max_parallel is not None and not setup.launch.wait:
         raise SpecError("--max-parallel needs a launcher that creates Jobs as others end: leave out --no-wait")
-    cluster = open_cluster(flags.get("kubeconfig"), flags.get("context"), options.namespace)
+    try:
+        cluster = open_cluster(flags.get("kubeconfig"), flags.get("context"), options.namespace)
+    except SpecError as error:
+        if setup.launch.dry_run != "client":
+            raise
+        cluster = describe_cluster(options.namespace, error)  # what would be created can be told all the same
     return KubernetesBackend(cluster, options)
 
 
@@ -123,13 +128,13 @@ class KubernetesBackend:
         from launcher.kubernetes.api import requests
         from launcher.kubernetes.objects.render import render_yaml
 
-        for body in self._build(plan, store):
+        for body in self._build(plan, store, server=server):
             if server:
                 resource = "jobs" if body["kind"] == "Job" else "configmaps"
                 body = self._cluster.send(requests.create(resource, self._cluster.namespace, body, dry_run=True))
             yield render_yaml([body])
 
-    def _build(self, plan: Plan, store: Store) -> Iterator[dict[str, Any]]:
+    def _build(self, plan: Plan, store: Store, *, server: bool) -> Iterator[dict[str, Any]]:
         from launcher.kubernetes.control.retry import first_attempt
         from launcher.kubernetes.objects.jobs import build_job, build_owner
         from launcher.kubernetes.objects.pod import Target
@@ -138,7 +143,12 @@ class KubernetesBackend:
         from launcher.records.memory_needs import read_memory_needs
 
         target = Target(plan.run, store.url, store.endpoint_url)
-        needs = read_memory_needs(store, plan.to_run)
+        try:
+            needs = read_memory_needs(store, plan.to_run)
+        except AtbError:
+            if server:
+                raise
+            needs = {}
         yield build_owner(target)
         if self._options.workers is not None:
             shape = first_round(plan, self._options, count_workers(self._cluster, self._options))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import click
 
@@ -109,12 +110,13 @@ def _size(cell: str | Cell) -> int:
     return len(cell.text if isinstance(cell, Cell) else cell)
 
 
-def plan_lines(plan: Plan) -> Iterator[str]:
-    """A dry run's table: plain lines, as quick for a thousand jobs as for one."""
+def plan_lines(plan: Plan, problems: Mapping[str, str] = MappingProxyType({})) -> Iterator[str]:
+    """A dry run's table: plain lines, as quick for a thousand jobs as for one. ``problems``: what jobs would meet."""
     width = max(len(job.job) for job in plan.jobs)
     for job in plan.jobs:
         spec = job.spec
         what = f"{spec.epochs} epochs, {spec.expected_bars:,} bars" if job.action == "run" else job.reason
+        what += f"; would fail: {problems[job.job]}" if job.job in problems else ""
         yield f"{job.job:<{width}}  {job.action:<4}  {what}"
 
 

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from trainer.bars.frame import Bars
 
 
+_HERE = ("files", "sample")
+"""Sources that can be read without asking anybody."""
+_MOST_READ = 50
+"""Jobs whose bars a dry run reads; of further ones it only counts how many the window can hold."""
 _WINDOW = ("source", "market", "timeframe", "days", "start", "end", "as-of")
 
 
@@ -95,6 +99,32 @@ def check(store: Store, specs: list[Spec], output: str) -> None:
             split_training_data(spec, load_training_data(spec, store))
 
     _for_each(specs, one)
+
+
+@data.command(hidden=True)
+@with_store
+def foresee(store: Store) -> None:
+    """Read specs, one JSON object a line, and print for each what its training would meet: a JSON string a line, empty
+    where nothing is in its way. No exchange is asked: of its bars only those that the window can hold are counted."""
+    import json
+
+    from atb.contract.sources import split_source
+    from atb.contract.spec import Spec
+    from atb.errors import AtbError
+    from trainer.features.training_data import load_training_data, split_training_data
+    from trainer.features.windows import rows_needed
+
+    for number, line in enumerate(sys.stdin):
+        spec, problem = Spec.model_validate_json(line), ""
+        needed = rows_needed(spec.sequence_length, spec.horizon)
+        try:
+            if spec.expected_bars < needed:
+                problem = f"{spec.expected_bars:,} bars lie in the window and {needed:,} are needed; add --days"
+            elif split_source(spec.source)[0] in _HERE and number < _MOST_READ:
+                split_training_data(spec, load_training_data(spec, store))
+        except AtbError as error:
+            problem = str(error)
+        click.echo(json.dumps(problem))
 
 
 @data.command()

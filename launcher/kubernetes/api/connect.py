@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from atb.clock import SYSTEM_CLOCK, Clock
-from atb.errors import SpecError
+from atb.errors import AtbError, SpecError
 from launcher.kubernetes.api.client import RETRY_SECONDS, Cluster
 from launcher.kubernetes.api.responses import brief
 
@@ -30,6 +30,29 @@ def open_cluster(
     """The cluster of a kubeconfig, or of the Pod this runs in. Raises SpecError where there is neither."""
     where = namespace or _namespace_of(kubeconfig, context) or "default"
     return Cluster(partial(_connect, kubeconfig, context), where, clock=clock, retry_seconds=retry_seconds)
+
+
+def describe_cluster(namespace: str | None, why: AtbError) -> Cluster:
+    """A cluster that is not asked: for what can be built without one. Each request raises ``why``."""
+    return Cluster(lambda: _NoConnection(why), namespace or "default")
+
+
+class _NoConnection:
+    """Stands where a connection would."""
+
+    host = "no cluster"
+
+    def __init__(self, why: AtbError) -> None:
+        self._why = why
+
+    def credentials(self) -> dict[str, str]:
+        raise self._why
+
+    def request(self, method: str, url: str, *, body: bytes | None, headers: dict[str, str], read: float) -> Any:
+        raise self._why
+
+    def close(self) -> None:
+        pass
 
 
 class KubernetesConnection:
