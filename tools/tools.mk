@@ -33,7 +33,7 @@ gpu-check: | .venv/bin/python ## on a GPU machine, without network: doctor, benc
 	$(PYTHON) -m tools.gpu_check
 
 pages: .venv/browser.stamp ## docs/pages/: pictures of the pages, by chromium, of made-up runs of 2, 50 and 500 jobs
-	$(PYTHON) -m tools.pages docs/pages
+	$(PYTHON) -m tools.screenshots docs/pages
 
 test-browser: .venv/browser.stamp ## the pages in chromium: sorting, searching, links, axe-core
 	$(PYTHON) -m pytest -m browser --quiet tests/launcher/report

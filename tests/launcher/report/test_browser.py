@@ -20,8 +20,8 @@ from launcher.records.manifest import collect
 from launcher.records.run_record import RunRecord
 from launcher.report.index import write_index
 from launcher.report.page import write_report
-from tools.pages.browser import find_chromium, open_browser
-from tools.pages.made_up import FixedClock, Shape, make_run, symbols
+from tools.screenshots.browser import find_chromium, open_browser
+from tools.screenshots.made_up import FixedClock, Shape, make_run, symbols
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

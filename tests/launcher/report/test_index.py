@@ -14,7 +14,7 @@ from launcher.report.index import write_index
 from launcher.report.views.index_model import NightJob, Run, build_index, schedule_of
 from launcher.report.views.trend import Point, trend_chart
 from tests.atb.registry.candidates import NOW
-from tools.pages.made_up import FixedClock, Shape, make_run, symbols
+from tools.screenshots.made_up import FixedClock, Shape, make_run, symbols
 
 
 def night(number: int, *, failed: int = 0, name: str = "nightly") -> Run:

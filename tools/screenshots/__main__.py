@@ -1,4 +1,4 @@
-"""Pictures of the pages: ``python -m tools.pages docs/pages`` makes runs up and photographs what they look like."""
+"""Pictures of the pages: ``python -m tools.screenshots docs/pages`` photographs runs that are made up."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from PIL import Image
 from atb.contract import keys
 from atb.storage import open_store
 from launcher.report.index import write_index
-from tools.pages.browser import find_chromium, open_browser
-from tools.pages.made_up import FixedClock, Shape, make_run, symbols
+from tools.screenshots.browser import find_chromium, open_browser
+from tools.screenshots.made_up import FixedClock, Shape, make_run, symbols
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
