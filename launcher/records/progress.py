@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from atb.contract import keys
+from atb.contract.names import JobName, RunName
 from atb.documents.attempt import Progress
 from atb.documents.result import Result
 from atb.errors import NotFound, Unreadable
+from atb.schema import Document, Part
 from atb.storage import Store
-from atb.storage.read import read_document
+from atb.storage.read import read_document, read_head
 
 MOST_READS = 256
 """Objects read in one look; what is left over is read in the next."""
+
+
+class _Fit(Part):
+    epochs: int
+    best_validation_loss: float
+
+
+class Committed(Document):
+    """The part of a result that a launcher keeps of each job: whole ones of thousands of jobs would fill its memory."""
+
+    kind: ClassVar[str] = "result"
+
+    run: RunName
+    job: JobName
+    attempt: int
+    fit: _Fit
+    peak_memory_bytes: int
 
 
 class ProgressReader:
@@ -36,10 +57,23 @@ class ProgressReader:
         return found
 
 
-def read_result(store: Store, run: str, job: str) -> Result | None:
+def read_result(store: Store, run: str, job: str) -> Committed | None:
     """A job's committed result, or None: one that can't be read is no result. Raises StoreError."""
     key = keys.result(run, job)
     try:
-        return read_document(store, Result, key, run=run, job=job)
+        found = read_head(store, Committed, Result, key, run=run, job=job)
     except (NotFound, Unreadable):
         return None
+    return committed(found) if isinstance(found, Result) else found
+
+
+def committed(result: Result) -> Committed:
+    """What a launcher keeps of a result."""
+    fit = _Fit(epochs=result.fit.epochs, best_validation_loss=result.fit.best_validation_loss)
+    return Committed(
+        run=result.run,
+        job=result.job,
+        attempt=result.attempt,
+        fit=fit,
+        peak_memory_bytes=result.peak_memory_bytes,
+    )

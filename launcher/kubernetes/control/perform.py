@@ -9,7 +9,6 @@ from typing import Any
 from atb.contract import keys, labels
 from atb.documents.attempt import Progress, Verdict
 from atb.documents.plan import Plan
-from atb.documents.result import Result
 from atb.errors import AtbError, SpecError, StoreError
 from atb.storage import Store
 from launcher.kubernetes.api.client import Cluster
@@ -36,7 +35,7 @@ from launcher.kubernetes.objects.warnings import read_warnings
 from launcher.kubernetes.options import ClusterOptions
 from launcher.records.listing import latest_attempt
 from launcher.records.memory_needs import remember_memory
-from launcher.records.progress import ProgressReader, read_result
+from launcher.records.progress import Committed, ProgressReader, read_result
 
 Build = Callable[[Any, Target, ClusterOptions, JobAttempt], dict[str, Any]]
 
@@ -114,7 +113,7 @@ class Performer:
         # asked once more: who cancelled in between did not see this Job, and it is for us to delete it
         return Created(status, answered, cancelled=action.again and self._is_cancelled())
 
-    def _look_for_result(self, action: LookForResult) -> tuple[Result | None, bool]:
+    def _look_for_result(self, action: LookForResult) -> tuple[Committed | None, bool]:
         cancelled = action.vanished and self._is_cancelled()
         return read_result(self._store, self._run, action.job), cancelled
 

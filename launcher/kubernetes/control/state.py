@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 
 from atb.documents.attempt import Progress
 from atb.documents.plan import Plan, PlannedJob
-from atb.documents.result import Result
 from launcher.kubernetes.api.client import LONGEST_WAIT
 from launcher.kubernetes.control.actions import Action
 from launcher.kubernetes.control.observe import Clock, Observation, observe
@@ -16,6 +15,7 @@ from launcher.kubernetes.objects.jobs import JobAttempt
 from launcher.kubernetes.objects.warnings import WarningEvent
 from launcher.kubernetes.options import ClusterOptions
 from launcher.plan.backend import Mode
+from launcher.records.progress import Committed
 from launcher.report.live_table import Row
 
 NOTE_SECONDS = LONGEST_WAIT + 5.0
@@ -81,7 +81,7 @@ class RunState:
     """Why the store was last waited for, until it is read again."""
     # what the store says
     progress: dict[str, Progress] = field(default_factory=dict, init=False)
-    results: dict[str, Result | None] = field(default_factory=dict, init=False)
+    results: dict[str, Committed | None] = field(default_factory=dict, init=False)
     """What was found where it was looked for."""
     looked_after: dict[str, str] = field(default_factory=dict, init=False)
     """The latest Job, by uid, when a result was looked for: a later one may have committed one since."""
@@ -246,7 +246,7 @@ def _say_attempt(latest: JobStatus | None, row: Row) -> Row:
     return replace(row, detail=f"{row.detail} ({said})".strip())
 
 
-def _row(planned: PlannedJob, found: Observation, progress: Progress | None, result: Result | None) -> Row:
+def _row(planned: PlannedJob, found: Observation, progress: Progress | None, result: Committed | None) -> Row:
     spec = planned.spec
     row = Row(
         planned.job,

@@ -36,6 +36,7 @@ from launcher.kubernetes.control.state import RunState
 from launcher.kubernetes.objects.job_status import Condition, JobStatus, PodStatus
 from launcher.kubernetes.objects.warnings import WarningEvent
 from launcher.records.categories import CATEGORIES
+from launcher.records.progress import Committed, committed
 from tests.launcher.kubernetes.control.facts import (
     BEGAN,
     BTC,
@@ -95,6 +96,11 @@ WAITS: list[tuple[tuple[JobStatus | PodStatus, ...], float, str]] = [
     ((job(), pod()), 86_400 + 301, "deadline"),
     ((job(), pod(deleted=BEGAN)), 121, "node-lost"),
 ]
+
+
+def committed_result(*about: Any, **more: Any) -> Committed:
+    """What a launcher keeps of such a result."""
+    return committed(make_result(*about, **more))
 
 
 def work(state: RunState, now: float = NOW) -> list[Any]:
@@ -227,7 +233,7 @@ def test_no_more_jobs_exist_at_a_time_than_were_asked_for() -> None:
     assert work(state, late) == []
     apply.finish(state, create, NOW, Created(job(ETH), answered=1.0))
     apply.apply_job(state, NOW, Changed(job().name, job(complete=Condition("", "", NOW))))
-    state.results[BTC] = make_result(PLAN.run, PLAN.jobs[0])
+    state.results[BTC] = committed_result(PLAN.run, PLAN.jobs[0])
     finish, create = work(state)
     assert (finish, create.job) == (Finish(BTC), SOL)
 
@@ -279,7 +285,7 @@ def test_two_symbols_that_fail_on_a_node_keep_later_attempts_off_it() -> None:
 
 def test_a_job_with_a_result_is_done_whatever_its_job_says() -> None:
     state = know(job(failed=failed()), ended(1))
-    state.results[BTC] = make_result(PLAN.run, PLAN.jobs[0])
+    state.results[BTC] = committed_result(PLAN.run, PLAN.jobs[0])
     assert only(state) == Finish(BTC)
 
 
@@ -289,7 +295,7 @@ COMPLETE = Condition("", "", NOW)
 def finished(*objects: JobStatus | PodStatus, **options: Any) -> RunState:
     """A run whose first job has just been found to be done."""
     state = know(*objects, options=OPTIONS.model_copy(update=options))
-    state.results[BTC] = make_result(PLAN.run, PLAN.jobs[0], attempt=2)
+    state.results[BTC] = committed_result(PLAN.run, PLAN.jobs[0], attempt=2)
     apply.begin(state, Finish(BTC), NOW)
     return state
 
@@ -357,7 +363,7 @@ def test_a_job_that_was_removed_when_it_was_done_is_not_created_again(mode: Any,
 
 def test_memory_that_was_needed_is_remembered_when_it_was_enough() -> None:
     state = know(job(ordinal=1, oom=1, memory="12Gi", complete=Condition("", "", NOW)))
-    state.results[BTC] = make_result(PLAN.run, PLAN.jobs[0], peak=9 << 30)
+    state.results[BTC] = committed_result(PLAN.run, PLAN.jobs[0], peak=9 << 30)
     assert work(state) == [RememberMemory(BTC, "12Gi", 9 << 30, NOW), Finish(BTC)]
 
 
