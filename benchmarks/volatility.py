@@ -112,7 +112,7 @@ def _summary(preset: str, residual: str, results: list[Result]) -> Iterator[str]
     count = len(results)
     skills = [result.metrics["skill"] for result in results]
     shown = sum(result.metrics["skill_low"] > 0 for result in results)
-    better = sum(result.evaluation.over["har"]["skill"] > 0 for result in results)
+    better = sum(result.evaluation.over["har"]["skill"] > 1e-6 for result in results)
     near = sum(result.metrics["rmse"] <= 1.01 * next(iter(result.baselines.values()))["rmse"] for result in results)
     har = statistics.mean(result.baselines["har"]["skill"] for result in results)
     best = statistics.mean(next(iter(result.baselines.values()))["skill"] for result in results)

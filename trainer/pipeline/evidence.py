@@ -15,6 +15,9 @@ PERSISTENCE = "persistence"
 LINEAR = {"return": "linear", "volatility": "har"}
 """The linear baseline of each target."""
 
+_ROUNDING = 1e-6
+"""A share of the outcomes' size."""
+
 
 def describe_rows(spec: Spec, bars: Bars, judged: Judged) -> TestRows:
     """The test rows of a judged model.
@@ -37,8 +40,15 @@ def describe_rows(spec: Spec, bars: Bars, judged: Judged) -> TestRows:
             "scale": scale[len(outcomes[0]) :],
             "linear": _beyond(test, bar, test.baselines[LINEAR[spec.target]]),
         },
-        spread=float(np.sqrt(np.mean(np.square(_beyond(validation, bar, validation.predicted))))),
+        spread=measure_spread(_beyond(validation, bar, validation.predicted), outcomes[0]),
     )
+
+
+def measure_spread(forecast: Floats, outcome: Floats) -> float:
+    """The root mean square of forecasts beyond the bar; 0 where they are no more than rounding, as of a net of which
+    nothing is added to HAR where HAR is the bar: such a model has nothing to bet on."""
+    spread = float(np.sqrt(np.mean(np.square(forecast))))
+    return spread if spread > _ROUNDING * float(np.mean(np.abs(outcome))) else 0.0
 
 
 def choose_bar(spec: Spec, validation: ForecastRows) -> str:

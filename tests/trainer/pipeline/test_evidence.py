@@ -7,7 +7,7 @@ from atb.contract.spec import resolve_spec
 from tests.trainer.pipeline.market import walk_close
 from trainer.evaluate.bands import Bands
 from trainer.evaluate.rows import ForecastRows, JudgedRows
-from trainer.pipeline.evidence import choose_bar
+from trainer.pipeline.evidence import choose_bar, measure_spread
 
 
 def rows(target: str) -> ForecastRows:
@@ -26,3 +26,10 @@ def test_the_bar_is_persistence_for_returns_and_the_best_on_validation_rows_for_
 ) -> None:
     spec = resolve_spec("BTCUSDT", "fast", {"target": target})
     assert choose_bar(spec, rows(target)) == bar
+
+
+def test_forecasts_that_differ_from_the_bar_by_rounding_alone_are_nothing_to_bet_on() -> None:
+    outcome = np.random.default_rng(0).normal(size=500)
+    assert measure_spread(np.spacing(outcome), outcome) == 0.0
+    assert measure_spread(np.zeros(500), np.zeros(500)) == 0.0
+    assert measure_spread(np.full(500, 0.01), outcome) == pytest.approx(0.01)
