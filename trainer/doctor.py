@@ -142,7 +142,7 @@ def judge_devices(found: Devices | None, asked: int) -> HealthCheck:
     remedy = (
         "use the CUDA image"
         if found.cuda is None
-        else "ask for the node's GPU resource"
+        else "ask for the node's GPU resource; outside the image, put site-packages/nvidia/*/lib on LD_LIBRARY_PATH"
         if found.driver
         else ("run on a node with the NVIDIA driver and device plugin")
     )

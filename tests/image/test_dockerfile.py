@@ -55,6 +55,14 @@ def test_a_final_stage_runs_as_the_user_that_jobs_name_and_builds_nothing(recipe
     assert [copy.split()[1] for copy in copies] == [f"--from={stage}-libraries", "--from=code"], "code comes last"
 
 
+def test_the_loader_looks_for_cuda_libraries_in_the_folder_that_links_them_all(recipe: str) -> None:
+    linked = re.search(r'ln -s "\$\{site\}"/nvidia/\*/lib/\*\.so\.\* (\S+)/;', recipe)
+    looked = re.search(r"LD_LIBRARY_PATH=(\S+)", recipe)
+    assert linked
+    assert looked
+    assert linked[1] in looked[1].split(":")
+
+
 def test_no_pip_cache_is_left(recipe: str) -> None:
     installs = re.findall(r"pip install[^;\n]*", recipe)
     assert len(installs) >= 3
