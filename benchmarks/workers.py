@@ -5,8 +5,8 @@
 
 Both do the same jobs, two at a time, in turn. Prints the wall time, the seconds that a slot is held for a symbol, those
 of them in the stage "training", and the rest: medians, with the targets; and whether the models are the same. With
-``--kubernetes`` both are done by ``atb-launch`` on the cluster of the kubeconfig, as Jobs and as one worker; what
-follows ``--`` is for it.
+``--kubernetes`` both are done by ``atb-launch`` on the cluster of the kubeconfig, as Jobs and as one worker, with as
+many CPUs requested for both; what follows ``--`` is for it.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ def main() -> None:
     parser.add_argument("--slots", type=int, default=2, help="trainings at a time, for both")
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--kubernetes", action="store_true", help="on the cluster of the kubeconfig, with real Pods")
+    parser.add_argument("--cpu", type=float, default=1.0, help="CPUs requested there for each training at a time")
     parser.add_argument("--image", help="the trainer's image there")
     parser.add_argument("--store", help="the store there: s3://bucket/prefix")
     parser.add_argument("--endpoint-url")
@@ -58,8 +59,8 @@ def main() -> None:
         "worker": lambda turn: measure_here(asked, do_worker),
     }
     if asked.kubernetes:
-        each = ["--max-parallel", str(asked.slots)]
-        packed = ["--workers", "1", "--slots", str(asked.slots)]
+        each = ["--max-parallel", str(asked.slots), "--cpu", str(asked.cpu)]
+        packed = ["--workers", "1", "--slots", str(asked.slots), "--cpu", str(asked.cpu * asked.slots)]
         measures = {
             "apart": lambda turn: measure_cluster(asked, f"bench-jobs-{turn}-{os.getpid()}", each),
             "worker": lambda turn: measure_cluster(asked, f"bench-worker-{turn}-{os.getpid()}", packed),

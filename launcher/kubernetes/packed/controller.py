@@ -195,8 +195,9 @@ class PackedController:
         self._asked = -1e9
 
     def _create(self, shape: WorkerRound, target: Target) -> None:
-        for job in self.view().open:
-            self._store.delete(keys.verdict(self._plan.run, job))
+        for job in self.view().open:  # a new run has none, and asking for each would take long
+            if (facts := self._board.facts.get(job)) is not None and facts.verdict_at:
+                self._store.delete(keys.verdict(self._plan.run, job))
         body = self._build(self._plan, target, self._options, shape)
         try:
             status: JobStatus = create_job(self._cluster, body)
