@@ -44,8 +44,8 @@ class WaitingClock(SystemClock):
         self._interrupt = interrupt
 
     def sleep(self, seconds: float) -> None:
-        told, end = self._interrupt.count, self.monotonic() + seconds
-        while self._interrupt.count == told and (left := end - self.monotonic()) > 0:
+        signals_before, end = self._interrupt.count, self.monotonic() + seconds
+        while self._interrupt.count == signals_before and (left := end - self.monotonic()) > 0:
             super().sleep(min(left, _LOOK_SECONDS))
 
 
@@ -69,10 +69,10 @@ class Patience:
 
         Raises the last failure when time is up, when it is not transient, or at once on a stop signal.
         """
-        told, now = self.interrupt.count, self.clock.monotonic
-        seconds = min(self.seconds, LAST_SECONDS) if told else self.seconds
+        signals_before, now = self.interrupt.count, self.clock.monotonic
+        seconds = min(self.seconds, LAST_SECONDS) if signals_before else self.seconds
         began: float | None = None
-        said, pause = False, _FIRST_PAUSE
+        announced, pause = False, _FIRST_PAUSE
         while True:
             try:
                 value = attempt()
@@ -81,19 +81,19 @@ class Patience:
                 end = began + min(seconds, error.retry_seconds)
                 wait = pause * self.jitter.uniform(0.75, 1.25) if error.retry_after is None else error.retry_after
                 wait = min(wait, end - now())  # one last try when time is up
-                if wait < 0 or now() >= end or self.interrupt.count != told:
+                if wait < 0 or now() >= end or self.interrupt.count != signals_before:
                     if now() - began > QUIET_SECONDS:
                         error.args = (f"{error}; tried again for {spell_seconds(now() - began)}",)
                     raise
                 if now() + wait - began > QUIET_SECONDS:
-                    said = True
+                    announced = True
                     say(f"{error}; trying again for up to {spell_seconds(end - now())}")
                 self.clock.sleep(wait)
-                if self.interrupt.count != told:
+                if self.interrupt.count != signals_before:
                     raise
                 pause = min(pause * 2, _LONGEST_PAUSE)
             else:
-                if said and began is not None:
+                if announced and began is not None:
                     say(f"{name} answers again after {spell_seconds(now() - began)}")
                 return value
 

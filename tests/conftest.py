@@ -41,7 +41,7 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(autouse=True)
-def told_nothing() -> Iterator[None]:
+def no_stop_signal() -> Iterator[None]:
     """A signal that one test sends to this process shortens no wait of the next."""
     yield
     INTERRUPT.count = 0

@@ -26,7 +26,7 @@ def with_patient_store(command: Callable[..., Any]) -> Callable[..., Any]:
     return _with_store(command, patient=True)
 
 
-def open_said(url: str, endpoint_url: str | None, *, patient: bool = False) -> Store:
+def open_cli_store(url: str, endpoint_url: str | None, *, patient: bool = False) -> Store:
     """The store, which says on stderr what it waits for. Raises SpecError, StoreError."""
     from atb.storage import open_store
 
@@ -39,7 +39,7 @@ def _with_store(command: Callable[..., Any], *, patient: bool) -> Callable[..., 
     @click.pass_context
     def opened(context: click.Context, /, store: str | None, endpoint_url: str | None, **options: Any) -> Any:
         url, endpoint = _before(context, "store", store), _before(context, "endpoint_url", endpoint_url)
-        return command(store=open_said(url or default_store(), endpoint, patient=patient), **options)
+        return command(store=open_cli_store(url or default_store(), endpoint, patient=patient), **options)
 
     functools.update_wrapper(opened, command)
     return add_options("store", "endpoint-url")(opened)

@@ -19,7 +19,7 @@ from atb.contract.sources import validate_symbol
 from atb.documents.plan import Plan
 from atb.errors import AtbError, SpecError
 from atb.options.say import say
-from atb.options.stores import open_said, store_words
+from atb.options.stores import open_cli_store, store_words
 from atb.registry.warm import pin_warm_start
 from atb.storage import Store
 from launcher.cli.ending import tell
@@ -61,7 +61,7 @@ def plan_launch(choices: Choices) -> Planned:
     run = validate_run(options.run) if options.run else new_run(now)
     symbols, presets = _read_names(symbols_text, "--symbols"), _read_names(options.presets, "--presets")
     backend = open_named(options.backend, choices.setup)
-    store = open_said(options.store, options.endpoint_url, patient=options.schedule is not None)
+    store = open_cli_store(options.store, options.endpoint_url, patient=options.schedule is not None)
     plan = build_plan(
         run,
         symbols,

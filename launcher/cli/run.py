@@ -13,7 +13,7 @@ from rich.console import Console
 from atb.contract.spec import Spec
 from atb.documents.plan import Plan
 from atb.errors import AtbError, SpecError, StoreError
-from atb.options.stores import open_said, store_words
+from atb.options.stores import open_cli_store, store_words
 from atb.storage import Store
 from launcher.cli.ending import Ending, ending_of, finish, tell
 from launcher.cli.options import Choices
@@ -55,7 +55,7 @@ def resume(choices: Choices) -> int:
     Raises AtbError.
     """
     options, given = choices.launch, choices.setup.given
-    store = open_said(options.store, options.endpoint_url)
+    store = open_cli_store(options.store, options.endpoint_url)
     plan = read_plan(store, options.resume or "")
     if "promote" not in given and plan.options.get("promote"):
         options = options.model_copy(update={"promote": plan.options["promote"]})

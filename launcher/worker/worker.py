@@ -80,13 +80,13 @@ class Worker:
 
     def work(self, stopped_by: Callable[[], int | None], show: Show = lambda rows, note: None) -> None:
         """Take jobs until none is left. Raises StoreError, and Unavailable where trainings can't be started."""
-        told: set[int] = set()
+        handled: set[int] = set()
         while True:
             number = stopped_by()
             if number is None:
                 self._start_due()
-            elif number not in told:
-                told.add(number)
+            elif number not in handled:
+                handled.add(number)
                 self._stop(abs(number), hard=number < 0)
             for event in self._trainings.events(TICK):
                 self._take(event, stopping=number is not None)

@@ -167,7 +167,7 @@ def test_a_run_without_a_result_is_named() -> None:
         read_result(MemoryStore(), "r9", "BTCUSDT-fast")
 
 
-def test_of_two_promotions_at_once_one_wins_and_the_other_is_told(store: Store) -> None:
+def test_of_two_promotions_at_once_one_wins_and_the_other_learns_it(store: Store) -> None:
     promote(store, commit(store, "r0"), 0)
     entry = require_champion(store, SEAT).entry
     results = [commit(store, f"r{number}", champion=measured(entry)) for number in (1, 2, 3, 4)]

@@ -165,7 +165,7 @@ def test_a_model_key_of_a_champion_is_its_own() -> None:
     assert ModelKey.of(served(MemoryStore())) == SEAT
 
 
-def test_a_run_names_the_champions_behind_their_bar_and_demotes_them_only_when_asked(store: Store) -> None:
+def test_a_run_names_the_champions_behind_their_bar_and_demotes_them_only_on_request(store: Store) -> None:
     extend(store, served(store), live_rows(0, 720, False))
     assert [live.champion is not None for live in scan_records(store, [SEAT, SEAT])] == [True]
     (line,) = demote_behind(store, scan_records(store, [SEAT]), auto=False, by="me")

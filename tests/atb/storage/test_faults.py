@@ -93,7 +93,7 @@ def test_an_answer_that_may_pass_is_asked_for_again(store: Store, proxy: FaultPr
     assert store.get("there") == b"before"
 
 
-def test_an_outage_is_waited_out_and_said(store: Store, proxy: FaultProxy) -> None:
+def test_an_outage_is_waited_out_and_reported(store: Store, proxy: FaultProxy) -> None:
     said: list[str] = []
     store.on_wait = said.append
     with proxy.outage(4.0):

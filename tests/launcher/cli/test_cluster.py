@@ -219,7 +219,7 @@ def test_a_secret_on_the_command_line_is_refused(desk: Desk, flag: str, value: s
     assert value.partition("=")[2] not in text(result)
 
 
-def test_a_planted_secret_is_in_nothing_that_is_rendered_written_or_said(desk: Desk) -> None:
+def test_a_planted_secret_is_in_nothing_that_is_rendered_written_or_printed(desk: Desk) -> None:
     assert desk.world.server is not None
     desk.train({"ETHUSDT": 10})
     planted = os.environ["AWS_SECRET_ACCESS_KEY"]

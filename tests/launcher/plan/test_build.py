@@ -75,7 +75,7 @@ def test_a_warm_start_is_pinned_for_each_symbol_by_itself() -> None:
     assert [job.spec.warm_start.split("@")[0] for job in plan.jobs] == ["champion/AUSDT/4h", "champion/BUSDT/4h"]
 
 
-def test_names_come_once_and_in_order_and_those_named_twice_are_told() -> None:
+def test_names_come_once_and_in_order_and_those_named_twice_are_reported() -> None:
     assert read_names("BTCUSDT, ETHUSDT,BTCUSDT", "--symbols") == (("BTCUSDT", "ETHUSDT"), ("BTCUSDT",))
 
 

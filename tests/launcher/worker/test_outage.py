@@ -47,7 +47,7 @@ def test_a_plan_whose_answer_was_lost_is_ones_own(store: Store, proxy: FaultProx
     begin(store, "BTCUSDT")
 
 
-def test_an_outage_in_which_trainings_end_is_waited_out_and_said(store: Store, proxy: FaultProxy) -> None:
+def test_an_outage_in_which_trainings_end_is_waited_out_and_reported(store: Store, proxy: FaultProxy) -> None:
     plan, notes = begin(store, "BTCUSDT", "ETHUSDT"), list[str]()
 
     def show(rows: Sequence[Row], note: str) -> None:
@@ -63,7 +63,7 @@ def test_an_outage_in_which_trainings_end_is_waited_out_and_said(store: Store, p
     assert [job.state for job in build_manifest(RunRecord.of(store, plan)).jobs] == ["done", "done"]
 
 
-def test_the_way_back_is_said_also_when_the_run_can_not_be_collected(
+def test_the_way_back_is_printed_also_when_the_run_can_not_be_collected(
     store: Store, proxy: FaultProxy, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan = begin(store, "BTCUSDT")

@@ -170,7 +170,7 @@ def test_a_file_that_ends_before_the_cut_may_be_longer_later(atb: Atb, folder: P
     assert_fails(done, 11, "SHORT 1h: bars are there until 2026-01-02T16:00Z", DirectoryStore(tmp_path), "text")
 
 
-def test_a_spec_that_is_none_is_told(atb: Atb, tmp_path: Path) -> None:
+def test_an_invalid_spec_is_reported(atb: Atb, tmp_path: Path) -> None:
     done = atb("train", "job", '{"symbol": "BTCUSDT"}', "--store", str(tmp_path))
     assert_fails(done, 2, "SPEC is not a spec document", DirectoryStore(tmp_path))
 
@@ -182,7 +182,7 @@ def test_an_unknown_flag_is_told_with_the_nearest(atb: Atb, tmp_path: Path) -> N
     assert "--epochs" in done.lines[-1]
 
 
-def test_a_store_that_is_a_file_is_told(atb: Atb, folder: Path, tmp_path: Path) -> None:
+def test_a_store_that_is_a_file_is_reported(atb: Atb, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = atb(*job_arguments(tiny_spec(folder, "WAVE"), "r1", f"{tmp_path}/file"))
     assert_fails(done, 75, "file", DirectoryStore(tmp_path / "other"))

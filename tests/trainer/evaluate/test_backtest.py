@@ -148,7 +148,7 @@ def test_every_number_is_finite_and_within_its_range(rows: list[int], horizon: i
     assert sum(len(group) for group in contiguous(ends)) == len(ends)
 
 
-def test_the_shape_of_a_bar_s_return_is_told() -> None:
+def test_the_shape_of_a_bars_return_is_reported() -> None:
     close = np.array([100.0, 100.0, 100.0, 100.0, 110.0])
     found = dict(summarise(run_backtest(close, np.arange(4), np.full(4, 1.0), 1, FREE), HOUR))
     # one return of four is 0.1: a binary variable of chance 1/4

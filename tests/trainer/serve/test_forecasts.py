@@ -134,7 +134,7 @@ def test_a_gap_is_refused_or_filled_as_in_the_training(folder: Path) -> None:
     assert ask(store, champion, END, holed).target_open == END
 
 
-def test_a_damaged_model_is_not_asked(folder: Path) -> None:
+def test_a_damaged_model_is_not_run(folder: Path) -> None:
     store, champion = serve(folder)
     store.put("b/model_from_bars.onnx", b"something else")
     with pytest.raises(StoreError, match="sha256"):

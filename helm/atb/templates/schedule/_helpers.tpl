@@ -119,7 +119,13 @@ path and optionally names, those of the numbers from low on.
 {{- $shortest -}}
 {{- end -}}
 
-{{/* At least how many seconds lie between two firings of a cron expression. Takes cron and path. */}}
+{{/*
+At least how many seconds lie between two firings of a cron expression. Takes cron and path.
+
+Helm has no function for this, and two promises need it. With concurrencyPolicy Forbid a launcher that hangs would keep every
+later firing from starting, silently, so its deadline must be below the period. And an expression that the API server refuses,
+such as 1-8 for days of the week, fails here with its path, before an upgrade has changed anything.
+*/}}
 {{- define "atb.cronPeriod" -}}
 {{- $day := 86400 -}}
 {{- $macros := dict "@hourly" 3600 "@daily" $day "@midnight" $day "@weekly" (mul 7 $day) "@monthly" (mul 28 $day) "@yearly" (mul 365 $day) "@annually" (mul 365 $day) -}}

@@ -38,7 +38,7 @@ def test_a_post_is_tried_again_after_what_may_pass(server: ApiServer, cluster: C
     assert len(server.seen("POST", JOBS)) == 3
 
 
-def test_retry_after_is_honoured_and_told(server: ApiServer, tmp_path: Path) -> None:
+def test_retry_after_is_honoured_and_reported(server: ApiServer, tmp_path: Path) -> None:
     waits: list[float] = []
     cluster = connect(server, tmp_path, waits.append)
     told: list[str] = []

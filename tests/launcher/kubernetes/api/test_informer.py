@@ -70,7 +70,7 @@ def put(server: ApiServer, name: str, value: str = "1") -> None:
     server.state.create("configmaps", "lab", {"metadata": {"name": name}, "data": {"v": value}})
 
 
-def test_what_is_made_changed_and_removed_is_told(server: ApiServer, seen: Seen) -> None:
+def test_what_is_created_changed_and_removed_is_reported(server: ApiServer, seen: Seen) -> None:
     put(server, "a")
     server.state.patch("configmaps", "lab", "a", {"data": {"v": "2"}})
     assert seen.wait_for(lambda: seen.names.get("a") == "2")

@@ -586,7 +586,7 @@ def test_deciding_changes_nothing() -> None:
     assert (state.in_flight, state.lost_on) == ({}, {("node-a", BTC, "no-accelerator")})
 
 
-def test_a_job_is_only_ending_until_the_store_was_asked() -> None:
+def test_a_job_counts_as_ending_until_the_store_was_read() -> None:
     state = know(job(failed=by_policy(10)), ended(10))
     assert (state.shown(BTC, NOW).state, state.shown(BTC, NOW).reason) == ("running", "ending")
     assert state.shown(BTC, NOW).attempts == 1

@@ -305,7 +305,7 @@ def test_every_state_that_is_not_final_has_a_budget_that_ends(name: str) -> None
     assert again.final or (again.clock is not None and again.clock.is_over(NOW + 2e5))
 
 
-def test_an_unreachable_node_is_waited_for_as_long_as_was_asked() -> None:
+def test_an_unreachable_node_is_waited_for_as_long_as_requested() -> None:
     taken = Condition("DeletionByTaintManager", "", NOW - 20)
     evicted = on_node(phase="Running", deleted=NOW + 100, grace=120.0, disrupted=taken)  # evicted 20 s ago
     usual = observe([job()], [evicted], OPTIONS, NOW)

@@ -316,7 +316,7 @@ def test_a_quiet_run_is_not_taken_for_a_silent_server(server: ApiServer, lab: Wo
     assert launch.end()["BTCUSDT-fast"].state == "done"
 
 
-def test_a_server_that_is_silent_for_long_is_left_and_the_way_back_is_said(server: ApiServer, lab: World) -> None:
+def test_a_server_that_is_silent_for_long_is_left_and_the_way_back_is_printed(server: ApiServer, lab: World) -> None:
     launch = Launch(lab, make_plan("BTCUSDT"))
     pod_of(server)
     until(lambda: labels.CREATED_ANNOTATION in notes(server))

@@ -64,7 +64,7 @@ def test_a_month_is_plain_parquet_with_an_explicit_schema() -> None:
 
 
 @pytest.mark.parametrize("harm", ["cut", "flipped", "foreign", "other symbol", "other rows"])
-def test_a_broken_or_foreign_month_is_none_and_said(harm: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_broken_or_foreign_month_is_ignored_and_reported(harm: str, caplog: pytest.LogCaptureFixture) -> None:
     store = MemoryStore()
     cache = cache_in(store)
     cache.write(NOVEMBER, CachedMonth(BARS, NOVEMBER.end_ms, "parts"))

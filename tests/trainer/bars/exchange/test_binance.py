@@ -130,7 +130,7 @@ def test_a_short_month_is_completed_by_rest(fetch: Fetch, exchange: Exchange, ma
     assert same_rows(fetch(), window(market_bars))
 
 
-def test_a_month_that_differs_from_its_days_wins_and_is_said(
+def test_a_month_that_differs_from_its_days_wins_and_is_reported(
     fetch: Fetch, exchange: Exchange, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = MemoryStore()

@@ -87,7 +87,7 @@ def test_a_proxy_or_a_bundle_that_can_not_be_used_is_named(
     assert "hidden" not in str(refused.value)
 
 
-def test_who_we_are_to_a_mirror_or_a_proxy_is_never_said(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_credentials_for_a_mirror_or_a_proxy_are_never_printed(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(NetworkError) as refused:
         http.get("http://me:hidden@127.0.0.1:9/x")
     monkeypatch.setenv("http_proxy", "http://me:hidden@127.0.0.1:9")

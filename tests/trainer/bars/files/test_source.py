@@ -60,7 +60,7 @@ def test_one_file_has_no_second_model_under_a_symbol_in_small_letters(
     assert read(tmp_path, right).digest == BARS.digest
 
 
-def test_a_name_that_is_no_file_is_told(tmp_path: Path) -> None:
+def test_a_name_without_a_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "XUSDT_1h.parquet").mkdir()
     with pytest.raises(DataError, match=r"XUSDT_1h\.parquet can't be read: Is a directory"):
         read(tmp_path)
