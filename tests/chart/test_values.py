@@ -21,7 +21,7 @@ OTHER: dict[str, Any] = {
     "store.region": "us-west-2",
     "launcher.image.digest": f"sha256:{'1' * 64}",
     "trainer.image.digest": f"sha256:{'2' * 64}",
-    **{f"{who}.resources": {"limits": {"memory": "1Gi"}} for who in ("launcher", "imageWarmer")},
+    **{f"{who}.resources": {"limits": {"memory": "1Gi"}} for who in ("launcher", "imageWarmer", "predictions")},
     "jobs.cpu": "3",
     "jobs.maxParallel": 3,
     "jobs.spot": "capacity=other",
