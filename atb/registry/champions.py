@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from atb.contract import keys
@@ -14,10 +13,8 @@ from atb.documents.champion import Champion, HistoryEntry, Signal
 from atb.documents.result import FileEntry
 from atb.errors import NotFound, SpecError, StoreError, Unreadable
 from atb.storage import Store
+from atb.storage.parallel import map_calls
 from atb.storage.read import read_document, validate_place
-
-_READERS = 16
-"""Threads that read pointers."""
 
 
 @dataclass(frozen=True)
@@ -96,11 +93,10 @@ def scan_champions(store: Store, symbol: str | None = None) -> tuple[list[Champi
     Ledgers, records and histories grow every night, so they are not listed: four requests for each model key find it,
     however old it is.
     """
-    with ThreadPoolExecutor(_READERS) as pool:
-        root = keys.champions_prefix(None)
-        below = [keys.champions_prefix(symbol)] if symbol else [f"{root}{name}/" for name in store.folders(root)]
-        pointers = sorted(itertools.chain(*pool.map(lambda each: list(_pointers(store, each)), below)))
-        found = list(pool.map(lambda pointer: _scan_pointer(store, pointer), pointers))
+    root = keys.champions_prefix(None)
+    below = [keys.champions_prefix(symbol)] if symbol else [f"{root}{name}/" for name in store.folders(root)]
+    pointers = sorted(itertools.chain(*map_calls(store, lambda each: list(_pointers(store, each)), below)))
+    found = list(map_calls(store, lambda pointer: _scan_pointer(store, pointer), pointers))
     champions = [each for each in found if isinstance(each, Champion) and not each.vacant]
     return champions, [each for each in found if isinstance(each, Unreadable)]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -21,9 +20,9 @@ from atb.errors import PreconditionFailed, StoreError, Unreadable
 from atb.registry.betting import BEHIND_BOUND, MOST_CLASSES, RECORD_ROWS, class_of, log_behind, log_mean_exp
 from atb.registry.champions import ModelKey, read_champion
 from atb.storage import Store
+from atb.storage.parallel import map_calls
 
 _TRIES = 50
-_READERS = 16
 
 
 @dataclass(frozen=True)
@@ -64,8 +63,7 @@ def scan_records(store: Store, model_keys: Iterable[ModelKey]) -> list[Live]:
         except Unreadable as problem:
             return Live(model_key, None, None, str(problem))
 
-    with ThreadPoolExecutor(_READERS) as pool:
-        return list(filter(None, pool.map(read, dict.fromkeys(model_keys))))
+    return list(filter(None, map_calls(store, read, dict.fromkeys(model_keys))))
 
 
 def extend_record(

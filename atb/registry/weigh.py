@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import islice, repeat
+from itertools import chain, islice
 
 from atb.contract import keys
 from atb.contract.runs import DEFAULT_FDR
@@ -19,13 +18,9 @@ from atb.registry.candidate import Candidate
 from atb.registry.gate import Shown
 from atb.registry.ledger import advance, read_ledger, read_rows, spend
 from atb.storage import Store
+from atb.storage.parallel import map_calls
 from atb.storage.probe import probe_store
 from atb.storage.read import read_document
-
-_WRITERS = 16
-"""Threads that spend rows."""
-_AT_ONCE = 64
-"""Candidates whose rows are held at a time."""
 
 
 @dataclass(frozen=True)
@@ -83,19 +78,18 @@ def weigh_run(
     part as one that has shown nothing, with the ``problem``. ``on_rows`` is called with the rows of each whose rows can
     be read, so that nobody need read them again. Raises StoreError where the store can't be written at all.
     """
-    reader = iter(candidates)
     found: dict[str, LedgerEntry | str] = {}
-    careless: str | None = None
-    with ThreadPoolExecutor(_WRITERS) as pool:
-        while some := list(islice(reader, _AT_ONCE)):  # rows are large: never all are held
-            if careless is None:
-                conditional = probe_store(store).conditional
-                careless = "" if conditional else f"{store.url} ignores conditional writes: rows could be spent twice"
-            spent = pool.map(_spend, repeat(store), some, repeat(careless))
-            for candidate, (rows, entry) in zip(some, spent, strict=True):
-                found[candidate.name] = entry
-                if rows is not None:
-                    on_rows(candidate, rows)
+    rest = iter(candidates)
+    first = list(islice(rest, 1))
+    careless = _find_careless(store) if first else ""
+
+    def take(candidate: Candidate) -> tuple[Candidate, TestRows | None, LedgerEntry | str]:
+        return candidate, *_spend(store, candidate, careless)
+
+    for candidate, rows, entry in map_calls(store, take, chain(first, rest)):
+        found[candidate.name] = entry
+        if rows is not None:
+            on_rows(candidate, rows)
     count = max(len(found), planned)
     logs = [-math.inf if isinstance(each, str) else each.log_e for each in found.values()]
     bound = e_bh_bound(logs, fdr, count)
@@ -161,6 +155,13 @@ def planned_candidates(store: Store, run: str) -> int:
         return len(Plan.from_bytes(store.get(key), key).to_run)
     except NotFound:
         return 0
+
+
+def _find_careless(store: Store) -> str:
+    """Why no rows can be spent in a store; empty where they can."""
+    if probe_store(store).conditional:
+        return ""
+    return f"store {store.url} ignores conditional writes, so that rows could be spent twice"
 
 
 def _spend(store: Store, candidate: Candidate, careless: str) -> tuple[TestRows | None, LedgerEntry | str]:

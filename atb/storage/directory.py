@@ -28,6 +28,7 @@ class DirectoryStore:
     """Keys are paths below ``root``. Conditional writes hold between processes of one machine."""
 
     endpoint_url: str | None = None
+    concurrency = 16
     rejects_conditions = False
 
     def __init__(self, root: str | Path) -> None:

@@ -18,6 +18,7 @@ class MemoryStore:
 
     url = "memory://"
     endpoint_url: str | None = None
+    concurrency = 1
     rejects_conditions = False
 
     def __init__(self) -> None:

@@ -51,13 +51,14 @@ class S3Store:
         first_seconds: float = FIRST_SECONDS,
         connect: Connect = connect,
         waits: Patience = Patience(FIRST_SECONDS),  # noqa: B008  frozen
+        concurrency: int = 16,
     ) -> None:
         place = locate_store(url)
         assert isinstance(place, Bucket)
         self.url = url.rstrip("/")
         self.endpoint_url = endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
         self.on_wait: Callable[[str], None] = lambda words: None
-        self.rejects_conditions = False
+        self.rejects_conditions, self.concurrency = False, concurrency
         self._bucket, self._prefix = place.name, place.prefix
         self._patience: Patience | None = None
         self._waits, self._connect = waits, connect

@@ -29,6 +29,8 @@ class Store(Protocol):
 
     on_wait: Callable[[str], None]
     """Hears, in words and from any thread, why a call is waiting, and when the store answers again."""
+    concurrency: int
+    """How many calls at a time it answers sooner than one after the other; 1: no thread is begun for any."""
     rejects_conditions: bool
     """Whether the store refused a conditional write as such; such writes are then done without."""
 

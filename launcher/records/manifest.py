@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
@@ -15,10 +14,11 @@ from atb.documents.plan import PlannedJob
 from atb.errors import NotFound, Unreadable
 from atb.schema import Document, Part
 from atb.storage import Store
+from atb.storage.parallel import map_calls
 from atb.storage.read import read_document
 from launcher.records.job_record import JobRecord, ResultSummary, outcome_of
 from launcher.records.liveness import read_launcher
-from launcher.records.run_record import READERS, RunRecord
+from launcher.records.run_record import RunRecord
 
 
 def build_manifest(record: RunRecord) -> Manifest:
@@ -118,8 +118,7 @@ def list_runs(store: Store) -> Iterator[ListedRun]:
         return ListedRun(run, manifest.created, Counter(job.state for job in manifest.jobs))
 
     runs = sorted(store.folders(keys.RUNS), reverse=True)
-    with ThreadPoolExecutor(READERS) as pool:
-        yield from filter(None, pool.map(describe, runs))
+    yield from filter(None, map_calls(store, describe, runs))
 
 
 def _describe_open(store: Store, run: str) -> ListedRun:

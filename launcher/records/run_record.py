@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import islice
-from typing import TypeVar
 
 from atb.contract import keys
 from atb.contract.runs import validate_run
@@ -19,6 +16,7 @@ from atb.errors import NotFound, SpecError, Unreadable
 from atb.registry.candidate import Candidate, make_candidate
 from atb.registry.champions import ModelKey
 from atb.storage import Entry, Store
+from atb.storage.parallel import map_calls
 from atb.storage.quarantine import set_aside
 from atb.storage.read import read_document
 from atb.storage.store_clock import read_clock
@@ -26,12 +24,8 @@ from launcher.records.job_record import JobRecord, ResultSummary, read_files, re
 from launcher.records.leases import Rules
 from launcher.records.listing import JobFiles, RunFiles, list_run
 
-_T = TypeVar("_T")
-
 READERS = 16
 """Threads that read documents."""
-_AHEAD = 64
-"""How many results are read ahead where all of them are needed."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +74,9 @@ class RunRecord:
             found = read_files(store, run, job, files.jobs.get(job, JobFiles()), known.get(job), model_key)
             return _of_spec(planned[job], found)
 
-        with ThreadPoolExecutor(READERS) as pool:
-            jobs = dict(zip(planned, pool.map(read, planned), strict=True))
-            previous = dict(_read_previous(store, plan, pool, problems))
-            workers = tuple(_read_workers(store, run, files, pool))
+        jobs = dict(zip(planned, map_calls(store, read, planned), strict=True))
+        previous = dict(_read_previous(store, plan, problems))
+        workers = tuple(_read_workers(store, files))
         jobs = _without_lost(store, jobs)
         problems += [problem for record in jobs.values() for problem in record.problems]
         return cls(plan, jobs, previous, tuple(problems), workers)
@@ -114,7 +107,7 @@ class RunRecord:
             except (Unreadable, NotFound) as problem:
                 return Unreadable(str(problem))
 
-        return _read_ahead(read, self._with_result(self.jobs if jobs is None else jobs))
+        return map_calls(store, read, self._with_result(self.jobs if jobs is None else jobs))
 
     def read_candidates(self, store: Store) -> Iterator[Candidate]:
         """What the evidence of each result is weighed by, in the plan's order. Only results that were not read with the
@@ -130,17 +123,10 @@ class RunRecord:
             except (Unreadable, NotFound):
                 return None
 
-        return (found for found in _read_ahead(read, self._with_result(self.jobs)) if found is not None)
+        return (found for found in map_calls(store, read, self._with_result(self.jobs)) if found is not None)
 
     def _with_result(self, jobs: Iterable[str]) -> list[str]:
         return [job for job in jobs if self.jobs[job].result is not None]
-
-
-def _read_ahead(read: Callable[[str], _T], jobs: Iterable[str]) -> Iterator[_T]:
-    with ThreadPoolExecutor(READERS) as pool:
-        names = iter(jobs)
-        while some := list(islice(names, _AHEAD)):
-            yield from pool.map(read, some)
 
 
 def _of_spec(planned: PlannedJob, record: JobRecord) -> JobRecord:
@@ -173,9 +159,7 @@ def _read_known(
     return {job: summary for job, summary in found if summary is not None}
 
 
-def _read_previous(
-    store: Store, plan: Plan, pool: ThreadPoolExecutor, problems: list[Unreadable]
-) -> Iterator[tuple[str, ResultSummary]]:
+def _read_previous(store: Store, plan: Plan, problems: list[Unreadable]) -> Iterator[tuple[str, ResultSummary]]:
     def read(planned: PlannedJob) -> ResultSummary | Unreadable | None:
         try:
             return summarise(read_result_head(store, planned.previous_run or "", planned.previous_job or ""))
@@ -185,14 +169,14 @@ def _read_previous(
             return None  # the earlier run was cleaned away since
 
     skipped = [job for job in plan.jobs if job.action == "skip" and job.previous_run and job.previous_job]
-    for planned, found in zip(skipped, pool.map(read, skipped), strict=True):
+    for planned, found in zip(skipped, map_calls(store, read, skipped), strict=True):
         if isinstance(found, Unreadable):
             problems.append(found)
         elif found is not None:
             yield planned.job, found
 
 
-def _read_workers(store: Store, run: str, files: RunFiles, pool: ThreadPoolExecutor) -> Iterator[WorkerState]:
+def _read_workers(store: Store, files: RunFiles) -> Iterator[WorkerState]:
     """The workers that did the run's jobs; launchers that only followed left a note there, too."""
 
     def read(entry: Entry) -> WorkerState | None:
@@ -201,7 +185,7 @@ def _read_workers(store: Store, run: str, files: RunFiles, pool: ThreadPoolExecu
         except (Unreadable, NotFound):
             return None  # only what was held is a little less
 
-    yield from (worker for worker in pool.map(read, files.workers) if worker is not None and worker.slots)
+    yield from (worker for worker in map_calls(store, read, files.workers) if worker is not None and worker.slots)
 
 
 def _without_lost(store: Store, jobs: dict[str, JobRecord]) -> dict[str, JobRecord]:

@@ -1,7 +1,7 @@
 """Virtual time: processes and their threads, of which one runs at a time, in an order that follows from the seed.
 
-Threads are real ones that hand a baton around, so the code under test blocks where it blocks in life: in a sleep, in a
-request, in an empty inbox. Time passes only when all of them wait.
+Threads are greenlets, so the code under test blocks where it blocks in life: in a sleep, in a request, in an empty
+inbox. Time passes only when all of them wait.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import traceback
 from collections import deque
 from collections.abc import Callable
 from typing import Any
+
+from greenlet import getcurrent, greenlet
 
 START = 1_793_500_000.0
 """Seconds since 1970 at which every world begins."""
@@ -70,10 +72,8 @@ class _Task:
     def __init__(self, process: Process, name: str) -> None:
         self.process, self.name = process, name
         self.token = 0
-        self.baton = threading.Lock()
-        self.baton.acquire()
         self.woken_by = ""
-        self.thread = 0
+        self.runs: greenlet
 
 
 class Kernel:
@@ -89,8 +89,8 @@ class Kernel:
         """Tracebacks of what no code should let through."""
         self._due: list[tuple[float, int, Callable[[], object]]] = []
         self._counter = 0
-        self._baton = threading.Lock()
-        self._baton.acquire()
+        self._world = getcurrent()
+        self._thread = threading.get_ident()
         self._current: _Task | None = None
         self._live: set[_Task] = set()
 
@@ -130,8 +130,6 @@ class Kernel:
         self._live.add(task)
 
         def body() -> None:
-            task.baton.acquire()
-            task.thread = threading.get_ident()
             try:
                 if process.alive:
                     work()
@@ -141,9 +139,8 @@ class Kernel:
                 self.crashes.append(f"{process.name} crashes in {name}: {traceback.format_exc()}")
             process.tasks.remove(task)
             self._live.discard(task)
-            self._baton.release()
 
-        _RUNNERS.do(body)
+        task.runs = greenlet(body, self._world)
         self.at(0.0, lambda: self._switch(task))
 
     def wake(self, task: _Task, token: int, why: str = "") -> None:
@@ -187,8 +184,8 @@ class Kernel:
 
     @property
     def inside(self) -> bool:
-        """Whether the calling thread is the one whose turn it is; else it is a helper that the code began itself."""
-        return self._current is not None and self._current.thread == threading.get_ident()
+        """Whether the caller is the thread whose turn it is; else it is a helper that the code began itself."""
+        return self._current is not None and threading.get_ident() == self._thread
 
     def check(self) -> Process:
         """The process of the calling thread. Raises Killed where it is gone."""
@@ -206,9 +203,7 @@ class Kernel:
         token = task.token
         if timeout is not None:
             self.at(max(0.0, timeout), lambda: self.wake(task, token, "timeout"))
-        self._current = None
-        self._baton.release()
-        task.baton.acquire()
+        self._world.switch()
         if not task.process.alive:
             raise Killed
         return task.woken_by
@@ -218,33 +213,8 @@ class Kernel:
             return
         task.token += 1
         self._current = task
-        task.baton.release()
-        self._baton.acquire()
+        task.runs.switch()
         self._current = None
-
-
-class _Runners:
-    """Real threads, kept for the next task: making one takes longer than a night's worth of switches."""
-
-    def __init__(self) -> None:
-        self._idle: list[queue.SimpleQueue[Callable[[], None]]] = []
-
-    def do(self, work: Callable[[], None]) -> None:
-        """Have work done by an idle thread, or a new one."""
-        if self._idle:
-            self._idle.pop().put(work)
-            return
-        inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        inbox.put(work)
-        threading.Thread(target=self._serve, args=(inbox,), daemon=True).start()
-
-    def _serve(self, inbox: queue.SimpleQueue[Callable[[], None]]) -> None:
-        while True:
-            inbox.get()()
-            self._idle.append(inbox)
-
-
-_RUNNERS = _Runners()
 
 
 class VirtualClock:

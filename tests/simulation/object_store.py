@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import bisect
 import hashlib
 import io
 import random
@@ -40,6 +41,7 @@ class ObjectStore:
         self.faults = StoreFaults()
         self.objects: dict[str, tuple[bytes, float, str, dict[str, str]]] = {}
         """Content, time of the last write, etag and metadata."""
+        self._keys: list[str] = []
         self.requests = 0
         self.writes = 0
         self.on_write: Callable[[str, bytes | None, bytes], None] = lambda key, old, new: None
@@ -62,8 +64,22 @@ class ObjectStore:
             raise _answer(412, "PreconditionFailed")
         self.on_write(key, old[0] if old else None, data)
         etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
+        if old is None:
+            bisect.insort(self._keys, key)
         self.objects[key] = (bytes(data), self.kernel.time, etag, dict(metadata or {}))
         return etag
+
+    def remove(self, key: str) -> None:
+        """Remove an object, if it is there."""
+        if self.objects.pop(key, None) is not None:
+            del self._keys[bisect.bisect_left(self._keys, key)]
+
+    def below(self, prefix: str) -> list[tuple[str, tuple[bytes, float, str, dict[str, str]]]]:
+        """The objects whose key begins so, in key order."""
+        first = last = bisect.bisect_left(self._keys, prefix)
+        while last < len(self._keys) and self._keys[last].startswith(prefix):
+            last += 1
+        return [(key, self.objects[key]) for key in self._keys[first:last]]
 
 
 def open_store(server: ObjectStore, process: Process, kind: type[S3Store] = S3Store) -> S3Store:
@@ -71,7 +87,7 @@ def open_store(server: ObjectStore, process: Process, kind: type[S3Store] = S3St
     jitter = random.Random(f"{server.kernel.seed} {process.name}")
     waits = Patience(10.0, VirtualClock(process), Interrupt(), jitter)
     session, client = _Session(), S3Client(server, process)
-    return kind("s3://simulated", connect=lambda url, bucket, endpoint: (session, client), waits=waits)
+    return kind("s3://simulated", connect=lambda url, bucket, endpoint: (session, client), waits=waits, concurrency=1)
 
 
 class S3Client:
@@ -101,7 +117,7 @@ class S3Client:
 
     def list_objects_v2(self, *, Bucket: str, Prefix: str, Delimiter: str = "") -> dict[str, Any]:
         def act() -> dict[str, Any]:
-            found = sorted([each for each in self._server.objects.items() if each[0].startswith(Prefix)])
+            found = self._server.below(Prefix)
             if Delimiter:
                 below = {key[: key.index("/", len(Prefix)) + 1] for key, _ in found if "/" in key[len(Prefix) :]}
                 return {"IsTruncated": False, "CommonPrefixes": [{"Prefix": each} for each in sorted(below)]}
@@ -115,7 +131,7 @@ class S3Client:
 
     def delete_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:
         def act() -> dict[str, Any]:
-            self._server.objects.pop(Key, None)
+            self._server.remove(Key)
             return {}
 
         return self._send("DELETE", Key, act)
@@ -178,7 +194,7 @@ class _Session:
 def frozen_view(server: ObjectStore) -> S3Store:
     """The bucket without faults and out of time, for whoever checks what is in it."""
     client = S3Client(server, Process(server.kernel, "invariants"), faulty=False)
-    return S3Store("s3://simulated", connect=lambda url, bucket, endpoint: (_Session(), client))
+    return S3Store("s3://simulated", connect=lambda url, bucket, endpoint: (_Session(), client), concurrency=1)
 
 
 def readable(text: str) -> str:

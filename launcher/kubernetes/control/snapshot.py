@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 from atb.contract import labels
 from atb.documents.plan import Plan
 from atb.storage import Store
+from atb.storage.parallel import map_calls
 from launcher.kubernetes.api.client import Cluster
 from launcher.kubernetes.api.informer import Listed
 from launcher.kubernetes.api.requests import ApiError
@@ -50,10 +49,9 @@ def read_state(cluster: Cluster, store: Store, plan: Plan, options: ClusterOptio
     apply_queue_reasons(state, _read_queue(cluster, options))
     state.to_restart.clear()
     ended = [job for job in state.planned if not (latest := state.latest(job)) or not latest.live]
-    with ThreadPoolExecutor(READERS) as pool:
-        found = pool.map(lambda job: read_result(store, plan.run, job), ended)
-        for job, result in zip(ended, found, strict=True):
-            state.results[job], state.looked_after[job] = result, state.latest_uid(job)
-            state.touch(job)
+    found = map_calls(store, lambda job: read_result(store, plan.run, job), ended)
+    for job, result in zip(ended, found, strict=True):
+        state.results[job], state.looked_after[job] = result, state.latest_uid(job)
+        state.touch(job)
     state.progress = ProgressReader(store, plan.run).read_changed()
     return state

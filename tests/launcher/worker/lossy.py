@@ -28,6 +28,7 @@ def open_test_store(url: str) -> Store:
 class LossyStore:
     """Passes everything on, and loses answers."""
 
+    concurrency = 1
     rejects_conditions = False
 
     def __init__(self, store: Store, share: float) -> None:
