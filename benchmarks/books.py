@@ -29,6 +29,8 @@ from atb.documents.attempt import Claim, ExitReport, Progress
 from atb.documents.plan import Plan
 from atb.documents.result import Result
 from atb.storage import Store, open_store
+from atb.storage.parallel import map_calls
+from atb.storage.s3 import S3Store
 from launcher.plan.build import build_plan
 from launcher.records.manifest import collect
 from launcher.records.run_record import RunRecord
@@ -142,6 +144,22 @@ def measure_yaml(jobs: int, endpoint: str) -> float:
         return measure(words, 1)["cpu_s"]
 
 
+def measure_reads(store: Store, names: list[str]) -> dict[str, float]:
+    """Milliseconds of CPU for a read of a small object, by our own reader and by botocore alone, the median of three."""
+    if not isinstance(store, S3Store):
+        raise TypeError(f"{store.url} is no bucket")
+    found: dict[str, list[float]] = {"our reader": [], "botocore": []}
+    lean = store._lean
+    for _ in range(3):
+        for name, reader in (("our reader", lean), ("botocore", None)):
+            store._lean = reader
+            began = time.process_time()
+            list(map_calls(store, store.get, names))
+            found[name].append((time.process_time() - began) * 1000 / len(names))
+    store._lean = lean
+    return {name: statistics.median(each) for name, each in found.items()}
+
+
 @contextlib.contextmanager
 def s3_server() -> Iterator[str]:
     """An S3 server on this machine with an empty bucket."""
@@ -173,6 +191,9 @@ def main() -> None:
         with s3_server() as endpoint:
             found["s3"] = measure_store("s3://books/store", endpoint, options.jobs, options.runs)
             print_rows("s3", found["s3"])
+            runs = [keys.manifest(f"r{number:05}") for number in range(min(options.runs, 1_000))]
+            found["reads_ms"] = measure_reads(open_store("s3://books/store-runs", endpoint), runs)
+            print(", ".join(f"{name} {each:.2f} ms of CPU a read" for name, each in found["reads_ms"].items()))
     if options.yaml:
         with s3_server() as endpoint:
             found["yaml_cpu_s"] = measure_yaml(options.yaml, endpoint)

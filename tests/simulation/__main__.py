@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import multiprocessing
 import sys
 import time
 
-from tests.simulation.night import live
+from tests.simulation.night import collect_rarely, live
 from tests.simulation.planted import PLANTED, find
-
-
-def collect_rarely() -> None:
-    """A night makes many objects and few cycles: collecting garbage as often as usual takes an eighth of its time."""
-    gc.set_threshold(200_000, 50, 100)
 
 
 def main() -> int:
