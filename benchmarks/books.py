@@ -145,7 +145,7 @@ def measure_yaml(jobs: int, endpoint: str) -> float:
 
 
 def measure_reads(store: Store, names: list[str]) -> dict[str, float]:
-    """Milliseconds of CPU for a read of a small object, by our own reader and by botocore alone, the median of three."""
+    """Milliseconds of CPU for a read of a small object, by our own reader and by botocore; the median of three."""
     if not isinstance(store, S3Store):
         raise TypeError(f"{store.url} is no bucket")
     found: dict[str, list[float]] = {"our reader": [], "botocore": []}
