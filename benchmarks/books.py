@@ -29,7 +29,7 @@ from atb.documents.attempt import Claim, ExitReport, Progress
 from atb.documents.plan import Plan
 from atb.documents.result import Result
 from atb.storage import Store, open_store
-from atb.storage.parallel import map_calls
+from atb.storage.read import map_calls
 from atb.storage.s3 import S3Store
 from launcher.plan.build import build_plan
 from launcher.records.manifest import collect

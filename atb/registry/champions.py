@@ -13,8 +13,7 @@ from atb.documents.champion import Champion, HistoryEntry, Signal
 from atb.documents.result import FileEntry
 from atb.errors import NotFound, SpecError, StoreError, Unreadable
 from atb.storage import Store
-from atb.storage.parallel import map_calls
-from atb.storage.read import read_document, validate_place
+from atb.storage.read import map_calls, read_document, validate_place
 
 
 @dataclass(frozen=True)

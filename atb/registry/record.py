@@ -20,7 +20,7 @@ from atb.errors import PreconditionFailed, StoreError, Unreadable
 from atb.registry.betting import BEHIND_BOUND, MOST_CLASSES, RECORD_ROWS, class_of, log_behind, log_mean_exp
 from atb.registry.champions import ModelKey, read_champion
 from atb.storage import Store
-from atb.storage.parallel import map_calls
+from atb.storage.read import map_calls
 
 _TRIES = 50
 

@@ -18,9 +18,8 @@ from atb.registry.candidate import Candidate
 from atb.registry.gate import Shown
 from atb.registry.ledger import advance, read_ledger, read_rows, spend
 from atb.storage import Store
-from atb.storage.parallel import map_calls
 from atb.storage.probe import probe_store
-from atb.storage.read import read_document
+from atb.storage.read import map_calls, read_document
 
 
 @dataclass(frozen=True)

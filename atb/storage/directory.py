@@ -170,9 +170,12 @@ class DirectoryStore:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 if _is_same(lock.fileno(), path):
                     break
-                lock.close()  # it was swept while we waited for it
+                lock.close()  # its holder has removed it while we waited for it
         with lock:
-            yield
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)  # held still, so that nobody else holds one of that name
 
     def sweep_staging(self, seconds: float) -> tuple[Path, ...]:
         """Remove what writers that were killed have left: half-written files of that age, and locks nobody holds.
@@ -204,9 +207,9 @@ class DirectoryStore:
             raise NotFound(f"no object {key} in {self.url}") from None
         except OSError as error:
             hint = {
-                errno.ENOSPC: "free some space, then go on with --resume",
-                errno.EDQUOT: "free some space, then go on with --resume",
-                errno.EACCES: "give this user write access, or name another --store",
+                errno.ENOSPC: "free some space, then continue with --resume",
+                errno.EDQUOT: "free some space, then continue with --resume",
+                errno.EACCES: "give this user read and write access, or name another --store",
                 errno.EROFS: "it is mounted read-only; name another --store",
             }.get(error.errno or 0, "look at the disk")
             raise StoreError(f"store {self.url} refused {key}: {error.strerror}; {hint}") from None

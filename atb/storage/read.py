@@ -1,7 +1,11 @@
-"""Documents read from a store: each checked against its key, so that one in another's place is refused."""
+"""Documents read from a store, each checked against its key, so that one in another's place is refused; and many calls
+at a time, as many as the store answers sooner for."""
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from atb.errors import Unreadable
@@ -10,6 +14,11 @@ from atb.storage.store import Entry, Store
 
 _D = TypeVar("_D", bound=Document)
 _W = TypeVar("_W", bound=Document)
+_A = TypeVar("_A")
+_B = TypeVar("_B")
+
+_AHEAD = 4
+"""Calls begun ahead for each thread: what they return can be large, so never all of it is held."""
 
 
 def read_document(store: Store, kind: type[_D], key: str, *, entry: Entry | None = None, **said: object) -> _D:
@@ -44,3 +53,23 @@ def validate_place(document: _D, key: str, **said: object) -> _D:
                 "lies in the wrong place; see: atb-launch store check"
             )
     return document
+
+
+def map_calls(store: Store, call: Callable[[_A], _B], items: Iterable[_A]) -> Iterator[_B]:
+    """What ``call`` returns for each item, in order; it is called from up to ``store.concurrency`` threads. Raises what
+    the call raises."""
+    if store.concurrency == 1:
+        yield from map(call, items)
+        return
+    begun: deque[Future[_B]] = deque()
+    with ThreadPoolExecutor(store.concurrency) as pool:
+        try:
+            for item in items:
+                begun.append(pool.submit(call, item))
+                if len(begun) >= _AHEAD * store.concurrency:
+                    yield begun.popleft().result()
+            while begun:
+                yield begun.popleft().result()
+        finally:
+            for future in begun:
+                future.cancel()

@@ -25,9 +25,9 @@ ALTERED_SECONDS = 10.0
 _CREDENTIALS = {
     "AccessDenied": "the bucket's policy, or the user's, does not allow it",
     "AllAccessDisabled": "the account is closed",
-    "ExpiredToken": "the session has expired: log in again, or renew the Secret, then go on with --resume",
-    "ExpiredTokenException": "the session has expired: log in again, or renew the Secret, then go on with --resume",
-    "TokenRefreshRequired": "the session has expired: log in again, or renew the Secret, then go on with --resume",
+    "ExpiredToken": "the session has expired: log in again, or renew the Secret, then continue with --resume",
+    "ExpiredTokenException": "the session has expired: log in again, or renew the Secret, then continue with --resume",
+    "TokenRefreshRequired": "the session has expired: log in again, or renew the Secret, then continue with --resume",
     "InvalidToken": "AWS_SESSION_TOKEN is not of this key: give all three of one login, or leave it out",
     "InvalidAccessKeyId": "the server does not know this key: look at AWS_ACCESS_KEY_ID and at --endpoint-url",
     "SignatureDoesNotMatch": "the secret key does not belong to this key: look at AWS_SECRET_ACCESS_KEY",
@@ -155,7 +155,7 @@ def _explain_answer(error: boto.ClientError, url: str, bucket: str, key: str) ->
     code = code if code.isalnum() else ""  # whatever else an answer calls a code is not printed
     if status in (507,) or code in _FULL:
         return StoreSetting(
-            f"store {url} is full ({code or status}): free some space or raise its quota, then go on with --resume"
+            f"store {url} is full ({code or status}): free some space or raise its quota, then continue with --resume"
         )
     if status == 501 or code == "NotImplemented":
         return ConditionsRejected(f"store {url} does not know what was asked of it for {key} ({code or status})")

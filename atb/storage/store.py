@@ -11,7 +11,8 @@ from typing import Protocol, Self, runtime_checkable
 
 @dataclass(frozen=True)
 class Entry:
-    """One object in a listing. ``etag`` changes when the content does."""
+    """One object in a listing. ``etag`` changes when the content does; for a conditional write take the one of
+    ``get_with_etag``, which can be another: a directory would have to read every file that it lists."""
 
     key: str
     size: int

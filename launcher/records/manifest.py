@@ -14,8 +14,7 @@ from atb.documents.plan import PlannedJob
 from atb.errors import NotFound, Unreadable
 from atb.schema import Document, Part
 from atb.storage import Store
-from atb.storage.parallel import map_calls
-from atb.storage.read import read_document
+from atb.storage.read import map_calls, read_document
 from launcher.records.job_record import JobRecord, ResultSummary, outcome_of
 from launcher.records.liveness import read_launcher
 from launcher.records.run_record import RunRecord

@@ -16,9 +16,8 @@ from atb.errors import NotFound, SpecError, Unreadable
 from atb.registry.candidate import Candidate, make_candidate
 from atb.registry.champions import ModelKey
 from atb.storage import Entry, Store
-from atb.storage.parallel import map_calls
 from atb.storage.quarantine import set_aside
-from atb.storage.read import read_document
+from atb.storage.read import map_calls, read_document
 from atb.storage.store_clock import read_clock
 from launcher.records.job_record import JobRecord, ResultSummary, read_files, read_result_head, summarise, summary_of
 from launcher.records.leases import Rules

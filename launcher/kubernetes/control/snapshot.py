@@ -5,7 +5,7 @@ from __future__ import annotations
 from atb.contract import labels
 from atb.documents.plan import Plan
 from atb.storage import Store
-from atb.storage.parallel import map_calls
+from atb.storage.read import map_calls
 from launcher.kubernetes.api.client import Cluster
 from launcher.kubernetes.api.informer import Listed
 from launcher.kubernetes.api.requests import ApiError

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from atb.errors import NotFound, PreconditionFailed, SpecError
-from atb.storage import DirectoryStore, Store, open_store
+from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError
+from atb.storage import DirectoryStore, MemoryStore, Store, open_store
 from atb.storage.probe import probe_store
+from atb.storage.read import map_calls
 
 
 def test_what_was_put_is_read_back_whole(store: Store) -> None:
@@ -153,3 +156,44 @@ def test_folders_are_the_names_below_a_prefix_and_nothing_deeper(store: Store) -
     for key in ("runs/b/plan.json", "runs/a/jobs/x/result.json", "runs/a/plan.json", "runs/loose.json", "other/c/d"):
         store.put(key, b"1")
     assert list(store.folders("runs/")) == ["a", "b"]
+
+
+def test_a_swap_leaves_no_lock_behind(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    etag = store.put("a/pointer.json", b"1")
+    store.put_if_match("a/pointer.json", b"2", etag)
+    with pytest.raises(PreconditionFailed):
+        store.put_if_match("a/pointer.json", b"3", etag)
+    assert list((tmp_path / ".staging").iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_can_not_be_read_fails_the_listing_instead_of_hiding_its_objects(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    store.put("runs/r1/plan.json", b"{}")
+    (tmp_path / "runs" / "r1").chmod(0)
+    try:
+        with pytest.raises(StoreError, match="give this user read and write access"):
+            list(store.list("runs/"))
+    finally:
+        (tmp_path / "runs" / "r1").chmod(0o700)
+
+
+def test_calls_are_made_several_at_a_time_and_answered_in_order() -> None:
+    store, at_once, most, lock = MemoryStore(), 0, 0, threading.Lock()
+
+    def call(number: int) -> int:
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+        time.sleep(0.002)
+        with lock:
+            at_once -= 1
+        return number
+
+    assert list(map_calls(store, call, range(20))) == list(range(20))
+    assert most == 1
+    store.concurrency = 4
+    assert list(map_calls(store, call, range(40))) == list(range(40))
+    assert 1 < most <= 4
