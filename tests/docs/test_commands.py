@@ -25,7 +25,7 @@ from trainer.bars.frame import Bars
 from trainer.bars.sample import SampleSource
 from trainer.cli import atb
 
-TYPED = ("README.md", "docs/start.md", "docs/data.md", "docs/models.md")
+TYPED = ("README.md", "docs/start.md", "docs/data.md", "docs/models.md", "docs/pages.md", "docs/terminal.md")
 """Whose commands of ours are typed here, in this order, into one shell's folder."""
 ELSEWHERE = ("docs/operate.md", "helm/atb/README.md", "k8s/README.md")
 """Typed by tests of their own, or parsed there."""

@@ -46,6 +46,18 @@ _MISSED = {
     "drawdown": "trading on it lost too much at worst",
 }
 """What a failed rule of the gate means."""
+_ASKED = {
+    "champion-measured": "it is compared with the champion",
+    "rmse-over-champion": "its error is not far above the champion's",
+    "skill-kept": "it keeps half of the champion's skill",
+    "skill-shown": "it knows more than chance",
+    "no-worse-than-bar": "it is better than no change on its own test rows",
+    "not-behind-baseline": "no simpler model is better",
+    "spread": "its forecasts move",
+    "parity": "the exported model is the trained one",
+    "drawdown": "trading on it does not lose too much at worst",
+}
+"""What each rule of the gate asks."""
 _COUNTED = (
     "received", "expected", "kept", "missing", "gaps", "longest_gap", "off_grid", "unsorted", "duplicate",
     "conflicting", "non_finite", "non_positive", "inconsistent", "zero_volume", "jumps", "filled",
@@ -134,7 +146,8 @@ def build_model(job: ManifestJob, result: Result, curves: Curves | None, serving
         links=tuple(_links(result, run)),
         tables=tuple(_tables(result)),
         rules=tuple(
-            RuleLine("bad" if verdict(rule) == "failed" else "good", verdict(rule), describe(rule)) for rule in job.gate
+            RuleLine("bad" if verdict(rule) == "failed" else "good", verdict(rule), _say_rule(rule))
+            for rule in job.gate
         ),
         charts=tuple(Markup(chart) for chart in drawn if chart),  # noqa: S704  numbers, and names escaped
         facts=_facts(result),
@@ -170,6 +183,13 @@ def _facts(result: Result) -> str:
         f"{split.test:,} test rows, {fit.parameters:,} parameters, best epoch {fit.best_epoch} of {fit.epochs} on "
         f"{fit.device}, spec {result.spec_digest[:12]}, code {result.code.digest}"
     )
+
+
+def _say_rule(rule: Rule) -> str:
+    """What a rule asks, with what was measured: ``it knows more than chance: 4599, bound 100 (…)``."""
+    measured = describe(rule.model_copy(update={"name": "", "note": ""})).strip()
+    note = f" ({rule.note})" if rule.note else ""
+    return f"{_ASKED.get(rule.name, rule.name)}{f': {measured}' if measured else ''}{note}"
 
 
 def describe_gate(rules: tuple[Rule, ...]) -> tuple[str, str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -74,3 +75,17 @@ def test_a_misspelt_option_gets_the_one_that_was_meant(command: click.Command, w
     said = CliRunner().invoke(command, words).stderr
     assert "No such option" in said
     assert f"Did you mean '{meant}'?" in said
+
+
+DOCS = (Path(__file__).parents[3] / "docs" / "terminal.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize("name", ["atb", "atb-launch"])
+def test_the_lines_of_the_docs_print_a_completion_script(shell: str, name: str) -> None:
+    variable = f"_{name.upper().replace('-', '_')}_COMPLETE"
+    assert f"{variable}={shell}_source {name}" in DOCS
+    program = Path(sys.executable).with_name(name)
+    done = subprocess.run([program], env={**os.environ, variable: f"{shell}_source"}, capture_output=True, text=True)
+    assert name in done.stdout
+    assert done.returncode == 0, done.stderr
