@@ -49,6 +49,7 @@ OTHER: dict[str, Any] = {
     "predictions.cron": "5 * * * *",
     "predictions.timeZone": "Europe/Berlin",
     "predictions.deadlineSeconds": 60,
+    "predictions.resources": {"limits": {"memory": "3Gi"}},
     "networkPolicy.ports": [8080],
     "networkPolicy.apiServerPorts": [16443],
     "networkPolicy.extraEgress": [{"to": [{"podSelector": {}}]}],
