@@ -114,7 +114,7 @@ def list_runs(store: Store) -> Iterator[ListedRun]:
             return ListedRun(run, note=f"unreadable: {problem}; make it again with: atb-launch collect {run}")
         except NotFound:
             return _describe_open(store, run) if _is_planned(store, run) else None
-        return ListedRun(run, manifest.created, Counter(job.state for job in manifest.jobs))
+        return ListedRun(run, manifest.created, dict(Counter(job.state for job in manifest.jobs)))
 
     runs = sorted(store.folders(keys.RUNS), reverse=True)
     yield from filter(None, map_calls(store, describe, runs))
@@ -133,7 +133,7 @@ def _describe_open(store: Store, run: str) -> ListedRun:
         return ListedRun(run, note=f"unreadable: {problem}")
     counts = Counter(job.state for job in manifest.jobs)
     command = "status" if counts["running"] else "collect"
-    return ListedRun(run, manifest.created, counts, f"not collected yet: atb-launch {command} {run}")
+    return ListedRun(run, manifest.created, dict(counts), f"not collected yet: atb-launch {command} {run}")
 
 
 def _is_planned(store: Store, run: str) -> bool:
