@@ -217,6 +217,8 @@ class RunState:
         if job in self.refused:
             return Observation("failed", "refused", self.refused[job], final=True)
         if (later := self.put_off.get(job)) is not None:
+            if self.cancelled:
+                return Observation("failed", "cancelled", "cancelled", final=True)
             clock = Clock(later.since, self.options.schedule_seconds)
             if clock.is_over(now):
                 return Observation("failed", later.category, later.reason, final=True)

@@ -470,6 +470,20 @@ def test_after_a_cancel_nothing_is_created_and_what_is_live_is_deleted() -> None
     assert decided[SOL].found.category == "cancelled"
 
 
+def test_a_creation_that_a_quota_put_off_is_given_up_when_the_run_is_cancelled() -> None:
+    state = know(others=False)
+    create = work(state)[0]
+    state.settled |= {ETH, SOL}
+    apply.begin(state, create, NOW)
+    apply.finish(state, create, NOW, PutOff("quota", "exceeded quota: jobs"))
+    apply.apply_cancelled(state)
+    looked(state)
+    decided = work(state, NOW + 60)
+    assert not any(isinstance(action, Create) for action in decided)
+    (verdict,) = (action for action in decided if isinstance(action, WriteVerdict) and action.job == BTC)
+    assert verdict.found.category == "cancelled"
+
+
 @pytest.mark.parametrize("outcome", [Cancelled(), Created(job(ordinal=1), 1.0, cancelled=True)])
 def test_who_creates_again_hears_of_a_cancel(outcome: Any) -> None:
     state = looked(know(job(failed=by_policy(21)), ended(21)))
