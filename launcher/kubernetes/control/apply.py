@@ -98,7 +98,7 @@ def _complete(state: RunState, resource: str) -> None:
     if resource in state.listed:
         return
     state.listed.add(resource)
-    for job in state.planned if state.complete else ():
+    for job in state.planned if state.complete and not state.cancelled else ():
         latest = state.latest(job)
         missing = latest is None and state.may_create and (state.mode != "create" or state.found_owner)
         if missing or (state.mode == "resume" and latest is not None and not latest.live):

@@ -528,6 +528,12 @@ def test_resuming_starts_what_failed_or_is_missing_and_leaves_the_rest() -> None
     assert [(one.job, one.attempt.ordinal, one.fresh) for one in created] == [(ETH, 1, True), (SOL, 0, True)]
 
 
+def test_a_run_cancelled_before_its_jobs_were_heard_of_starts_none_anew() -> None:
+    """The flag as it is where the cancel came first, and the first list of Jobs after it."""
+    state = know(job(failed=by_policy(10)), mode="resume", others=False, cancelled=True, may_create=False)
+    assert not any(isinstance(one, Create) for one in work(looked(looked(looked(state), ETH), SOL)))
+
+
 def test_another_launcher_that_was_faster_is_followed() -> None:
     state = know(job(failed=by_policy(10)), mode="resume", found_owner=True)
     apply.apply_job(state, NOW, Listed({one.name: one for one in (job(), job(ordinal=1))}))
