@@ -127,16 +127,16 @@ def find_driver(proc: Path = _DRIVER) -> str | None:
     return answer.stdout.strip().splitlines()[0] if answer.returncode == 0 and answer.stdout.strip() else None
 
 
-def judge_devices(found: Devices | None, asked: int) -> HealthCheck:
-    """Whether at least ``asked`` GPUs are there, with what was looked for and found."""
+def judge_devices(found: Devices | None, requested: int) -> HealthCheck:
+    """Whether at least ``requested`` GPUs are there, with what was looked for and found."""
     if found is None:
         text = "no TensorFlow here: a launcher's installation, which trains nothing"
-        return HealthCheck("device", text, NoAccelerator(f"{asked} GPU asked for; {text}") if asked else None)
+        return HealthCheck("device", text, NoAccelerator(f"{requested} GPU asked for; {text}") if requested else None)
     built = f"TensorFlow built for {found.cuda}" if found.cuda else "TensorFlow built for CPUs"
     driver = f"driver {found.driver}" if found.driver else "no NVIDIA driver"
     seen = ", ".join(found.gpus) or "no GPU"
     text = f"{seen} ({driver}; {built})"
-    if len(found.gpus) >= asked:
+    if len(found.gpus) >= requested:
         odd = bool(found.driver and not found.gpus)
         return HealthCheck("device", text, note=odd)
     remedy = (
@@ -147,7 +147,7 @@ def judge_devices(found: Devices | None, asked: int) -> HealthCheck:
         else ("run on a node with the NVIDIA driver and device plugin")
     )
     return HealthCheck(
-        "device", text, NoAccelerator(f"{asked} GPU asked for, {len(found.gpus)} seen: {text}; {remedy}")
+        "device", text, NoAccelerator(f"{requested} GPU asked for, {len(found.gpus)} seen: {text}; {remedy}")
     )
 
 

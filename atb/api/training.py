@@ -98,8 +98,8 @@ def _error_of(code: int, log: IO[bytes]) -> AtbError:
         for kind in (each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, AtbError))
         if kind.__base__ is AtbError
     }
-    said = last_error(text) or (text.strip().splitlines() or ["nothing was said"])[-1]
-    return kinds.get(code, AtbError)(said if code > 0 else f"the training was killed by signal {-code}: {said}")
+    message = last_error(text) or (text.strip().splitlines() or ["nothing was said"])[-1]
+    return kinds.get(code, AtbError)(message if code > 0 else f"the training was killed by signal {-code}: {message}")
 
 
 def _how_far(store: Store, spec: Spec, run: str) -> str:

@@ -23,12 +23,12 @@ _EITHER = (("days", "start"), ("end", "as_of"))
 def training_options(context: click.Context) -> dict[str, Any]:
     """What ``resolve_spec`` is given. Raises SpecError where settings of one rank disagree, or one holds a secret."""
     chosen: dict[str, tuple[int, str, Any]] = {}
-    for rank, said, name, value in _settings(context):
+    for rank, setting, name, value in _settings(context):
         before = chosen.get(name)
         if before is None or rank > before[0]:
-            chosen[name] = (rank, said, value)
+            chosen[name] = (rank, setting, value)
         elif rank == before[0] and str(value) != str(before[2]):
-            raise SpecError(f"{before[1]} and {said} disagree; give one")
+            raise SpecError(f"{before[1]} and {setting} disagree; give one")
     for one, other in _EITHER:
         if one in chosen and other in chosen and chosen[one][0] != chosen[other][0]:
             del chosen[min(one, other, key=lambda name: chosen[name][0])]

@@ -21,18 +21,18 @@ _AHEAD = 4
 """Calls begun ahead for each thread: what they return can be large, so never all of it is held."""
 
 
-def read_document(store: Store, kind: type[_D], key: str, *, entry: Entry | None = None, **said: object) -> _D:
-    """The document at a key, which says of itself what ``said`` says. ``entry``: its place in a listing, if known.
+def read_document(store: Store, kind: type[_D], key: str, *, entry: Entry | None = None, **fields: object) -> _D:
+    """The document at a key, which says of itself what ``fields`` say. ``entry``: its place in a listing, if known.
 
     Raises NotFound, Unreadable that names the key, StoreError.
     """
     if entry is not None:
         validate_size(kind, entry.size, key)
-    return validate_place(kind.from_bytes(store.get(key), key), key, **said)
+    return validate_place(kind.from_bytes(store.get(key), key), key, **fields)
 
 
 def read_head(
-    store: Store, head: type[_D], whole: type[_W], key: str, *, entry: Entry | None = None, **said: object
+    store: Store, head: type[_D], whole: type[_W], key: str, *, entry: Entry | None = None, **fields: object
 ) -> _D | _W:
     """The part ``head`` of a document whose digest shows that it is as it was written. One of an earlier version, which
     has no digest, is read and validated whole. Raises as ``read_document``."""
@@ -40,12 +40,12 @@ def read_head(
         validate_size(whole, entry.size, key)
     data = store.get(key)
     document: _D | _W = head.from_bytes(data, key) if is_sealed(data) else whole.from_bytes(data, key)
-    return validate_place(document, key, **said)
+    return validate_place(document, key, **fields)
 
 
-def validate_place(document: _D, key: str, **said: object) -> _D:
+def validate_place(document: _D, key: str, **fields: object) -> _D:
     """The document. Raises Unreadable where it says another run, job or symbol than its key."""
-    for name, expected in said.items():
+    for name, expected in fields.items():
         found = getattr(document, name)
         if found != expected:
             raise Unreadable(

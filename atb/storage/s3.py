@@ -262,6 +262,6 @@ class S3Store:
             known = failures.explain(error, self.url, self._bucket, key)
             if known is None:
                 raise
-            if not isinstance(known, failures.Passing | failures.NotS3):
+            if not isinstance(known, failures.Transient | failures.NotS3):
                 self._answered.add(True)
             raise known from None

@@ -36,7 +36,7 @@ _CREDENTIALS = {
 EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
 _FULL = frozenset({"QuotaExceeded", "InsufficientStorage", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded"})
 _REGION = frozenset({"AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect"})
-_PASSING_CODES = frozenset(
+_TRANSIENT_CODES = frozenset(
     {
         "BadDigest", "IncompleteBody", "InternalError", "OperationAborted", "RequestTimeout", "RequestTimeoutException",
         "ServiceUnavailable", "SlowDown", "Throttling", "ThrottlingException", "TooManyRequests",
@@ -76,13 +76,13 @@ _SETTINGS: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
-class Passing(StoreError):
+class Transient(StoreError):
     """The store did not answer, or not whole; the same call may be answered later."""
 
     retry_seconds = math.inf
 
 
-class Unclear(Passing):
+class Unclear(Transient):
     """Likewise, and a write may have been applied all the same."""
 
 
@@ -162,7 +162,7 @@ def _explain_answer(error: boto.ClientError, url: str, bucket: str, key: str) ->
     page = "html" in str(headers.get("content-type", ""))
     if page and code in ("", "500"):  # botocore calls a page that came with 200 a 500
         return not_s3(url)
-    if status >= 500 or status in (408, 429) or code in _PASSING_CODES:
+    if status >= 500 or status in (408, 429) or code in _TRANSIENT_CODES:
         return Unclear(f"store {url} did not answer for {key} ({code or status}); look with: atb doctor")
     if code == "RequestTimeTooSkewed":
         return StoreSetting(f"store {url}: this machine's clock is {_skew(headers)}; set it (NTP), then try again")

@@ -39,21 +39,21 @@ CUDA = "CUDA 12.5, cuDNN 9"
 def test_a_gpu_that_was_asked_for_and_is_absent_is_exit_21_with_what_was_found(
     found: Devices | None, remedy: str
 ) -> None:
-    error = judge_devices(found, asked=1).error
+    error = judge_devices(found, requested=1).error
     assert isinstance(error, NoAccelerator)
     assert error.exit_code == 21
     assert remedy in str(error)
 
 
 def test_as_many_gpus_as_asked_for_are_well_and_named() -> None:
-    finding = judge_devices(Devices(("NVIDIA T4", "NVIDIA T4"), CUDA, "580.1"), asked=2)
+    finding = judge_devices(Devices(("NVIDIA T4", "NVIDIA T4"), CUDA, "580.1"), requested=2)
     assert finding.error is None
     assert finding.text == f"NVIDIA T4, NVIDIA T4 (driver 580.1; TensorFlow built for {CUDA})"
 
 
 def test_a_driver_without_a_gpu_is_noted_even_where_none_was_asked_for() -> None:
-    assert judge_devices(Devices((), CUDA, "580.1"), asked=0).note
-    assert not judge_devices(Devices((), CUDA, None), asked=0).note
+    assert judge_devices(Devices((), CUDA, "580.1"), requested=0).note
+    assert not judge_devices(Devices((), CUDA, None), requested=0).note
 
 
 def test_the_driver_is_read_from_the_kernel_module(tmp_path: Path) -> None:

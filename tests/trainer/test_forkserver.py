@@ -124,9 +124,9 @@ def test_compiled_code_is_kept_where_the_environment_says_apart_for_each_process
         Path(folder, "step").touch()
     with compile_cache(str(tmp_path)) as again:
         assert Path(again, "step").exists()
-    with compile_cache("") as passing:
-        assert Path(passing).is_dir()
-    assert not Path(passing).exists()
+    with compile_cache("") as temporary:
+        assert Path(temporary).is_dir()
+    assert not Path(temporary).exists()
     old, new = tmp_path / "old", tmp_path / "new"
     old.write_text("processor\t: 0\nmodel name\t: A\nflags\t\t: sse avx2\ncpu MHz\t\t: 2000\n\nprocessor\t: 1\n")
     new.write_text("processor\t: 0\nmodel name\t: A\nflags\t\t: sse avx2 avx512f\ncpu MHz\t\t: 2000\n\n")

@@ -187,8 +187,8 @@ def _print_outcome(outcome: PromotionOutcome, run: str, output: str) -> None:
 
     if output == "json":
         rules = [rule.model_dump(mode="json") for rule in outcome.rules]
-        said = {"model": str(outcome.model_key), "run": run, "action": outcome.action, "reason": outcome.reason}
-        click.echo(readable_json({**said, "rules": rules}), nl=False)
+        fields = {"model": str(outcome.model_key), "run": run, "action": outcome.action, "reason": outcome.reason}
+        click.echo(readable_json({**fields, "rules": rules}), nl=False)
         return
     for rule in outcome.rules:
         mark = verdict(rule)

@@ -134,10 +134,10 @@ def _listen_for_stop() -> Callable[[], bool]:
     import signal
     import threading
 
-    stop, asked = threading.Event(), threading.Event()
+    stop, training = threading.Event(), threading.Event()
 
     def hear(number: int, frame: Any) -> None:
-        again, early = stop.is_set(), not asked.is_set()
+        again, early = stop.is_set(), not training.is_set()
         stop.set()
         INTERRUPT.stop()
         if again and number == signal.SIGINT:
@@ -146,7 +146,7 @@ def _listen_for_stop() -> Callable[[], bool]:
             raise Stopped("stopped before training; the next attempt starts it")
 
     def should_stop() -> bool:
-        asked.set()
+        training.set()
         return stop.is_set()
 
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -98,11 +98,11 @@ def spread(rows: JudgedRows, predicted: Floats) -> float:
     """The standard deviation of the forecast log-returns, or log volatilities, as a share of that of the actual ones:
     0 for a model that says one thing."""
     if rows.variance is None:
-        said, was = np.log(predicted / rows.last), np.log(rows.actual / rows.last)
+        forecast, actual = np.log(predicted / rows.last), np.log(rows.actual / rows.last)
     else:
-        said, was = predicted, rows.actual
-    actual = float(np.std(was))
-    return float(np.std(said)) / actual if actual > 0 else 0.0
+        forecast, actual = predicted, rows.actual
+    actual_spread = float(np.std(actual))
+    return float(np.std(forecast)) / actual_spread if actual_spread > 0 else 0.0
 
 
 def regime_metrics(rows: JudgedRows, predicted: Floats) -> Iterator[tuple[str, dict[str, float]]]:

@@ -63,11 +63,11 @@ def directional_accuracy(actual: Floats, predicted: Floats, last_close: Floats) 
     Rows where the price did not move don't count; a forecast of no move is worth half. Without moves it is one half.
     """
     move = np.sign(actual - last_close)
-    said = np.sign(predicted - last_close)
+    forecast = np.sign(predicted - last_close)
     moved = int(np.count_nonzero(move))
     if not moved:
         return 0.5, 0
-    hits = np.count_nonzero((said == move) & (move != 0)) + 0.5 * np.count_nonzero((said == 0) & (move != 0))
+    hits = np.count_nonzero((forecast == move) & (move != 0)) + 0.5 * np.count_nonzero((forecast == 0) & (move != 0))
     return float(hits / moved), moved
 
 

@@ -21,13 +21,13 @@ def stacking_weight(added: NDArray[np.floating], missing: NDArray[np.floating], 
     From 0, nothing is kept, to 1, all of it. Targets overlap for ``horizon`` rows, so the standard error is Newey and
     West's. 0 where the net adds nothing or what it adds did not come true.
     """
-    said, wanted = np.asarray(added, np.float64), np.asarray(missing, np.float64)
-    square = float(np.mean(np.square(said)))
+    outputs, wanted = np.asarray(added, np.float64), np.asarray(missing, np.float64)
+    square = float(np.mean(np.square(outputs)))
     if square <= 0:
         return 0.0
-    weight = float(np.mean(said * wanted)) / square
+    weight = float(np.mean(outputs * wanted)) / square
     if weight <= 0:
         return 0.0
-    scores: Floats = said * (wanted - weight * said)
+    scores: Floats = outputs * (wanted - weight * outputs)
     variance = long_run_variance(scores, newey_west_lags(len(scores), horizon)) / (len(scores) * square**2)
     return min(1.0, weight * max(0.0, 1.0 - variance / weight**2))

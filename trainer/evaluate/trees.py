@@ -13,8 +13,8 @@ ROUNDS, LEAVES, RATE, LEAF_ROWS = 100, 8, 0.05, 40
 """Small trees and a slow rate: of some thousand rows of a market a larger model learns the noise."""
 
 
-def forecast_trees(inputs: NDArray[Any], target: Floats, asked: NDArray[Any]) -> Floats:
-    """Fit on ``inputs`` ``[n, k]`` and ``target`` ``[n]``, and forecast for ``asked`` ``[m, k]``, on one thread.
+def forecast_trees(inputs: NDArray[Any], target: Floats, rows: NDArray[Any]) -> Floats:
+    """Fit on ``inputs`` ``[n, k]`` and ``target`` ``[n]``, and forecast for ``rows`` ``[m, k]``, on one thread.
 
     scikit-learn is loaded here and by nothing else: it takes a second, and only a training needs it.
     """
@@ -32,5 +32,5 @@ def forecast_trees(inputs: NDArray[Any], target: Floats, asked: NDArray[Any]) ->
     level, scale = float(target.mean()), float(target.std()) or 1.0
     with threadpool_limits(1):
         model.fit(inputs, (target - level) / scale)
-        found: Floats = np.asarray(model.predict(asked), np.float64) * scale + level
+        found: Floats = np.asarray(model.predict(rows), np.float64) * scale + level
     return found

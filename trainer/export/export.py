@@ -56,8 +56,8 @@ def export_model(
     if len(with_history):
         tried = _try_bars(trained, predict, flat, bars, with_history, reference)
         models[bundle.MODEL_FROM_BARS], from_bars = tried.model, tried.file
-    served = parity.choose_ends(test_ends)
-    small = _try_int8(plain, gather_windows(flat, served, steps), bars.close[served])
+    test_chosen = parity.choose_ends(test_ends)
+    small = _try_int8(plain, gather_windows(flat, test_chosen, steps), bars.close[test_chosen])
     if small.file.skipped is None:
         models[bundle.MODEL_INT8] = small.model
     directory.mkdir(parents=True, exist_ok=True)

@@ -57,11 +57,11 @@ def load_training_data(
     return TrainingData(loaded, features, flat)
 
 
-def split_training_data(spec: Spec, material: TrainingData) -> Split:
+def split_training_data(spec: Spec, data: TrainingData) -> Split:
     """The job's own split in time. Raises DataError where a part has no window, or nothing in it moves."""
-    window = (material.flat, material.starts, material.loaded.first_row, spec.sequence_length, spec.horizon)
+    window = (data.flat, data.starts, data.loaded.first_row, spec.sequence_length, spec.horizon)
     history = history_needed(spec)
     split = split_windows(*window, history)
     for each in (split, *(walk_forward(*window, spec.folds, history) if spec.folds else ())):
-        validate_movement(material.bars, material.flat, material.features.columns, each)
+        validate_movement(data.bars, data.flat, data.features.columns, each)
     return split

@@ -159,8 +159,8 @@ class Attempt:
         except StoreError:
             pass
 
-    def _claim(self, asked: int | None) -> tuple[int, bytes]:
-        number = asked or self._following()
+    def _claim(self, requested: int | None) -> tuple[int, bytes]:
+        number = requested or self._following()
         while True:
             claim = Claim(
                 attempt=number,
@@ -175,7 +175,7 @@ class Attempt:
             try:
                 self._store.put_if_absent(key, claim)
             except PreconditionFailed:
-                if asked:
+                if requested:
                     raise PreconditionFailed(f"attempt {number} of {self.job} in run {self._run} is taken") from None
                 number += 1
             else:

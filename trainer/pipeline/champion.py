@@ -77,10 +77,10 @@ def meet_champion(store: Store, model_key: ModelKey, bars: Bars, rows: JudgedRow
 def ask_champion(store: Store, champion: Champion, bars: Bars, rows: JudgedRows, load: Load = open_champion) -> Meeting:
     """The champion's forecasts of the rows that it can answer and has not seen, or why there are none."""
     try:
-        served = load(store, champion)
-        shared = _shared(served, bars, rows)
-        answers = ask_all(served, bars, rows.ends[shared])
-        forecasts = read_forecasts(served, bars, rows.ends[shared], answers)
+        loaded_model = load(store, champion)
+        shared = _shared(loaded_model, bars, rows)
+        answers = ask_all(loaded_model, bars, rows.ends[shared])
+        forecasts = read_forecasts(loaded_model, bars, rows.ends[shared], answers)
         if not (np.isfinite(forecasts).all() and (rows.variance is not None or (forecasts > 0).all())):
             raise SpecError(
                 f"{champion.run} answers with what is no {'price' if rows.variance is None else 'volatility'}"
@@ -89,7 +89,7 @@ def ask_champion(store: Store, champion: Champion, bars: Bars, rows: JudgedRows,
         words = printable(str(problem) if isinstance(problem, AtbError) else f"{type(problem).__name__}: {problem}")
         log.warning("the champion, run %s, can't be compared: %s", champion.run, words)
         return Meeting(champion, problem=words)
-    return Meeting(champion, shared, forecasts, _bands(served, answers))
+    return Meeting(champion, shared, forecasts, _bands(loaded_model, answers))
 
 
 def compare_met(
@@ -139,23 +139,25 @@ def compare_models(store: Store, result: Result, one: LoadedModel, other: Loaded
     return compare_forecasts(rows, ask(one, bars, rows.ends), ask(other, bars, rows.ends), trading_rules(spec))
 
 
-def _shared(served: LoadedModel, bars: Bars, rows: JudgedRows) -> Any:
+def _shared(loaded_model: LoadedModel, bars: Bars, rows: JudgedRows) -> Any:
     target = "return" if rows.variance is None else "volatility"
-    if served.model.target != target:
-        raise SpecError(f"{served.run} forecasts {served.model.target} and not {target}")
-    if served.model.horizon != rows.horizon:
-        raise SpecError(f"{served.run} forecasts {served.model.horizon} bars ahead and not {rows.horizon}")
-    if missing := [name for name in served.model.extra_columns if name not in bars.extra]:
-        raise SpecError(f"{served.run} reads the column {missing[0]}, which these bars don't have")
-    shared = answerable(served, bars, rows.ends)
+    if loaded_model.model.target != target:
+        raise SpecError(f"{loaded_model.run} forecasts {loaded_model.model.target} and not {target}")
+    if loaded_model.model.horizon != rows.horizon:
+        raise SpecError(f"{loaded_model.run} forecasts {loaded_model.model.horizon} bars ahead and not {rows.horizon}")
+    if missing := [name for name in loaded_model.model.extra_columns if name not in bars.extra]:
+        raise SpecError(f"{loaded_model.run} reads the column {missing[0]}, which these bars don't have")
+    shared = answerable(loaded_model, bars, rows.ends)
     count = int(np.count_nonzero(shared))
     if count < PROOF_ROWS * rows.horizon:
-        raise SpecError(f"only {count} test rows are new to {served.run} and have {served.model.rows} bars before them")
+        raise SpecError(
+            f"only {count} test rows are new to {loaded_model.run} and have {loaded_model.model.rows} bars before them"
+        )
     return shared
 
 
-def _bands(served: LoadedModel, answers: dict[str, npt.NDArray[Any]]) -> Bands | None:
-    levels = served.model.levels
+def _bands(loaded_model: LoadedModel, answers: dict[str, npt.NDArray[Any]]) -> Bands | None:
+    levels = loaded_model.model.levels
     return Bands(levels, answers[bundle.LOWER], answers[bundle.UPPER]) if levels else None
 
 

@@ -31,15 +31,15 @@ def describe_result(
     run: str,
     attempt: Attempt,
     device: Device,
-    material: TrainingData,
-    learned: FittedModel,
+    data: TrainingData,
+    fitted_model: FittedModel,
     judgement: Judgement,
     evaluation: Evaluation,
     export: ExportSummary,
     resumed_from: int | None,
 ) -> Result:
     """What a job has found, still without its gate, stages and files."""
-    split, fitted = learned.split, learned.fitted
+    split, fitted = fitted_model.split, fitted_model.fitted
     return Result(
         run=run,
         job=keys.job_id(spec.symbol, spec.preset),
@@ -47,19 +47,19 @@ def describe_result(
         spec=spec,
         spec_digest=spec.digest,
         code=code_identity(spec),
-        bars=material.loaded.summary,
+        bars=data.loaded.summary,
         features=FeatureSummary(
-            name=material.features.name,
-            hash=feature_hash(material.features),
-            columns=material.features.columns,
+            name=data.features.name,
+            hash=feature_hash(data.features),
+            columns=data.features.columns,
         ),
         split=SplitSummary(
             train=len(split.train),
             validation=len(split.validation),
             test=len(split.test),
             purged=split.purged,
-            validation_from=tf.from_epoch_ms(int(material.bars.time[split.train_stop])),
-            test_from=find_unseen(material, split),
+            validation_from=tf.from_epoch_ms(int(data.bars.time[split.train_stop])),
+            test_from=find_unseen(data, split),
         ),
         fit=FitSummary(
             device=device.name,
@@ -71,7 +71,7 @@ def describe_result(
             stopped_by=fitted.stopped_by,
             steps_per_second=fitted.steps_per_second,
             resumed_from_attempt=resumed_from,
-            residual_weight=None if learned.har is None else learned.weight,
+            residual_weight=None if fitted_model.har is None else fitted_model.weight,
         ),
         metrics=judgement.metrics,
         baselines=judgement.baselines,

@@ -61,8 +61,8 @@ def choose_bar(spec: Spec, validation: ForecastRows) -> str:
     return min(forecasts, key=lambda name: float(np.mean(np.square(forecasts[name] - actual))))
 
 
-def _beyond(part: ForecastRows, bar: str, said: Floats) -> Floats:
+def _beyond(part: ForecastRows, bar: str, values: Floats) -> Floats:
     """How far a forecast or an outcome lies beyond the bar: log-returns, or differences of log volatility."""
     expected = part.rows.persistence if bar == PERSISTENCE else part.baselines[bar]
-    beyond: Floats = np.log(said / expected) if part.rows.variance is None else said - expected
+    beyond: Floats = np.log(values / expected) if part.rows.variance is None else values - expected
     return beyond

@@ -121,13 +121,13 @@ def run_job(spec: Spec, store: Store, run: str, context: RunContext) -> Result:
 def train_job(spec: Spec, store: Store, run: str, context: RunContext, attempt: Attempt, clock: StageClock) -> Result:
     """Bars to committed result, in order. Raises the classes of ``atb.errors``."""
     log.info("attempt %d of %s in run %s on %s", attempt.number, attempt.job, run, store.url)
-    material = load_training_data(spec, store, context.source, clock.stage)
-    split = split_training_data(spec, material)
-    warm = load_warm_start(spec, store, len(material.features.columns), find_unseen(material, split))
+    data = load_training_data(spec, store, context.source, clock.stage)
+    split = split_training_data(spec, data)
+    warm = load_warm_start(spec, store, len(data.features.columns), find_unseen(data, split))
     if context.should_stop():
         raise Stopped(f"{spec.symbol} {spec.preset}: stopped before training; the next attempt starts it")
 
-    identity = ":".join((spec.digest, material.bars.digest, code_identity(spec).digest))
+    identity = ":".join((spec.digest, data.bars.digest, code_identity(spec).digest))
     resumed_from, checkpoint = attempt.find_checkpoint(identity) or (None, None)
     if checkpoint is not None:
         log.info("resuming from attempt %d's checkpoint", resumed_from)
@@ -138,33 +138,33 @@ def train_job(spec: Spec, store: Store, run: str, context: RunContext, attempt: 
         resume=lambda: checkpoint,
         identity=identity,
     )
-    rows = judged_rows(spec, material.bars, split, split.test)
-    champion = meet_champion(store, ModelKey.of(spec), material.bars, rows)
-    learned = learn(spec, material, split, context.device, clock, hooks, warm)
-    fitted = learned.fitted
+    rows = judged_rows(spec, data.bars, split, split.test)
+    champion = meet_champion(store, ModelKey.of(spec), data.bars, rows)
+    fitted_model = learn(spec, data, split, context.device, clock, hooks, warm)
+    fitted = fitted_model.fitted
     log.info(
         "fitted: %d epochs, the best %d with validation loss %.6f, %.1f steps/s by %s",
         len(fitted.history), fitted.best_epoch, fitted.best_validation_loss, fitted.steps_per_second, fitted.path,
     )  # fmt: skip
 
     with clock.stage("evaluation"):
-        judged = judge_model(spec, material, learned)
-        test_rows = describe_rows(spec, material.bars, judged)
+        judged = judge_model(spec, data, fitted_model)
+        test_rows = describe_rows(spec, data.bars, judged)
         evaluation = judged.judgement.evaluation
         if champion is not None:
             beside = compare_met(champion, rows, judged.test.predicted, trading_rules(spec))
             evaluation = evaluation.model_copy(update={"champion": beside})
-            inputs = material.features.columns, material.flat
-            record_champion(store, run, champion, material.bars, rows.ends, judged.test.predicted, test_rows, inputs)
+            inputs = data.features.columns, data.flat
+            record_champion(store, run, champion, data.bars, rows.ends, judged.test.predicted, test_rows, inputs)
     if spec.folds:
-        evaluation = evaluation.model_copy(update={"folds": _walk_forward(spec, material, context, clock)})
+        evaluation = evaluation.model_copy(update={"folds": _walk_forward(spec, data, context, clock)})
 
     with tempfile.TemporaryDirectory(prefix="atb-bundle-") as name:
         folder = Path(name)
         with clock.stage("saving"):
-            export = _write_model(spec, material, learned, judged, context.device, folder)
+            export = _write_model(spec, data, fitted_model, judged, context.device, folder)
         result = describe_result(
-            spec, run, attempt, context.device, material, learned, judged.judgement, evaluation, export, resumed_from
+            spec, run, attempt, context.device, data, fitted_model, judged.judgement, evaluation, export, resumed_from
         )
         gate = judge_met(result, champion, foresee(store, result, test_rows))
         result = result.model_copy(update={"gate": gate, "stages": clock.table()})
@@ -174,7 +174,7 @@ def train_job(spec: Spec, store: Store, run: str, context: RunContext, attempt: 
     ended = {"stages": clock.table(), "startup_seconds": context.startup_seconds, "finished": datetime.now(UTC)}
     result = result.model_copy(update={"files": files, "peak_memory_bytes": peak_memory(), **ended})
     log.info("stages: %s", ", ".join(f"{row.name} {row.seconds:.2f} s" for row in result.stages))
-    return commit_result(store, result, material.bars.origins)
+    return commit_result(store, result, data.bars.origins)
 
 
 def _spend(store: Store, result: Result) -> None:
@@ -189,18 +189,18 @@ def _spend(store: Store, result: Result) -> None:
 
 
 def _write_model(
-    spec: Spec, material: TrainingData, learned: FittedModel, judged: Judged, device: Device, folder: Path
+    spec: Spec, data: TrainingData, fitted_model: FittedModel, judged: Judged, device: Device, folder: Path
 ) -> ExportSummary:
     """The model's files, forecasts, history and charts."""
-    export = _export(spec, material, learned, judged.quantiles, device, folder)
-    write_forecasts(folder / bundle.FORECASTS, material.bars.time, judged.validation, judged.test)
-    write_shown(folder / bundle.SHOWN, material.bars.time, judged.test)
-    history = _history(learned.fitted)
+    export = _export(spec, data, fitted_model, judged.quantiles, device, folder)
+    write_forecasts(folder / bundle.FORECASTS, data.bars.time, judged.validation, judged.test)
+    write_shown(folder / bundle.SHOWN, data.bars.time, judged.test)
+    history = _history(fitted_model.fitted)
     (folder / bundle.HISTORY).write_bytes(readable_json(history))
     title = f"{spec.symbol} {spec.timeframe} {spec.preset}"
-    rows = judged_rows(spec, material.bars, learned.split, learned.split.test)
+    rows = judged_rows(spec, data.bars, fitted_model.split, fitted_model.split.test)
     plots = folder / bundle.PLOTS
-    draw_plots(plots, title, history, rows, material.bars.time, judged.test.predicted, judged.judgement)
+    draw_plots(plots, title, history, rows, data.bars.time, judged.test.predicted, judged.judgement)
     return export
 
 
@@ -213,16 +213,16 @@ def _write_report(result: Result, test_rows: TestRows, folder: Path) -> None:
     (folder / bundle.CARD).write_text(write_card(result), encoding="utf-8")
 
 
-def _walk_forward(spec: Spec, material: TrainingData, context: RunContext, clock: StageClock) -> Folds:
+def _walk_forward(spec: Spec, data: TrainingData, context: RunContext, clock: StageClock) -> Folds:
     """Train anew on an ever longer past; each fold has scalers of its own."""
     found = []
-    first_row = material.loaded.first_row
+    first_row = data.loaded.first_row
     length, horizon, history = spec.sequence_length, spec.horizon, history_needed(spec)
-    splits = walk_forward(material.flat, material.starts, first_row, length, horizon, spec.folds, history)
+    splits = walk_forward(data.flat, data.starts, first_row, length, horizon, spec.folds, history)
     for number, split in enumerate(splits, 1):
-        learned = learn(spec, material, split, context.device, clock, Hooks(should_stop=context.should_stop))
-        rows = judged_rows(spec, material.bars, split, split.test)
-        answers = learned.forecast(material, split.test)
+        fitted_model = learn(spec, data, split, context.device, clock, Hooks(should_stop=context.should_stop))
+        rows = judged_rows(spec, data.bars, split, split.test)
+        answers = fitted_model.forecast(data, split.test)
         found.append(rows.measure(answers if spec.target == "volatility" else rows.last * np.exp(answers)))
         log.info("fold %d of %d: skill %+.4f", number, spec.folds, found[-1]["skill"])
     return summarise_folds(found)
@@ -230,17 +230,17 @@ def _walk_forward(spec: Spec, material: TrainingData, context: RunContext, clock
 
 def _export(
     spec: Spec,
-    material: TrainingData,
-    learned: FittedModel,
+    data: TrainingData,
+    fitted_model: FittedModel,
     quantiles: tuple[float, ...],
     device: Device,
     folder: Path,
 ) -> ExportSummary:
     """Write the model's files; returns what was verified of them, for the result."""
-    split, model = learned.split, learned.fitted.model
+    split, model = fitted_model.split, fitted_model.fitted.model
     model.save(folder / bundle.MODEL_KERAS)
     trained = Trained(
-        spec, material.features, learned.scaler, learned.target, read_weights(model), quantiles, learned.har,
+        spec, data.features, fitted_model.scaler, fitted_model.target, read_weights(model), quantiles, fitted_model.har,
         convert_net(model, spec.net) if spec.net and spec.onnx else None,
     )  # fmt: skip
     if not spec.onnx:
@@ -250,14 +250,14 @@ def _export(
     ends = np.concatenate([split.train, split.validation, split.test])
     exact = device.kind == "cpu" and device.count == 1 and not spec.mixed_precision
     if exact:
-        predict = learned.fitted.predict
+        predict = fitted_model.fitted.predict
     else:
         predict = own_predict(model) if spec.net else reference_predict(model, spec.model_type)
     return export_model(
         trained,
         predict,
-        flat=material.flat,
-        bars=material.bars,
+        flat=data.flat,
+        bars=data.bars,
         ends=ends,
         test_ends=split.test,
         directory=folder,

@@ -45,16 +45,16 @@ class Judged:
     quantiles: tuple[float, ...]
 
 
-def judge_model(spec: Spec, material: TrainingData, learned: FittedModel) -> Judged:
+def judge_model(spec: Spec, data: TrainingData, fitted_model: FittedModel) -> Judged:
     """Ask for forecasts of validation and test rows, make the bands from the former, and judge all on the latter.
 
     Raises Diverged where a forecast is none.
     """
-    split = learned.split
+    split = fitted_model.split
     both = np.concatenate([split.validation, split.test])
-    baselines = ask_baselines(spec, material.bars, material.features, material.flat, split.train, both)
-    rows = judged_rows(spec, material.bars, split, both)
-    answers = learned.forecast(material, both)
+    baselines = ask_baselines(spec, data.bars, data.features, data.flat, split.train, both)
+    rows = judged_rows(spec, data.bars, split, both)
+    answers = fitted_model.forecast(data, both)
     predicted = answers if spec.target == "volatility" else rows.last * np.exp(answers)
     test = np.arange(len(both)) >= len(split.validation)
     judgement = judge_forecast(
@@ -63,7 +63,7 @@ def judge_model(spec: Spec, material: TrainingData, learned: FittedModel) -> Jud
         {name: forecast[test] for name, forecast in baselines.items()},
         trading_rules(spec),
     )
-    centre, volatility = band_inputs(spec, material.features, material.flat, both, answers)
+    centre, volatility = band_inputs(spec, data.features, data.flat, both, answers)
     scores = conformal_scores(rows.last, rows.closes, centre, volatility, spec.horizon)
     levels = band_levels(spec.bands)
     quantiles = conformal_quantiles(levels, scores[~test])
@@ -74,9 +74,9 @@ def judge_model(spec: Spec, material: TrainingData, learned: FittedModel) -> Jud
         return ForecastRows(rows.take(chosen), predicted[chosen], own, bands.take(chosen))
 
     tested = part(np.flatnonzero(test))
-    found: dict[str, object] = {"bands": _judge_bands(levels, tested, material.bars, split)}
+    found: dict[str, object] = {"bands": _judge_bands(levels, tested, data.bars, split)}
     if spec.target == "volatility":
-        found["zero_ranges"] = zero_ranges(material.bars, split.test, spec.horizon)
+        found["zero_ranges"] = zero_ranges(data.bars, split.test, spec.horizon)
     evaluation = judgement.evaluation.model_copy(update=found)
     judgement = Judgement(judgement.metrics, judgement.baselines, evaluation, judgement.backtest, judgement.trading)
     return Judged(judgement, part(np.flatnonzero(~test)), tested, quantiles)

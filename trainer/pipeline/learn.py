@@ -50,19 +50,19 @@ class FittedModel:
     har: Har | None = None
     weight: float = 1.0
 
-    def forecast(self, material: TrainingData, ends: Times) -> Floats:
+    def forecast(self, data: TrainingData, ends: Times) -> Floats:
         """The forecast log-returns, or logs of volatility per bar, float64 ``[len(ends)]``."""
         steps = self.fitted.model.input_shape[1]
         scaled = predict_rows(self.fitted.predict, self.table.features, ends, steps)
         found = self.target.inverse_transform(scaled)
         if self.har is not None:
-            found = found + self.har.forecast(har_inputs(material.features.columns, material.flat, ends))
+            found = found + self.har.forecast(har_inputs(data.features.columns, data.flat, ends))
         return found
 
 
 def learn(
     spec: Spec,
-    material: TrainingData,
+    data: TrainingData,
     split: Split,
     device: Device,
     clock: StageClock,
@@ -71,27 +71,27 @@ def learn(
 ) -> FittedModel:
     """Fit a net on one split. Raises Diverged and Stopped."""
     with clock.stage("dataset"):
-        scaler = Scaler.fit(material.flat[split.first_row : split.train_stop])
+        scaler = Scaler.fit(data.flat[split.first_row : split.train_stop])
         ends = np.concatenate([split.train, split.validation])
-        wanted = np.zeros(len(material.bars))
-        wanted[ends] = target_values(spec, material.bars, ends)
+        wanted = np.zeros(len(data.bars))
+        wanted[ends] = target_values(spec, data.bars, ends)
         har = None
         if spec.residual == "har":
-            inputs = har_inputs(material.features.columns, material.flat, ends)
+            inputs = har_inputs(data.features.columns, data.flat, ends)
             har = Har.fit(inputs[: len(split.train)], wanted[split.train])
             wanted[ends] -= har.forecast(inputs)
         target = TargetScaler.fit(wanted[split.train])
-        table = Table(np.nan_to_num(scaler.transform(material.flat)), target.transform(wanted))
+        table = Table(np.nan_to_num(scaler.transform(data.flat)), target.transform(wanted))
     with clock.stage("training"), device.spread():
-        model = _build(spec, len(material.features.columns), device)
+        model = _build(spec, len(data.features.columns), device)
         if warm_start is not None:
             model.set_weights(warm_start.get_weights())
         augment = make_augment(spec.augment, spec.seed)
         fitted = fit(model, table, split.train, split.validation, spec, device, hooks, augment)
         weight = 1.0
         if har is not None:
-            said = predict_rows(fitted.predict, table.features, split.validation, spec.sequence_length)
-            weight = stacking_weight(said, table.target[split.validation], spec.horizon)
+            outputs = predict_rows(fitted.predict, table.features, split.validation, spec.sequence_length)
+            weight = stacking_weight(outputs, table.target[split.validation], spec.horizon)
             log.info("validation rows keep %.0f %% of what the net adds to HAR", 100 * weight)
             target = TargetScaler(weight * target.mean, weight * target.scale)
     return FittedModel(split, table, scaler, target, fitted, har, weight)
@@ -112,9 +112,9 @@ def _build(spec: Spec, features: int, device: Device) -> Network:
     return build_own_network(spec.net, spec.sequence_length, features, spec.seed)
 
 
-def find_unseen(material: TrainingData, split: Split) -> datetime:
+def find_unseen(data: TrainingData, split: Split) -> datetime:
     """The first bar that neither the net nor its scalers nor early stopping sees: where the test part begins."""
-    return tf.from_epoch_ms(int(material.bars.time[split.validation_stop]))
+    return tf.from_epoch_ms(int(data.bars.time[split.validation_stop]))
 
 
 def load_warm_start(spec: Spec, store: Store, feature_count: int, tested_from: datetime) -> Network | None:

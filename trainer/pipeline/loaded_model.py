@@ -41,40 +41,41 @@ def open_result(store: Store, result: Result) -> LoadedModel:
     return LoadedModel(result.run, unseen_from, _open(store, result.run, result.files))
 
 
-def has_bars(served: LoadedModel, bars: Bars, ends: Times) -> npt.NDArray[np.bool_]:
+def has_bars(loaded_model: LoadedModel, bars: Bars, ends: Times) -> npt.NDArray[np.bool_]:
     """Which window ends have the gap-free bars before them that the model takes."""
     starts = segment_starts(bars)
     begins = starts[np.searchsorted(starts, ends, side="right") - 1]
-    whole: npt.NDArray[np.bool_] = ends - begins + 1 >= served.model.rows
+    whole: npt.NDArray[np.bool_] = ends - begins + 1 >= loaded_model.model.rows
     return whole
 
 
-def answerable(served: LoadedModel, bars: Bars, ends: Times) -> npt.NDArray[np.bool_]:
+def answerable(loaded_model: LoadedModel, bars: Bars, ends: Times) -> npt.NDArray[np.bool_]:
     """Which window ends the model can forecast and has not seen."""
-    chosen: npt.NDArray[np.bool_] = has_bars(served, bars, ends) & (bars.time[ends] >= tf.epoch_ms(served.unseen_from))
+    unseen = bars.time[ends] >= tf.epoch_ms(loaded_model.unseen_from)
+    chosen: npt.NDArray[np.bool_] = has_bars(loaded_model, bars, ends) & unseen
     return chosen
 
 
-def ask(served: LoadedModel, bars: Bars, ends: Times) -> Floats:
+def ask(loaded_model: LoadedModel, bars: Bars, ends: Times) -> Floats:
     """The forecast price at each end, or the log of the volatility per bar, float64[len(ends)]."""
-    return read_forecasts(served, bars, ends, ask_all(served, bars, ends))
+    return read_forecasts(loaded_model, bars, ends, ask_all(loaded_model, bars, ends))
 
 
-def read_forecasts(served: LoadedModel, bars: Bars, ends: Times, answers: dict[str, npt.NDArray[Any]]) -> Floats:
+def read_forecasts(loaded_model: LoadedModel, bars: Bars, ends: Times, answers: dict[str, npt.NDArray[Any]]) -> Floats:
     """The same from all the model's answers."""
-    if served.model.target == "volatility":
+    if loaded_model.model.target == "volatility":
         logs: Floats = np.log(answers[bundle.VOLATILITY][:, 0].astype(np.float64))
         return logs
     prices: Floats = bars.close[ends] * np.exp(answers[bundle.RETURN][:, 0].astype(np.float64))
     return prices
 
 
-def ask_all(served: LoadedModel, bars: Bars, ends: Times) -> dict[str, npt.NDArray[Any]]:
+def ask_all(loaded_model: LoadedModel, bars: Bars, ends: Times) -> dict[str, npt.NDArray[Any]]:
     """Every output of the model by name, ``[len(ends), …]``."""
     found = []
     for start in range(0, len(ends), _BATCH):
-        stretches = [bars.rows(end + 1 - served.model.rows, end + 1) for end in ends[start : start + _BATCH]]
-        found.append(run_from_bars(served.model.session, stretches, served.model.extra_columns))
+        stretches = [bars.rows(end + 1 - loaded_model.model.rows, end + 1) for end in ends[start : start + _BATCH]]
+        found.append(run_from_bars(loaded_model.model.session, stretches, loaded_model.model.extra_columns))
     return {name: np.concatenate([each[name] for each in found]) for name in found[0]}
 
 

@@ -61,8 +61,8 @@ def test_what_was_read_from_a_document_does_not_steer_the_terminal() -> None:
 def f(): raise SpecError("job \x1b]0;owned\x07 \x9b31m said\ntwo lines\u202e\ud800")
 run_and_exit(f)
 """
-    said = run(code, stdout=subprocess.PIPE).stderr.decode()
-    assert said == "error: job \ufffd]0;owned\ufffd \ufffd31m said two lines\ufffd\ufffd\n"
+    message = run(code, stdout=subprocess.PIPE).stderr.decode()
+    assert message == "error: job \ufffd]0;owned\ufffd \ufffd31m said two lines\ufffd\ufffd\n"
     assert one_line("日本 é\tx") == "日本 é x"
 
 

@@ -72,9 +72,9 @@ def test_completing_loads_nothing_that_is_slow(store: Path) -> None:
     ],
 )
 def test_a_misspelt_option_gets_the_one_that_was_meant(command: click.Command, words: list[str], meant: str) -> None:
-    said = CliRunner().invoke(command, words).stderr
-    assert "No such option" in said
-    assert f"Did you mean '{meant}'?" in said
+    message = CliRunner().invoke(command, words).stderr
+    assert "No such option" in message
+    assert f"Did you mean '{meant}'?" in message
 
 
 DOCS = (Path(__file__).parents[3] / "docs" / "terminal.md").read_text(encoding="utf-8")

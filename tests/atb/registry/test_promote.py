@@ -231,8 +231,8 @@ def test_a_move_killed_at_any_write_leaves_the_old_or_the_new_champion_whole(mov
         if after:
             verify_files(real, after[0])
         for decision in read_history(real, SEAT):
-            served = after is not None and decision.key == after[0].entry
-            assert (decision.effect == "serving") == served
+            serving = after is not None and decision.key == after[0].entry
+            assert (decision.effect == "serving") == serving
         if not died:
             assert after is not None
             assert after[0].run == new

@@ -35,7 +35,7 @@ def live_rows(first: int, count: int, knows: bool, seed: int = 0) -> list[LiveRo
     ]
 
 
-def served(store: Store) -> Champion:
+def first_champion(store: Store) -> Champion:
     promote(store, commit(store, "r1"))
     return require_champion(store, SEAT)
 
@@ -47,7 +47,7 @@ def extend(store: Store, champion: Champion, rows: list[LiveRow], run: str = "r2
 
 
 def test_each_live_row_is_scored_once_however_the_nights_overlap(store: Store) -> None:
-    champion = served(store)
+    champion = first_champion(store)
     assert read_record(store, champion) is None
     rows = live_rows(0, 72, True)
     entries = [extend(store, champion, rows[: 24 * night], f"r{night}") for night in (1, 2, 3)]
@@ -61,7 +61,7 @@ def test_each_live_row_is_scored_once_however_the_nights_overlap(store: Store) -
 
 def test_a_new_champion_begins_a_record_of_its_own() -> None:
     store = MemoryStore()
-    champion = served(store)
+    champion = first_champion(store)
     extend(store, champion, live_rows(0, 24, True))
     follow(store, "r2", 1)
     newer = require_champion(store, SEAT)
@@ -72,7 +72,7 @@ def test_a_new_champion_begins_a_record_of_its_own() -> None:
 
 def test_only_the_latest_rows_speak_against_a_champion() -> None:
     store = MemoryStore()
-    champion = served(store)
+    champion = first_champion(store)
     for night in range(80):
         entry = extend(store, champion, live_rows(24 * night, 24, night < 40))
         assert sum(span.rows for span in entry.window) == min(24 * (night + 1), RECORD_ROWS)
@@ -83,7 +83,7 @@ def test_only_the_latest_rows_speak_against_a_champion() -> None:
 
 
 def test_closes_within_the_champions_bands_are_counted_over_all_its_rows(store: Store) -> None:
-    champion = served(store)
+    champion = first_champion(store)
     rows = [replace(row, inside={0.5: hour % 2 == 0, 0.95: hour % 24 > 0}) for hour, row in
             enumerate(live_rows(0, 48, True))]  # fmt: skip
     extend(store, champion, rows[:24])
@@ -96,7 +96,7 @@ def test_closes_within_the_champions_bands_are_counted_over_all_its_rows(store: 
 
 
 def test_a_demotion_serves_the_predecessor_and_the_history_says_why(store: Store) -> None:
-    served(store)
+    first_champion(store)
     follow(store, "r2", 1)
     record = extend(store, require_champion(store, SEAT), live_rows(0, 720, False))
     assert is_behind(record)
@@ -111,7 +111,7 @@ def test_a_demotion_serves_the_predecessor_and_the_history_says_why(store: Store
 
 
 def test_a_champion_without_a_predecessor_is_demoted_to_none_and_can_be_followed(store: Store) -> None:
-    champion = served(store)
+    champion = first_champion(store)
     record = extend(store, champion, live_rows(0, 720, False))
     assert demote(store, SEAT, record, by="me", now=NOW + timedelta(days=1)) is None
     assert read_champion(store, SEAT) is None
@@ -127,7 +127,7 @@ def test_kills_at_any_write_of_record_and_demotion_leave_each_row_scored_once() 
     rng = random.Random(3)
     for _ in range(60):
         store = MemoryStore()
-        champion = served(store)
+        champion = first_champion(store)
         follow(store, "r2", 1)
         champion = require_champion(store, SEAT)
         rows = live_rows(0, 720, False)
@@ -149,7 +149,7 @@ def test_kills_at_any_write_of_record_and_demotion_leave_each_row_scored_once() 
 
 
 def test_a_horizon_s_overlapping_rows_count_once_against_a_champion() -> None:
-    champion = served(MemoryStore()).model_copy(update={"horizon": 24})
+    champion = first_champion(MemoryStore()).model_copy(update={"horizon": 24})
     days = np.random.default_rng(5).normal(size=30)
     rows = [LiveRow(CUT + hour * HOUR_MS, -0.3 * float(np.sign(days[hour // 24])), float(days[hour // 24]), 1.0)
             for hour in range(720)]  # fmt: skip
@@ -162,11 +162,11 @@ def test_a_horizon_s_overlapping_rows_count_once_against_a_champion() -> None:
 
 
 def test_a_model_key_of_a_champion_is_its_own() -> None:
-    assert ModelKey.of(served(MemoryStore())) == SEAT
+    assert ModelKey.of(first_champion(MemoryStore())) == SEAT
 
 
 def test_a_run_names_the_champions_behind_their_bar_and_demotes_them_only_on_request(store: Store) -> None:
-    extend(store, served(store), live_rows(0, 720, False))
+    extend(store, first_champion(store), live_rows(0, 720, False))
     assert [live.champion is not None for live in scan_records(store, [SEAT, SEAT])] == [True]
     (line,) = demote_behind(store, scan_records(store, [SEAT]), auto=False, by="me")
     assert line.startswith("BTCUSDT 1h fast: r1 is behind its bar on the latest 720 live rows")
@@ -181,5 +181,5 @@ def test_a_run_names_the_champions_behind_their_bar_and_demotes_them_only_on_req
 
 def test_a_good_champion_is_not_named() -> None:
     store = MemoryStore()
-    extend(store, served(store), live_rows(0, 720, True))
+    extend(store, first_champion(store), live_rows(0, 720, True))
     assert list(demote_behind(store, scan_records(store, [SEAT]), auto=True, by="me")) == []

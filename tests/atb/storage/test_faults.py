@@ -94,12 +94,12 @@ def test_an_answer_that_may_pass_is_asked_for_again(store: Store, proxy: FaultPr
 
 
 def test_an_outage_is_waited_out_and_reported(store: Store, proxy: FaultProxy) -> None:
-    said: list[str] = []
-    store.on_wait = said.append
+    messages: list[str] = []
+    store.on_wait = messages.append
     with proxy.outage(4.0):
         store.put("after", b"1")
-    assert "trying again for up to 10 min" in said[0]
-    assert "prefix answers again after" in said[-1]
+    assert "trying again for up to 10 min" in messages[0]
+    assert "prefix answers again after" in messages[-1]
 
 
 def test_what_can_be_left_out_does_not_wait(store: Store, proxy: FaultProxy) -> None:

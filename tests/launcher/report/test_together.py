@@ -18,7 +18,7 @@ from launcher.records.manifest import build_manifest
 from launcher.report.page import write_report
 from launcher.report.together import build_together, decide_gates
 from tests.atb.registry.candidates import commit
-from tests.atb.registry.test_record import extend, live_rows, served
+from tests.atb.registry.test_record import extend, first_champion, live_rows
 from tests.launcher.report.test_page import record_of
 
 
@@ -74,7 +74,7 @@ def test_only_what_was_shown_is_judged_anew(store: Store) -> None:
 def test_what_serves_has_its_live_coverage_beside_the_promise() -> None:
     store = MemoryStore()
     promised = BandMetrics(level=0.95, coverage=0.953, width=0.02, score=0.03)
-    champion = served(store).model_copy(update={"bands": (promised,)})
+    champion = first_champion(store).model_copy(update={"bands": (promised,)})
     rows = [replace(row, inside={0.95: hour > 2}) for hour, row in enumerate(live_rows(0, 48, True))]
     together = build_together(None, [Live(ModelKey.of(champion), champion, extend(store, champion, rows))])
     assert together is not None

@@ -40,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def served(folder: Path, tmp_path: Path) -> tuple[DirectoryStore, Path]:
+def champion_store(folder: Path, tmp_path: Path) -> tuple[DirectoryStore, Path]:
     """A store with a champion, and the folder of its bundle."""
     store = DirectoryStore(tmp_path / "store")
     promote(store, folder, "BTCUSDT")
@@ -67,9 +67,9 @@ def write_csv(bars: Bars, path: Path) -> None:
 
 
 def test_the_forecast_is_the_bundle_s_from_the_bars_closed_by_then(
-    served: tuple[DirectoryStore, Path], tmp_path: Path
+    champion_store: tuple[DirectoryStore, Path], tmp_path: Path
 ) -> None:
-    store, folder = served
+    store, folder = champion_store
     write_csv(BARS, tmp_path / "BTCUSDT_1h.csv")
     cut = tf.from_epoch_ms(int(BARS.time[580]))
     words = ["predict", "BTCUSDT", "--source", f"files:{tmp_path}", "--as-of", cut.isoformat(), "--store", store.url]
@@ -78,38 +78,38 @@ def test_the_forecast_is_the_bundle_s_from_the_bars_closed_by_then(
     assert found["price"] == pytest.approx(expected.price, rel=1e-6)
     assert found["last_close"] == BARS.close[579]
     assert found["run"] == "r1"
-    said = CliRunner().invoke(atb, words, catch_exceptions=False).output
-    assert f"{expected.price:.6g}"[:6] in said
-    assert "skill +0.2000 over the last close" in said
-    assert "made-up" not in said
-    assert "the threshold of its backtest" in said
+    output = CliRunner().invoke(atb, words, catch_exceptions=False).output
+    assert f"{expected.price:.6g}"[:6] in output
+    assert "skill +0.2000 over the last close" in output
+    assert "made-up" not in output
+    assert "the threshold of its backtest" in output
 
 
-def test_a_forecast_from_made_up_bars_says_so(served: tuple[DirectoryStore, Path]) -> None:
-    words = ["predict", "BTCUSDT", "--source", "sample", "--as-of", "2026-03-01", "--store", served[0].url]
-    said = CliRunner().invoke(atb, words, catch_exceptions=False).output
-    assert said.splitlines()[0] == "trained on or forecast from made-up bars: this is not a real market"
+def test_a_forecast_from_made_up_bars_says_so(champion_store: tuple[DirectoryStore, Path]) -> None:
+    words = ["predict", "BTCUSDT", "--source", "sample", "--as-of", "2026-03-01", "--store", champion_store[0].url]
+    output = CliRunner().invoke(atb, words, catch_exceptions=False).output
+    assert output.splitlines()[0] == "trained on or forecast from made-up bars: this is not a real market"
     assert json.loads(CliRunner().invoke(atb, [*words, "--output", "json"], catch_exceptions=False).output)["synthetic"]
 
 
 def test_a_forecast_inside_the_bars_it_was_trained_on_says_so(
-    served: tuple[DirectoryStore, Path], tmp_path: Path
+    champion_store: tuple[DirectoryStore, Path], tmp_path: Path
 ) -> None:
-    store, _ = served
+    store, _ = champion_store
     write_csv(BARS, tmp_path / "BTCUSDT_1h.csv")
     for row, unseen in ((500, False), (501, True)):  # the last bar read is the one before
         cut = tf.from_epoch_ms(int(BARS.time[row])).isoformat()
         words = ["predict", "BTCUSDT", "--source", f"files:{tmp_path}", "--as-of", cut, "--store", store.url]
         found = json.loads(CliRunner().invoke(atb, [*words, "--output", "json"], catch_exceptions=False).output)
         assert (found["unseen"], datetime.fromisoformat(found["unseen_from"])) == (unseen, TEST_FROM)
-        said = CliRunner().invoke(atb, words, catch_exceptions=False).output
-        assert ("it has seen all before" in said) != unseen
+        output = CliRunner().invoke(atb, words, catch_exceptions=False).output
+        assert ("it has seen all before" in output) != unseen
 
 
 @pytest.fixture
-def three(served: tuple[DirectoryStore, Path]) -> list[str]:
+def three(champion_store: tuple[DirectoryStore, Path]) -> list[str]:
     """How all champions of a store are asked, of which that of ETHUSDT has a damaged model."""
-    store, folder = served
+    store, folder = champion_store
     for symbol in ("ETHUSDT", "SOLUSDT"):
         promote(store, folder, symbol)
     store.put(keys.bundle("r1", "ETHUSDT-fast", 1, "model_from_bars.onnx"), b"damaged")
@@ -162,10 +162,10 @@ def test_kept_forecasts_are_documents_in_the_store(three: list[str]) -> None:
     ],
 )
 def test_a_request_that_makes_no_sense_is_one_line(
-    words: list[str], problem: str, served: tuple[DirectoryStore, Path]
+    words: list[str], problem: str, champion_store: tuple[DirectoryStore, Path]
 ) -> None:
     with pytest.raises(SpecError, match=problem):
-        raise CliRunner().invoke(atb, ["predict", *words, "--store", served[0].url]).exception or AssertionError
+        raise CliRunner().invoke(atb, ["predict", *words, "--store", champion_store[0].url]).exception or AssertionError
 
 
 def test_a_store_without_champions_is_no_failure(tmp_path: Path) -> None:
@@ -174,8 +174,8 @@ def test_a_store_without_champions_is_no_failure(tmp_path: Path) -> None:
     assert "no champions" in done.stderr
 
 
-def test_ctrl_c_ends_following_at_once(served: tuple[DirectoryStore, Path]) -> None:
-    words = ["predict", "--all", "--follow", "--source", "sample", "--output", "json", "--store", served[0].url]
+def test_ctrl_c_ends_following_at_once(champion_store: tuple[DirectoryStore, Path]) -> None:
+    words = ["predict", "--all", "--follow", "--source", "sample", "--output", "json", "--store", champion_store[0].url]
     with subprocess.Popen([sys.executable, "-m", "trainer.cli", *words], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())["symbol"] == "BTCUSDT"

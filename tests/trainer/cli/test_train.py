@@ -193,12 +193,12 @@ def assert_fails(done: Done, code: int, words: str, store: DirectoryStore, style
     assert done.code == code, done.output
     if style == "json":
         events = [json.loads(line) for line in done.lines]
-        told = [event["message"] for event in events if event["level"] == "error"]
+        errors = [event["message"] for event in events if event["level"] == "error"]
         last = events[-1]["message"]
     else:
-        told = [line.removeprefix("error: ") for line in done.lines if line.startswith("error: ")]
+        errors = [line.removeprefix("error: ") for line in done.lines if line.startswith("error: ")]
         last = done.lines[-1].removeprefix("error: ")
-    assert told == [last]
+    assert errors == [last]
     assert words in last
     assert "Traceback" not in done.output
     assert "NaN" not in done.output

@@ -38,8 +38,8 @@ def test_it_is_trained_exported_judged_promoted_and_asked_without_its_code(atb: 
         assert file.parity.scaled <= file.parity.bound
     promoted = atb("models", "promote", "own", "BTCUSDT", "--accept-first", "--force", *place)
     assert promoted.code == 0, promoted.output
-    asked = atb("predict", "BTCUSDT", "--as-of", "2026-02-01", "--output", "json", *place)
-    assert json.loads(asked.output)["price"] > 0
+    done = atb("predict", "BTCUSDT", "--as-of", "2026-02-01", "--output", "json", *place)
+    assert json.loads(done.output)["price"] > 0
 
 
 def test_its_graph_gives_its_numbers() -> None:

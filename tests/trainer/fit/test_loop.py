@@ -221,8 +221,8 @@ def test_a_step_that_does_not_fit_into_memory_is_told_in_one_line() -> None:
 def test_the_best_weights_are_back_at_the_end() -> None:
     fitted = _fit(_spec(epochs=6, learning_rate=0.05))
     wanted = _table().target[320:]
-    said = predict_rows(fitted.predict, _table().features, np.arange(320, ROWS), STEPS)
-    found = float(np.mean(np.square(said - wanted)))
+    outputs = predict_rows(fitted.predict, _table().features, np.arange(320, ROWS), STEPS)
+    found = float(np.mean(np.square(outputs - wanted)))
     assert found == pytest.approx(min(epoch.validation_loss for epoch in fitted.history), rel=1e-6)
     assert fitted.best_epoch == 1 + int(np.argmin([epoch.validation_loss for epoch in fitted.history]))
 

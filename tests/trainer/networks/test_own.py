@@ -43,8 +43,8 @@ def test_a_small_attention_block_goes_all_the_way(atb: Atb, tmp_path: Path) -> N
     promoted = atb("models", "promote", "own", "BTCUSDT", "--accept-first", "--force", *place)
     assert promoted.code == 0, promoted.output
     again_as_it_was(tmp_path, result)
-    asked = atb("predict", "BTCUSDT", "--as-of", "2026-02-01", "--output", "json", *place)
-    assert json.loads(asked.output)["price"] > 0
+    done = atb("predict", "BTCUSDT", "--as-of", "2026-02-01", "--output", "json", *place)
+    assert json.loads(done.output)["price"] > 0
 
 
 def again_as_it_was(folder: Path, result: Result) -> None:

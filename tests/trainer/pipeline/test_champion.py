@@ -90,8 +90,8 @@ def test_the_champion_answers_as_the_net_behind_it_on_the_same_rows(fitted: Fitt
     assert found.entry == "e0"
     assert found.rows == len(rows.ends)
     windows = np.stack([fitted.flat[end - 23 : end + 1] for end in rows.ends])
-    said = fitted.trained.target.inverse_transform(fitted.predict(fitted.trained.scaler.transform(windows)))
-    error = np.sqrt(np.mean((rows.last * np.exp(said) - rows.actual) ** 2))
+    forecast = fitted.trained.target.inverse_transform(fitted.predict(fitted.trained.scaler.transform(windows)))
+    error = np.sqrt(np.mean((rows.last * np.exp(forecast) - rows.actual) ** 2))
     assert found.champion["rmse"] == pytest.approx(error, rel=1e-5)
     assert found.candidate["rmse"] == pytest.approx(np.sqrt(np.mean((predicted - rows.actual) ** 2)))
 

@@ -97,15 +97,15 @@ def test_the_stored_onnx_model_answers_as_the_stored_keras_model(
     store, result = jobs[case]
     model, scaler, target = stored_keras(store, result, tmp_path)
     spec = result.spec
-    material = load_training_data(spec, store)
-    split = split_training_data(spec, material)
+    data = load_training_data(spec, store)
+    split = split_training_data(spec, data)
     ends = np.concatenate([split.train, split.test])[-300:]
-    windows = gather_windows(material.flat, ends, spec.sequence_length)
+    windows = gather_windows(data.flat, ends, spec.sequence_length)
     keras = np.asarray(model(scaler.transform(windows), training=False))[:, 0]
     session = onnxruntime.InferenceSession(read_file(store, bundle_file(result.files, bundle.MODEL, "r1")))
     scaled, price = session.run([bundle.SCALED, bundle.PRICE], {bundle.FEATURES: windows})
     np.testing.assert_allclose(scaled[:, 0], keras, atol=1e-4)
-    np.testing.assert_allclose(price[:, 0], target.price(keras, material.bars.close[ends]), rtol=1e-5)
+    np.testing.assert_allclose(price[:, 0], target.price(keras, data.bars.close[ends]), rtol=1e-5)
     assert result.export.model is not None
     assert result.export.model.parity is not None
     assert result.export.model.parity.windows >= 256

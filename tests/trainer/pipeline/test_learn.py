@@ -39,10 +39,10 @@ def make_bars(close: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Bars:
     return Bars("WALK", "1h", time, np.column_stack([opened, high, low, close, 9.0 + np.arange(len(close)) * 7 % 24]))
 
 
-def learnt(spec: Spec, bars: Bars) -> tuple[TrainingData, FittedModel]:
-    material = load_training_data(spec, MemoryStore(), GivenSource(bars))
-    split = split_training_data(spec, material)
-    return material, learn(spec, material, split, DEVICE.device, StageClock())
+def fit_model(spec: Spec, bars: Bars) -> tuple[TrainingData, FittedModel]:
+    data = load_training_data(spec, MemoryStore(), GivenSource(bars))
+    split = split_training_data(spec, data)
+    return data, learn(spec, data, split, DEVICE.device, StageClock())
 
 
 @pytest.mark.parametrize("features", ["classic", "relative"])
@@ -51,14 +51,14 @@ def test_other_rows_after_the_train_end_change_nothing_that_is_learnt_from(featu
     close = walk_close(seed=3)
     stop = int(ROWS * 0.7)
     other = np.concatenate([close[:stop], 1_000 * walk_close(seed=4)[stop:]])
-    (one, first), (two, second) = learnt(spec, make_bars(close)), learnt(spec, make_bars(other))
+    (one, first), (two, second) = fit_model(spec, make_bars(close)), fit_model(spec, make_bars(other))
     assert first.split.train_stop == stop
     assert first.scaler.to_dict() == second.scaler.to_dict()
     assert first.target == second.target
     assert np.array_equal(first.split.train, second.split.train)
     windows = [
-        learned.scaler.transform(gather_windows(material.flat, learned.split.train, spec.sequence_length))
-        for material, learned in ((one, first), (two, second))
+        fitted_model.scaler.transform(gather_windows(data.flat, fitted_model.split.train, spec.sequence_length))
+        for data, fitted_model in ((one, first), (two, second))
     ]
     assert np.array_equal(windows[0], windows[1])
     assert first.fitted.history[0].loss == second.fitted.history[0].loss

@@ -76,12 +76,12 @@ def expected(store: DirectoryStore) -> dict[str, np.ndarray[Any, Any]]:
 @pytest.mark.parametrize("kind", FORMATS)
 def test_the_command_says_where_it_is_and_what_to_do_with_it(kind: str, store: DirectoryStore, tmp_path: Path) -> None:
     words = ["models", "export", "BTCUSDT", str(tmp_path), "--as", kind, "--store", store.url]
-    said = CliRunner().invoke(atb, words, catch_exceptions=False).output.splitlines()
+    lines = CliRunner().invoke(atb, words, catch_exceptions=False).output.splitlines()
     target = tmp_path / "BTCUSDT-1h-fast"
-    assert said[0] == f"r1/BTCUSDT-fast is in {target}"
+    assert lines[0] == f"r1/BTCUSDT-fast is in {target}"
     assert {"triton": "tritonserver", "mlflow": "mlflow models serve", "freqtrade": "--strategy AtbBtcusdt1hFast"}[
         kind
-    ] in said[1]
+    ] in lines[1]
     about = json.loads((target / "about.json").read_text())
     assert (about["rows"], about["run"], about["threshold_bps"]) == (ROWS, "r1", 12)
     again = CliRunner().invoke(atb, words, catch_exceptions=False)

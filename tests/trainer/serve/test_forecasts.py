@@ -82,8 +82,8 @@ def serve(folder: Path, **spec: object) -> tuple[MemoryStore, Champion]:
 
 
 def ask(store: MemoryStore, champion: Champion, as_of: datetime, source: Source | None = None) -> Forecast:
-    served = open_served(store, champion)
-    return predict_next(served, as_of, source or open_source(served.spec.source, store))
+    model = open_served(store, champion)
+    return predict_next(model, as_of, source or open_source(model.spec.source, store))
 
 
 def test_the_champion_forecasts_from_the_last_bar_that_has_closed(folder: Path) -> None:

@@ -53,7 +53,7 @@ def hold_claim(store: Store, key: str, *, clock: Clock = WAITING_CLOCK) -> Itera
 
 
 def _acquire(store: Store, key: str, content: bytes, clock: Clock) -> None:
-    seen, since, told = "", clock.monotonic(), INTERRUPT.count
+    seen, since, interrupts = "", clock.monotonic(), INTERRUPT.count
     while True:
         with contextlib.suppress(PreconditionFailed):
             store.put_if_absent(key, content)
@@ -71,7 +71,7 @@ def _acquire(store: Store, key: str, content: bytes, clock: Clock) -> None:
                 store.put_if_match(key, content, etag)
                 return
         clock.sleep(_POLL_SECONDS)
-        if INTERRUPT.count != told:
+        if INTERRUPT.count != interrupts:
             raise Stopped(f"stopped while {_who(data)}")
 
 

@@ -102,11 +102,11 @@ def _call(name: str, ask: Callable[..., Any], *arguments: Any) -> Any:
         return ask(*arguments)
     except Exception as error:
         classes = [cls.__name__ for cls in type(error).__mro__]
-        said = redact((str(error).splitlines() or [type(error).__name__])[0][:200])
+        message = redact((str(error).splitlines() or [type(error).__name__])[0][:200])
         if "BadSymbol" in classes or "NotSupported" in classes:
-            raise DataError(f"{name}: {said}") from None
+            raise DataError(f"{name}: {message}") from None
         if "NetworkError" in classes:
-            raise NetworkError(f"{name} did not answer: {said}; try later, with fewer jobs at once") from None
+            raise NetworkError(f"{name} did not answer: {message}; try later, with fewer jobs at once") from None
         if "BaseError" in classes:
-            raise DataError(f"{name} refuses: {said}") from None
+            raise DataError(f"{name} refuses: {message}") from None
         raise

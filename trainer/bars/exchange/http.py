@@ -78,16 +78,16 @@ class Http:
                 f"{host} refuses to serve this country (451): set ATB_BINANCE_REST_URL to a mirror, choose an --as-of "
                 "two days ago so that the archive has it all, or take --source files:PATH or ccxt:EXCHANGE"
             )
-        said = f"{host} answered {answer.status_code} to {path}"
+        message = f"{host} answered {answer.status_code} to {path}"
         wait = self._named_wait(answer)
         if wait is not None:
             self._hold_back(host, answer.status_code, max(wait, 1.0))
-            raise _HeldBack(said)
+            raise _HeldBack(message)
         if answer.status_code == 407:
-            raise SpecError(f"{said}: the proxy lets nobody in without a user; {_PROXY_USER}")
+            raise SpecError(f"{message}: the proxy lets nobody in without a user; {_PROXY_USER}")
         if answer.status_code in (403, 408, 429) or answer.status_code >= 500:
-            raise _Passing(said)
-        raise DataError(f"{said}; look at the ATB_BINANCE_… variables, --market and the symbol")
+            raise _Transient(message)
+        raise DataError(f"{message}; look at the ATB_BINANCE_… variables, --market and the symbol")
 
     def _wait_until_free(self, host: str) -> None:
         with self._lock:
@@ -96,9 +96,9 @@ class Http:
             return
         if wait > 1:
             self._say(f"{host} asked to be left alone for {wait:.0f} s more; waiting")
-        told = INTERRUPT.count
+        interrupts = INTERRUPT.count
         self._clock.sleep(wait)
-        if INTERRUPT.count != told:
+        if INTERRUPT.count != interrupts:
             raise NetworkError(f"stopped while waiting for {host}")
 
     def _hold_back(self, host: str, status: int, wait: float) -> None:
@@ -127,13 +127,13 @@ class Http:
         return _BANNED_SECONDS if answer.status_code == 418 else None
 
 
-class _Passing(NetworkError):
+class _Transient(NetworkError):
     """A failure that may not recur at the next attempt."""
 
     retry_seconds = math.inf
 
 
-class _HeldBack(_Passing):
+class _HeldBack(_Transient):
     """Wait as long as the host says, without anything added."""
 
     retry_after = 0.0
@@ -166,7 +166,7 @@ def _explain(error: Exception, url: str) -> NetworkError | SpecError:
     cause = "it took too long" if isinstance(error, requests.Timeout) else type(error).__name__
     if isinstance(error, kinds.ProxyError):
         cause = "the proxy did not let us through"
-    return _Passing(
+    return _Transient(
         f"{host} did not answer {urlsplit(url).path}: {cause}; where there is no way out to it, "
         "a mirror (ATB_BINANCE_ARCHIVE_URL, ATB_BINANCE_REST_URL) or a proxy (HTTPS_PROXY) may help"
     )

@@ -62,7 +62,7 @@ def bars_from_table(table: pa.Table, symbol: str, timeframe: str, where: str) ->
     absent = [name for name, number in (*found.items(), ("timestamp", times[0] if times else None)) if number is None]
     if absent:
         raise refuse_absent(names, absent, where)
-    table = _only_asked_for(table, names, symbol, timeframe, where)
+    table = _select_market(table, names, symbol, timeframe, where)
     taken = {name: number for name, number in found.items() if number is not None}
     values = np.column_stack([_floats(table.column(taken[name]), f"{where}: column {name}") for name in COLUMNS])
     extra = {
@@ -83,7 +83,7 @@ def _extra_columns(table: pa.Table, names: list[str], taken: set[int]) -> dict[s
     return {name: numbers[0] for name, numbers in found.items() if len(numbers) == 1}
 
 
-def _only_asked_for(table: pa.Table, names: list[str], symbol: str, timeframe: str, where: str) -> pa.Table:
+def _select_market(table: pa.Table, names: list[str], symbol: str, timeframe: str, where: str) -> pa.Table:
     """The rows of the symbol and timeframe where a column says which they are of. Raises DataError for none."""
     for number, name in enumerate(names):
         plain, column = plain_name(name), plain_column(table.column(number))
@@ -94,20 +94,20 @@ def _only_asked_for(table: pa.Table, names: list[str], symbol: str, timeframe: s
             if len(there) > 1:
                 raise DataError(f"{where}: column {name} holds rows of {show_names(there)}; give a file of one of them")
             continue
-        asked = symbol if plain in SYMBOL_NAMES else timeframe
-        matching = [value for value in there if _same(value, asked, is_symbol=plain in SYMBOL_NAMES)]
+        wanted = symbol if plain in SYMBOL_NAMES else timeframe
+        matching = [value for value in there if _same(value, wanted, is_symbol=plain in SYMBOL_NAMES)]
         if not matching:
-            raise DataError(f"{where}: column {show_names([name])} holds {show_names(there)} and no {asked}")
+            raise DataError(f"{where}: column {show_names([name])} holds {show_names(there)} and no {wanted}")
         if len(matching) > 1:
-            raise DataError(f"{where}: column {name} holds {show_names(matching)}, which all mean {asked}; keep one")
+            raise DataError(f"{where}: column {name} holds {show_names(matching)}, which all mean {wanted}; keep one")
         if len(there) > 1:
             chosen = pc.equal(column.cast(pa.string()), matching[0])
             table = table.filter(pc.fill_null(chosen, False))
     return table
 
 
-def _same(value: str, asked: str, *, is_symbol: bool) -> bool:
-    return plain_symbol(value) == plain_symbol(asked) if is_symbol else value.strip() == asked
+def _same(value: str, wanted: str, *, is_symbol: bool) -> bool:
+    return plain_symbol(value) == plain_symbol(wanted) if is_symbol else value.strip() == wanted
 
 
 def _times(table: pa.Table, names: list[str], numbers: list[int], where: str) -> Times:

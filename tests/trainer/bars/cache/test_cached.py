@@ -29,10 +29,10 @@ class Twin:
     name = "twin"
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
+        self.requested: list[str] = []
 
     def fetch_month(self, series: Series, month: Month, until_ms: int, have: CachedMonth | None) -> CachedMonth:
-        self.asked.append(month.name)
+        self.requested.append(month.name)
         begin = have.covers_until_ms if have else month.start_ms
         if have is not None and begin >= until_ms:
             return have
@@ -53,12 +53,12 @@ def test_what_comes_out_is_what_the_source_has(store: Store) -> None:
 def test_the_second_run_asks_for_nothing_and_a_later_one_for_the_open_month_alone(store: Store) -> None:
     twin = Twin()
     fetch(twin, store)
-    assert sorted(twin.asked) == ["2025-01", "2025-02", "2025-03"]
-    twin.asked.clear()
+    assert sorted(twin.requested) == ["2025-01", "2025-02", "2025-03"]
+    twin.requested.clear()
     fetch(twin, store)
-    assert twin.asked == []
+    assert twin.requested == []
     fetch(twin, store, END + 3_600_000, NOW + 3_600_000)
-    assert twin.asked == ["2025-03"]
+    assert twin.requested == ["2025-03"]
 
 
 def test_the_same_cut_gives_the_same_rows_tomorrow() -> None:
@@ -76,7 +76,7 @@ def test_jobs_that_need_the_same_months_at_once_fetch_them_once(store: Store) ->
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(twin.asked) == ["2025-01", "2025-02", "2025-03"]
+    assert sorted(twin.requested) == ["2025-01", "2025-02", "2025-03"]
     assert len(digests) == 5
     assert len(set(digests)) == 1
 
@@ -84,10 +84,10 @@ def test_jobs_that_need_the_same_months_at_once_fetch_them_once(store: Store) ->
 def test_a_broken_month_is_fetched_again_and_the_others_are_not() -> None:
     store, twin = MemoryStore(), Twin()
     before = fetch(twin, store)
-    twin.asked.clear()
+    twin.requested.clear()
     store.put(keys.bars_month("twin", "spot", "BTCUSDT", "1h", "2025-02"), b"PAR1 and nothing")
     assert fetch(twin, store).digest == before.digest
-    assert twin.asked == ["2025-02"]
+    assert twin.requested == ["2025-02"]
 
 
 def test_months_that_came_are_kept_when_another_one_fails() -> None:
@@ -101,8 +101,8 @@ def test_months_that_came_are_kept_when_another_one_fails() -> None:
     with pytest.raises(NetworkError):
         fetch(Failing(), store)
     fetch(twin, store)
-    assert "2025-01" not in twin.asked
-    assert "2025-02" in twin.asked
+    assert "2025-01" not in twin.requested
+    assert "2025-02" in twin.requested
     assert [entry.key for entry in store.list("bars/") if entry.key.endswith("claim")] == []
 
 

@@ -68,7 +68,7 @@ def test_pages_make_one_series_without_the_unclosed_bar() -> None:
 def test_a_symbol_is_found_in_any_spelling(symbol: str, market: str, unified: str) -> None:
     twin = Twin()
     fetch(twin, symbol, market)
-    assert {asked for asked, _ in twin.calls} == {unified}
+    assert {requested for requested, _ in twin.calls} == {unified}
 
 
 def test_an_unknown_symbol_or_timeframe_is_said_with_what_there_is() -> None:
