@@ -25,20 +25,20 @@ def add_bars(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bars", type=Path, help="a folder of real hourly bars, as SYMBOL_1h.parquet files")
 
 
-def real_bars(asked: Path | None) -> Path:
+def real_bars(requested: Path | None) -> Path:
     """The folder of real bars. Ends the process in one line where there is none."""
-    folder = asked or _BESIDE
+    folder = requested or _BESIDE
     if not any(folder.glob("*_1h.parquet")):
-        where = "" if asked is None else f" in {asked}"
+        where = "" if requested is None else f" in {requested}"
         sys.exit(f"this measures real markets and there are no SYMBOL_1h.parquet files{where}; name a folder by --bars")
     return folder
 
 
-def any_bars(asked: Path | None, scratch: Path, start: datetime, stop: datetime) -> Path:
+def any_bars(requested: Path | None, scratch: Path, start: datetime, stop: datetime) -> Path:
     """The folder of real bars or, where none is named and none lie beside the repository, made-up ones of the window,
     written to ``scratch``."""
-    if asked is not None or _BESIDE.is_dir():
-        return real_bars(asked)
+    if requested is not None or _BESIDE.is_dir():
+        return real_bars(requested)
     print("on made-up bars; name real ones by --bars")
     for symbol in _SYMBOLS:
         begin = tf.epoch_ms(start - timedelta(days=10))

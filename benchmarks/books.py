@@ -62,8 +62,8 @@ def fill_run(store: Store, run: str, jobs: int) -> None:
     plan, template = plan_of(run, jobs), Result.from_bytes(TEMPLATE.read_bytes(), TEMPLATE.name)
     store.put(keys.plan(run), plan.to_bytes())
     claim = Claim(attempt=1, host="node", process=7, started=NOW).to_bytes()
-    said = {"attempt": 1, "code": 0, "category": "done", "message": "done", "stage": "saving"}
-    left = ExitReport.model_validate({**said, "started": NOW, "finished": NOW}).to_bytes()
+    ending = {"attempt": 1, "code": 0, "category": "done", "message": "done", "stage": "saving"}
+    left = ExitReport.model_validate({**ending, "started": NOW, "finished": NOW}).to_bytes()
     progress = Progress(attempt=1, stage="saving", updated=NOW).to_bytes()
 
     def fill(number: int) -> None:

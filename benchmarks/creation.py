@@ -44,19 +44,19 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2000)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--launcher-only", action="store_true", help="for its memory")
-    asked = parser.parse_args()
-    print(f"{asked.jobs} Jobs, {asked.repeat} times; load {os.getloadavg()[0]:.1f}")
+    arguments = parser.parse_args()
+    print(f"{arguments.jobs} Jobs, {arguments.repeat} times; load {os.getloadavg()[0]:.1f}")
     ways = (
         {"launcher": create_by_launcher}
-        if asked.launcher_only
+        if arguments.launcher_only
         else {"bare": create_bare, "launcher": create_by_launcher}
     )
     rates: dict[str, list[float]] = {name: [] for name in ways}
     peaks: list[float] = []
-    for _ in range(asked.repeat):
+    for _ in range(arguments.repeat):
         for name, create in ways.items():
-            seconds, peak = in_process(partial(create, asked.kubeconfig, asked.namespace, asked.jobs))
-            rates[name].append(asked.jobs / seconds)
+            seconds, peak = in_process(partial(create, arguments.kubeconfig, arguments.namespace, arguments.jobs))
+            rates[name].append(arguments.jobs / seconds)
             peaks += [peak] if name == "launcher" else []
     for name, found in rates.items():
         print(f"{name:<12}{statistics.median(found):>8.1f} Jobs/s   {', '.join(f'{rate:.1f}' for rate in found)}")

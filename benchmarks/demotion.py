@@ -2,7 +2,7 @@
 
     python -m benchmarks.demotion
 
-Each net with random weights is asked about the same windows twice: as exported, and with every float64 of its graph
+Each net with random weights forecasts the same windows twice: as exported, and with every float64 of its graph
 made a float32. Prints the largest difference of the scaled output for random walks of 1 %, 0.1 % and 0.01 % a bar,
 beside the bound that an export is held to.
 """
@@ -75,11 +75,11 @@ def largest_difference(fitted: Fitted) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--features", default="classic,relative", help="feature sets")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     print(f"the bound of an export is {BOUND:.0e} of the scaled output")
     print(f"{'net':<10}{'features':<12}" + "".join(f"{f'{move:.2%} a bar':>16}" for move in MOVES))
     for net in MODEL_TYPES:
-        for features in asked.features.split(","):
+        for features in arguments.features.split(","):
             found = [largest_difference(make_fitted(net, features, walk(move))) for move in MOVES]
             print(f"{net:<10}{features:<12}" + "".join(f"{each:>16.1e}" for each in found), flush=True)
 

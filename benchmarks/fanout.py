@@ -191,7 +191,7 @@ def _measure(answers: Any, measure: Any, kubeconfig: str, jobs: int, folder: str
 
 
 def serve(pipe: Connection, folder: str) -> None:
-    """An API server that also plays everything behind it, until told to stop; then tells its calls and their rate."""
+    """An API server and all controllers behind it, until it is stopped; then reports its calls and their rate."""
     from tests.apiserver.http import ApiServer
 
     server = ApiServer()

@@ -73,25 +73,30 @@ def main() -> None:
     parser.add_argument("--as-of", default="2026-03-01")
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--out", type=Path, help="write fleet.json to this folder")
-    asked = parser.parse_args()
-    as_of = datetime.fromisoformat(asked.as_of).replace(tzinfo=UTC)
-    window = (as_of - timedelta(days=asked.days), as_of)
+    arguments = parser.parse_args()
+    as_of = datetime.fromisoformat(arguments.as_of).replace(tzinfo=UTC)
+    window = (as_of - timedelta(days=arguments.days), as_of)
     scratch = tempfile.TemporaryDirectory()
-    bars = any_bars(asked.bars, Path(scratch.name), *window)
-    files = sorted(bars.glob("*_1h.parquet"))[: asked.symbols]
-    print(f"{machine()}; {len(files)} symbols, {asked.preset}, {asked.days} days of hourly bars, {asked.epochs} epochs")
+    bars = any_bars(arguments.bars, Path(scratch.name), *window)
+    files = sorted(bars.glob("*_1h.parquet"))[: arguments.symbols]
+    print(
+        f"{machine()}; {len(files)} symbols, {arguments.preset}, {arguments.days} days of hourly bars, "
+        f"{arguments.epochs} epochs"
+    )
     with PrivateMemory() as memory:
-        ours = run_launcher(bars, [path.name.split("_")[0] for path in files], asked.preset, window, asked.epochs)
-    reference = sum(run_reference(path, asked.preset, window, asked.epochs)["wall"] for path in files)
+        ours = run_launcher(
+            bars, [path.name.split("_")[0] for path in files], arguments.preset, window, arguments.epochs
+        )
+    reference = sum(run_reference(path, arguments.preset, window, arguments.epochs)["wall"] for path in files)
     print(f"{'':<34}{'reference':>11}{'atb-launch':>12}{'ratio':>8}")
     print(f"{'all symbols, s':<34}{reference:>11.1f}{ours:>12.1f}{reference / ours:>8.2f}")
     print(f"{'a symbol, s':<34}{reference / len(files):>11.1f}{ours / len(files):>12.1f}")
     print(f"{'most private memory of a child, MB':<34}{'':>11}{memory.peak:>12.0f}")
-    if asked.out:
-        asked.out.mkdir(parents=True, exist_ok=True)
-        found = {"machine": machine(), "symbols": len(files), "preset": asked.preset, "epochs": asked.epochs}
+    if arguments.out:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        found = {"machine": machine(), "symbols": len(files), "preset": arguments.preset, "epochs": arguments.epochs}
         found |= {"reference_s": reference, "ours_s": ours, "private_mb": memory.peak, "cores": os.cpu_count()}
-        (asked.out / "fleet.json").write_text(json.dumps(found, indent=2) + "\n")
+        (arguments.out / "fleet.json").write_text(json.dumps(found, indent=2) + "\n")
 
 
 if __name__ == "__main__":

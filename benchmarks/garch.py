@@ -65,7 +65,7 @@ def measure(rows: int, seed: int) -> dict[str, float]:
     variance = bar_variance(bars)
     inputs = har_inputs(features.columns, flat, np.arange(rows))
     both = np.concatenate([split.validation, split.test])
-    said = volatility_baselines(variance, flat, inputs, split.train, both, 1)
+    forecasts = volatility_baselines(variance, flat, inputs, split.train, both, 1)
     known = np.log(volatility) + float(
         np.mean(realised_volatility(variance, split.train, 1) - np.log(volatility[split.train + 1]))
     )
@@ -73,9 +73,9 @@ def measure(rows: int, seed: int) -> dict[str, float]:
     actual, before = realised_volatility(variance, split.test, 1), past_volatility(variance, split.test, 1)
     rows_of = JudgedRows(bars.close, both, 1, HOUR, variance)
     centre = np.zeros(len(both))
-    scores = conformal_scores(rows_of.last, rows_of.closes, centre, np.exp(said["har"]), 1)
+    scores = conformal_scores(rows_of.last, rows_of.closes, centre, np.exp(forecasts["har"]), 1)
     quantiles = conformal_quantiles((0.9,), scores[: len(split.validation)])
-    bands = make_bands((0.9,), quantiles, rows_of.last, centre, np.exp(said["har"]), 1)
+    bands = make_bands((0.9,), quantiles, rows_of.last, centre, np.exp(forecasts["har"]), 1)
     judged = rows_of.take(np.arange(len(both))[tested])
 
     def coverage(mask: npt.NDArray[np.bool_] | slice) -> float:
@@ -84,7 +84,7 @@ def measure(rows: int, seed: int) -> dict[str, float]:
 
     return {
         "true": skill(actual, known[split.test + 1], before),
-        **{name: skill(actual, said[name][tested], before) for name in ("har", "trees")},
+        **{name: skill(actual, forecasts[name][tested], before) for name in ("har", "trees")},
         "0.9 band": coverage(slice(None)),
         **{name: coverage(mask) for name, mask in regimes(judged)},
     }
@@ -98,10 +98,10 @@ def shows_skill(rows: int, seed: int) -> list[str]:
     split = split_windows(flat, np.zeros(1, np.int64), features.warmup, 16, 1)
     variance = bar_variance(bars)
     inputs = har_inputs(features.columns, flat, np.arange(rows))
-    said = volatility_baselines(variance, flat, inputs, split.train, split.test, 1)
+    forecasts = volatility_baselines(variance, flat, inputs, split.train, split.test, 1)
     actual = realised_volatility(variance, split.test, 1)
     mean = np.full(len(actual), float(realised_volatility(variance, split.train, 1).mean()))
-    return [name for name, forecast in said.items() if skill_low(actual, forecast, mean) > 0]
+    return [name for name, forecast in forecasts.items() if skill_low(actual, forecast, mean) > 0]
 
 
 def main() -> None:

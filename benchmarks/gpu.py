@@ -97,17 +97,17 @@ def main() -> None:
     parser.add_argument("--symbols", default="1,4,16")
     parser.add_argument("--seconds", type=float, default=5.0, help="how long each measurement takes at least")
     parser.add_argument("--anyway", action="store_true", help="measure on the CPU where there is no GPU")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     device = jax.devices()[0]
-    if device.platform != "gpu" and not asked.anyway:
+    if device.platform != "gpu" and not arguments.anyway:
         print("no GPU seen by JAX: nothing measured")
         return
     print(f"Keras on JAX {jax.__version__}, {device.device_kind}, steps of one batch for each symbol")
     print(f"{'preset':<10}{'symbols':>8}{'steps/s':>10}{'symbols × steps/s':>19}{'times the first':>17}")
-    for preset in asked.presets.split(","):
+    for preset in arguments.presets.split(","):
         alone = 0.0
-        for symbols in (int(each) for each in asked.symbols.split(",")):
-            rate = steps_per_second(preset, symbols, asked.seconds)
+        for symbols in (int(each) for each in arguments.symbols.split(",")):
+            rate = steps_per_second(preset, symbols, arguments.seconds)
             alone = alone or rate * symbols
             print(
                 f"{preset:<10}{symbols:>8}{rate:>10.1f}{rate * symbols:>19.1f}{rate * symbols / alone:>17.2f}",

@@ -35,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--symbols", type=int, default=500)
     parser.add_argument("--workers", type=int, default=20)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
         ours, theirs = context.Pipe()
@@ -43,7 +43,9 @@ def main() -> None:
         server.start()
         kubeconfig = ours.recv()
         answers = context.Queue()
-        launcher = context.Process(target=launch, args=(answers, kubeconfig, asked.symbols, asked.workers, folder))
+        launcher = context.Process(
+            target=launch, args=(answers, kubeconfig, arguments.symbols, arguments.workers, folder)
+        )
         launcher.start()
         found = answers.get()
         launcher.join()
@@ -51,9 +53,9 @@ def main() -> None:
         calls, accepted_at = ours.recv()
         server.join(10)
     created = sum(count for kind, count in calls.items() if kind.startswith("POST"))
-    print(f"objects created    {created} for {asked.symbols} symbols; target: at most {OBJECTS_TARGET}")
+    print(f"objects created    {created} for {arguments.symbols} symbols; target: at most {OBJECTS_TARGET}")
     print(f"accepted after     {accepted_at - found['began']:.2f} s; target: under {SECONDS_TARGET} s")
-    print(f"followed           {found['done']} of {asked.symbols} done in {found['seconds']:.1f} s")
+    print(f"followed           {found['done']} of {arguments.symbols} done in {found['seconds']:.1f} s")
     print(f"API calls          {calls}")
     print(f"peak memory        {found['peak_mib']:.0f} MiB; target: under {MIB_TARGET} MiB")
 
@@ -89,7 +91,7 @@ def play(symbols: int, folder: str) -> None:
 
 
 def serve(pipe: Connection, folder: str) -> None:
-    """An API server until told to stop; then it tells its calls, and when the workers' Job came."""
+    """An API server that runs until it is stopped, then reports its calls and when the workers' Job was created."""
     from tests.apiserver.http import ApiServer
 
     server = ApiServer()

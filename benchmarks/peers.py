@@ -42,17 +42,17 @@ def main() -> None:
     parser.add_argument("--peers", default=",".join(PEERS))
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--one", nargs=3, metavar=("PEER", "PRESET", "THREADS"), help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.one:
-        print(json.dumps(measure(asked.one[0], asked.one[1], int(asked.one[2]))))
+    arguments = parser.parse_args()
+    if arguments.one:
+        print(json.dumps(measure(arguments.one[0], arguments.one[1], int(arguments.one[2]))))
         return
-    peers = [name for name in asked.peers.split(",") if importlib.util.find_spec(PEERS[name]) is not None]
-    if missing := [name for name in asked.peers.split(",") if name not in peers]:
+    peers = [name for name in arguments.peers.split(",") if importlib.util.find_spec(PEERS[name]) is not None]
+    if missing := [name for name in arguments.peers.split(",") if name not in peers]:
         print(f"not installed, left out: {', '.join(missing)}")
-    cells = list(itertools.product(asked.presets.split(","), asked.threads.split(",")))
+    cells = list(itertools.product(arguments.presets.split(","), arguments.threads.split(",")))
     print(f"{len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]:.1f}; ms a step: minimum (median)")
     found: dict[tuple[str, str, str], list[float]] = defaultdict(list)
-    for _ in range(asked.repeat):
+    for _ in range(arguments.repeat):
         for (preset, threads), peer in itertools.product(cells, peers):
             found[preset, threads, peer] += measure_apart(peer, preset, threads)
     print(f"{'net':<12}{'threads':>8}" + "".join(f"{peer:>18}" for peer in peers) + f"{'best peer / ours':>18}")

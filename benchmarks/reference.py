@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, required=True)
     parser.add_argument("--patience", type=int, required=True)
     parser.add_argument("--seed", type=int, default=42)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
     import keras
@@ -41,7 +41,7 @@ def main() -> None:
     from atb.contract.presets import PRESETS
     from trainer.networks.build import build_network
 
-    preset, stages = PRESETS[asked.preset], {"import": time.monotonic() - STARTED}
+    preset, stages = PRESETS[arguments.preset], {"import": time.monotonic() - STARTED}
     from trainer.process_memory import peak_memory
 
     imported = peak_memory()
@@ -52,8 +52,8 @@ def main() -> None:
         return time.monotonic()
 
     at = time.monotonic()
-    frame = pd.read_parquet(asked.bars).set_index("timestamp")
-    start, as_of = (pd.Timestamp(datetime.fromisoformat(text)) for text in (asked.start, asked.as_of))
+    frame = pd.read_parquet(arguments.bars).set_index("timestamp")
+    start, as_of = (pd.Timestamp(datetime.fromisoformat(text)) for text in (arguments.start, arguments.as_of))
     frame = frame[(frame.index >= start - pd.Timedelta(hours=300)) & (frame.index < as_of)]
     at = done("data loading", at)
 
@@ -84,7 +84,7 @@ def main() -> None:
         ends = range(begin + steps - 1, stop - 1)
         windows = np.array([values[end - steps + 1 : end + 1] for end in ends])
         parts.append((windows, np.array([target[end] for end in ends])[:, None]))
-    data = tf.data.Dataset.from_tensor_slices(parts[0]).cache().shuffle(2048, seed=asked.seed)
+    data = tf.data.Dataset.from_tensor_slices(parts[0]).cache().shuffle(2048, seed=arguments.seed)
     data = data.batch(preset.batch_size).prefetch(tf.data.AUTOTUNE)
     validation = (
         tf.data.Dataset.from_tensor_slices(parts[1]).cache().batch(preset.batch_size).prefetch(tf.data.AUTOTUNE)
@@ -105,15 +105,17 @@ def main() -> None:
         def on_test_begin(self, logs: Any = None) -> None:
             self.seconds.append(time.monotonic() - self.began)
 
-    model = build_network(preset.model_type, steps, 9, asked.seed)
+    model = build_network(preset.model_type, steps, 9, arguments.seed)
     model.compile(optimizer=keras.optimizers.Adam(preset.learning_rate), loss="mse")
     times = Times()
     callbacks = [
-        keras.callbacks.EarlyStopping("val_loss", patience=asked.patience, restore_best_weights=True),
-        keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.5, patience=max(3, asked.patience // 3), min_lr=1e-6),
+        keras.callbacks.EarlyStopping("val_loss", patience=arguments.patience, restore_best_weights=True),
+        keras.callbacks.ReduceLROnPlateau(
+            "val_loss", factor=0.5, patience=max(3, arguments.patience // 3), min_lr=1e-6
+        ),
         times,
     ]
-    history = model.fit(data, validation_data=validation, epochs=asked.epochs, callbacks=callbacks, verbose=0)
+    history = model.fit(data, validation_data=validation, epochs=arguments.epochs, callbacks=callbacks, verbose=0)
     at = done("training", at)
 
     answers = model.predict(parts[2][0], verbose=0)

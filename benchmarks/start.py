@@ -81,9 +81,9 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--out", type=Path, help="write start.json to this folder")
     parser.add_argument("--imports", action="store_true", help="only what is imported")
-    asked = parser.parse_args()
-    if asked.imports:
-        compare_imports(asked.repeat)
+    arguments = parser.parse_args()
+    if arguments.imports:
+        compare_imports(arguments.repeat)
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -102,13 +102,13 @@ def main() -> None:
             "first step, atb train": lambda: first_step(alone, folder / "store", f"alone-{next(counter)}"),
             "first step, atb-launch": lambda: first_step(forked, folder / "store", f"forked-{next(counter)}"),
         }
-        found = {label: [measure() for _ in range(asked.repeat)] for label, measure in measures.items()}
-    print(f"{machine()}; median, least and most of {asked.repeat}")
+        found = {label: [measure() for _ in range(arguments.repeat)] for label, measure in measures.items()}
+    print(f"{machine()}; median, least and most of {arguments.repeat}")
     for label, seconds in found.items():
         print(f"{label:<28}{statistics.median(seconds):>8.2f} s   {min(seconds):.2f} … {max(seconds):.2f}")
-    if asked.out:
-        asked.out.mkdir(parents=True, exist_ok=True)
-        (asked.out / "start.json").write_text(json.dumps({"machine": machine(), "seconds": found}, indent=2) + "\n")
+    if arguments.out:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        (arguments.out / "start.json").write_text(json.dumps({"machine": machine(), "seconds": found}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -138,25 +138,28 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--out", type=Path, help="write train.json and train.png to this folder")
-    asked = parser.parse_args()
-    as_of = datetime.fromisoformat(asked.as_of).replace(tzinfo=UTC)
-    window = (as_of - timedelta(days=asked.days), as_of)
-    found: dict[str, Any] = {"machine": machine(), "days": asked.days, "epochs": asked.epochs, "presets": {}}
-    print(f"{found['machine']}; {asked.days} days of hourly bars, {asked.epochs} epochs, median of {asked.repeat}")
+    arguments = parser.parse_args()
+    as_of = datetime.fromisoformat(arguments.as_of).replace(tzinfo=UTC)
+    window = (as_of - timedelta(days=arguments.days), as_of)
+    found: dict[str, Any] = {"machine": machine(), "days": arguments.days, "epochs": arguments.epochs, "presets": {}}
+    print(
+        f"{found['machine']}; {arguments.days} days of hourly bars, {arguments.epochs} epochs, "
+        f"median of {arguments.repeat}"
+    )
     scratch = tempfile.TemporaryDirectory()
-    bars = any_bars(asked.bars, Path(scratch.name), *window) / f"{asked.symbol}_1h.parquet"
-    for preset in [name for name in PRESET_NAMES if name in asked.presets.split(",")]:
+    bars = any_bars(arguments.bars, Path(scratch.name), *window) / f"{arguments.symbol}_1h.parquet"
+    for preset in [name for name in PRESET_NAMES if name in arguments.presets.split(",")]:
         runs: dict[str, list[dict[str, Any]]] = {"reference": [], "ours": []}
-        for _ in range(asked.repeat):
-            runs["reference"].append(run_reference(bars, preset, window, asked.epochs))
-            runs["ours"].append(run_ours(bars, preset, window, asked.epochs))
+        for _ in range(arguments.repeat):
+            runs["reference"].append(run_reference(bars, preset, window, arguments.epochs))
+            runs["ours"].append(run_ours(bars, preset, window, arguments.epochs))
         difference = compare_curves(preset)
         found["presets"][preset] = {"runs": runs, "curve_difference": difference}
         _print_preset(preset, runs, difference)
-    if asked.out:
-        asked.out.mkdir(parents=True, exist_ok=True)
-        (asked.out / "train.json").write_text(json.dumps(found, indent=2) + "\n")
-        _draw(found, asked.out / "train.png")
+    if arguments.out:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        (arguments.out / "train.json").write_text(json.dumps(found, indent=2) + "\n")
+        _draw(found, arguments.out / "train.png")
 
 
 def _median(runs: list[dict[str, Any]], *path: str) -> float:

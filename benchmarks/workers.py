@@ -49,28 +49,30 @@ def main() -> None:
     parser.add_argument("--store", help="the store there: s3://bucket/prefix")
     parser.add_argument("--endpoint-url")
     parser.add_argument("flags", nargs="*", help="for atb-launch, after --")
-    asked = parser.parse_args()
-    if asked.kubernetes and not (asked.image and asked.store):
+    arguments = parser.parse_args()
+    if arguments.kubernetes and not (arguments.image and arguments.store):
         parser.error("--kubernetes needs --image and --store")
-    what = f"{asked.symbols} symbols × {asked.epochs} epochs of fast, {asked.slots} at a time"
+    what = f"{arguments.symbols} symbols × {arguments.epochs} epochs of fast, {arguments.slots} at a time"
     print(f"{what}; load {os.getloadavg()[0]:.1f}")
     measures: dict[str, Callable[[int], dict[str, Any]]] = {
-        "apart": lambda turn: measure_here(asked, do_processes),
-        "worker": lambda turn: measure_here(asked, do_worker),
+        "apart": lambda turn: measure_here(arguments, do_processes),
+        "worker": lambda turn: measure_here(arguments, do_worker),
     }
-    if asked.kubernetes:
-        each = ["--max-parallel", str(asked.slots), "--cpu", str(asked.cpu)]
-        packed = ["--workers", "1", "--slots", str(asked.slots), "--cpu", str(asked.cpu * asked.slots)]
+    if arguments.kubernetes:
+        each = ["--max-parallel", str(arguments.slots), "--cpu", str(arguments.cpu)]
+        packed = ["--workers", "1", "--slots", str(arguments.slots), "--cpu", str(arguments.cpu * arguments.slots)]
         measures = {
-            "apart": lambda turn: measure_cluster(asked, f"bench-jobs-{turn}-{os.getpid()}", each),
-            "worker": lambda turn: measure_cluster(asked, f"bench-worker-{turn}-{os.getpid()}", packed),
+            "apart": lambda turn: measure_cluster(arguments, f"bench-jobs-{turn}-{os.getpid()}", each),
+            "worker": lambda turn: measure_cluster(arguments, f"bench-worker-{turn}-{os.getpid()}", packed),
         }
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in measures}
-    for turn in range(asked.repeat):
+    for turn in range(arguments.repeat):
         for name, measure in measures.items():
             found[name].append(measure(turn))
     compare_models(list(found.values()))
-    show(found, "Jobs" if asked.kubernetes else "processes", CLUSTER_TARGET if asked.kubernetes else HERE_TARGET)
+    show(
+        found, "Jobs" if arguments.kubernetes else "processes", CLUSTER_TARGET if arguments.kubernetes else HERE_TARGET
+    )
 
 
 def compare_models(runs: list[list[dict[str, Any]]]) -> None:
@@ -100,15 +102,15 @@ def make_plan(run: str, symbols: int, epochs: int, backend: str) -> Plan:
     return build_plan(run, names, ["fast"], options, backend=backend, now=NOW)
 
 
-def measure_here(asked: Any, do: Callable[[Plan, Store, int], None]) -> dict[str, Any]:
+def measure_here(arguments: Any, do: Callable[[Plan, Store, int], None]) -> dict[str, Any]:
     """All jobs on this machine, into a store of their own."""
     with tempfile.TemporaryDirectory() as folder:
         store = DirectoryStore(folder)
-        plan = make_plan("bench", asked.symbols, asked.epochs, "local")
+        plan = make_plan("bench", arguments.symbols, arguments.epochs, "local")
         commit_plan(plan, store)
         began = time.monotonic()
-        do(plan, store, asked.slots)
-        return summarise(plan, store, time.monotonic() - began, asked.slots)
+        do(plan, store, arguments.slots)
+        return summarise(plan, store, time.monotonic() - began, arguments.slots)
 
 
 def do_processes(plan: Plan, store: Store, slots: int) -> None:
@@ -129,21 +131,28 @@ def do_worker(plan: Plan, store: Store, slots: int) -> None:
     run_worker(plan, plan.to_run, store, SERVER, MachineSlots(slots, 1), settings)
 
 
-def measure_cluster(asked: Any, run: str, how: Sequence[str]) -> dict[str, Any]:
+def measure_cluster(arguments: Any, run: str, how: Sequence[str]) -> dict[str, Any]:
     """All jobs on the cluster, from the launcher's start to its end."""
-    names = ",".join(job.spec.symbol for job in make_plan(run, asked.symbols, asked.epochs, "kubernetes").jobs)
+    names = ",".join(job.spec.symbol for job in make_plan(run, arguments.symbols, arguments.epochs, "kubernetes").jobs)
     command = [sys.executable, "-m", "launcher.cli", "--symbols", names, "--preset", "fast", "--source", "sample"]
-    command += ["--set", f"epochs={asked.epochs}", "--set", f"patience={asked.epochs}", "--as-of", NOW.isoformat()]
-    command += ["--backend", "kubernetes", "--image", asked.image, "--store", asked.store, "--run", run]
-    command += ["--gpus", "0", "--force", "--yes", *how, *asked.flags]
-    if asked.endpoint_url:
-        command += ["--endpoint-url", asked.endpoint_url]
+    command += [
+        "--set",
+        f"epochs={arguments.epochs}",
+        "--set",
+        f"patience={arguments.epochs}",
+        "--as-of",
+        NOW.isoformat(),
+    ]
+    command += ["--backend", "kubernetes", "--image", arguments.image, "--store", arguments.store, "--run", run]
+    command += ["--gpus", "0", "--force", "--yes", *how, *arguments.flags]
+    if arguments.endpoint_url:
+        command += ["--endpoint-url", arguments.endpoint_url]
     began = time.monotonic()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     wall = time.monotonic() - began
-    store = open_store(asked.store, asked.endpoint_url)
+    store = open_store(arguments.store, arguments.endpoint_url)
     plan = Plan.from_bytes(store.get(keys.plan(run)), "plan")
-    return summarise(plan, store, wall, asked.slots)
+    return summarise(plan, store, wall, arguments.slots)
 
 
 def summarise(plan: Plan, store: Store, wall: float, slots: int) -> dict[str, Any]:

@@ -139,9 +139,9 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "gpu-check", metavar="FOLDER")
-    asked = parser.parse_args()
-    found = check(parts(os.environ, find_spec("jax") is not None), asked.output)
-    print(asked.output / "gpu-check.md")
+    arguments = parser.parse_args()
+    found = check(parts(os.environ, find_spec("jax") is not None), arguments.output)
+    print(arguments.output / "gpu-check.md")
     sys.exit(exit_code(found))
 
 

@@ -7,7 +7,7 @@ each image's size are printed. Not part of the suite: it downloads TensorFlow.
 
 The doctor trains under a root that is mounted read-only, as the image's user. Of the CUDA image, without a GPU: every
 CUDA library opens apart from those that need the driver and lies where the loader looks, ptxas compiles, and doctor
-ends with 21 where a GPU is asked for.
+ends with 21 where a GPU is requested.
 """
 
 from __future__ import annotations
@@ -74,21 +74,21 @@ def main() -> None:
 
 def make_base() -> None:
     """A base image from Debian's packages."""
-    if BASE in said("buildah", "images", "--format", "{{.Name}}"):
+    if BASE in output_of("buildah", "images", "--format", "{{.Name}}"):
         return
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
         command = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", RELEASE, f"{folder}/root"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        container = said("buildah", "from", "scratch")
-        said("buildah", "copy", "--quiet", container, f"{folder}/root", "/")
-        said("buildah", "commit", "--quiet", "--rm", container, BASE)
+        container = output_of("buildah", "from", "scratch")
+        output_of("buildah", "copy", "--quiet", container, f"{folder}/root", "/")
+        output_of("buildah", "commit", "--quiet", "--rm", container, BASE)
 
 
 def build(image: str, base: str, options: list[str]) -> None:
     """Build one image from Dockerfile.gpu as any engine would, with this machine's way to the package index."""
     command = ["buildah", "build", "--isolation", "chroot", "--quiet", "--file", "Dockerfile.gpu"]
     command += ["--ignorefile", ".dockerignore", "--tag", image, "--build-arg", f"BASE_IMAGE={base}", *options]
-    command += ["--build-arg", f"REVISION={said('git', '-C', str(ROOT), 'rev-parse', 'HEAD')}"]
+    command += ["--build-arg", f"REVISION={output_of('git', '-C', str(ROOT), 'rev-parse', 'HEAD')}"]
     for path in index_paths():
         command += ["--volume", f"{path}:{path}:ro"]
     subprocess.run([*command, "."], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
@@ -96,7 +96,7 @@ def build(image: str, base: str, options: list[str]) -> None:
 
 def index_paths() -> list[str]:
     """Files and folders of this machine that pip is configured with; they are mounted while an image is built."""
-    listed = said(sys.executable, "-m", "pip", "config", "list")
+    listed = output_of(sys.executable, "-m", "pip", "config", "list")
     named = re.findall(r"(?:file://)?(/[^\s']+)", re.sub(r"https?://\S+", "", listed))
     files = ["/etc/pip.conf", "/etc/xdg/pip/pip.conf"]
     return sorted({path for path in (*files, *named) if os.path.exists(path)})
@@ -104,14 +104,14 @@ def index_paths() -> list[str]:
 
 def inspect(name: str, image: str) -> bool:
     """Print size, code layer and doctor's findings; whether the image is as it should be."""
-    config = json.loads(said("buildah", "inspect", "--type", "image", image))["OCIv1"]["config"]
+    config = json.loads(output_of("buildah", "inspect", "--type", "image", image))["OCIv1"]["config"]
     user, labels = config["User"], config["Labels"]
-    print(f"{name}: {said('buildah', 'images', '--format', '{{.Size}}', image)}, user {user}, labels {labels}")
-    container = said("buildah", "from", image)
+    print(f"{name}: {output_of('buildah', 'images', '--format', '{{.Size}}', image)}, user {user}, labels {labels}")
+    container = output_of("buildah", "from", image)
     try:
-        code = said(*inside(container, "du", "-cks", *code_folders(container))).splitlines()[-1].split()[0]
-        unwanted = said(*inside(container, "sh", "-c", UNWANTED)).split()
-        writable = said(*inside(container, "sh", "-c", WRITABLE)).splitlines()
+        code = output_of(*inside(container, "du", "-cks", *code_folders(container))).splitlines()[-1].split()[0]
+        unwanted = output_of(*inside(container, "sh", "-c", UNWANTED)).split()
+        writable = output_of(*inside(container, "sh", "-c", WRITABLE)).splitlines()
         outside = [path for path in writable if not path.startswith(SCRATCH)]
         print(f"{name}: the code takes {code} KiB; compilers and caches: {unwanted or 'none'}")
         print(f"{name}: folders its user can write beside scratch: {outside or 'none'}")
@@ -120,15 +120,15 @@ def inspect(name: str, image: str) -> bool:
         )
         helped = subprocess.run(inside(container, "atb-launch", "--help"), check=False, stdout=subprocess.DEVNULL)
     finally:
-        said("buildah", "rm", container)
+        output_of("buildah", "rm", container)
     return not (unwanted or outside or doctor.returncode or helped.returncode or user != "10001:10001")
 
 
 def inspect_cuda(image: str) -> bool:
     """Print what of CUDA does not open; whether all of it does, and doctor says that there is no GPU."""
-    container = said("buildah", "from", image)
+    container = output_of("buildah", "from", image)
     try:
-        broken = said(*inside(container, "python", "-c", (ROOT / "tools" / "image_cuda.py").read_text()))
+        broken = output_of(*inside(container, "python", "-c", (ROOT / "tools" / "image_cuda.py").read_text()))
         print(f"CUDA libraries that do not open: {broken or 'none'}")
         compile_ptx = (
             f"printf '%s' '{PTX}' > /tmp/k.ptx && /opt/atb/cuda/bin/ptxas -arch=sm_90 /tmp/k.ptx -o /tmp/k.cubin"
@@ -136,16 +136,16 @@ def inspect_cuda(image: str) -> bool:
         compiled = subprocess.run(inside(container, "sh", "-c", compile_ptx), check=False).returncode
         doctor = inside(container, "atb", "doctor", "--accelerator", "gpu", "--no-train")
         absent = subprocess.run(doctor, check=False).returncode
-        print(f"ptxas: {compiled}; doctor where a GPU is asked for: {absent}")
+        print(f"ptxas: {compiled}; doctor where a GPU is requested: {absent}")
     finally:
-        said("buildah", "rm", container)
+        output_of("buildah", "rm", container)
     return not broken and compiled == 0 and absent == 21
 
 
 def code_folders(container: str) -> list[str]:
     """Where the code lies in an image."""
     script = "import atb, trainer, launcher; print(*atb.__path__, *trainer.__path__, *launcher.__path__)"
-    return said(*inside(container, "python", "-c", script)).split()
+    return output_of(*inside(container, "python", "-c", script)).split()
 
 
 def inside(container: str, *command: str) -> list[str]:
@@ -155,7 +155,7 @@ def inside(container: str, *command: str) -> list[str]:
 
 def read_only(container: str, environment: list[str], command: str) -> list[str]:
     """A command as the image's user in mounts of its own: the root read-only, /tmp a volume, as in a Pod."""
-    root = said("buildah", "mount", container)
+    root = output_of("buildah", "mount", container)
     script = (
         f"mount --bind {root} {root} && mount -o remount,bind,ro {root} && mount -t tmpfs tmpfs {root}/tmp && "
         f"mount -t proc proc {root}/proc && mount --rbind /dev {root}/dev && "
@@ -165,7 +165,7 @@ def read_only(container: str, environment: list[str], command: str) -> list[str]
     return ["unshare", "--mount", "--pid", "--fork", "sh", "-c", script]
 
 
-def said(*command: str) -> str:
+def output_of(*command: str) -> str:
     """What a command prints. Raises CalledProcessError."""
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 

@@ -15,16 +15,16 @@ from rich.text import Text
 WIDTH = 100
 
 
-def draw(command: list[str], said: str) -> str:
-    """The SVG of a terminal in which the command was typed and said that."""
+def draw(command: list[str], output: str) -> str:
+    """The SVG of a terminal that shows the command and its output."""
     console = Console(width=WIDTH, record=True, file=io.StringIO())
     typed = Text.assemble(("$ ", "bold green"), (" ".join(command), "bold"))
     console.print(typed)
-    told = Text(said.rstrip())
-    told.highlight_regex(r"\bdone\b", "green")
-    told.highlight_regex(r"(?m)^symbol .*$", "bold")
-    told.highlight_regex(r".*made-up bars.*", "yellow")
-    console.print(told)
+    text = Text(output.rstrip())
+    text.highlight_regex(r"\bdone\b", "green")
+    text.highlight_regex(r"(?m)^symbol .*$", "bold")
+    text.highlight_regex(r".*made-up bars.*", "yellow")
+    console.print(text)
     return re.sub(
         r"@font-face \{.*?\}\s*", "", console.export_svg(title="atb-launch"), flags=re.DOTALL
     )  # fonts of afar

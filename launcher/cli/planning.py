@@ -95,9 +95,9 @@ def _skip(plan: Plan, store: Store, backend: Backend, options: LaunchOptions) ->
         return plan
 
 
-def open_named(asked: str, setup: Setup) -> Backend:
+def open_named(requested: str, setup: Setup) -> Backend:
     """The backend, named in the first line. Raises SpecError, Unavailable."""
-    name, why = choose_backend(asked)
+    name, why = choose_backend(requested)
     module = find_backend(name)
     tell(f"backend {name}: {why}")
     return module.open_backend(setup)
@@ -126,7 +126,7 @@ def say_dry_run(planned: Planned, options: LaunchOptions) -> None:
 
 def foresee(plan: Plan, store: Store) -> dict[str, str]:
     """What the jobs would meet, by job: too few bars, a source that is not there. It is found out by the trainer, where
-    that is installed here, and no exchange is asked."""
+    that is installed here, and no exchange is queried."""
     if not plan.to_run:
         return {}
     specs = "".join(f"{job.spec.model_dump_json()}\n" for job in plan.to_run)

@@ -61,8 +61,8 @@ def resume(choices: Choices) -> int:
         options = options.model_copy(update={"promote": plan.options["promote"]})
     if options.dry_run:
         raise SpecError(f"--dry-run does not go with --resume; see: atb-launch status {plan.run}")
-    asked = options.backend if "backend" in given else plan.backend
-    backend = open_named(asked, replace(choices.setup, plan=plan))
+    requested = options.backend if "backend" in given else plan.backend
+    backend = open_named(requested, replace(choices.setup, plan=plan))
     _preflight(plan, store, backend)
     return follow(plan, store, backend, "resume", ending_of(options), wait=options.wait)
 

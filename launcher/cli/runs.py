@@ -150,15 +150,15 @@ def why(store: Store, run: str, job: str, **_: Any) -> None:
         for line in lines:
             say(line)
         return
-    traces = read_record(store, run, planned.job)
-    outcome = outcome_of(traces)
+    record = read_record(store, run, planned.job)
+    outcome = outcome_of(record)
     say(f"{planned.job}: {outcome.state}{f' ({outcome.category})' if outcome.category else ''}")
     if outcome.reason:
         say(f"reason    {outcome.reason}")
-    if traces.attempts:
-        say(f"attempts  {traces.attempts}")
-    if traces.result is None and traces.report is not None:
-        say(f"ended     exit code {traces.report.code} in stage {traces.report.stage}")
+    if record.attempts:
+        say(f"attempts  {record.attempts}")
+    if record.result is None and record.report is not None:
+        say(f"ended     exit code {record.report.code} in stage {record.report.stage}")
     if outcome.category in CATEGORIES:
         where = store_words(store, os.environ)
         say(f"remedy    {fill_remedy(CATEGORIES[outcome.category].remedy, run, planned.spec, where)}")

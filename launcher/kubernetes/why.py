@@ -74,5 +74,5 @@ def say_pod(pod: PodStatus) -> str:
         finding = diagnose_ended(pod)
         code = "" if pod.exit_code is None else f" with code {pod.exit_code}"
         return f"{pod.name}{where} failed{code} ({finding.category}): {finding.reason}"
-    said = pod.waiting_message or pod.waiting or (pod.unscheduled.message if pod.unscheduled else "")
-    return f"{pod.name}{where} {pod.phase.lower()}{f': {said}' if said else ''}"
+    message = pod.waiting_message or pod.waiting or (pod.unscheduled.message if pod.unscheduled else "")
+    return f"{pod.name}{where} {pod.phase.lower()}{f': {message}' if message else ''}"

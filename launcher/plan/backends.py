@@ -33,11 +33,11 @@ def find_backend(name: str) -> BackendModule:
     raise SpecError(f"backend {name!r} is unknown; choose one of {', '.join((AUTO, *backend_names()))}")
 
 
-def choose_backend(asked: str, environment: Mapping[str, str] = os.environ) -> tuple[str, str]:
+def choose_backend(requested: str, environment: Mapping[str, str] = os.environ) -> tuple[str, str]:
     """The backend's name and why it is that one. Raises SpecError where a configuration is broken: that is no reason
     to train elsewhere."""
-    if asked != AUTO:
-        return asked, "as asked"
+    if requested != AUTO:
+        return requested, "as asked"
     for name in BUILT_IN:
         if reason := find_backend(name).detect(environment):
             return name, reason

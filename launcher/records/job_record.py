@@ -126,11 +126,13 @@ def read_files(
     return replace(record, report=report, verdict=verdict, problems=tuple(problems))
 
 
-def _read(store: Store, kind: type[_D], entry: Entry | None, problems: list[Unreadable], **said: object) -> _D | None:
+def _read(
+    store: Store, kind: type[_D], entry: Entry | None, problems: list[Unreadable], **identity: object
+) -> _D | None:
     if entry is None:
         return None
     try:
-        return read_document(store, kind, entry.key, entry=entry, **said)
+        return read_document(store, kind, entry.key, entry=entry, **identity)
     except Unreadable as problem:
         problems.append(problem)
     except NotFound:

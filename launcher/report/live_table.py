@@ -39,7 +39,7 @@ _REFRESH_SECONDS = 0.25
 _MOST_REASONS = 2
 """Reasons that are shown in full below a live table."""
 _MOST_KINDS = 100
-"""Kinds of reasons that are told where nothing is repainted."""
+"""Kinds of reasons that are printed where nothing is repainted."""
 _LONGEST = 2_000
 _HEARTBEAT_SECONDS = 60.0
 """How often a run that is not on a terminal says where it stands."""
@@ -136,7 +136,7 @@ class RunView:
         self._painted = -_REFRESH_SECONDS
         self._beat = clock()
         self._rows: Sequence[Row] = ()
-        self._told: dict[str, tuple[State, str]] = {}
+        self._printed: dict[str, tuple[State, str]] = {}
         self._kinds: set[str] = set()
         self._note = ""
         self._watch = Watch()
@@ -194,11 +194,11 @@ class RunView:
         for row in rows:
             stage = row.detail if row.state == "running" and len(rows) <= _FEW else ""
             now = (row.state, row.category or stage)
-            if self._told.get(row.job) != now:
-                if row.state != "pending" or (row.job in self._told and not row.category):
+            if self._printed.get(row.job) != now:
+                if row.state != "pending" or (row.job in self._printed and not row.category):
                     words = f"{row.job}: {row.state}{f' ({row.category})' if row.category else ''}"
                     self._say(f"{words}{f': {row.detail}' if row.detail else ''}")
-                self._told[row.job] = now
+                self._printed[row.job] = now
         for kind, line in waiting_lines(rows, self._kinds):
             if len(self._kinds) < _MOST_KINDS:
                 self._kinds.add(kind)

@@ -42,9 +42,9 @@ def manifest_lines(manifest: Manifest, store_url: str, width: int) -> Iterator[s
                 f"{job.job} {job.state} ({job.category}): {job.reason}" if job.category else f"{job.job}: {job.reason}"
             )
             yield style(printable(words, 2_000), STYLES[job.state])
-    told = {job.reason for job in manifest.jobs}
+    reasons = {job.reason for job in manifest.jobs}
     for problem in manifest.problems:
-        if problem.problem not in told:
+        if problem.problem not in reasons:
             yield style(printable(f"unreadable: {problem.problem}", 2_000), "red")
     yield from _places(manifest, store_url)
     if manifest.usage is not None:

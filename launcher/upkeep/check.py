@@ -79,7 +79,7 @@ def check_store(store: Store, *, hashes: bool = True) -> list[StoreProblem]:
 def read_place(store: Store, key: str, place: Place, entry: Entry) -> tuple[Document | None, StoreProblem | None]:
     """A document that belongs at a key, or what is wrong with what lies there. Raises StoreError."""
     try:
-        document = read_document(store, place.kind, key, entry=entry, **place.said)
+        document = read_document(store, place.kind, key, entry=entry, **place.identity)
         if isinstance(document, Champion) and ModelKey.of(document).pointer != key:
             return None, StoreProblem(key, "misplaced", f"it is the champion of {ModelKey.of(document)}", place.then)
         return document, None

@@ -31,7 +31,7 @@ class Place:
     kind: type[Document]
     care: Care
     then: str
-    said: Mapping[str, object] = field(default_factory=dict)
+    identity: Mapping[str, object] = field(default_factory=dict)
 
 
 _RESUME = "resume with: atb-launch --resume {run}"

@@ -46,8 +46,8 @@ def open_backend(setup: Setup) -> LocalBackend:
 
 def shape_of(plan: Plan) -> Shape:
     """All of this machine, whose trainings share its cores and GPUs."""
-    asked = plan.options.get("max_parallel")
-    here = share_slots(len(plan.jobs), asked if type(asked) is int and asked > 0 else None, gpus=usable_gpus())
+    limit = plan.options.get("max_parallel")
+    here = share_slots(len(plan.jobs), limit if type(limit) is int and limit > 0 else None, gpus=usable_gpus())
     return Shape(len(here.gpus), here.parallel, here.parallel)
 
 
@@ -109,9 +109,9 @@ class LocalBackend:
         return find_slots(jobs, self._parallel)
 
 
-def find_slots(jobs: int, asked: int | None = None) -> MachineSlots:
-    """How this machine is shared out; ``asked``: trainings at a time."""
-    return share_slots(jobs, asked, gpus=usable_gpus() if _has_gpu_build() else ())
+def find_slots(jobs: int, requested: int | None = None) -> MachineSlots:
+    """How this machine is shared out; ``requested``: trainings at a time."""
+    return share_slots(jobs, requested, gpus=usable_gpus() if _has_gpu_build() else ())
 
 
 def _not_away(plan: Plan) -> SpecError:

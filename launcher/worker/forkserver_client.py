@@ -133,19 +133,19 @@ class ForkServerClient:
     def _read(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            told = json.loads(line)
-            if "ready" in told:
+            event = json.loads(line)
+            if "ready" in event:
                 self._events.put(Ready())
-            elif "pid" in told:
-                self._events.put(Started(told["id"], told["pid"]))
+            elif "pid" in event:
+                self._events.put(Started(event["id"], event["pid"]))
             else:
-                self._events.put(Ended(told["id"], told.get("code"), told.get("signal")))
+                self._events.put(Ended(event["id"], event.get("code"), event.get("signal")))
         self._events.put(None)
 
     def _death(self) -> Unavailable:
         code = self._process.wait()
         how = f"was killed by {signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
         self._stderr.seek(0)
-        said = [line for line in self._stderr.read().decode("utf-8", "replace").splitlines() if line.strip()]
-        last = said[-1].strip()[-_TAIL:] if said else "it said nothing"
+        lines = [line for line in self._stderr.read().decode("utf-8", "replace").splitlines() if line.strip()]
+        last = lines[-1].strip()[-_TAIL:] if lines else "it said nothing"
         return Unavailable(f"the process that starts trainings {how}: {last}")

@@ -24,7 +24,7 @@ from launcher.records.liveness import read_launcher
 TICK = 0.5
 """Seconds between looks at the files that are followed."""
 ASK_SECONDS = 5.0
-"""How often the store is asked whether the run still goes on."""
+"""How often to check in the store whether the run is still going."""
 MOST_BYTES = 1 << 20
 """Read of one file at a time."""
 
@@ -88,12 +88,12 @@ def print_local_logs(
         say_all(planned.job, lines[-(tail or 0) :])
         if not ended:
             open_jobs.append(planned.job)
-    asked = clock.monotonic()
+    checked = clock.monotonic()
     while follow and open_jobs:
         for job in open_jobs:
             say_all(job, tails[job].read())
-        if clock.monotonic() - asked >= ASK_SECONDS:
-            asked = clock.monotonic()
+        if clock.monotonic() - checked >= ASK_SECONDS:
+            checked = clock.monotonic()
             launcher = read_launcher(store, plan.run)
             gone = launcher is None or not launcher.alive
             for job in [each for each in open_jobs if gone or _has_ended(plan.run, each, store, clock)]:

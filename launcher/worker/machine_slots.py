@@ -46,11 +46,11 @@ class MachineSlots:
 
 
 def share_slots(
-    jobs: int, asked: int | None = None, *, cores: int | None = None, gpus: tuple[str, ...] = ()
+    jobs: int, requested: int | None = None, *, cores: int | None = None, gpus: tuple[str, ...] = ()
 ) -> MachineSlots:
-    """Slots for ``jobs`` jobs; ``asked`` is how many at a time the user wants, ``cores`` those this process may use."""
+    """Slots for ``jobs`` jobs; ``requested`` is how many at a time, ``cores`` those this process may use."""
     cores = cores or usable_cpus()
-    limit = asked or (min(cores, PER_GPU * len(gpus)) if gpus else cores)
+    limit = requested or (min(cores, PER_GPU * len(gpus)) if gpus else cores)
     parallel = max(1, min(limit, jobs))
     return MachineSlots(parallel, max(1, cores // parallel) if gpus else 1, gpus)
 

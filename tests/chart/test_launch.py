@@ -146,14 +146,14 @@ def test_a_store_that_does_not_answer_is_waited_for_until_the_launcher_is_stoppe
     environment |= {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any"}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        said = ""
-        while "s3://bucket did not answer" not in said:
+        output = ""
+        while "s3://bucket did not answer" not in output:
             line = process.stderr.readline()
-            assert line, said
-            said += line
+            assert line, output
+            output += line
         process.terminate()
         rest = process.stderr.read()
     rules = pick(objects, "CronJob")["spec"]["jobTemplate"]["spec"]["podFailurePolicy"]["rules"]
     code = process.returncode if process.returncode > 0 else 128 - process.returncode  # as a container's
-    assert code in rules[1]["onExitCodes"]["values"], said + rest
-    assert "trying again for up to" in said
+    assert code in rules[1]["onExitCodes"]["values"], output + rest
+    assert "trying again for up to" in output

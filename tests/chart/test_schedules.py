@@ -72,8 +72,8 @@ def test_the_deadline_is_nine_tenths_of_the_shortest_gap_between_two_firings(cro
 
 
 def test_a_deadline_that_reaches_the_next_firing_is_refused_with_its_path() -> None:
-    said = refusal({"schedules": [DAILY, {**DAILY, "name": "two", "cron": "@hourly", "deadlineSeconds": 3600}]})
-    assert 'schedules[1].deadlineSeconds: 3600 is not below the period of "@hourly", which is 3600' in said
+    message = refusal({"schedules": [DAILY, {**DAILY, "name": "two", "cron": "@hourly", "deadlineSeconds": 3600}]})
+    assert 'schedules[1].deadlineSeconds: 3600 is not below the period of "@hourly", which is 3600' in message
 
 
 @pytest.mark.parametrize(
@@ -87,8 +87,8 @@ def test_a_deadline_that_reaches_the_next_firing_is_refused_with_its_path() -> N
     ],
 )  # fmt: skip
 def test_a_wrong_cron_field_is_refused_with_its_path(cron: str) -> None:
-    said = refusal({"schedules": [{**DAILY, "cron": cron}]})
-    assert "schedules[0].cron" in said or "/schedules/0/cron" in said  # the template's spelling, and the schema's
+    message = refusal({"schedules": [{**DAILY, "cron": cron}]})
+    assert "schedules[0].cron" in message or "/schedules/0/cron" in message  # the template's spelling, and the schema's
 
 
 @pytest.mark.parametrize("zone", ["Europe/Atlantis", "Berlin", "Local", "Etc/GMT+99"])
@@ -105,8 +105,8 @@ def test_a_time_zone_is_taken(zone: str) -> None:
 
 @pytest.mark.parametrize(("memory", "most"), [("33Gi", "32Gi"), ("36G", "32Gi"), ("4e10", "32Gi"), ("1Ti", "999Gi")])
 def test_memory_above_what_it_may_grow_to_is_refused(memory: str, most: str) -> None:
-    said = refusal({"schedules": [DAILY], "jobs": {"memory": memory, "maxMemory": most}})
-    assert f"jobs.memory: {memory} is above jobs.maxMemory, which is {most}" in said
+    message = refusal({"schedules": [DAILY], "jobs": {"memory": memory, "maxMemory": most}})
+    assert f"jobs.memory: {memory} is above jobs.maxMemory, which is {most}" in message
 
 
 @pytest.mark.parametrize(("memory", "most"), [("32Gi", "32Gi"), ("34G", "32Gi"), ("512Mi", "1Gi"), ("1.5Gi", "1536Mi")])
@@ -133,8 +133,8 @@ def test_the_command_says_all_that_the_schedule_says() -> None:
     assert option(command, "--promote") == ["auto"]
     assert option(command, "--source") == ["ccxt:kraken"]
     assert option(command, "--store") == ["s3://bucket/prefix"]
-    said = {"batch_size=65536", "epochs=5", "learning_rate=0.0001", "mixed_precision=true"}
-    assert set(option(command, "--set")) == said
+    expected = {"batch_size=65536", "epochs=5", "learning_rate=0.0001", "mixed_precision=true"}
+    assert set(option(command, "--set")) == expected
 
 
 def test_a_schedule_replaces_defaults_also_with_nothing_and_false() -> None:
@@ -172,8 +172,8 @@ def test_a_disrupted_launcher_costs_no_retry_and_a_final_answer_is_final() -> No
     ignore, fail = job["podFailurePolicy"]["rules"]
     assert ignore == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
     assert (fail["action"], fail["onExitCodes"]["operator"]) == ("FailJob", "NotIn")
-    passing = {entry.code for entry in EXITS if not entry.permanent} - {BY_CATEGORY["data-not-ready"]}
-    assert set(fail["onExitCodes"]["values"]) == passing | {137}
+    transient = {entry.code for entry in EXITS if not entry.permanent} - {BY_CATEGORY["data-not-ready"]}
+    assert set(fail["onExitCodes"]["values"]) == transient | {137}
     assert job["template"]["spec"]["restartPolicy"] == "Never"
     assert job["podReplacementPolicy"] == "Failed"
 
@@ -196,8 +196,8 @@ def test_a_schedule_has_options_of_its_jobs_of_its_own_over_those_of_all() -> No
 
 
 def test_options_of_one_schedule_are_checked_as_those_of_all() -> None:
-    said = refusal({"schedules": [DAILY, {**DAILY, "name": "big", "jobs": {"memory": "64Gi"}}]})
-    assert "schedules[1].jobs.memory: 64Gi is above schedules[1].jobs.maxMemory, which is 32Gi" in said
+    message = refusal({"schedules": [DAILY, {**DAILY, "name": "big", "jobs": {"memory": "64Gi"}}]})
+    assert "schedules[1].jobs.memory: 64Gi is above schedules[1].jobs.maxMemory, which is 32Gi" in message
     for jobs in ({"memory": "lots"}, {"gpu": 1}, {"image": "other"}, {"env": {"DB_PASSWORD": "x"}}, {"workers": 2}):
         assert f"/schedules/0/jobs{'/' + next(iter(jobs)) if 'lots' in jobs.values() else ''}" in refusal(
             {"schedules": [{**DAILY, "jobs": jobs}]}

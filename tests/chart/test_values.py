@@ -169,7 +169,7 @@ def test_the_schema_takes_the_chart_s_own_defaults() -> None:
 )
 def test_a_wrong_value_is_refused_with_its_path(path: str, value: Any) -> None:
     parts = path.split(".")
-    said = refusal(with_value({}, tuple(parts), value))
-    assert "values don't meet the specifications" in said
-    assert parts[-1] in said
-    assert "/".join(["", *parts[:-1]]) in said
+    message = refusal(with_value({}, tuple(parts), value))
+    assert "values don't meet the specifications" in message
+    assert parts[-1] in message
+    assert "/".join(["", *parts[:-1]]) in message

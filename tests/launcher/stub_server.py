@@ -26,17 +26,17 @@ def train(arguments: list[str]) -> int:
     """One attempt, as ``atb train job`` leaves it in the store."""
     assert arguments[:2] == ["train", "job"]
     spec = Spec.from_bytes(arguments[2], "SPEC")
-    said = dict(zip(arguments[3::2], arguments[4::2], strict=True))
-    store, run, job = open_test_store(said["--store"]), said["--run"], keys.job_id(spec.symbol, spec.preset)
+    options = dict(zip(arguments[3::2], arguments[4::2], strict=True))
+    store, run, job = open_test_store(options["--store"]), options["--run"], keys.job_id(spec.symbol, spec.preset)
     prefix = keys.attempts_prefix(run, job)
     number = 1 + len({entry.key[len(prefix) :].split("/")[0] for entry in store.list(prefix)})
-    number = int(said.get("--attempt", number))
+    number = int(options.get("--attempt", number))
     claim = Claim(attempt=number, host=str(launcher()), process=os.getpid(), machine=machine_id(), started=NOW)
     if spec.symbol == "MUTE":
         print("error: the store is out of reach", file=sys.stderr)
         return 75
     store.put_if_absent(keys.attempt(run, job, number, "claim.json"), claim.to_bytes())
-    print(f"attempt {number} of {job} with {said['--threads']} threads", file=sys.stderr, flush=True)
+    print(f"attempt {number} of {job} with {options['--threads']} threads", file=sys.stderr, flush=True)
     match spec.symbol, number:
         case ("KILLED", _) | ("KILLEDONCE", 1):
             os.kill(os.getpid(), signal.SIGKILL)
@@ -98,15 +98,15 @@ def grow(step: int, most: int) -> None:
 
 
 def wait_for_stop(store: Store, run: str, job: str) -> None:
-    told: list[int] = []
+    signals: list[int] = []
 
     def hear(number: int, frame: FrameType | None) -> None:
-        told.append(number)
+        signals.append(number)
 
     signal.signal(signal.SIGTERM, hear)
     progress = Progress(attempt=1, stage="training", epoch=2, epochs=9, validation_loss=0.5, updated=NOW)
     store.put(keys.progress(run, job), progress.to_bytes())
-    while not told:
+    while not signals:
         time.sleep(0.02)
 
 

@@ -1,1 +1,1 @@
-"""One night in one process on virtual time: the launcher's own code against a world whose faults follow one seed."""
+"""One night in one process on virtual time: the launcher's own code, with faults that follow one seed."""

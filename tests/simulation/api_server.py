@@ -53,7 +53,7 @@ class ApiServer:
         self.requests = 0
         self.objects: dict[str, dict[str, Object]] = {resource: {} for resource in RESOURCES}
         self.changed: Callable[[str, str, Object], None] = lambda resource, kind, item: None
-        self.asked: Callable[[Process, str, str, Any], None] = lambda process, method, path, body: None
+        self.on_request: Callable[[Process, str, str, Any], None] = lambda process, method, path, body: None
         """Told of every request that has an effect, before it has."""
         self._history: dict[str, list[tuple[int, str, Object]]] = {resource: [] for resource in RESOURCES}
         self._waiters: dict[str, deque[Any]] = {resource: deque() for resource in RESOURCES}
@@ -118,7 +118,7 @@ class ApiServer:
         if method == "GET" and not name:
             return 200, self._list(resource, query)
         if method != "GET":
-            self.asked(process, method, path, body)
+            self.on_request(process, method, path, body)
         if method == "POST":
             if resource == "jobs" and self.kernel.random.random() < self.faults.quota:
                 raise Refused(403, "Forbidden", 'jobs "x" is forbidden: exceeded quota: jobs')

@@ -215,7 +215,7 @@ class Kubernetes:
         process = self.trainings.get(pod["metadata"]["uid"])
         if process is not None and pod["spec"].get("nodeName") not in self.dead:
             self.kernel.log(process.name, "is told to stop")
-            process.stop_asked = True
+            process.stop_requested = True
         self._later(30, 35, lambda: self._remove(name))
 
     def _remove(self, name: str) -> None:

@@ -1,4 +1,4 @@
-"""What must hold in every world: at each write, after each step, and at the end."""
+"""What must hold in every simulation: at each write, after each step, and at the end."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _ONCE = re.compile(r"/(result\.json|claim\.json|history/[^/]+)$")
 
 
 class Invariants:
-    """Watches over one world, and collects what it finds."""
+    """Checks one simulation, and collects the violations."""
 
     def __init__(self, night: Night) -> None:
         self.violations: list[str] = []
@@ -41,7 +41,7 @@ class Invariants:
         self._late: list[tuple[str, Process, float]] = []
         """Jobs that were created after a cancel, by whom and when."""
         night.store.on_write = self._on_write
-        night.server.asked = self._on_request
+        night.server.on_request = self._on_request
 
     def violate(self, what: str) -> None:
         """Note a violation."""
@@ -159,7 +159,7 @@ class Invariants:
             self.violate(f"{promotion.job} is said to be promoted and does not serve")
 
     def check_registry(self) -> None:
-        """Each candidate is decided once, and serves where it is said to."""
+        """Each candidate is decided once, and serves where its decision says so."""
         night, view = self._night, self._view
         for planned in night.plan.jobs:
             model_key = ModelKey.of(planned.spec)

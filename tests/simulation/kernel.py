@@ -18,7 +18,7 @@ from typing import Any
 from greenlet import getcurrent, greenlet
 
 START = 1_793_500_000.0
-"""Seconds since 1970 at which every world begins."""
+"""Seconds since 1970 at which every simulation begins."""
 
 
 class Killed(BaseException):
@@ -34,7 +34,7 @@ class Process:
         self.ended_at = float("inf")
         self.on_kill: Callable[[], None] = lambda: None
         self.paused_until = 0.0
-        self.stop_asked = False
+        self.stop_requested = False
         """Whether it was sent SIGTERM."""
         self.tasks: list[_Task] = []
 
@@ -77,7 +77,7 @@ class _Task:
 
 
 class Kernel:
-    """The clock and everything that is due. ``run`` is called by the thread that owns the world."""
+    """The clock and everything that is due. ``run`` is called by the thread that owns the simulation."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -99,7 +99,7 @@ class Kernel:
         self.history.append(f"{self.time:10.3f} {who:12} {what}")
 
     def at(self, delay: float, act: Callable[[], object]) -> None:
-        """Have something done later, by the world itself."""
+        """Schedule a callback in the simulation itself."""
         self._counter += 1
         heapq.heappush(self._due, (self.time + delay, self._counter, act))
 

@@ -71,13 +71,13 @@ class Launcher:
 
 @dataclass
 class Night:
-    """The world of one seed."""
+    """The simulation of one seed."""
 
     seed: int
     jobs: int = 24
     planted: Planted = field(default_factory=Planted)
     fate: Fate | None = None
-    """With one, nothing goes wrong but that: a small world, of which all can be tried."""
+    """With one, only that goes wrong: a small simulation, in which every fault can be tried."""
 
     def __post_init__(self) -> None:
         self.kernel = Kernel(self.seed)
@@ -376,8 +376,8 @@ class Night:
                 weighed = weigh_record(store, record, DEFAULT_FDR)
                 collect(store, record)
                 for promotion in promote_run(store, record, weighed, accept_first=True, clock=clock):
-                    said = readable(f"{promotion.job}: {promotion.decided}: {promotion.reason[:60]}")
-                    self.kernel.log(name, said)
+                    decision = readable(f"{promotion.job}: {promotion.decided}: {promotion.reason[:60]}")
+                    self.kernel.log(name, decision)
                     self.invariants.check_promotion(promotion, alone=len(self.collectors) == 1 or "last" in name)
             except AtbError as error:
                 self.kernel.log(name, readable(f"leaves: {str(error)[:100]}"))

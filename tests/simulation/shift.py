@@ -1,4 +1,4 @@
-"""Workers of a packed run in a simulated world: they share nothing but the store, and some are killed or set wrong."""
+"""Workers of a packed run in a simulation: they share nothing but the store, and some are killed or set wrong."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def _train(
         attempt.epochs = epoch + 1
         if epoch == begun:
             attempt.say_stage("training", script.epochs)
-        if process.stop_asked:
+        if process.stop_requested:
             store.put(attempt.key(CHECKPOINT), b"%d" % (epoch + 1))
             attempt.end(143, "told to stop", "training", b"")
             return 143

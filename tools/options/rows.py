@@ -58,7 +58,7 @@ def _row(section: str, model: type[BaseModel], name: str, info: FieldInfo, optio
     if kind == "choice" and option.flag:
         kind = "optional"
     words = info.description or ""
-    said = _DEFAULT.search(words)
+    stated = _DEFAULT.search(words)
     variable = f"ATB_{f'{section.upper()}_' if section in (CLUSTER, MODEL) else ''}{name.upper()}"
     return Row(
         section=section,
@@ -69,7 +69,7 @@ def _row(section: str, model: type[BaseModel], name: str, info: FieldInfo, optio
         heading=option.heading,
         metavar=option.metavar,
         help=_DEFAULT.sub("", words),
-        default=said[1] if said else _default(info),
+        default=stated[1] if stated else _default(info),
         variable=variable,
         choices=choices,
         model=model.__name__,
@@ -139,7 +139,7 @@ def _own_row(option: click.Option, path: tuple[str, ...]) -> Row:
     if isinstance(default, bool):
         default = "yes" if default else "no"
     words = option.help or ""
-    said = _DEFAULT.search(words)
+    stated = _DEFAULT.search(words)
     return Row(
         section=".".join(path),
         name=name,
@@ -149,7 +149,7 @@ def _own_row(option: click.Option, path: tuple[str, ...]) -> Row:
         heading="Options",
         metavar=option.metavar or "",
         help=_DEFAULT.sub("", words),
-        default=said[1] if said else str(default),
+        default=stated[1] if stated else str(default),
         variable=option.envvar
         if isinstance(option.envvar, str)
         else "_".join(("ATB", *path, name)).replace("-", "_").upper(),

@@ -208,10 +208,10 @@ def draw_files(result: Result, rows: TestRows, drawn: random.Random) -> Mapping[
         close *= math.exp(outcome)
         closes.append(close)
     before = [close / math.exp(outcome) for close, outcome in zip(closes, rows.outcome[-96:], strict=True)]
-    said = [close * math.exp(forecast) for close, forecast in zip(before, rows.forecast[-96:], strict=True)]
+    forecasts = [close * math.exp(forecast) for close, forecast in zip(before, rows.forecast[-96:], strict=True)]
     shown = {
         "target": "return", "level": 0.8, "time": [each + 2 * HOUR_MS for each in rows.time[-96:]], "close": closes,
-        "actual": closes, "forecast": said, "lower": [each * 0.9923 for each in before],
+        "actual": closes, "forecast": forecasts, "lower": [each * 0.9923 for each in before],
         "upper": [each * 1.0077 for each in before],
     }  # fmt: skip
     named = (bundle.MODEL, bundle.MODEL_FROM_BARS, bundle.METRICS, bundle.FORECASTS)

@@ -13,19 +13,19 @@ from tools.supply.locks import IMAGES, LOCKS, ROOT, write_locks
 
 
 def main() -> None:
-    """Do what was asked; ends with the audit's exit code."""
+    """Run the requested action; exits with the audit's code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=["locks", "sbom", "audit"])
     parser.add_argument("--tools", type=Path, default=ROOT / ".tools" / "supply" / "bin")
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "sbom")
-    asked = parser.parse_args()
-    if asked.what == "locks":
-        write_locks([str(asked.tools / "uv")])
-    elif asked.what == "sbom":
+    arguments = parser.parse_args()
+    if arguments.what == "locks":
+        write_locks([str(arguments.tools / "uv")])
+    elif arguments.what == "sbom":
         for image in IMAGES:
-            print(write_sbom(image, [str(asked.tools / "cyclonedx-py")], asked.output))
+            print(write_sbom(image, [str(arguments.tools / "cyclonedx-py")], arguments.output))
     else:
-        found = audit([str(asked.tools / "pip-audit")])
+        found = audit([str(arguments.tools / "pip-audit")])
         print("\n".join(found.lines))
         sys.exit(found.exit_code)
 

@@ -31,15 +31,15 @@ def audit(pip_audit: Sequence[str]) -> Audit:
     return judge(answer.stdout, answer.stderr)
 
 
-def judge(report: str, said: str = "") -> Audit:
+def judge(report: str, errors: str = "") -> Audit:
     """What pip-audit's JSON report comes to. A library that it skipped was not checked, which is no good news.
 
-    ``said``: its standard error, of which the last line is shown where there is no report.
+    ``errors``: its standard error, of which the last line is shown where there is no report.
     """
     try:
         found = json.loads(report)["dependencies"]
     except (ValueError, KeyError, TypeError):
-        why = said.strip().splitlines()[-1][:300] if said.strip() else "pip-audit printed no report"
+        why = errors.strip().splitlines()[-1][:300] if errors.strip() else "pip-audit printed no report"
         line = f"nothing was checked: the OSV database gave no answer; run make audit where it can be reached ({why})"
         return Audit((line,), 75)
     lines = [

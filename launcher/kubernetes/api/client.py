@@ -44,8 +44,8 @@ class Connection(Protocol):
 class Cluster:
     """An API server and a namespace. Safe to share between threads.
 
-    ``connect`` gives a client, and is asked for another one when the credentials have run out (401).
-    ``on_wait`` is told, in words, why a call is waiting.
+    ``connect`` returns a client, and is called again when the credentials have expired (401).
+    ``on_wait`` gets a message that says why a call is waiting.
     """
 
     def __init__(
@@ -172,8 +172,8 @@ class Cluster:
             except ApiError as error:
                 wait = error.retry_after if error.retry_after is not None else delay * self.jitter.uniform(0.75, 1.25)
                 # a merge patch names no version: 409 means that its object was written to again and again meanwhile
-                passing = error.transient or (error.status == 409 and call.method == "PATCH")
-                if not passing or self.clock.monotonic() + wait > give_up:
+                transient = error.transient or (error.status == 409 and call.method == "PATCH")
+                if not transient or self.clock.monotonic() + wait > give_up:
                     raise
                 busy = "is busy" if error.status in (409, 429) else "does not answer well"
                 self.on_wait(f"the API server {busy} ({error.status or 'no answer'}); trying again in {wait:.1f} s")
@@ -233,8 +233,8 @@ class Cluster:
 
     def _credentials(self, client: Connection) -> dict[str, str]:
         """The client's headers; asking it costs as much as half a request, so an answer is kept for a moment."""
-        asked, whose, kept = self._authorization
-        if whose is not client or self.clock.monotonic() > asked + _AUTHORIZATION_SECONDS:
+        connected_at, whose, kept = self._authorization
+        if whose is not client or self.clock.monotonic() > connected_at + _AUTHORIZATION_SECONDS:
             kept = client.credentials()
             self._authorization = (self.clock.monotonic(), client, kept)
         return kept

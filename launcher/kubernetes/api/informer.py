@@ -25,11 +25,11 @@ SHORTEST_WATCH = 1.0
 class Listed(Generic[_Facts]):
     """All there is, by name; whatever else was known has vanished.
 
-    ``asked``: when the list was begun, by the client's clock that never goes back.
+    ``started``: when the list was requested, by the client's clock that never goes back.
     """
 
     objects: dict[str, _Facts]
-    asked: float = field(default=math.inf, compare=False)
+    started: float = field(default=math.inf, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +74,17 @@ def follow(
     """What happens to the selected objects until ``stopping``.
 
     A watch that ends is opened again where it ended; 410 and a server that forgot mean a new list. Errors that can't
-    pass (403, 404) are raised as ApiError, all others are told as Unreachable and tried again.
+    pass (403, 404) are raised as ApiError, all others are reported as Unreachable and retried.
     """
     version = ""
     failures, silent = 0, False
     while not stopping.is_set():
         try:
             if not version:
-                asked = cluster.clock.monotonic()
+                started = cluster.clock.monotonic()
                 objects, version = cluster.list(resource, read, selector=selector)
                 silent = False
-                yield Listed(objects, asked)
+                yield Listed(objects, started)
             opened = cluster.clock.monotonic()
             for kind, item in cluster.watch(resource, version, selector=selector):
                 if kind == "OPENED":

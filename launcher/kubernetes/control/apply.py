@@ -78,10 +78,10 @@ def apply_cancelled(state: RunState) -> None:
 
 def _apply(state: RunState, resource: str, shelf: dict[str, dict[str, _Status]], change: Change[_Status]) -> None:
     match change:
-        case Listed(objects, asked):
+        case Listed(objects, started):
             for job, known in shelf.items():
                 for name in [name for name in known if name not in objects]:
-                    if state.answered.get(name, asked) <= asked:  # else it was created after the list was asked for
+                    if state.answered.get(name, started) <= started:  # else it was created after the list request
                         _forget(state, job, known, name)
             for status in objects.values():
                 _keep(state, shelf, status)

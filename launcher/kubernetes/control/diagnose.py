@@ -17,7 +17,7 @@ class Finding:
     reason: str
 
 
-_PASSING_PULL = re.compile(
+_TRANSIENT_PULL = re.compile(
     r"toomanyrequests|too many requests|\b429\b|QPS exceeded|pull rate|rate limit|timeout|timed out|"
     r"connection re(?:set|fused)|i/o error|unexpected EOF|temporary failure|no such host|TLS handshake|"
     r"\b50[0234]\b|service unavailable|bad gateway|context deadline|context canceled|canceled",
@@ -44,24 +44,24 @@ _POLICY_EXIT = re.compile(r"failed with exit code (\d+)")
 
 def diagnose_waiting(reason: str, message: str) -> Finding | None:
     """Why a container does not start; None where it is only on its way."""
-    said = message or reason
+    text = message or reason
     if reason in ("InvalidImageName", "ErrImageNeverPull"):
-        return Finding("image", said)
+        return Finding("image", text)
     message = _without_names(message)
     if reason in _PULL_REASONS:
-        # a permanent answer can be wrapped in words that sound passing, never the other way round, except for
+        # a permanent answer can be wrapped in words that sound transient, never the other way round, except for
         # "not found" of the registry's own name
         if re.search("no such host", message, re.IGNORECASE):
-            return Finding("image-passing", said)
-        if _PASSING_PULL.search(message):
-            return Finding("image-passing", said)
+            return Finding("image-passing", text)
+        if _TRANSIENT_PULL.search(message):
+            return Finding("image-passing", text)
         if _PERMANENT_PULL.search(message) or reason == "SignatureValidationFailed":
-            return Finding("image", said)
-        return Finding("image-passing", said)
+            return Finding("image", text)
+        return Finding("image-passing", text)
     if reason == "CreateContainerConfigError":
-        return Finding("config", said)
+        return Finding("config", text)
     if reason in _START_REASONS:
-        return Finding("start", said)
+        return Finding("start", text)
     return None
 
 
@@ -75,11 +75,11 @@ def _without_names(message: str) -> str:
 
 def diagnose_unscheduled(condition: Condition) -> Finding:
     """Why the scheduler has no node for a Pod: the cause that most nodes share, the GPU first."""
-    said = condition.message or condition.reason
+    message = condition.message or condition.reason
     if condition.reason == "SchedulingGated":
-        return Finding("queue", said or "scheduling is gated")
+        return Finding("queue", message or "scheduling is gated")
     counts: dict[str, int] = {}
-    for part in re.split(r"[:,.]\s+", said):
+    for part in re.split(r"[:,.]\s+", message):
         match = re.match(r"(\d+) (.+)", part)
         if match is None:
             continue
@@ -87,12 +87,12 @@ def diagnose_unscheduled(condition: Condition) -> Finding:
         if (category := _cause_of(text)) is not None:
             counts[category] = counts.get(category, 0) + number
     if not counts:
-        return Finding("unschedulable", said)
-    if len(counts) > 1 and not re.search(_OWN_TAINT, said):
+        return Finding("unschedulable", message)
+    if len(counts) > 1 and not re.search(_OWN_TAINT, message):
         counts.pop("taint", None)  # the control plane's, or unnamed: what the other nodes lack says more
     # nodes without the device are what a GPU job waits for, however many other nodes are tainted or too small
     order = ("gpu", "affinity", "memory", "cpu", "taint", "unschedulable")
-    return Finding("gpu" if "gpu" in counts else max(order, key=lambda name: counts.get(name, 0)), said)
+    return Finding("gpu" if "gpu" in counts else max(order, key=lambda name: counts.get(name, 0)), message)
 
 
 def _cause_of(text: str) -> str | None:

@@ -244,8 +244,8 @@ def _say_attempt(latest: JobStatus | None, row: Row) -> Row:
     """With what differs in an attempt that follows another: ``fit (12Gi, after oom with 8Gi)``."""
     if latest is None or not (latest.oom or latest.on_demand) or row.state not in ("pending", "running"):
         return row
-    said = ", ".join(filter(None, (latest.memory if latest.oom else "", latest.cause or "on demand")))
-    return replace(row, detail=f"{row.detail} ({said})".strip())
+    changes = ", ".join(filter(None, (latest.memory if latest.oom else "", latest.cause or "on demand")))
+    return replace(row, detail=f"{row.detail} ({changes})".strip())
 
 
 def _row(planned: PlannedJob, found: Observation, progress: Progress | None, result: Committed | None) -> Row:

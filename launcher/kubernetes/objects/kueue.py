@@ -50,14 +50,16 @@ def waiting_reason(workload: dict[str, Any]) -> str:
         return ""
     for kind in ("QuotaReserved", "Admitted"):
         if conditions.get(kind, {}).get("status") == "False":
-            said = " ".join((conditions[kind].get("message") or conditions[kind].get("reason") or "").split())
-            return f"{TOO_LARGE}: {said}" if _is_too_large(said) else said
+            message = " ".join((conditions[kind].get("message") or conditions[kind].get("reason") or "").split())
+            return f"{TOO_LARGE}: {message}" if _is_too_large(message) else message
     return "waits for its queue"
 
 
-def _is_too_large(said: str) -> bool:
+def _is_too_large(message: str) -> bool:
     """Whether no flavor of the ClusterQueue is large enough, however empty: its message has a reason for each."""
-    return "> maximum capacity" in said and "insufficient unused quota" not in said and "preemption" not in said
+    return (
+        "> maximum capacity" in message and "insufficient unused quota" not in message and "preemption" not in message
+    )
 
 
 def _path(cluster: Cluster, version: str) -> str:

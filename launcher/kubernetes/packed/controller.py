@@ -70,7 +70,7 @@ class PackedController:
         self._warnings: dict[str, WarningEvent] = {}
         self._queue_reasons: dict[str, str] = {}
         self._looked = -WARNINGS_SECONDS
-        self._asked = -1e9
+        self._polled_at = -1e9
         self._silent_since: float | None = None
         self._put_off_since = 0.0
         self._note = ""
@@ -144,7 +144,7 @@ class PackedController:
 
     def _look_at_cluster(self) -> None:
         clock = self._cluster.clock
-        if clock.monotonic() < self._asked + self._poll:
+        if clock.monotonic() < self._polled_at + self._poll:
             return
         selector = run_selector(self._plan.run)
         try:
@@ -161,7 +161,7 @@ class PackedController:
                 ) from None
             return
         finally:
-            self._asked = clock.monotonic()
+            self._polled_at = clock.monotonic()
         self._note = BACK if self._silent_since is not None else ""
         self._silent_since = None
         self._rounds = {name: job for name, job in jobs.items() if job is not None}
@@ -192,7 +192,7 @@ class PackedController:
                 for job in jobs:
                     self._write_verdict(job, category, reason, interrupted)
                 self._board.look({}, at_once=True)
-        self._asked = -1e9
+        self._polled_at = -1e9
 
     def _create(self, shape: WorkerRound, target: Target) -> None:
         for job in self.view().open:  # a new run has none, and asking for each would take long

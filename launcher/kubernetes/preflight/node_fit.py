@@ -42,14 +42,14 @@ def check_nodes(nodes: Sequence[Node], options: ClusterOptions, jobs: int) -> Ve
     if fitting:
         text = f"{fitting} of {len(nodes)} fit"
         return "ok", f"{text}, room for {places} at a time" + (f" of {jobs}" if jobs > places else "")
-    said = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()) or "there are none"
+    summary = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()) or "there are none"
     if any(label in (node["metadata"].get("labels") or {}) for node in nodes for label in _GROWING):
-        return "warning", f"none fits now ({said}); an autoscaler may add one"
+        return "warning", f"none fits now ({summary}); an autoscaler may add one"
     if options.on_demand_after is not None:
-        return "warning", f"no spot node fits now ({said}); jobs that find none in time go to other nodes"
+        return "warning", f"no spot node fits now ({summary}); jobs that find none in time go to other nodes"
     if options.nodes_may_come:
-        return "warning", f"none fits now ({said}); nodes may come"
-    return "error", f"none of {len(nodes)} can ever take a job: {said}; --nodes-may-come where more are added later"
+        return "warning", f"none fits now ({summary}); nodes may come"
+    return "error", f"none of {len(nodes)} can ever take a job: {summary}; --nodes-may-come where more are added later"
 
 
 def describe_sharing(nodes: Sequence[Node], options: ClusterOptions) -> str:

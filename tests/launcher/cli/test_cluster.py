@@ -78,9 +78,9 @@ def text(result: Result) -> str:
 def test_one_command_plans_checks_creates_follows_and_collects(desk: Desk) -> None:
     result = desk.launch()
     assert result.exit_code == 0, text(result)
-    said = text(result)
-    assert "ok store" in re.sub(r"\s+", " ", said)
-    assert "BTCUSDT-balanced: done" in said
+    output = text(result)
+    assert "ok store" in re.sub(r"\s+", " ", output)
+    assert "BTCUSDT-balanced: done" in output
     assert json.loads(desk.store.get(keys.manifest("r1")))["jobs"][0]["state"] == "done"
 
 
@@ -130,11 +130,11 @@ def test_not_waiting_and_attaching_later_comes_to_the_same(desk: Desk) -> None:
 def test_why_says_what_happened_and_what_helps(desk: Desk) -> None:
     desk.train({"ETHUSDT": 10})
     desk.launch()
-    said = text(desk.command("why", "r1", "ETHUSDT"))
-    assert "ETHUSDT-balanced: failed (bad-data)" in said
-    assert "with code 10" in said
-    assert "remedy atb data check" in said or "remedy look with: atb data check" in said
-    assert "log error: it went wrong; look there" in said
+    output = text(desk.command("why", "r1", "ETHUSDT"))
+    assert "ETHUSDT-balanced: failed (bad-data)" in output
+    assert "with code 10" in output
+    assert "remedy atb data check" in output or "remedy look with: atb data check" in output
+    assert "log error: it went wrong; look there" in output
 
 
 def test_logs_come_from_the_pods(desk: Desk) -> None:
@@ -148,8 +148,8 @@ def test_logs_come_from_the_pods(desk: Desk) -> None:
 def test_status_shows_the_cluster_while_a_run_is_not_complete(desk: Desk) -> None:
     desk.train({"ETHUSDT": 20})
     desk.launch()
-    said = text(desk.command("status", "r1"))
-    assert "1 done · 1 failed (diverged)" in said
+    output = text(desk.command("status", "r1"))
+    assert "1 done · 1 failed (diverged)" in output
 
 
 def test_a_resumed_run_does_what_failed_with_the_options_it_was_launched_with(desk: Desk) -> None:
@@ -224,8 +224,8 @@ def test_a_planted_secret_is_in_nothing_that_is_rendered_written_or_printed(desk
     desk.train({"ETHUSDT": 10})
     planted = os.environ["AWS_SECRET_ACCESS_KEY"]
     assert len(planted) > 8
-    said = [desk.launch(), desk.command("why", "r1", "ETHUSDT"), desk.command("status", "r1")]
-    for result in said:
+    output = [desk.launch(), desk.command("why", "r1", "ETHUSDT"), desk.command("status", "r1")]
+    for result in output:
         assert planted not in result.output
     for entry in desk.store.list(""):
         assert planted.encode() not in desk.store.get(entry.key), entry.key

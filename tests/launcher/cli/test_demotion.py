@@ -54,9 +54,9 @@ def test_auto_demotes_to_none_and_the_next_good_model_serves(store: DirectorySto
     assert ended.exit_code == 0, ended.output
     assert "none serves now" in ended.output
     assert read_champion(store, SEAT) is None
-    told = CliRunner().invoke(atb, ["models", "history", "BTCUSDT", "--store", store.url]).output
-    assert "demote" in told
-    assert "behind its bar on the latest 720 live rows: e-value" in told
+    output = CliRunner().invoke(atb, ["models", "history", "BTCUSDT", "--store", store.url]).output
+    assert "demote" in output
+    assert "behind its bar on the latest 720 live rows: e-value" in output
     assert "no champions" in CliRunner().invoke(atb, ["models", "list", "--store", store.url]).output
     assert "behind its bar" not in end_night(store, "n2", "auto").output
     promote(store, commit(store, "n3"), 3_000)

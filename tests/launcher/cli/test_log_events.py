@@ -53,10 +53,10 @@ def test_everything_that_a_launcher_says_is_an_event_its_error_too(tmp_path: Pat
     what = ("--symbols", "BTCUSDT", "--source", f"files:{tmp_path}", "--backend", "local", "--log-format", "json")
     done = launch(*what, "--set", "epochs=1", "--run", "r", store=tmp_path / "store")
     assert done.returncode == 10, done.stderr
-    said, told = events(done.stderr), events(done.stdout)
-    assert said[0]["message"] == "backend local: as asked"
-    assert any(event["message"].startswith("BTCUSDT-balanced: failed (bad-data): ") for event in said)
-    assert any(event["message"].startswith("manifest  ") for event in told)
+    progress, results = events(done.stderr), events(done.stdout)
+    assert progress[0]["message"] == "backend local: as asked"
+    assert any(event["message"].startswith("BTCUSDT-balanced: failed (bad-data): ") for event in progress)
+    assert any(event["message"].startswith("manifest  ") for event in results)
     again = launch("--resume", "missing", "--log-format", "json", store=tmp_path / "store")
     assert [event["level"] for event in events(again.stderr)] == ["error"]
 

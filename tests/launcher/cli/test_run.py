@@ -41,7 +41,7 @@ Launch = Callable[..., Done]
 
 @pytest.fixture
 def launch(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Launch:
-    """Runs the command in an empty directory, in this process, and gives its code and what it said."""
+    """Runs the command in an empty directory, in this process, and returns its exit code and output."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     for variable in ("ATB_STORE", "KUBECONFIG", "KUBERNETES_SERVICE_HOST"):
@@ -51,8 +51,8 @@ def launch(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, 
     def run(*arguments: str) -> Done:
         with pytest.raises(SystemExit) as end:
             run_and_exit(lambda: atb_launch(list(arguments), prog_name="atb-launch"))
-        said = capsys.readouterr()
-        return Done(end.value.code, said.out, said.err)
+        captured = capsys.readouterr()
+        return Done(end.value.code, captured.out, captured.err)
 
     return run
 

@@ -100,8 +100,8 @@ def test_a_pod_that_goes_ends_its_log(server: ApiServer, cluster: Cluster, pod: 
 
 
 def test_bad_bytes_are_replaced_and_secrets_hidden(server: ApiServer, cluster: Cluster, pod: str) -> None:
-    said = b"2026-11-01T12:00:00Z \xff key AKIAIOSFODNN7EXAMPLE\n"
-    server.logs["p"] = lambda since, follow, tail: iter([said])
+    line = b"2026-11-01T12:00:00Z \xff key AKIAIOSFODNN7EXAMPLE\n"
+    server.logs["p"] = lambda since, follow, tail: iter([line])
     assert list(read_log(cluster, pod)) == ["\ufffd key [redacted]"]
 
 

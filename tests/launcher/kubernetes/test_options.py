@@ -1,4 +1,4 @@
-"""Cluster options: what is refused, and how it is said."""
+"""Cluster options: what is refused, and with which message."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_every_option_is_described() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"on_demand_after": 2}, "on_demand_after needs spot"),
         ({"spot": "a=b", "on_demand_after": 2, "workers": 2}, "on_demand_after is for Jobs of their own"),
@@ -92,8 +92,8 @@ def test_every_option_is_described() -> None:
         *(({"spot": text}, "spot") for text in ("a", "=b", "a=", "a=b=c", "a=b,c=d", "-a=b", "a=b!", "a/b/c=d")),
     ],
 )
-def test_spot_nodes_are_named_by_one_label(options: Any, said: str) -> None:
-    with pytest.raises(ValidationError, match=said):
+def test_spot_nodes_are_named_by_one_label(options: Any, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         ClusterOptions(image="x", **options)
 
 

@@ -46,9 +46,9 @@ def right_used(request: Request) -> Right | None:
 
 
 def test_the_role_is_what_the_preflight_asks_for_and_looks_at() -> None:
-    asked = {(verb, f"{resource}/{sub}" if sub else resource) for verb, _, resource, sub, _ in RIGHTS}
-    assert rights_of("Role") == asked | LOOKED_AT
-    assert rights_of("Role", jobs={"queue": "training"}) == asked | LOOKED_AT | QUEUE
+    required = {(verb, f"{resource}/{sub}" if sub else resource) for verb, _, resource, sub, _ in RIGHTS}
+    assert rights_of("Role") == required | LOOKED_AT
+    assert rights_of("Role", jobs={"queue": "training"}) == required | LOOKED_AT | QUEUE
     assert rights_of("ClusterRole", launcher={"clusterRole": True}) == OUTSIDE
 
 

@@ -70,9 +70,9 @@ def test_a_third_backend_is_one_module_and_every_command_works_with_it(sleepy: P
     what = ("--symbols", "BTCUSDT", "--source", "sample", "--backend", "sleepy", "--run", "r1")
     assert "backend sleepy: as asked" in call(*what, "--dry-run")
     assert "kind: Dream\nname: BTCUSDT-balanced" in call(*what, "--dry-run")
-    said = call(*what, "--no-wait")
-    assert "1 to train in bed" in said
-    assert "follow them with: atb-launch attach r1" in said
+    output = call(*what, "--no-wait")
+    assert "1 to train in bed" in output
+    assert "follow them with: atb-launch attach r1" in output
     assert "pending" in call("status", "r1")
     assert "BTCUSDT: zzz" in call("logs", "r1", "BTCUSDT")
     assert "BTCUSDT-balanced: asleep" in call("why", "r1", "BTCUSDT")

@@ -53,7 +53,7 @@ def leave(store: Store, job: str, *, attempt: int = 1, **documents: Any) -> None
 
 
 @pytest.mark.parametrize(
-    ("traces", "outcome"),
+    ("record", "outcome"),
     [
         (JobRecord(), Outcome("pending")),
         (JobRecord(attempts=1), Outcome("running")),
@@ -64,8 +64,8 @@ def leave(store: Store, job: str, *, attempt: int = 1, **documents: Any) -> None
         (JobRecord(attempts=0, verdict=verdict(0, "interrupted")), Outcome("interrupted", "oom", "no memory")),
     ],
 )
-def test_what_became_of_a_job_follows_from_what_it_left(traces: JobRecord, outcome: Outcome) -> None:
-    assert outcome_of(traces) == outcome
+def test_what_became_of_a_job_follows_from_what_it_left(record: JobRecord, outcome: Outcome) -> None:
+    assert outcome_of(record) == outcome
 
 
 def test_an_exit_code_of_zero_without_a_result_is_a_failure() -> None:
@@ -170,10 +170,10 @@ def test_below_the_table_are_models_reasons_and_a_word_on_made_up_bars(
     done, failed = manifest.jobs
     manifest = manifest.model_copy(update={"jobs": (done.model_copy(update={"synthetic": True}), failed)})
     print_manifest(manifest, "./store")
-    said = capsys.readouterr().out
-    assert "ETHUSDT-fast failed (bad-data): code 10\n" in said
-    assert "BTCUSDT-fast  ./store/runs/r1/jobs/BTCUSDT-fast/bundle/1/model.onnx\n" in said
-    assert "1 of these models were trained on made-up bars" in said
+    output = capsys.readouterr().out
+    assert "ETHUSDT-fast failed (bad-data): code 10\n" in output
+    assert "BTCUSDT-fast  ./store/runs/r1/jobs/BTCUSDT-fast/bundle/1/model.onnx\n" in output
+    assert "1 of these models were trained on made-up bars" in output
 
 
 def test_a_dry_run_is_one_line_a_job() -> None:

@@ -69,16 +69,16 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def visit(browser: Browser, path: Path, width: int = 1280, scheme: Any = "light", hash: str = "") -> Iterator[Page]:
     """A page that must not complain, nor ask for anything but itself."""
     page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
-    said: list[str] = []
-    asked: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
+    messages: list[str] = []
+    requested: list[str] = []
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
+    page.on("request", lambda request: requested.append(request.url))
     page.goto(path.as_uri() + hash)
     try:
         yield page
-        assert said == []
-        assert {url.partition("#")[0] for url in asked} == {path.as_uri()}
+        assert messages == []
+        assert {url.partition("#")[0] for url in requested} == {path.as_uri()}
     finally:
         page.close()
 
@@ -173,8 +173,8 @@ def test_a_page_is_accessible_and_fits(
         page.evaluate(f"() => {{ {AXE} }}")
         found = page.evaluate("() => axe.run()")
         page.screenshot(path=tmp_path / "page.png", full_page=True)
-    said = [(each["id"], each["help"], each["nodes"][0]["html"][:200]) for each in found["violations"]]
-    assert said == [], json.dumps(said, indent=1)
+    violations = [(each["id"], each["help"], each["nodes"][0]["html"][:200]) for each in found["violations"]]
+    assert violations == [], json.dumps(violations, indent=1)
 
 
 def test_what_is_hidden_by_a_search_is_printed_without_it(browser: Browser, pages: dict[str, Path]) -> None:

@@ -224,8 +224,8 @@ def test_a_push_that_fails_is_one_line_of_warning(store: MemoryStore, capsys: An
     with gateway(500) as (url, _):
         finish(PLAN.run, store, Ending(push_gateway=url))
     finish(PLAN.run, store, Ending(push_gateway=url))  # nobody listens there any more
-    said = capsys.readouterr().err.splitlines()
-    warnings = [line for line in said if line.startswith("warning: ")]
+    lines = capsys.readouterr().err.splitlines()
+    warnings = [line for line in lines if line.startswith("warning: ")]
     assert len(warnings) == 2
     assert f"the metrics could not be pushed to {url}: HTTP Error 500" in warnings[0]
     assert "Connection refused" in warnings[1]
@@ -245,9 +245,9 @@ def test_an_answer_that_is_no_http_is_one_line_too() -> None:
 
         thread = threading.Thread(target=answer)
         thread.start()
-        said = push([Family("atb_x", "gauge", "X.")], f"http://127.0.0.1:{port}", {})
+        problem = push([Family("atb_x", "gauge", "X.")], f"http://127.0.0.1:{port}", {})
         thread.join()
-    assert said.startswith("the metrics could not be pushed to")
+    assert problem.startswith("the metrics could not be pushed to")
 
 
 def test_each_schedule_of_each_namespace_has_its_own_group() -> None:

@@ -20,15 +20,15 @@ def panel_rows(forecast: NDArray[np.float64], outcome: NDArray[np.float64]) -> d
                 horizon=1,
                 step_ms=HOUR,
                 spread=0.001,
-                time=tuple(range(0, HOUR * len(said), HOUR)),
-                forecast=tuple(said.tolist()),
+                time=tuple(range(0, HOUR * len(predicted), HOUR)),
+                forecast=tuple(predicted.tolist()),
                 outcome=tuple(came.tolist()),
-                scale=(0.01,) * len(said),
-                linear=(0.0,) * len(said),
+                scale=(0.01,) * len(predicted),
+                linear=(0.0,) * len(predicted),
             ),
             MOST_ROWS,
         )
-        for number, (said, came) in enumerate(zip(forecast, outcome, strict=True))
+        for number, (predicted, came) in enumerate(zip(forecast, outcome, strict=True))
     }
 
 
@@ -55,11 +55,11 @@ def test_forecasts_that_know_something_show_in_every_number_and_those_that_do_no
 
 
 def test_symbols_that_all_move_together_are_one_witness_an_hour() -> None:
-    """One series told 40 times has no more evidence than once: plain errors would call its t six times as large."""
+    """One series repeated 40 times adds no evidence: plain errors would make its t six times as large."""
     rng = np.random.default_rng(1)
-    said, came = 0.002 * rng.normal(size=200), 0.01 * rng.normal(size=200)
-    wide = judge_panel("fast", panel_rows(np.tile(said, (40, 1)), np.tile(came, (40, 1))), 0.0)
-    narrow = judge_panel("fast", panel_rows(np.tile(said, (10, 1)), np.tile(came, (10, 1))), 0.0)
+    predicted, came = 0.002 * rng.normal(size=200), 0.01 * rng.normal(size=200)
+    wide = judge_panel("fast", panel_rows(np.tile(predicted, (40, 1)), np.tile(came, (40, 1))), 0.0)
+    narrow = judge_panel("fast", panel_rows(np.tile(predicted, (10, 1)), np.tile(came, (10, 1))), 0.0)
     assert wide is not None
     assert narrow is not None
     assert wide.model.skill_t == pytest.approx(narrow.model.skill_t)

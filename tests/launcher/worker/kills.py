@@ -132,14 +132,16 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--jobs", type=int, default=24)
     parser.add_argument("--seed", type=int, default=0)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     sent, number = 0, 0
-    while sent < asked.kills:
+    while sent < arguments.kills:
         with tempfile.TemporaryDirectory() as folder:
-            run = shake(Path(folder), asked.jobs, min(MOST_KILLS, asked.kills - sent), asked.seed + number)
+            run = shake(Path(folder), arguments.jobs, min(MOST_KILLS, arguments.kills - sent), arguments.seed + number)
             attempts = sum(len(facts.attempts) for facts in AttemptReader(run.store, "r1").read_all().values())
         sent, number = sent + len(run.kills), number + 1
-        print(f"run {number}: {asked.jobs} jobs done once, in {attempts} attempts; {', '.join(run.kills)}", flush=True)
+        print(
+            f"run {number}: {arguments.jobs} jobs done once, in {attempts} attempts; {', '.join(run.kills)}", flush=True
+        )
     print(f"{sent} kills over {number} runs: every job done once, none lost, none committed twice")
 
 

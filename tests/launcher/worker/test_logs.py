@@ -69,9 +69,11 @@ def left(store: Store, job: str, text: str) -> None:
 def logs(
     store: Store, *, jobs: int = 2, follow: bool = False, tail: int | None = None, clock: SystemClock
 ) -> list[str]:
-    said: list[str] = []
-    print_local_logs(PLAN, store, PLAN.jobs[:jobs], said.append, named=jobs > 1, follow=follow, tail=tail, clock=clock)
-    return said
+    printed: list[str] = []
+    print_local_logs(
+        PLAN, store, PLAN.jobs[:jobs], printed.append, named=jobs > 1, follow=follow, tail=tail, clock=clock
+    )
+    return printed
 
 
 def test_the_logs_of_all_jobs_are_printed_with_their_names_whether_they_run_or_have_ended(

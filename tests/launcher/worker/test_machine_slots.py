@@ -9,7 +9,7 @@ from launcher.worker.machine_slots import share_slots, usable_gpus
 
 
 @pytest.mark.parametrize(
-    ("jobs", "asked", "cores", "gpus", "words"),
+    ("jobs", "requested", "cores", "gpus", "words"),
     [
         (100, None, 8, (), "8 at a time with 1 thread each"),
         (2, None, 8, (), "2 at a time with 1 thread each"),
@@ -22,9 +22,9 @@ from launcher.worker.machine_slots import share_slots, usable_gpus
     ],
 )
 def test_cores_and_cards_are_shared_out(
-    jobs: int, asked: int | None, cores: int, gpus: tuple[str, ...], words: str
+    jobs: int, requested: int | None, cores: int, gpus: tuple[str, ...], words: str
 ) -> None:
-    assert share_slots(jobs, asked, cores=cores, gpus=gpus).words == words
+    assert share_slots(jobs, requested, cores=cores, gpus=gpus).words == words
 
 
 def test_trainings_spread_over_the_cards() -> None:

@@ -41,13 +41,13 @@ def test_a_post_is_tried_again_after_what_may_pass(server: ApiServer, cluster: C
 def test_retry_after_is_honoured_and_reported(server: ApiServer, tmp_path: Path) -> None:
     waits: list[float] = []
     cluster = connect(server, tmp_path, waits.append)
-    told: list[str] = []
-    cluster.on_wait = told.append
+    messages: list[str] = []
+    cluster.on_wait = messages.append
     server.fail("POST", JOBS, 429, headers={"Retry-After": "3"})
     create_job(cluster, job_body())
     assert waits == [3.0]
-    assert "429" in told[0]
-    assert told[1:] == ["the API server answers again"]
+    assert "429" in messages[0]
+    assert messages[1:] == ["the API server answers again"]
     cluster.close()
 
 
@@ -244,6 +244,8 @@ def test_a_login_that_kubernetes_has_removed_is_named(tmp_path: Path, provider: 
             }
         )
     )
-    with pytest.raises(SpecError, match=f"auth provider {provider}, which Kubernetes 1.26 removed; .*{remedy}") as said:
+    with pytest.raises(
+        SpecError, match=f"auth provider {provider}, which Kubernetes 1.26 removed; .*{remedy}"
+    ) as raised:
         open_cluster(str(path))
-    assert "hidden" not in str(said.value)
+    assert "hidden" not in str(raised.value)

@@ -256,25 +256,25 @@ def test_a_log_is_followed_to_its_last_line(world: World) -> None:
 
 
 def test_a_watch_tells_what_is_made_changed_and_removed(world: World) -> None:
-    told: list[Any] = []
+    received: list[Any] = []
     stopping = threading.Event()
 
     def watch() -> None:
         changes = follow(world.cluster, "configmaps", "atb-test=1", lambda item: item["data"]["v"], stopping)
-        told.extend(change for change in changes if not isinstance(change, Heartbeat))
+        received.extend(change for change in changes if not isinstance(change, Heartbeat))
 
     threading.Thread(target=watch, daemon=True).start()
-    until(lambda: told)
-    assert told == [Listed({})]
+    until(lambda: received)
+    assert received == [Listed({})]
     meta = {"name": "seen", "labels": {"atb-test": "1"}}
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"v": "1"}}
     namespace = world.cluster.namespace
     world.cluster.send(requests.create("configmaps", namespace, body))
     world.cluster.send(requests.patch("configmaps", namespace, "seen", {"data": {"v": "2"}}))
     delete_object(world.cluster, "configmaps", "seen")
-    until(lambda: len(told) == 4)
+    until(lambda: len(received) == 4)
     stopping.set()
-    assert told[1:] == [Changed("seen", "1"), Changed("seen", "2"), Deleted("seen")]
+    assert received[1:] == [Changed("seen", "1"), Changed("seen", "2"), Deleted("seen")]
 
 
 def test_a_preflight_finds_nothing_in_the_way_of_a_job_that_can_run(world: World) -> None:

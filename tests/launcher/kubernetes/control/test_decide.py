@@ -149,13 +149,13 @@ def test_a_job_that_has_ended_without_a_result(objects: Any, category: str, then
 @pytest.mark.parametrize("memory", ["8Gi", "32Gi"])
 def test_table_and_verdict_say_what_memory_it_had_and_what_comes_next(memory: str) -> None:
     state = looked(know(job(failed=by_policy(137), memory=memory), ended(137, **OOM)))
-    said = state.rows(NOW)[0].detail
+    shown = state.rows(NOW)[0].detail
     decided = work(state)[-1]
     if memory == "32Gi":
-        assert said.endswith("; it had 32Gi, and max_memory is 32Gi")
-        assert decided.found.reason == said
+        assert shown.endswith("; it had 32Gi, and max_memory is 32Gi")
+        assert decided.found.reason == shown
         return
-    assert said.endswith("; it had 8Gi, the next attempt gets 12Gi")
+    assert shown.endswith("; it had 8Gi, the next attempt gets 12Gi")
     again = job(ordinal=1, oom=1, memory=decided.attempt.memory, cause=decided.attempt.cause)
     apply.apply_job(state, NOW, Changed(again.name, again))
     apply.apply_pod(state, Changed(pod(ordinal=1).name, pod(ordinal=1)))
@@ -407,9 +407,9 @@ def test_a_job_that_was_created_after_a_list_was_asked_for_has_not_vanished() ->
     create = work(state)[0]
     apply.begin(state, create, NOW)
     apply.finish(state, create, NOW, Created(job(), answered=5.0))
-    apply.apply_job(state, NOW, Listed({}, asked=4.9))
+    apply.apply_job(state, NOW, Listed({}, started=4.9))
     assert state.latest(BTC) is not None
-    apply.apply_job(state, NOW, Listed({}, asked=5.1))
+    apply.apply_job(state, NOW, Listed({}, started=5.1))
     assert state.latest(BTC) is None
 
 
@@ -557,8 +557,8 @@ def test_warnings_are_read_where_a_job_waits_and_nothing_says_why() -> None:
     state = know(job(created=NOW, started=NOW))
     assert ReadWarnings() not in looks(state, NOW + 19)
     assert ReadWarnings() in looks(state, NOW + 21)
-    said = WarningEvent("FailedCreate", 'pods "x" is forbidden: exceeded quota: gpus', NOW)
-    apply.apply_warnings(state, {job().name: said})
+    warning = WarningEvent("FailedCreate", 'pods "x" is forbidden: exceeded quota: gpus', NOW)
+    apply.apply_warnings(state, {job().name: warning})
     assert state.observe(BTC, NOW).category == "quota"
     assert ReadWarnings() not in looks(state, NOW + 21)
 

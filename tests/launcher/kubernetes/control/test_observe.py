@@ -192,10 +192,10 @@ def test_a_container_that_waits_says_for_what(reason: str, message: str, categor
 
 def test_a_permanent_pull_error_has_a_shorter_grace_than_a_passing_one() -> None:
     permanent = look(job(), on_node(waiting="ErrImagePull", waiting_message="manifest unknown")).clock
-    passing = look(job(), on_node(waiting="ErrImagePull", waiting_message="429 Too Many Requests")).clock
+    transient = look(job(), on_node(waiting="ErrImagePull", waiting_message="429 Too Many Requests")).clock
     assert permanent is not None
-    assert passing is not None
-    assert 0 < permanent.seconds < passing.seconds
+    assert transient is not None
+    assert 0 < permanent.seconds < transient.seconds
 
 
 def test_a_back_off_keeps_the_pull_errors_own_words() -> None:
@@ -205,15 +205,15 @@ def test_a_back_off_keeps_the_pull_errors_own_words() -> None:
 
 
 def test_a_job_without_a_pod_is_explained_by_its_events() -> None:
-    said = WarningEvent("FailedCreate", 'pods "x" is forbidden: exceeded quota: gpus', NOW - 5)
-    assert look(job(), warnings={job().name: said}).category == "quota"
-    said = WarningEvent("FailedCreate", 'pods "x" is forbidden: violates PodSecurity "restricted"', NOW - 5)
-    assert look(job(), warnings={job().name: said}).category == "refused"
+    warning = WarningEvent("FailedCreate", 'pods "x" is forbidden: exceeded quota: gpus', NOW - 5)
+    assert look(job(), warnings={job().name: warning}).category == "quota"
+    warning = WarningEvent("FailedCreate", 'pods "x" is forbidden: violates PodSecurity "restricted"', NOW - 5)
+    assert look(job(), warnings={job().name: warning}).category == "refused"
 
 
 def test_a_volume_that_can_not_be_mounted_is_a_configuration_to_correct() -> None:
-    said = WarningEvent("FailedMount", 'MountVolume.SetUp failed: configmap "x" not found', NOW - 5)
-    assert look(job(), on_node(waiting="ContainerCreating"), warnings={"pod-1": said}).category == "config"
+    warning = WarningEvent("FailedMount", 'MountVolume.SetUp failed: configmap "x" not found', NOW - 5)
+    assert look(job(), on_node(waiting="ContainerCreating"), warnings={"pod-1": warning}).category == "config"
 
 
 def test_a_suspended_job_waits_for_its_queue_with_the_workloads_words() -> None:
@@ -261,8 +261,8 @@ def test_a_pod_that_ended_without_an_exit_code_says_why_itself(reason: str, mess
 
 
 def test_the_trainers_last_line_is_the_reason() -> None:
-    said = 'epoch 3 {"loss": 1}\nerror: BTCUSDT has 12 bars of the 4320 it needs; choose an earlier --start'
-    found = look(job(failed=by_policy(10)), ended(10, exit_message=said))
+    message = 'epoch 3 {"loss": 1}\nerror: BTCUSDT has 12 bars of the 4320 it needs; choose an earlier --start'
+    found = look(job(failed=by_policy(10)), ended(10, exit_message=message))
     assert found.reason.startswith("BTCUSDT has 12 bars")
 
 
@@ -309,8 +309,8 @@ def test_an_unreachable_node_is_waited_for_as_long_as_requested() -> None:
     taken = Condition("DeletionByTaintManager", "", NOW - 20)
     evicted = on_node(phase="Running", deleted=NOW + 100, grace=120.0, disrupted=taken)  # evicted 20 s ago
     usual = observe([job()], [evicted], OPTIONS, NOW)
-    asked = observe([job()], [evicted], OPTIONS.model_copy(update={"node_loss_seconds": 30}), NOW)
-    assert (usual.category, asked.category) == ("node-lost", "node-lost")
+    configured = observe([job()], [evicted], OPTIONS.model_copy(update={"node_loss_seconds": 30}), NOW)
+    assert (usual.category, configured.category) == ("node-lost", "node-lost")
     assert usual.clock is not None
-    assert asked.clock is not None
-    assert (usual.clock.is_over(NOW), asked.clock.is_over(NOW)) == (False, True)
+    assert configured.clock is not None
+    assert (usual.clock.is_over(NOW), configured.clock.is_over(NOW)) == (False, True)

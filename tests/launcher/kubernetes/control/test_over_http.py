@@ -31,7 +31,7 @@ from tests.launcher.world import World, commit, make_options, make_plan
 
 
 class Launch:
-    """A fleet that runs in a thread while the test acts, until it ends or the test does."""
+    """A controller that runs in a thread during the test, until it or the test ends."""
 
     running: ClassVar[list[Launch]] = []
 
@@ -63,7 +63,7 @@ class Launch:
         return self.found
 
     def stop(self) -> None:
-        """Leave the run as a launcher that is told to stop does."""
+        """Leave the run as a launcher does when it gets a stop signal."""
         self._stop.set()
         self._thread.join(20)
 
@@ -215,11 +215,19 @@ def test_jobs_that_are_done_leave_the_cluster_once_their_logs_are_stored_and_are
         again = fake.fleet(plan, make_options()).run(mode)
         assert {job: one.state for job, one in again.items()} == {job: one.state for job, one in first.items()}
     assert len(fake.server.seen("POST", "/jobs$")) == created
-    said: list[str] = []
+    printed: list[str] = []
     print_logs(
-        fake.cluster, fake.store, plan.run, plan.jobs[:1], said.append, packed=False, named=False, follow=False, tail=5
+        fake.cluster,
+        fake.store,
+        plan.run,
+        plan.jobs[:1],
+        printed.append,
+        packed=False,
+        named=False,
+        follow=False,
+        tail=5,
     )
-    assert said == ["trained"]
+    assert printed == ["trained"]
 
 
 def test_memory_that_was_needed_is_where_the_next_run_begins(fake: World) -> None:
@@ -278,14 +286,14 @@ def test_a_queued_job_shows_why_its_queue_lets_it_wait(server: ApiServer, lab: W
     job = until(lambda: server.state.items("jobs", "lab"))[0]
     assert job["spec"]["suspend"] is True
     owner = {"apiVersion": "batch/v1", "kind": "Job", "name": job["metadata"]["name"], "uid": job["metadata"]["uid"]}
-    said = "couldn't assign flavors to pod set main: insufficient unused quota for nvidia.com/gpu"
-    condition = {"type": "QuotaReserved", "status": "False", "reason": "Pending", "message": said}
+    message = "couldn't assign flavors to pod set main: insufficient unused quota for nvidia.com/gpu"
+    condition = {"type": "QuotaReserved", "status": "False", "reason": "Pending", "message": message}
     meta = {"name": "job-x", "ownerReferences": [owner]}
     server.state.create("workloads", "lab", {"metadata": meta, "status": {"conditions": [condition]}})
-    launch.until(lambda: any(row.detail == said for row in launch.rows), 30)  # the queue is read every 20 s
+    launch.until(lambda: any(row.detail == message for row in launch.rows), 30)  # the queue is read every 20 s
     plan = make_plan("BTCUSDT")
     state = read_state(lab.cluster, lab.store, plan, make_options(queue="team-a"))
-    assert f"reason    {said}" in explain_job(lab.cluster, lab.store, state, plan, plan.jobs[0])
+    assert f"reason    {message}" in explain_job(lab.cluster, lab.store, state, plan, plan.jobs[0])
     server.state.patch("jobs", "lab", job["metadata"]["name"], {"spec": {"suspend": False}})
     assert pod_of(server)
 

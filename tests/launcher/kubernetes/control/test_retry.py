@@ -39,7 +39,7 @@ def test_out_of_memory_ends_with_its_own_budget_or_at_the_limit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "seconds", "said"),
+    ("changes", "seconds", "message"),
     [
         ({}, 0, "it had 8Gi, the next attempt gets 12Gi"),
         ({"memory": "27Gi"}, 0, "it had 27Gi, the next attempt gets 32Gi"),
@@ -48,11 +48,11 @@ def test_out_of_memory_ends_with_its_own_budget_or_at_the_limit() -> None:
         ({}, OPTIONS.deadline_seconds, "it had 8Gi, and its deadline leaves no time for another attempt"),
     ],
 )
-def test_out_of_memory_says_how_much_it_had_and_what_comes_next(changes: Any, seconds: int, said: str) -> None:
+def test_out_of_memory_says_how_much_it_had_and_what_comes_next(changes: Any, seconds: int, message: str) -> None:
     facts = job(**changes)
-    assert describe_memory(facts, OPTIONS, BEGAN + seconds) == said
+    assert describe_memory(facts, OPTIONS, BEGAN + seconds) == message
     following = next_attempt(facts, "oom", "node-a", OPTIONS, BEGAN + seconds)
-    assert ("gets" in said) == (following is not None)
+    assert ("gets" in message) == (following is not None)
     assert following is None or following.cause == f"after oom with {facts.memory} on node-a"
 
 

@@ -193,17 +193,17 @@ def test_the_command_is_in_exec_form_and_carries_the_spec_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "expected"),
     [
         ({"gpus": 2}, ["--accelerator", "gpu", "--gpus", "2"]),
         ({"gpus": 0}, ["--accelerator", "cpu"]),
         ({"gpus": 4, "require_gpu": False}, ["--accelerator", "auto", "--gpus", "4"]),
     ],
 )
-def test_a_gpu_that_was_asked_for_is_never_replaced_by_the_cpu_in_silence(changes: Any, said: list[str]) -> None:
+def test_a_gpu_that_was_asked_for_is_never_replaced_by_the_cpu_in_silence(changes: Any, expected: list[str]) -> None:
     options = ClusterOptions(image=IMAGE, **changes)
     command = container(build_job(make_plan("BTCUSDT").jobs[0], TARGET, options, TRIES["gpu"]))["command"]
-    assert command[10:] == said
+    assert command[10:] == expected
 
 
 def test_a_dollar_is_doubled_so_that_the_kubelet_expands_nothing() -> None:

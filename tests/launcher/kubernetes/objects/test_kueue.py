@@ -23,7 +23,7 @@ def workload(*conditions: tuple[str, str, str]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("conditions", "said"),
+    ("conditions", "message"),
     [
         ([("QuotaReserved", "False", FEW)], FEW),
         ([("QuotaReserved", "False", f"{FEW},\n  really")], f"{FEW}, really"),
@@ -36,10 +36,10 @@ def workload(*conditions: tuple[str, str, str]) -> dict[str, Any]:
         ([], "waits for its queue"),
     ],
 )
-def test_the_workload_says_why_and_what_can_never_be(conditions: Any, said: str | None) -> None:
+def test_the_workload_says_why_and_what_can_never_be(conditions: Any, message: str | None) -> None:
     reason = waiting_reason(workload(*conditions))
-    if said == "":
+    if message == "":
         assert TOO_LARGE not in reason
         assert NEVER in reason
     else:
-        assert reason == (said or "")
+        assert reason == (message or "")

@@ -142,7 +142,7 @@ def test_the_room_for_jobs_at_a_time_is_counted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("nodes", "options", "said"),
+    ("nodes", "options", "message"),
     [
         ([node(0)], {}, "1 without nvidia.com/gpu"),
         ([node(1)], {"gpus": 4}, "1 with too little nvidia.com/gpu"),
@@ -153,10 +153,10 @@ def test_the_room_for_jobs_at_a_time_is_counted() -> None:
         ([], {}, "there are none"),
     ],
 )
-def test_a_job_that_can_never_run_is_an_error_that_says_why(nodes: list[Any], options: Any, said: str) -> None:
+def test_a_job_that_can_never_run_is_an_error_that_says_why(nodes: list[Any], options: Any, message: str) -> None:
     level, text = check_nodes(nodes, ClusterOptions(image=PIN, **options), 1)
     assert level == "error"
-    assert said in text
+    assert message in text
 
 
 def test_where_nodes_can_be_added_it_is_a_warning() -> None:
@@ -245,7 +245,7 @@ def test_a_server_that_is_not_there_is_told_soon_with_the_way_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("resource", "labels", "said"),
+    ("resource", "labels", "message"),
     [
         ("nvidia.com/gpu", {}, ""),
         ("nvidia.com/gpu", {"nvidia.com/gpu.sharing-strategy": "none"}, ""),
@@ -266,13 +266,13 @@ def test_a_server_that_is_not_there_is_told_soon_with_the_way_out() -> None:
         ),
     ],
 )
-def test_shared_gpus_are_told_by_the_labels_of_their_nodes(resource: str, labels: dict[str, str], said: str) -> None:
+def test_shared_gpus_are_told_by_the_labels_of_their_nodes(resource: str, labels: dict[str, str], message: str) -> None:
     node = {
         "metadata": {"name": "a", "labels": labels},
         "status": {"allocatable": {"cpu": "16", "memory": "64Gi", "pods": "110", resource: "4"}},
     }
     options = ClusterOptions(image="atb", gpu_resource=resource)
-    assert describe_sharing([node], options) == said
+    assert describe_sharing([node], options) == message
 
 
 @pytest.mark.parametrize(
@@ -287,7 +287,7 @@ def limit_range(kind: str, **limits: dict[str, str]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("found", "said"),
+    ("found", "message"),
     [
         (limit_range("Container", max={"memory": "4Gi"}), "a container's memory is at most 4Gi, one job needs 8Gi"),
         (limit_range("Pod", max={"cpu": "1"}), "a pod's cpu is at most 1, one job needs 2"),
@@ -295,10 +295,10 @@ def limit_range(kind: str, **limits: dict[str, str]) -> dict[str, Any]:
         (limit_range("Container", default={"cpu": "500m"}), "cpu is limited to 500m where no limit is set"),
     ],
 )  # fmt: skip
-def test_a_limit_range_that_refuses_every_pod_is_an_error(found: dict[str, Any], said: str) -> None:
+def test_a_limit_range_that_refuses_every_pod_is_an_error(found: dict[str, Any], message: str) -> None:
     ((level, text),) = check_limits([found], make_options(cpu="2", memory="8Gi", max_memory="8Gi"))
     assert level == "error"
-    assert said in text
+    assert message in text
 
 
 def test_a_limit_range_that_lets_a_pod_through_is_not_mentioned(server: ApiServer, cluster: Cluster) -> None:
