@@ -52,7 +52,7 @@ _WRITERS = 16
 
 
 def plan_of(run: str, jobs: int) -> Plan:
-    """A plan of so many symbols."""
+    """A plan of ``jobs`` symbols."""
     symbols = [f"C{number:05}USDT" for number in range(jobs)]
     return build_plan(run, symbols, ["fast"], {"as_of": NOW}, backend="local", now=NOW)
 
@@ -85,7 +85,7 @@ def fill_run(store: Store, run: str, jobs: int) -> None:
 
 
 def fill_runs(store: Store, runs: int) -> None:
-    """So many collected runs of two jobs each."""
+    """Collected runs of two jobs each."""
     fill_run(store, "r-template", 2)
     manifest = collect(store, RunRecord.load(store, "r-template"))
     plan = plan_of("r-template", 2)
@@ -132,7 +132,7 @@ def measure_store(url: str, endpoint: str | None, jobs: int, runs: int) -> dict[
 
 
 def measure_yaml(jobs: int, endpoint: str) -> float:
-    """Seconds of CPU for a dry run of so many Jobs, by a process of its own."""
+    """CPU seconds of a dry run of that many Jobs, in its own process."""
     symbols = ",".join(f"C{number:05}USDT" for number in range(jobs))
     with tempfile.TemporaryDirectory() as folder:
         names, access = Path(folder, "symbols.txt"), Path(folder, "kubeconfig")

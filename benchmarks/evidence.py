@@ -44,7 +44,7 @@ PLANTED = 0.205
 
 
 @dataclass(frozen=True)
-class World:
+class Market:
     """Symbols whose truth is known. ``inputs`` ``[symbols, rows, INPUTS]`` are known at a row, ``outcome`` is not;
     ``bar_inputs`` are what a fitted baseline sees, None where the bar is zero. ``informed`` says which symbols can be
     forecast."""
@@ -69,17 +69,17 @@ class Tally:
     skill: float = 0.0
 
 
-def simulate(world: World, nights: int) -> Tally:
+def simulate(market: Market, nights: int) -> Tally:
     """Train, bet and decide every night."""
-    symbols = len(world.outcome)
-    wealths = [start_wealth(world.horizon) for _ in range(symbols)]
+    symbols = len(market.outcome)
+    wealths = [start_wealth(market.horizon) for _ in range(symbols)]
     passed, before = np.zeros((nights, symbols), bool), np.zeros((nights, symbols), bool)
     skills = np.zeros((nights, symbols))
-    models = train(world, nights)
+    models = train(market, nights)
     for night, (forecast, outcome) in enumerate(models):
         test = slice(VALIDATION, None)
         spread = np.sqrt(np.mean(np.square(forecast[:, :VALIDATION]), axis=1))
-        scale = trailing_scale(outcome, world.horizon, np.mean(np.abs(outcome[:, :VALIDATION]), axis=1))
+        scale = trailing_scale(outcome, market.horizon, np.mean(np.abs(outcome[:, :VALIDATION]), axis=1))
         first = VALIDATION if night == 0 else outcome.shape[1] - NIGHT
         steps = np.arange(outcome.shape[1]) + night * NIGHT
         for symbol in range(symbols):
@@ -88,14 +88,14 @@ def simulate(world: World, nights: int) -> Tally:
                 steps[first:],
                 forecast[symbol, first:] / spread[symbol],
                 (outcome[symbol] / scale[symbol])[first:],
-                world.horizon,
+                market.horizon,
             )
         logs = [log_e_value(wealth) for wealth in wealths]
         bound = math.log(e_bh_bound(logs, FDR))
         skills[night] = skill(outcome[:, test], forecast[:, test])
         passed[night] = (np.array(logs) >= bound) & (skills[night] >= 0)
-        before[night] = skill_low(outcome[:, test], forecast[:, test], world.horizon) > 0
-    return tally(world.informed, passed, before, skills)
+        before[night] = skill_low(outcome[:, test], forecast[:, test], market.horizon) > 0
+    return tally(market.informed, passed, before, skills)
 
 
 def tally(informed: NDArray[np.bool_], passed: NDArray[np.bool_], before: NDArray[np.bool_], skills: Floats) -> Tally:
@@ -123,19 +123,19 @@ def bet(wealth: Wealth, steps: NDArray[np.int64], forecast: Floats, outcome: Flo
     return place_bets(wealth, (Bet(*row) for row in rows), horizon)
 
 
-def train(world: World, nights: int) -> Iterator[tuple[Floats, Floats]]:
+def train(market: Market, nights: int) -> Iterator[tuple[Floats, Floats]]:
     """Each night's forecasts and outcomes beyond the bar on its validation and test rows, ``[symbols, rows]``."""
     for night in range(nights):
         start = night * NIGHT
-        train_rows = slice(start, start + TRAIN - world.horizon)
-        later = slice(start + TRAIN, start + WINDOW - world.horizon + 1)
-        known, outcome = world.outcome[:, train_rows], world.outcome[:, later]
-        if world.bar_inputs is not None:
-            weights = least_squares(world.bar_inputs[:, train_rows], known)
-            known = known - apply(world.bar_inputs[:, train_rows], weights)
-            outcome = outcome - apply(world.bar_inputs[:, later], weights)
-        weights = least_squares(world.inputs[:, train_rows], known)
-        yield apply(world.inputs[:, later], weights), outcome
+        train_rows = slice(start, start + TRAIN - market.horizon)
+        later = slice(start + TRAIN, start + WINDOW - market.horizon + 1)
+        known, outcome = market.outcome[:, train_rows], market.outcome[:, later]
+        if market.bar_inputs is not None:
+            weights = least_squares(market.bar_inputs[:, train_rows], known)
+            known = known - apply(market.bar_inputs[:, train_rows], weights)
+            outcome = outcome - apply(market.bar_inputs[:, later], weights)
+        weights = least_squares(market.inputs[:, train_rows], known)
+        yield apply(market.inputs[:, later], weights), outcome
 
 
 def least_squares(inputs: Floats, outcome: Floats) -> Floats:
@@ -195,17 +195,17 @@ def garch(rng: np.random.Generator, shape: tuple[int, int]) -> Floats:
 Draw = Callable[[np.random.Generator, tuple[int, int]], Floats]
 
 
-def make_returns(draw: Draw, seed: int, symbols: int, informed: int, nights: int) -> World:
+def make_returns(draw: Draw, seed: int, symbols: int, informed: int, nights: int) -> Market:
     """Returns, the first ``informed`` symbols autocorrelated by PLANTED; inputs are the last INPUTS returns."""
     rows = WINDOW + nights * NIGHT + INPUTS + 1
     returns = draw(np.random.default_rng(seed), (symbols, rows))
     for row in range(1, rows):
         returns[:informed, row] += PLANTED * returns[:informed, row - 1]
     lags = np.lib.stride_tricks.sliding_window_view(returns[:, :-1], INPUTS, axis=1)
-    return World(np.ascontiguousarray(lags), returns[:, INPUTS:], np.arange(symbols) < informed)
+    return Market(np.ascontiguousarray(lags), returns[:, INPUTS:], np.arange(symbols) < informed)
 
 
-def make_volatility(seed: int, symbols: int, nights: int, horizon: int = 24) -> World:
+def make_volatility(seed: int, symbols: int, nights: int, horizon: int = 24) -> Market:
     """Log-volatility of the next ``horizon`` bars; the bar is fitted to its past over 1, 4, 24 and 168 bars, which is
     all there is to know, and the nets see nothing else that matters: six of their inputs are noise."""
     rng = np.random.default_rng(seed)
@@ -227,7 +227,7 @@ def make_volatility(seed: int, symbols: int, nights: int, horizon: int = 24) -> 
     keep = 0.99  # as slow as what nets see
     for row in range(1, inputs.shape[1]):
         inputs[:, row] = keep * inputs[:, row - 1] + math.sqrt(1 - keep**2) * inputs[:, row]
-    return World(inputs, outcome, np.zeros(symbols, bool), horizon, bar_inputs)
+    return Market(inputs, outcome, np.zeros(symbols, bool), horizon, bar_inputs)
 
 
 def demotions(draw: Draw, seed: int, champions: int, good: int, bad: int) -> list[int]:
@@ -254,7 +254,7 @@ def report(symbols: int, nights: int) -> Iterator[str]:
     """Every figure, a line each. ``symbols``: 500 for the published ones."""
     planted = symbols // 25
     yield f"{symbols} symbols, e-BH at {FDR:g}; alone: each training by itself, skill less {PROOF_Z:g} errors above 0"
-    noise: dict[str, Callable[[], World]] = {
+    noise: dict[str, Callable[[], Market]] = {
         "random walk": lambda: make_returns(normal, 1, symbols, 0, nights),
         "Student t, 3 degrees": lambda: make_returns(student, 2, symbols, 0, nights),
         "GARCH(1,1)": lambda: make_returns(garch, 3, symbols, 0, nights),

@@ -97,14 +97,14 @@ def main() -> None:
 
 
 def measure_planning(symbols: int) -> float:
-    """Seconds to plan so many symbols."""
+    """Seconds to plan that many symbols."""
     began = time.perf_counter()
     make_plan("plan", symbols)
     return time.perf_counter() - began
 
 
 def make_plan(run: str, jobs: int) -> Plan:
-    """A plan of so many jobs."""
+    """A plan of that many jobs."""
     names = [f"S{number:05}USDT" for number in range(jobs)]
     return build_plan(run, names, ["fast"], {"source": "sample"}, backend="kubernetes", now=NOW)
 
@@ -213,7 +213,7 @@ def play(server: Any, store: DirectoryStore, stopping: threading.Event) -> None:
     """Give every new Job a running Pod, and ``TRAINING_SECONDS`` later its result and a good end."""
     from tests.apiserver.kubelet import set_running, set_terminated
     from tests.apiserver.state import now
-    from tests.launcher.world import commit
+    from tests.launcher.fixtures import commit
 
     state = server.state
     running: deque[tuple[float, str, str, PlannedJob]] = deque()

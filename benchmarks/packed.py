@@ -82,7 +82,7 @@ def launch(answers: Any, kubeconfig: str, symbols: int, workers: int, folder: st
 
 def play(symbols: int, folder: str) -> None:
     """Commit a result for each job, one after another."""
-    from tests.launcher.world import commit
+    from tests.launcher.fixtures import commit
 
     store, plan = DirectoryStore(folder), make_plan("fan", symbols)
     for planned in plan.jobs:

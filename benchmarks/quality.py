@@ -2,7 +2,7 @@
 
     python -m benchmarks.quality --bars ../shared/bars/perp --store build/quality --presets fast,balanced
 
-Trains what is not in the store yet, so that it can be stopped and gone on with, or made with another preset later.
+Trains what is not in the store yet, so that it can be stopped and resumed, or run with another preset later.
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ def show(found: dict[str, list[dict[str, Any]]], apart: str, target: float) -> N
 
 
 def make_plan(run: str, symbols: int, epochs: int, backend: str) -> Plan:
-    """So many symbols with made-up bars."""
+    """That many symbols with made-up bars."""
     names = [f"S{number:03}USDT" for number in range(symbols)]
     options = {"source": "sample", "epochs": epochs, "patience": epochs}
     return build_plan(run, names, ["fast"], options, backend=backend, now=NOW)

@@ -90,7 +90,7 @@ def run_part(part: Part) -> Finding:
 
 
 def check(chosen: Sequence[Part], folder: Path) -> list[Finding]:
-    """Run the parts in order; the reports are written anew after each, so that a kill loses one part at most."""
+    """Run the parts in order; the reports are rewritten after each, so that a kill loses one part at most."""
     folder.mkdir(parents=True, exist_ok=True)
     found: list[Finding] = []
     for part in chosen:

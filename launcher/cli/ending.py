@@ -100,7 +100,7 @@ def _file_of(store: Store, key: str) -> str:
 
 
 def _write_metrics(store: Store, plan: Plan, manifest: Manifest, gateway: str | None) -> None:
-    """Leave the run's metrics in the store, and push them. What stands in the way of that is no reason to stop."""
+    """Leave the run's metrics in the store, and push them. A failure here is no reason to stop."""
     try:
         families = measure_run(store, plan, manifest, datetime.now(UTC).timestamp())
         store.put(keys.metrics(plan.run), render_text(families).encode())

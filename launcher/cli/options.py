@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 ACCESS = ("cluster.kubeconfig", "cluster.context", "cluster.namespace")
-"""The options of a command that asks the backend about a run."""
+"""The options of a command that queries the backend about a run."""
 ENDING = (
     "launch.promote",
     "launch.accept-first",

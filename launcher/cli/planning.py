@@ -85,7 +85,7 @@ def plan_launch(choices: Choices) -> Planned:
 
 
 def _skip(plan: Plan, store: Store, backend: Backend, options: LaunchOptions) -> Plan:
-    """The plan with unchanged jobs marked. A dry run by the client goes on without a store that can't be read."""
+    """The plan with unchanged jobs marked. A client-side dry run continues without a store that it can't read."""
     if options.dry_run != "client":
         return skip_unchanged(plan, store, code_digest_of, backend.image)
     try:

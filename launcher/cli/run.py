@@ -30,7 +30,7 @@ from launcher.report.live_table import RunView
 AWAY_SECONDS = 5.0
 """How long a store that was just given up is waited for once more, to collect the run."""
 _MANY = 50
-"""From this many trainings on, a terminal is asked for confirmation."""
+"""From this many trainings on, a user at a terminal must confirm."""
 
 
 def launch(choices: Choices) -> int:
@@ -68,7 +68,7 @@ def resume(choices: Choices) -> int:
 
 
 def _preflight(plan: Plan, store: Store, backend: Backend) -> bool:
-    """Say what can be known before anything is created; whether there are doubts to ask about. Raises SpecError."""
+    """Print what is known before anything is created; whether there are doubts to confirm. Raises SpecError."""
     found = backend.check(plan, store)
     if not found:
         return False

@@ -73,7 +73,7 @@ def open_backend(setup: Setup) -> KubernetesBackend:
     except SpecError as error:
         if setup.launch.dry_run != "client":
             raise
-        cluster = describe_cluster(options.namespace, error)  # what would be created can be told all the same
+        cluster = describe_cluster(options.namespace, error)  # what would be created can be shown all the same
     return KubernetesBackend(cluster, options)
 
 

@@ -31,7 +31,7 @@ def follow_log(
     """
     last, seen = "", 0
     while True:
-        ended = _has_ended(cluster, pod)  # asked before reading: what it wrote as it ended is still read below
+        ended = _has_ended(cluster, pod)  # checked before reading: what it wrote as it ended is still read below
         try:
             call = requests.pod_log(cluster.namespace, pod, CONTAINER, follow=True, since=_seconds(last), tail=tail)
             skip = seen

@@ -16,7 +16,7 @@ from launcher.plan.cost import Shape
 
 AUTO = "auto"
 BUILT_IN = {"kubernetes": "launcher.kubernetes.backend", "local": "launcher.worker.backend"}
-"""Name → module, imported when it is asked for. ``auto`` is the first of these that finds what it needs here."""
+"""Name → module, imported when it is needed. ``auto`` is the first of these that finds what it needs here."""
 
 
 def backend_names() -> tuple[str, ...]:

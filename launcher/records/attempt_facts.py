@@ -87,7 +87,7 @@ class AttemptReader:
         ended = listed.exits.get(number)
         if ended is not None:
             report = self._document(ended, ExitReport)
-            if report is None:  # a newer version's: it has ended, and how is not for us to say
+            if report is None:  # a newer version's: it has ended, and we can't read how
                 return AttemptFacts(number, claimed, ended.modified.timestamp())
             words = (report.code, report.category, report.message)
             return AttemptFacts(number, claimed, ended.modified.timestamp(), *words)

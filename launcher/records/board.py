@@ -1,4 +1,4 @@
-"""What a worker knows of its run: where each job stands, as the store had it a moment ago."""
+"""A worker's view of its run: each job's state, as the store had it a moment ago."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from launcher.records.store_time import StoreTime
 LOOK_SECONDS = 2.0
 """How often the whole run is listed; less often where a listing takes long, but at every beat."""
 PATIENCE_SECONDS = 900.0
-"""How long a store may be away before a worker gives up."""
+"""How long a store may be unavailable before a worker gives up."""
 
 
 class Board:
@@ -81,7 +81,7 @@ class Board:
         return self.facts[job]
 
     def standing(self, job: str) -> Standing:
-        """Where a job stands, as it was last seen."""
+        """A job's state, as last seen."""
         # until the store has answered for a while, only those are lapsed whose process is known to be gone
         steady = self._time is None or self._time.steady
         rules = self._rules if steady else replace(self._rules, lease=float("inf"))

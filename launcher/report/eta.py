@@ -35,7 +35,7 @@ class Timed(Protocol):
 
 @dataclass(frozen=True)
 class Usual:
-    """How a training of a preset usually ends: after so many seconds and epochs."""
+    """How many seconds and epochs a training of a preset usually takes."""
 
     seconds: float
     epochs: float

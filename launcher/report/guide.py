@@ -31,7 +31,7 @@ class Step:
 
 
 def describe_request(plan: Plan, where: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Name and value of what the plan asks for: symbols, presets with their numbers, bars, window, the command."""
+    """Name and value of what the plan requests: symbols, presets with their numbers, bars, window, the command."""
     specs = [job.spec for job in plan.jobs]
     symbols, presets = list(dict.fromkeys(spec.symbol for spec in specs)), dict.fromkeys(spec.preset for spec in specs)
     first = specs[0]

@@ -42,7 +42,7 @@ _MOST_KINDS = 100
 """Kinds of reasons that are printed where nothing is repainted."""
 _LONGEST = 2_000
 _HEARTBEAT_SECONDS = 60.0
-"""How often a run that is not on a terminal says where it stands."""
+"""How often a run without a terminal prints its state."""
 _FEW = 8
 """With more jobs, a run that is not on a terminal does not name every stage of each."""
 
@@ -161,7 +161,7 @@ class RunView:
         return row if learned is None else replace(row, eta_seconds=learned, learned=True)
 
     def _learn(self) -> None:
-        with suppress(AtbError):  # a time that nobody can tell is left out
+        with suppress(AtbError):  # an unknown time is left out
             self._watch.usual = self._usual()
 
     def show(self, rows: Sequence[Row], note: str = "") -> None:

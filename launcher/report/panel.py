@@ -33,7 +33,7 @@ class SymbolRows:
 
     @classmethod
     def of(cls, rows: TestRows, most: int) -> SymbolRows:
-        """At most so many rows, the latest."""
+        """The latest rows, at most ``most``."""
         columns = (rows.forecast, rows.outcome, rows.scale, rows.linear)
         return cls(rows.horizon, array("q", rows.time[-most:]), *(array("d", column[-most:]) for column in columns))
 

@@ -77,7 +77,7 @@ def check_store(store: Store, *, hashes: bool = True) -> list[StoreProblem]:
 
 
 def read_place(store: Store, key: str, place: Place, entry: Entry) -> tuple[Document | None, StoreProblem | None]:
-    """A document that belongs at a key, or what is wrong with what lies there. Raises StoreError."""
+    """The document at a key, or what is wrong with it. Raises StoreError."""
     try:
         document = read_document(store, place.kind, key, entry=entry, **place.identity)
         if isinstance(document, Champion) and ModelKey.of(document).pointer != key:
@@ -135,7 +135,7 @@ def _sha256(store: Store, key: str) -> str:
 
 
 def _check_pointers(documents: Mapping[str, Document], inventory: Inventory) -> Iterator[StoreProblem]:
-    """Hints that point to nothing, and manifests that say of a result what is not so any more."""
+    """Hints that point to nothing, and manifests that are out of date about a result."""
     for key, document in documents.items():
         if isinstance(document, ResultPointer):
             target = keys.result(document.run, document.job)

@@ -1,4 +1,4 @@
-"""Which document belongs at a key, and what it must say of itself there."""
+"""Which document belongs at a key, and which identity it must have there."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ away and make it again; move it away, since it is a hint that comes again by its
 
 @dataclass(frozen=True)
 class Place:
-    """A document's kind, what it says of itself, and what becomes of one that can't be read. ``then`` is for people."""
+    """A document's kind, its identity, and what happens to one that can't be read. ``then`` is for people."""
 
     kind: type[Document]
     care: Care

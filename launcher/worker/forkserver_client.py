@@ -1,4 +1,4 @@
-"""The launcher's end of ``trainer.forkserver``: trainings are started and stopped by a line, and tell by a line."""
+"""The launcher's end of ``trainer.forkserver``: each line starts or stops a training, or reports one."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def signal_name(number: int) -> str:
 
 
 class ForkServerClient:
-    """A running server. Leaving the context tells its trainings to stop and waits for them."""
+    """A running server. Leaving the context stops its trainings and waits for them."""
 
     def __init__(self, command: Sequence[str] = SERVER, environment: Mapping[str, str] | None = None) -> None:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115

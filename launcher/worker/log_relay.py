@@ -32,7 +32,7 @@ class LogRelay:
         self._out.flush()
 
     def show(self, rows: Sequence[Row], note: str) -> None:
-        """Copy what is new, and say which trainings have come to a new state."""
+        """Copy what is new, and print the note if it has changed."""
         self.drain(complete=False)
         if note and self._states.get("") != note:
             self._states[""] = note

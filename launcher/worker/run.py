@@ -111,4 +111,4 @@ def abandon(worker: Worker, clock: Clock) -> None:
         try:
             worker.give_up(child, "the process that starts trainings has died")
         except StoreError:
-            return  # the caller collects next, and says what is wrong with the store
+            return  # the caller collects next, and reports what is wrong with the store

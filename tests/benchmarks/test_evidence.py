@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.evidence import Draw, World, demotions, garch, make_returns, make_volatility, normal, simulate, student
+from benchmarks.evidence import Draw, Market, demotions, garch, make_returns, make_volatility, normal, simulate, student
 
 
 @pytest.mark.parametrize("draw", [normal, student, garch])
@@ -13,8 +13,8 @@ def test_noise_retrained_nightly_is_not_promoted(draw: Draw) -> None:
 
 
 def test_volatility_that_the_bar_knows_all_about_is_not_promoted() -> None:
-    world: World = make_volatility(12, 30, 6)
-    assert simulate(world, 6).false == 0
+    market: Market = make_volatility(12, 30, 6)
+    assert simulate(market, 6).false == 0
 
 
 def test_a_planted_skill_of_two_percent_is_found_within_ten_nights() -> None:
@@ -24,7 +24,7 @@ def test_a_planted_skill_of_two_percent_is_found_within_ten_nights() -> None:
     assert len(found.found_before) < len(found.found)
 
 
-def test_a_champion_is_demoted_when_its_world_breaks_and_not_before() -> None:
+def test_a_champion_is_demoted_when_its_market_changes_and_not_before() -> None:
     nights = demotions(normal, 14, 20, 60, 30)
     assert sum(night > 60 for night in nights) >= 18
     assert sum(night <= 60 for night in nights) == 0

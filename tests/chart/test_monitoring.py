@@ -46,7 +46,7 @@ def written(families: list[Family]) -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize(("exprs", "least"), [(exprs_of_alerts, 3), (exprs_of_dashboard, 12)])
-def test_each_metric_that_is_asked_for_is_one_that_runs_write(exprs: Any, least: int, store: Any) -> None:
+def test_each_queried_metric_is_one_that_runs_write(exprs: Any, least: int, store: Any) -> None:
     series = written(measure(store))
     found = exprs()
     assert len(found) >= least

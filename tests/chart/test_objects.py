@@ -126,7 +126,7 @@ def test_the_image_warmer_goes_where_jobs_go_and_holds_nothing() -> None:
     assert warmer["selector"]["matchLabels"].items() <= warmer["template"]["metadata"]["labels"].items()
 
 
-def test_no_image_is_warmed_unasked() -> None:
+def test_no_image_is_warmed_by_default() -> None:
     assert "DaemonSet" not in {thing["kind"] for thing in render({"schedules": [DAILY]})}
 
 

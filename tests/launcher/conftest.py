@@ -16,7 +16,7 @@ from launcher.kubernetes.api.requests import Call
 from tests.apiserver.controller import JobController
 from tests.apiserver.http import ApiServer
 from tests.apiserver.kubelet import Kubelet, add_node
-from tests.launcher.world import KUBECONFIG, World, connect
+from tests.launcher.fixtures import KUBECONFIG, ClusterFixture, connect
 
 
 @pytest.fixture
@@ -38,21 +38,21 @@ def cluster(server: ApiServer, tmp_path: Path) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def fake(server: ApiServer, tmp_path: Path) -> Iterator[World]:
+def fake(server: ApiServer, tmp_path: Path) -> Iterator[ClusterFixture]:
     """A fake cluster with a Job controller, a scheduler, a kubelet and two nodes."""
     add_node(server.state, "node-a")
     add_node(server.state, "node-b")
     controller = JobController(server.state, "lab").start()
     kubelet = Kubelet(server, "lab").start()
     cluster = connect(server, tmp_path)
-    yield World(cluster, server=server, controller=controller, kubelet=kubelet)
+    yield ClusterFixture(cluster, server=server, controller=controller, kubelet=kubelet)
     cluster.close()
     kubelet.stop()
     controller.stop()
 
 
 @pytest.fixture
-def world(request: pytest.FixtureRequest) -> Iterator[World]:
+def testbed(request: pytest.FixtureRequest) -> Iterator[ClusterFixture]:
     """A cluster whose Pods run `sh`: the real one of ATB_TEST_KUBECONFIG, else the fake."""
     if KUBECONFIG is None:
         yield request.getfixturevalue("fake")
@@ -64,7 +64,7 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
     cluster.send(requests.create("namespaces", "", body))
     try:
         _wait_for_service_account(cluster)
-        yield World(cluster)
+        yield ClusterFixture(cluster)
     finally:
         cluster.send(Call("DELETE", requests.path_of("namespaces", "", namespace)))
         cluster.close()

@@ -48,7 +48,7 @@ class Kubernetes:
         if resource == "pods":
             if kind == "DELETED":
                 late = max(0.0, self._cut_off.get(item["spec"].get("nodeName", ""), 0.0) - self.kernel.time)
-                self.kernel.at(late, lambda: self._kill(item))  # a node that is cut off hears of it when it is back
+                self.kernel.at(late, lambda: self._kill(item))  # a node that is cut off gets it when it is back
             elif kind == "ADDED":
                 self._later(0.1, 1.0, lambda: self._schedule(name))
             owner = item["metadata"]["ownerReferences"][0]["name"]

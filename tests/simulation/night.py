@@ -28,7 +28,7 @@ from launcher.kubernetes.options import ClusterOptions
 from launcher.records.manifest import collect
 from launcher.records.promotion import promote_run, weigh_record
 from launcher.records.run_record import RunRecord
-from tests.launcher.world import make_options, make_plan
+from tests.launcher.fixtures import make_options, make_plan
 from tests.simulation.api_server import ApiConnection, ApiFaults, ApiServer, Object
 from tests.simulation.cluster import NODES, ClusterFaults, Kubernetes
 from tests.simulation.invariants import Invariants

@@ -34,7 +34,7 @@ class StoreFaults:
 
 
 class ObjectStore:
-    """The bucket. Every write is told to ``on_write``, which may object."""
+    """The bucket. Every write is passed to ``on_write``, which may raise."""
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel

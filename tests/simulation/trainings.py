@@ -17,7 +17,7 @@ from atb.registry.champions import ModelKey, read_champion
 from atb.storage.s3 import S3Store
 from tests.atb.registry.candidates import GOOD, measured
 from tests.atb.registry.candidates import make_result as make_good
-from tests.launcher.world import make_result
+from tests.launcher.fixtures import make_result
 from tests.simulation.kernel import Process, VirtualClock
 from trainer.pipeline.attempt import CHECKPOINT, Attempt, commit_result, read_committed
 

@@ -81,7 +81,7 @@ class Cluster:
         self._client.close()
 
     def now(self) -> float:
-        """Seconds since 1970 by the API server's clock, as far as its answers tell."""
+        """Seconds since 1970 by the API server's clock, as far as its responses show."""
         return self.clock.now() + self._skew
 
     def send(self, call: Call) -> Any:
@@ -159,7 +159,7 @@ class Cluster:
         try:
             yield from response.stream(65_536)
         except urllib3.exceptions.ReadTimeoutError:
-            return  # silence is no error: whoever reads asks again from where it was
+            return  # silence is no error: the reader resumes where it was
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise ApiError(f"{self.host} broke off {call.path}: {brief(error)}") from None
 

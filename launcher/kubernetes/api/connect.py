@@ -33,7 +33,7 @@ def open_cluster(
 
 
 def describe_cluster(namespace: str | None, why: AtbError) -> Cluster:
-    """A cluster that is not asked: for what can be built without one. Each request raises ``why``."""
+    """A cluster that is never contacted: for what can be built without one. Each request raises ``why``."""
     return Cluster(lambda: _NoConnection(why), namespace or "default")
 
 

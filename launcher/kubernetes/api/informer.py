@@ -56,7 +56,7 @@ class Unreachable:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """Nothing has happened, and the API server says so."""
+    """Nothing has happened, as the API server confirms."""
 
 
 Change = Listed[_Facts] | Changed[_Facts] | Deleted | Heartbeat | Unreachable
@@ -112,7 +112,7 @@ def follow(
             if error.status != 410 or failures >= EXPIRED_AT_MOST:
                 silent = error.status != 410
                 yield Unreachable(error)
-            if error.status != 410 or failures:  # a server that restarts may say 410 again and again, and answers
+            if error.status != 410 or failures:  # a server that restarts may return 410 repeatedly, and answers
                 stopping.wait(min(0.25 * 2**failures, LONGEST_WAIT) * cluster.jitter.uniform(0.75, 1.25))
             failures += 1
 

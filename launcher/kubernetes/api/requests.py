@@ -140,7 +140,7 @@ def pod_log(
 
 
 def may_i(verb: str, group: str, resource: str, namespace: str, sub: str = "") -> Call:
-    """Ask whether we may; an empty namespace asks about the whole cluster."""
+    """Check whether we have a right; an empty namespace means the whole cluster."""
     attributes = {"verb": verb, "group": group, "resource": resource, "namespace": namespace, "subresource": sub}
     body = {
         "apiVersion": "authorization.k8s.io/v1",

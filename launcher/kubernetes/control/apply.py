@@ -57,7 +57,7 @@ def apply_queue_reasons(state: RunState, reasons: Mapping[str, str]) -> None:
 
 
 def apply_note(state: RunState, now: float, words: str) -> None:
-    """A request waits, and says why, or waits no more."""
+    """A request waits, with a reason, or no longer waits."""
     state.note, state.noted = words, now
 
 
@@ -94,7 +94,7 @@ def _apply(state: RunState, resource: str, shelf: dict[str, dict[str, _Status]],
 
 
 def _complete(state: RunState, resource: str) -> None:
-    """Once all has been heard of, say which jobs begin anew unless the store has a result of them."""
+    """Once everything is listed, mark the jobs to restart unless the store has their result."""
     if resource in state.listed:
         return
     state.listed.add(resource)

@@ -215,7 +215,7 @@ def _create(
 
 
 def _look_around(state: RunState, now: float) -> Iterator[Look]:
-    """What no watch tells is read now and then, where somebody waits for it."""
+    """What no watch reports is polled while a job waits for it."""
     if _is_due(state, ReadProgress, PROGRESS_SECONDS, now):
         yield ReadProgress()
     if _is_due(state, ReadWarnings, WARNINGS_SECONDS, now) and _has_unexplained(state, now):

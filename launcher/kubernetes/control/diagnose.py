@@ -89,7 +89,7 @@ def diagnose_unscheduled(condition: Condition) -> Finding:
     if not counts:
         return Finding("unschedulable", message)
     if len(counts) > 1 and not re.search(_OWN_TAINT, message):
-        counts.pop("taint", None)  # the control plane's, or unnamed: what the other nodes lack says more
+        counts.pop("taint", None)  # the control plane's, or unnamed: what the other nodes lack is more informative
     # nodes without the device are what a GPU job waits for, however many other nodes are tainted or too small
     order = ("gpu", "affinity", "memory", "cpu", "taint", "unschedulable")
     return Finding("gpu" if "gpu" in counts else max(order, key=lambda name: counts.get(name, 0)), message)
@@ -148,7 +148,7 @@ def diagnose_exit(code: int, message: str = "", where: str = "") -> Finding:
 
 
 def diagnose_failed_job(job: JobStatus, pods: list[PodStatus]) -> Finding:
-    """Why a Job has failed: by its own reason, then by its last Pod, then by what its condition still tells."""
+    """Why a Job has failed: by its own reason, then by its last Pod, then by its condition."""
     failed = job.failed or job.failing
     assert failed is not None
     if failed.reason == "DeadlineExceeded":

@@ -110,7 +110,7 @@ class Performer:
         except SpecError as error:
             return Refused(str(error))
         answered = self._cluster.clock.monotonic()
-        # asked once more: who cancelled in between did not see this Job, and it is for us to delete it
+        # checked again: a cancel in between did not see this Job, so we must delete it
         return Created(status, answered, cancelled=action.again and self._is_cancelled())
 
     def _look_for_result(self, action: LookForResult) -> tuple[Committed | None, bool]:

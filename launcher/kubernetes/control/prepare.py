@@ -57,4 +57,4 @@ def _sweep(cluster: Cluster) -> None:
     try:
         sweep_owners(cluster)
     except ApiError:
-        pass  # housekeeping: the next run tries again, and the preflight tells of a missing right
+        pass  # housekeeping: the next run retries, and the preflight reports a missing right

@@ -126,7 +126,7 @@ class RunState:
         self.created = set() if self.may_create else set(self.planned)
         self.marked = not self.may_create
 
-    # what is asked
+    # queries
 
     @property
     def complete(self) -> bool:

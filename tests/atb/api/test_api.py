@@ -17,7 +17,7 @@ from atb.documents.attempt import Verdict
 from atb.documents.result import FileEntry
 from atb.errors import DataError, NotFound, SpecError
 from atb.storage import DirectoryStore
-from tests.launcher.world import commit, make_plan
+from tests.launcher.fixtures import commit, make_plan
 
 
 @pytest.fixture(scope="module")

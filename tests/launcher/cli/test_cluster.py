@@ -18,7 +18,7 @@ from atb.storage import Store, open_store
 from launcher.cli import atb_launch
 from launcher.plan.build import read_plan
 from tests.apiserver.kubelet import Outcome
-from tests.launcher.world import World, commit
+from tests.launcher.fixtures import ClusterFixture, commit
 
 IMAGE = "registry.example/atb@sha256:" + "1" * 64
 
@@ -26,8 +26,8 @@ IMAGE = "registry.example/atb@sha256:" + "1" * 64
 class Desk:
     """A person at a terminal that is none, with a kubeconfig and a bucket."""
 
-    def __init__(self, world: World, url: str, endpoint: str, kubeconfig: Path) -> None:
-        self.world = world
+    def __init__(self, testbed: ClusterFixture, url: str, endpoint: str, kubeconfig: Path) -> None:
+        self.testbed = testbed
         self.store: Store = open_store(url, endpoint)
         self._common = ["--store", url, "--endpoint-url", endpoint]
         self._access = ["--kubeconfig", str(kubeconfig)]
@@ -47,7 +47,7 @@ class Desk:
 
     def train(self, codes: dict[str, int]) -> None:
         """Let the kubelet's trainings end with these codes, those with 0 leaving a result."""
-        assert self.world.kubelet is not None
+        assert self.testbed.kubelet is not None
 
         def behave(pod: dict[str, Any]) -> Outcome:
             notes = pod["metadata"]["annotations"]
@@ -57,7 +57,7 @@ class Desk:
                 commit(self.store, plan.run, job_of(plan, notes[labels.JOB_ANNOTATION]))
             return Outcome(code=code, log=b"loading\nerror: it went wrong; look there\n")
 
-        self.world.kubelet.behave = behave
+        self.testbed.kubelet.behave = behave
 
 
 def job_of(plan: Plan, name: str) -> Any:
@@ -65,7 +65,7 @@ def job_of(plan: Plan, name: str) -> Any:
 
 
 @pytest.fixture
-def desk(fake: World, s3_url: str, s3_endpoint: str, tmp_path: Path) -> Desk:
+def desk(fake: ClusterFixture, s3_url: str, s3_endpoint: str, tmp_path: Path) -> Desk:
     desk = Desk(fake, s3_url, s3_endpoint, tmp_path / "kubeconfig.json")
     desk.train({})
     return desk
@@ -94,28 +94,28 @@ def test_a_failure_is_named_with_its_category_and_gives_its_exit_code(desk: Desk
 
 
 def test_a_dry_run_prints_the_objects_and_makes_nothing(desk: Desk) -> None:
-    assert desk.world.server is not None
+    assert desk.testbed.server is not None
     result = desk.launch("--dry-run")
     objects = list(yaml.safe_load_all(result.stdout))
     assert [body["kind"] for body in objects] == ["ConfigMap", "Job", "Job"]
-    assert desk.world.server.seen("POST", "") == []
+    assert desk.testbed.server.seen("POST", "") == []
 
 
 def test_a_dry_run_by_the_server_is_strict_and_makes_nothing(desk: Desk) -> None:
-    assert desk.world.server is not None
+    assert desk.testbed.server is not None
     result = desk.launch("--dry-run=server")
     objects = list(yaml.safe_load_all(result.stdout))
     assert all(body["metadata"]["uid"] for body in objects)
-    assert desk.world.server.state.items("jobs", "lab") == []
-    assert all(request.query["fieldValidation"] == "Strict" for request in desk.world.server.seen("POST", "/jobs$"))
+    assert desk.testbed.server.state.items("jobs", "lab") == []
+    assert all(request.query["fieldValidation"] == "Strict" for request in desk.testbed.server.seen("POST", "/jobs$"))
 
 
 def test_preflight_stops_before_anything_is_created(desk: Desk) -> None:
-    assert desk.world.server is not None
+    assert desk.testbed.server is not None
     result = desk.launch("--gpus", "16")
     assert result.exit_code != 0
     assert "nothing was created: nodes" in text(result)
-    assert desk.world.server.state.items("configmaps", "lab") == []
+    assert desk.testbed.server.state.items("configmaps", "lab") == []
     assert not list(desk.store.list("runs/"))
 
 
@@ -153,13 +153,13 @@ def test_status_shows_the_cluster_while_a_run_is_not_complete(desk: Desk) -> Non
 
 
 def test_a_resumed_run_does_what_failed_with_the_options_it_was_launched_with(desk: Desk) -> None:
-    assert desk.world.server is not None
+    assert desk.testbed.server is not None
     desk.train({"ETHUSDT": 10})
     desk.launch("--memory", "9Gi")
     desk.train({})
     result = desk.resume("r1")
     assert result.exit_code == 0, text(result)
-    jobs = desk.world.server.state.items("jobs", "lab")
+    jobs = desk.testbed.server.state.items("jobs", "lab")
     memories = [job["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"] for job in jobs]
     assert memories == ["9Gi"] * 3
 
@@ -167,39 +167,39 @@ def test_a_resumed_run_does_what_failed_with_the_options_it_was_launched_with(de
 def test_a_flag_of_the_resume_beats_the_plan_and_the_plan_beats_the_environment(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert desk.world.server is not None
+    assert desk.testbed.server is not None
     desk.train({"ETHUSDT": 10})
     desk.launch("--memory", "9Gi", "--cpu", "3")
     desk.train({})
     monkeypatch.setenv("ATB_CLUSTER_CPU", "7")
     assert desk.resume("r1", "--memory", "5Gi").exit_code == 0
-    jobs = desk.world.server.state.items("jobs", "lab")
+    jobs = desk.testbed.server.state.items("jobs", "lab")
     limits = [job["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"] for job in jobs]
     assert sorted(each["memory"] for each in limits) == ["5Gi", "9Gi", "9Gi"]
     assert {each["cpu"] for each in limits} == {"3"}
 
 
 def test_cancel_stops_what_is_live_and_clean_takes_the_rest_away(desk: Desk) -> None:
-    assert desk.world.server is not None
-    assert desk.world.kubelet is not None
-    desk.world.kubelet.behave = lambda pod: Outcome(seconds=1e9)
+    assert desk.testbed.server is not None
+    assert desk.testbed.kubelet is not None
+    desk.testbed.kubelet.behave = lambda pod: Outcome(seconds=1e9)
     desk.launch("--no-wait")
     assert "live" in text(desk.command("clean", "r1"))
     assert "2 Jobs stopped" in text(desk.command("cancel", "r1", "--yes"))
     assert desk.command("attach", "r1").exit_code == 143
     assert desk.command("clean", "r1").exit_code == 0
-    assert desk.world.server.state.items("configmaps", "lab") == []
+    assert desk.testbed.server.state.items("configmaps", "lab") == []
 
 
 def test_clean_all_takes_every_run_away_and_cancelling_what_has_ended_says_so(desk: Desk) -> None:
-    assert desk.world.server is not None
+    assert desk.testbed.server is not None
     desk.train({"ETHUSDT": 10})
     desk.launch()
     assert "run r1 has ended: no Job of it is left to stop" in text(desk.command("cancel", "r1", "--yes"))
     assert "give one RUN, or --all" in text(desk.command("clean"))
     assert "removed 1 runs from lab" in text(desk.command("clean", "--all"))
-    assert desk.world.server.state.items("configmaps", "lab") == []
-    assert desk.world.server.state.items("jobs", "lab") == []
+    assert desk.testbed.server.state.items("configmaps", "lab") == []
+    assert desk.testbed.server.state.items("jobs", "lab") == []
 
 
 def test_a_run_that_is_not_in_the_cluster_is_one_line(desk: Desk) -> None:
@@ -220,7 +220,7 @@ def test_a_secret_on_the_command_line_is_refused(desk: Desk, flag: str, value: s
 
 
 def test_a_planted_secret_is_in_nothing_that_is_rendered_written_or_printed(desk: Desk) -> None:
-    assert desk.world.server is not None
+    assert desk.testbed.server is not None
     desk.train({"ETHUSDT": 10})
     planted = os.environ["AWS_SECRET_ACCESS_KEY"]
     assert len(planted) > 8
@@ -229,7 +229,7 @@ def test_a_planted_secret_is_in_nothing_that_is_rendered_written_or_printed(desk
         assert planted not in result.output
     for entry in desk.store.list(""):
         assert planted.encode() not in desk.store.get(entry.key), entry.key
-    for request in desk.world.server.requests:
+    for request in desk.testbed.server.requests:
         assert planted not in json.dumps(request.body)
 
 

@@ -26,14 +26,14 @@ def call(*words: str) -> Result:
     return CliRunner().invoke(atb_launch, ["--symbols", "BTCUSDT", "--preset", "fast", "--dry-run", *words])
 
 
-def test_too_few_bars_are_told_before_anything_is_started(dry: Path) -> None:
+def test_too_few_bars_are_reported_before_anything_is_started(dry: Path) -> None:
     done = call("--backend", "local", "--source", "binance", "--days", "3", "--store", str(dry / "s"))
     assert "would fail: 72 bars lie in the window and" in done.stdout
     assert "would train 1, 1 of which would fail" in done.stdout
     assert not (dry / "s" / "runs").exists()
 
 
-def test_a_source_that_is_not_there_is_told(dry: Path) -> None:
+def test_a_missing_source_is_reported(dry: Path) -> None:
     done = call("--backend", "local", "--source", f"files:{dry}/nowhere", "--store", str(dry / "s"))
     assert f"would fail: there is no directory {dry}/nowhere" in done.stdout
 

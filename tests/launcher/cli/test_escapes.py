@@ -11,7 +11,7 @@ from atb.contract import keys
 from atb.documents.attempt import Verdict
 from atb.storage import open_store
 from launcher.cli import atb_launch
-from tests.launcher.world import NOW, make_plan
+from tests.launcher.fixtures import NOW, make_plan
 
 EVIL = "\x1b]0;owned\x07\x9b2J\x1b[2J\x08\r\u202e"
 

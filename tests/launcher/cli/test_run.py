@@ -102,7 +102,7 @@ def test_a_mistake_is_one_line_with_its_exit_code(
     assert not Path("store").exists()
 
 
-def test_a_store_that_refuses_writes_is_told_before_anything_starts(launch: Launch, tmp_path: Path) -> None:
+def test_a_store_that_refuses_writes_is_reported_before_anything_starts(launch: Launch, tmp_path: Path) -> None:
     if os.geteuid() == 0:
         (tmp_path / "store").write_text("a file where a directory should be")
     else:

@@ -20,7 +20,7 @@ from launcher.kubernetes.api.requests import Call
 from launcher.kubernetes.control.controller import RunController
 from launcher.kubernetes.options import ClusterOptions
 from tests.apiserver.kubelet import Outcome
-from tests.launcher.world import World, commit, make_options, make_plan
+from tests.launcher.fixtures import ClusterFixture, commit, make_options, make_plan
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 
@@ -79,7 +79,7 @@ class MortalStore(MemoryStore):
         self._life.spend(lambda: super(MortalStore, self).delete(key))
 
 
-def behave(world: World, plan: Plan) -> Callable[[dict[str, Any]], Outcome]:
+def behave(testbed: ClusterFixture, plan: Plan) -> Callable[[dict[str, Any]], Outcome]:
     """BTC trains well, ETH runs out of memory once and then trains well, SOL has bad data."""
     planned = {job.job: job for job in plan.jobs}
 
@@ -90,27 +90,27 @@ def behave(world: World, plan: Plan) -> Callable[[dict[str, Any]], Outcome]:
             return Outcome(code=10)
         if job.spec.symbol == "ETHUSDT" and memory == "64Mi":
             return Outcome(code=137, reason="OOMKilled")
-        commit(world.store, plan.run, job)
+        commit(testbed.store, plan.run, job)
         return Outcome()
 
     return act
 
 
-def launch(world: World, plan: Plan, options: ClusterOptions, life: Life, mode: str, folder: Path) -> Any:
-    assert world.server is not None
+def launch(testbed: ClusterFixture, plan: Plan, options: ClusterOptions, life: Life, mode: str, folder: Path) -> Any:
+    assert testbed.server is not None
     kubeconfig = str(folder / "kubeconfig.json")
     made = open_cluster(kubeconfig)
     cluster = MortalCluster(made._connect, made.namespace, retry_seconds=5.0)
     cluster.life = life
     try:
-        return RunController(cluster, MortalStore(world.store, life), plan, options).run(mode)  # type: ignore[arg-type]
+        return RunController(cluster, MortalStore(testbed.store, life), plan, options).run(mode)  # type: ignore[arg-type]
     finally:
         cluster.close()
         made.close()
 
 
-def _check_end(world: World, plan: Plan, found: Any) -> None:
-    assert world.server is not None
+def _check_end(testbed: ClusterFixture, plan: Plan, found: Any) -> None:
+    assert testbed.server is not None
     states = {job: (one.state, one.category) for job, one in found.items()}
     assert states == {
         "BTCUSDT-fast": ("done", ""),
@@ -118,20 +118,20 @@ def _check_end(world: World, plan: Plan, found: Any) -> None:
         "SOLUSDT-fast": ("failed", "bad-data"),
     }
     made = Counter(
-        item["metadata"]["annotations"][labels.JOB_ANNOTATION] for item in world.server.state.items("jobs", "lab")
+        item["metadata"]["annotations"][labels.JOB_ANNOTATION] for item in testbed.server.state.items("jobs", "lab")
     )
     assert made == {"BTCUSDT-fast": 1, "ETHUSDT-fast": 2, "SOLUSDT-fast": 1}
     pods = Counter(
-        pod["metadata"]["labels"]["batch.kubernetes.io/job-name"] for pod in world.server.state.items("pods", "lab")
+        pod["metadata"]["labels"]["batch.kubernetes.io/job-name"] for pod in testbed.server.state.items("pods", "lab")
     )
     assert set(pods.values()) == {1}
-    world.store.get(keys.verdict(plan.run, "SOLUSDT-fast"))
+    testbed.store.get(keys.verdict(plan.run, "SOLUSDT-fast"))
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("steps", range(1, 11))
 def test_a_launcher_killed_at_any_step_and_attached_again_loses_no_job_and_makes_none_twice(
-    fake: World, tmp_path: Path, steps: int, after: bool
+    fake: ClusterFixture, tmp_path: Path, steps: int, after: bool
 ) -> None:
     plan, options = make_plan(*SYMBOLS), make_options()
     assert fake.kubelet is not None
@@ -146,7 +146,7 @@ def test_a_launcher_killed_at_any_step_and_attached_again_loses_no_job_and_makes
     _check_end(fake, plan, found)
 
 
-def test_the_steps_above_are_all_there_are(fake: World, tmp_path: Path) -> None:
+def test_the_steps_above_are_all_there_are(fake: ClusterFixture, tmp_path: Path) -> None:
     plan = make_plan(*SYMBOLS)
     assert fake.kubelet is not None
     fake.kubelet.behave = behave(fake, plan)
@@ -155,7 +155,7 @@ def test_the_steps_above_are_all_there_are(fake: World, tmp_path: Path) -> None:
     assert life.used <= 10
 
 
-def test_two_launchers_at_once_make_each_job_once(fake: World, tmp_path: Path) -> None:
+def test_two_launchers_at_once_make_each_job_once(fake: ClusterFixture, tmp_path: Path) -> None:
     plan, options = make_plan(*SYMBOLS), make_options()
     assert fake.kubelet is not None
     fake.kubelet.behave = behave(fake, plan)
@@ -174,7 +174,7 @@ def test_two_launchers_at_once_make_each_job_once(fake: World, tmp_path: Path) -
         _check_end(fake, plan, each)
 
 
-def test_attaching_to_a_finished_run_changes_nothing(fake: World, tmp_path: Path) -> None:
+def test_attaching_to_a_finished_run_changes_nothing(fake: ClusterFixture, tmp_path: Path) -> None:
     plan, options = make_plan(*SYMBOLS), make_options()
     assert fake.kubelet is not None
     assert fake.server is not None

@@ -13,7 +13,7 @@ from launcher.kubernetes.api.client import Cluster
 from launcher.kubernetes.logs import follow_log, read_log, stored_log
 from tests.apiserver.http import ApiServer
 from tests.apiserver.kubelet import set_running, set_terminated, set_waiting
-from tests.launcher.world import connect
+from tests.launcher.fixtures import connect
 
 LINES = [f"2026-11-01T12:00:0{i // 2}.{(i % 2) * 5}Z line {i}\n".encode() for i in range(8)]
 

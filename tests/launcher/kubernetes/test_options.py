@@ -43,7 +43,7 @@ def test_a_name_that_is_known_is_taken(name: str, value: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["NOTE", "DATABASE_URL", "ATB_TOKEN", "MY_TF_X", "TF_AUTH_KEY_ID_TOKEN", "PGPASS"])
-def test_any_other_name_is_refused_unless_it_is_said_to_be_plain(name: str) -> None:
+def test_any_other_name_is_refused_unless_it_is_declared_plain(name: str) -> None:
     with pytest.raises(ValidationError, match="kubectl create secret"):
         ClusterOptions(image="x", env={name: "a value"})
     assert ClusterOptions(image="x", env_plain={name: "a value"}).env_plain == {name: "a value"}

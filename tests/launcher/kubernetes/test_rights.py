@@ -9,7 +9,7 @@ import pytest
 from launcher.kubernetes.preflight.checks import RIGHTS, check_all
 from tests.apiserver.http import Request
 from tests.chart.helm import DAILY, pick, render
-from tests.launcher.world import World, make_options, make_plan, running
+from tests.launcher.fixtures import ClusterFixture, make_options, make_plan, running
 
 Right = tuple[str, str]
 """A verb and a resource, with its subresource."""
@@ -53,11 +53,11 @@ def test_the_role_is_what_the_preflight_asks_for_and_looks_at() -> None:
 
 
 @pytest.mark.parametrize("script", ["exit 0", "exit 137", "exit 2"])
-def test_a_run_uses_no_right_that_the_role_does_not_give(fake: World, script: str) -> None:
+def test_a_run_uses_no_right_that_the_role_does_not_give(fake: ClusterFixture, script: str) -> None:
     plan, options = make_plan("BTCUSDT"), make_options(oom_retries=1, service_account="trainer", priority_class="batch")
     assert fake.server is not None
     check_all(fake.cluster, fake.store, plan, options)
-    fake.fleet(plan, options, build=running(script)).run("create")
+    fake.run_controller(plan, options, build=running(script)).run("create")
     used = {right for request in fake.server.requests if (right := right_used(request)) is not None}
     assert used - UNGRANTED - EVERYBODYS <= rights_of("Role") | OUTSIDE
     assert {("create", "jobs"), ("watch", "pods")} <= used

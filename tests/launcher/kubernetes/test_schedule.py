@@ -54,7 +54,7 @@ def test_a_pod_finds_its_job_by_name(server: ApiServer, cluster: Cluster) -> Non
         find_due(cluster, {JOB_VARIABLE: "another"})
 
 
-def test_outside_a_schedules_pod_the_user_is_told_what_to_give_instead(cluster: Cluster) -> None:
+def test_outside_a_schedules_pod_the_error_names_what_to_give_instead(cluster: Cluster) -> None:
     with pytest.raises(SpecError, match="--run NAME --as-of TIME"):
         find_due(cluster, {})
 

@@ -79,7 +79,7 @@ def test_a_third_backend_is_one_module_and_every_command_works_with_it(sleepy: P
     assert "woke r1" in call("clean", "r1")
 
 
-def test_a_backend_that_can_not_be_had_is_one_line(sleepy: Path) -> None:
+def test_an_unavailable_backend_is_a_one_line_error(sleepy: Path) -> None:
     assert backend_names() == ("kubernetes", "local", "broken", "sleepy")
     with pytest.raises(SpecError, match="broken can't be loaded from no_such_module"):
         find_backend("broken")
@@ -113,5 +113,5 @@ def test_a_pod_is_a_cluster_only_with_an_account(tmp_path: Path) -> None:
     assert detect(environment, tmp_path / "token") == "this is a Pod with an account"
 
 
-def test_what_is_asked_for_is_taken() -> None:
+def test_the_requested_backend_is_used() -> None:
     assert choose_backend("local", {"KUBECONFIG": "/nowhere"})[0] == "local"

@@ -19,7 +19,7 @@ from launcher.plan.cost import (
     held_seconds,
     measured_paces,
 )
-from tests.launcher.world import make_plan
+from tests.launcher.fixtures import make_plan
 
 plan = make_plan("A", "B", "C", "D")
 BARS = plan.jobs[0].spec.expected_bars

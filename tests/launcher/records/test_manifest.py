@@ -181,5 +181,5 @@ def test_a_dry_run_is_one_line_a_job() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(4.24, "4.2s"), (185, "3m05s"), (7_800, "2h10m"), (None, "")])
-def test_seconds_are_told_short(seconds: float | None, text: str) -> None:
+def test_seconds_are_abbreviated(seconds: float | None, text: str) -> None:
     assert format_seconds(seconds) == text

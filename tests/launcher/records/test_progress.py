@@ -8,7 +8,7 @@ from atb.contract import keys
 from atb.documents.result import Result
 from atb.storage import MemoryStore
 from launcher.records.progress import Committed, committed, read_result
-from tests.launcher.world import make_plan, make_result
+from tests.launcher.fixtures import make_plan, make_result
 
 EARLIER = Path(__file__).parents[2] / "atb" / "documents" / "schema_1_0" / "result.json"
 

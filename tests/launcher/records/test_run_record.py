@@ -81,7 +81,7 @@ PLACES: dict[str, Callable[[], str]] = {
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("damage", ["empty", "nested deeply", "a newer major version", "wrong types"])
-def test_the_other_jobs_are_told_around_an_unreadable_document_which_is_named(place: str, damage: str) -> None:
+def test_an_unreadable_document_is_named_and_the_other_jobs_are_shown(place: str, damage: str) -> None:
     store, key = MemoryStore(), PLACES[place]()
     run_of(store)
     store.put(key, DAMAGED[damage])

@@ -15,7 +15,7 @@ from atb.storage import MemoryStore
 from launcher.records.manifest import build_manifest
 from launcher.records.run_record import RunRecord
 from launcher.report.table import describe_usage
-from tests.launcher.world import make_plan, make_result
+from tests.launcher.fixtures import make_plan, make_result
 
 BEGAN = datetime(2026, 11, 1, 12, tzinfo=UTC)
 

@@ -48,7 +48,7 @@ def test_a_run_takes_as_long_as_its_jobs_share_the_machine() -> None:
     assert watch.run_eta(ended, 0.0) is None
 
 
-def test_nothing_is_said_before_anything_is_known_and_the_run_s_own_jobs_teach_it() -> None:
+def test_no_estimate_before_anything_is_known_then_the_run_s_own_jobs_give_it() -> None:
     watch, rows = Watch(), jobs("running", "pending", "pending")
     watch.see(rows, 0.0)
     assert watch.run_eta(rows, 5.0) is None

@@ -77,7 +77,7 @@ def test_without_a_terminal_each_change_of_state_is_one_line() -> None:
     ]
 
 
-def test_a_note_that_differs_only_in_its_numbers_is_said_again_once_a_minute() -> None:
+def test_a_note_that_differs_only_in_its_numbers_is_repeated_once_a_minute() -> None:
     console, now = Console(file=io.StringIO(), width=80, force_terminal=False), [0.0]
     with RunView("run r", console, lambda: now[0]) as view:
         for created in range(100):

@@ -26,7 +26,7 @@ from launcher.records.manifest import build_manifest, collect
 from launcher.records.run_record import RunRecord
 from launcher.report.exposition import _Collected, group_of, push, render_text
 from launcher.report.metrics import Family, measure_run
-from tests.launcher.world import NOW, make_plan, make_result
+from tests.launcher.fixtures import NOW, make_plan, make_result
 
 PLAN = make_plan("A", "B", "C", "D").model_copy(update={"options": {"gpus": 2, "cluster": {"namespace": "lab"}}})
 A, B, C, D = PLAN.jobs

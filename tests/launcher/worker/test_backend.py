@@ -109,7 +109,7 @@ def test_a_bug_is_not_tried_again_and_its_traceback_is_in_the_log(place: Directo
     assert "ZeroDivisionError" in place.get(keys.attempt("r1", "BROKEN-fast", 1, "log.txt")).decode()
 
 
-def test_no_more_run_at_a_time_than_asked_for(place: DirectoryStore) -> None:
+def test_no_more_run_at_a_time_than_requested(place: DirectoryStore) -> None:
     show = Watcher()
     do(place, *(f"S{n}" for n in range(5)), show=show, parallel=1)
     assert show.most_running <= 1

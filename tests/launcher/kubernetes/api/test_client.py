@@ -19,7 +19,7 @@ from launcher.kubernetes.objects.ensure import create_job, create_owner, delete_
 from launcher.kubernetes.objects.jobs import build_job
 from launcher.kubernetes.objects.pod import Target
 from tests.apiserver.http import ApiServer
-from tests.launcher.world import connect, make_options, make_plan, make_try
+from tests.launcher.fixtures import connect, make_options, make_plan, make_try
 
 TARGET = Target("run-1", "s3://b")
 JOBS = r"/jobs"

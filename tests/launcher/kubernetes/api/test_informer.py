@@ -124,7 +124,7 @@ def test_a_server_that_restarts_loses_nothing(server: ApiServer, seen: Seen) -> 
     assert seen.wait_for(lambda: "a" in seen.names)
 
 
-def test_a_server_that_answers_badly_is_told_and_asked_again(server: ApiServer, seen: Seen) -> None:
+def test_a_server_error_is_reported_and_the_request_retried(server: ApiServer, seen: Seen) -> None:
     server.fail("GET", "/configmaps", 500, times=3)
     server.drop_connections()
     put(server, "a")
@@ -132,7 +132,7 @@ def test_a_server_that_answers_badly_is_told_and_asked_again(server: ApiServer, 
     assert any(isinstance(change, Unreachable) for change in seen.changes)
 
 
-def test_a_quiet_server_is_told_from_a_silent_one(server: ApiServer, seen: Seen) -> None:
+def test_a_quiet_server_differs_from_a_silent_one(server: ApiServer, seen: Seen) -> None:
     server.bookmark_seconds = 0.05
     assert seen.wait_for(lambda: isinstance(seen.changes[-1], Heartbeat))
 
@@ -152,7 +152,7 @@ def test_what_we_may_not_watch_is_an_error_at_once(server: ApiServer, cluster: C
     assert seen.error.status == 403
 
 
-def test_a_server_that_only_says_410_is_not_asked_in_a_loop(server: ApiServer, cluster: Cluster) -> None:
+def test_a_server_that_only_answers_410_is_not_queried_in_a_loop(server: ApiServer, cluster: Cluster) -> None:
     server.state.compact()
     put(server, "first")
     for _ in range(200):

@@ -13,8 +13,8 @@ from launcher.kubernetes.objects.jobs import build_job, job_name
 from launcher.kubernetes.objects.pod import Target
 from launcher.kubernetes.options import ClusterOptions
 from launcher.plan.backend import Mode
-from tests.launcher.world import NOW as START
-from tests.launcher.world import make_options, make_plan, make_try
+from tests.launcher.fixtures import NOW as START
+from tests.launcher.fixtures import make_options, make_plan, make_try
 
 BEGAN = START.timestamp()
 NOW = BEGAN + 600

@@ -37,6 +37,7 @@ from launcher.kubernetes.objects.job_status import Condition, JobStatus, PodStat
 from launcher.kubernetes.objects.warnings import WarningEvent
 from launcher.records.categories import CATEGORIES
 from launcher.records.progress import Committed, committed
+from tests.launcher.fixtures import make_result
 from tests.launcher.kubernetes.control.facts import (
     BEGAN,
     BTC,
@@ -53,7 +54,6 @@ from tests.launcher.kubernetes.control.facts import (
     looked,
     pod,
 )
-from tests.launcher.world import make_result
 
 OOM: Any = {"exit_reason": "OOMKilled"}
 DRAINED = Condition("EvictionByEvictionAPI", "drain", NOW - 61)
@@ -147,7 +147,7 @@ def test_a_job_that_has_ended_without_a_result(objects: Any, category: str, then
 
 
 @pytest.mark.parametrize("memory", ["8Gi", "32Gi"])
-def test_table_and_verdict_say_what_memory_it_had_and_what_comes_next(memory: str) -> None:
+def test_table_and_verdict_show_the_memory_of_this_attempt_and_the_next(memory: str) -> None:
     state = looked(know(job(failed=by_policy(137), memory=memory), ended(137, **OOM)))
     shown = state.rows(NOW)[0].detail
     decided = work(state)[-1]
@@ -223,7 +223,7 @@ def test_creations_under_way_are_bounded() -> None:
     assert named(state) == ["Create"]
 
 
-def test_no_more_jobs_exist_at_a_time_than_were_asked_for() -> None:
+def test_no_more_jobs_exist_at_a_time_than_max_parallel() -> None:
     options = OPTIONS.model_copy(update={"max_parallel": 2})
     state = know(job(), pod(), others=False, options=options)
     (create,) = work(state)
@@ -563,7 +563,7 @@ def test_warnings_are_read_where_a_job_waits_and_nothing_says_why() -> None:
     assert ReadWarnings() not in looks(state, NOW + 21)
 
 
-def test_the_queue_is_asked_where_a_job_waits_in_it() -> None:
+def test_the_queue_is_read_where_a_job_waits_in_it() -> None:
     state = know(job(suspended=True, created=NOW), options=OPTIONS.model_copy(update={"queue": "team-a"}))
     assert ReadQueue() in looks(state, NOW)
     apply.apply_queue_reasons(state, {f"uid-{BTC}-0": "insufficient quota"})
@@ -591,7 +591,7 @@ def test_a_silent_server_is_left_after_a_quarter_of_an_hour() -> None:
     assert only(state, NOW + 901) == Leave(silent=True)
 
 
-def test_a_server_that_answers_again_is_said_to_for_a_while() -> None:
+def test_a_server_that_answers_again_is_reported_for_a_while() -> None:
     state = know(job(), pod())
     apply.apply_job(state, NOW, Unreachable(ApiError("no answer")))
     assert state.summary(NOW) == "the API server does not answer: no answer"

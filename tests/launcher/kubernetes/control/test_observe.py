@@ -15,7 +15,7 @@ from launcher.kubernetes.objects.jobs import build_job
 from launcher.kubernetes.objects.pod import Target
 from launcher.kubernetes.objects.warnings import WarningEvent
 from launcher.records.categories import CATEGORIES
-from tests.launcher.world import make_options, make_plan, make_try
+from tests.launcher.fixtures import make_options, make_plan, make_try
 
 NOW = 1_800_000_000.0
 OPTIONS = make_options(schedule_seconds=600, start_seconds=300)

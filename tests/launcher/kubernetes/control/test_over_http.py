@@ -27,7 +27,7 @@ from launcher.report.live_table import Row
 from tests.apiserver.controller import JobController
 from tests.apiserver.http import ApiServer
 from tests.apiserver.kubelet import Outcome, add_node, bind, set_running, set_waiting
-from tests.launcher.world import World, commit, make_options, make_plan
+from tests.launcher.fixtures import ClusterFixture, commit, make_options, make_plan
 
 
 class Launch:
@@ -35,11 +35,11 @@ class Launch:
 
     running: ClassVar[list[Launch]] = []
 
-    def __init__(self, world: World, plan: Plan, mode: str = "create", **options: Any) -> None:
+    def __init__(self, testbed: ClusterFixture, plan: Plan, mode: str = "create", **options: Any) -> None:
         self.rows: list[Row] = []
         self.found: dict[str, Observation] = {}
         self.error: BaseException | None = None
-        self.fleet = world.fleet(plan, make_options(**options), show=self._show)
+        self.controller = testbed.run_controller(plan, make_options(**options), show=self._show)
         self._mode = mode
         self._stop = threading.Event()
         self.running.append(self)
@@ -51,7 +51,7 @@ class Launch:
 
     def _run(self) -> None:
         try:
-            self.found = self.fleet.run(self._mode, stopped=self._stop.is_set)  # type: ignore[arg-type]
+            self.found = self.controller.run(self._mode, stopped=self._stop.is_set)  # type: ignore[arg-type]
         except BaseException as error:
             self.error = error
 
@@ -59,7 +59,7 @@ class Launch:
         self._thread.join(seconds)
         if self.error:
             raise self.error
-        assert not self._thread.is_alive(), self.fleet.observations
+        assert not self._thread.is_alive(), self.controller.observations
         return self.found
 
     def stop(self) -> None:
@@ -71,7 +71,7 @@ class Launch:
         return until(condition, seconds)
 
     def category(self, job: str = "BTCUSDT-fast") -> str:
-        return self.fleet.observations.get(job, Observation("pending")).category
+        return self.controller.observations.get(job, Observation("pending")).category
 
 
 def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
@@ -84,10 +84,10 @@ def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
 
 
 @pytest.fixture
-def lab(server: ApiServer, cluster: Cluster) -> Iterator[World]:
+def lab(server: ApiServer, cluster: Cluster) -> Iterator[ClusterFixture]:
     """A Job controller, and no kubelet: the test is the kubelet."""
     controller = JobController(server.state, "lab").start()
-    yield World(cluster, server=server, controller=controller)
+    yield ClusterFixture(cluster, server=server, controller=controller)
     while Launch.running:
         Launch.running.pop().stop()
     controller.stop()
@@ -98,7 +98,7 @@ def pod_of(server: ApiServer) -> dict[str, Any]:
     return found
 
 
-def test_an_image_that_can_not_be_had_is_given_up_and_its_job_ended(server: ApiServer, lab: World) -> None:
+def test_an_unavailable_image_fails_the_job_and_ends_it(server: ApiServer, lab: ClusterFixture) -> None:
     launch = Launch(lab, make_plan("BTCUSDT"), start_seconds=10)
     bind(server.state, pod_of(server), "node-a")
     set_waiting(server.state, pod_of(server), "ErrImagePull", "manifest unknown")
@@ -117,7 +117,7 @@ def test_an_image_that_can_not_be_had_is_given_up_and_its_job_ended(server: ApiS
     )
 
 
-def test_a_full_quota_is_read_from_the_events(server: ApiServer, lab: World) -> None:
+def test_a_full_quota_is_read_from_the_events(server: ApiServer, lab: ClusterFixture) -> None:
     assert lab.controller is not None
     lab.controller.pod_quota = 0
     launch = Launch(lab, make_plan("BTCUSDT"))
@@ -139,7 +139,7 @@ def finish(server: ApiServer, code: int, reason: str = "") -> None:
     set_terminated(server.state, server.state.get("pods", "lab", pod["metadata"]["name"]), code, reason)
 
 
-def test_a_node_that_fails_two_symbols_is_kept_out_of_later_attempts(fake: World) -> None:
+def test_a_node_that_fails_two_symbols_is_kept_out_of_later_attempts(fake: ClusterFixture) -> None:
     plan = make_plan("BTCUSDT", "ETHUSDT", "SOLUSDT")
     assert fake.kubelet is not None
     assert fake.server is not None
@@ -152,16 +152,16 @@ def test_a_node_that_fails_two_symbols_is_kept_out_of_later_attempts(fake: World
         return Outcome()
 
     fake.kubelet.behave = behave
-    fleet = fake.fleet(plan, make_options(infrastructure_retries=3))
-    found = fleet.run("create")
+    controller = fake.run_controller(plan, make_options(infrastructure_retries=3))
+    found = controller.run("create")
     assert {one.state for one in found.values()} == {"done"}
-    assert "node-a" in nodes_to_avoid(fleet.state)
+    assert "node-a" in nodes_to_avoid(controller.state)
     last = [job for job in fake.server.state.items("jobs", "lab") if job["metadata"]["annotations"]["atb/try"] != "0"]
     excluded = [job["spec"]["template"]["spec"].get("affinity", {}) for job in last]
     assert any("requiredDuringSchedulingIgnoredDuringExecution" in each["nodeAffinity"] for each in excluded)
 
 
-def test_a_job_that_is_interrupted_on_spot_nodes_is_done_on_demand(fake: World) -> None:
+def test_a_job_that_is_interrupted_on_spot_nodes_is_done_on_demand(fake: ClusterFixture) -> None:
     plan = make_plan("BTCUSDT", "ETHUSDT")
     assert fake.kubelet is not None
     assert fake.server is not None
@@ -177,8 +177,8 @@ def test_a_job_that_is_interrupted_on_spot_nodes_is_done_on_demand(fake: World) 
         return Outcome()
 
     fake.kubelet.behave = behave
-    fleet = fake.fleet(plan, make_options(spot="capacity=spot", on_demand_after=2))
-    found = fleet.run("create")
+    controller = fake.run_controller(plan, make_options(spot="capacity=spot", on_demand_after=2))
+    found = controller.run("create")
     assert {one.state for one in found.values()} == {"done"}
     assert seen["ETHUSDT-fast"] == ["spot-1"]
     assert seen["BTCUSDT-fast"][:2] == ["spot-1", "spot-1"]
@@ -192,7 +192,9 @@ def notes_on(job: dict[str, Any]) -> dict[str, str]:
     return notes
 
 
-def test_jobs_that_are_done_leave_the_cluster_once_their_logs_are_stored_and_are_not_made_again(fake: World) -> None:
+def test_jobs_that_are_done_leave_the_cluster_once_their_logs_are_stored_and_are_not_made_again(
+    fake: ClusterFixture,
+) -> None:
     plan = make_plan("BTCUSDT", "ETHUSDT", "SOLUSDT")
     assert fake.kubelet is not None
     assert fake.server is not None
@@ -207,12 +209,12 @@ def test_jobs_that_are_done_leave_the_cluster_once_their_logs_are_stored_and_are
         return Outcome()
 
     fake.kubelet.behave = behave
-    first = fake.fleet(plan, make_options()).run("create")
+    first = fake.run_controller(plan, make_options()).run("create")
     left = {job["metadata"]["annotations"][labels.JOB_ANNOTATION] for job in fake.server.state.items("jobs", "lab")}
     assert left == {"ETHUSDT-fast", "SOLUSDT-fast"}, "its log is only in its Pod; it failed"
     created = len(fake.server.seen("POST", "/jobs$"))
     for mode in ("attach", "create"):
-        again = fake.fleet(plan, make_options()).run(mode)
+        again = fake.run_controller(plan, make_options()).run(mode)
         assert {job: one.state for job, one in again.items()} == {job: one.state for job, one in first.items()}
     assert len(fake.server.seen("POST", "/jobs$")) == created
     printed: list[str] = []
@@ -230,7 +232,7 @@ def test_jobs_that_are_done_leave_the_cluster_once_their_logs_are_stored_and_are
     assert printed == ["trained"]
 
 
-def test_memory_that_was_needed_is_where_the_next_run_begins(fake: World) -> None:
+def test_memory_that_was_needed_is_where_the_next_run_begins(fake: ClusterFixture) -> None:
     assert fake.kubelet is not None
     assert fake.server is not None
     plan = make_plan("BTCUSDT")
@@ -242,16 +244,16 @@ def test_memory_that_was_needed_is_where_the_next_run_begins(fake: World) -> Non
         return Outcome()
 
     fake.kubelet.behave = behave
-    fake.fleet(plan, make_options()).run("create")
+    fake.run_controller(plan, make_options()).run("create")
     spec = plan.jobs[0].spec
     need = MemoryNeed.from_bytes(fake.store.get(keys.memory(spec.symbol, spec.timeframe, spec.preset)), "need")
     assert (need.memory, need.peak_memory_bytes) == ("96Mi", 70 << 20)
-    fake.fleet(make_plan("BTCUSDT", run="run-2"), make_options()).run("create")
+    fake.run_controller(make_plan("BTCUSDT", run="run-2"), make_options()).run("create")
     second = fake.server.state.get("jobs", "lab", job_name("run-2", "BTCUSDT-fast"))
     assert second["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"] == "96Mi"
 
 
-def test_a_cancelled_run_ends_as_cancelled_for_whoever_follows_it(server: ApiServer, lab: World) -> None:
+def test_a_cancelled_run_ends_as_cancelled_for_whoever_follows_it(server: ApiServer, lab: ClusterFixture) -> None:
     launch = Launch(lab, make_plan("BTCUSDT"))
     pod_of(server)
     mark_owner(lab.cluster, "run-1", {labels.CANCELLED_ANNOTATION: "now"})
@@ -267,7 +269,7 @@ def notes(server: ApiServer) -> dict[str, str]:
     return found
 
 
-def test_progress_reaches_the_table_through_the_store(server: ApiServer, lab: World) -> None:
+def test_progress_reaches_the_table_through_the_store(server: ApiServer, lab: ClusterFixture) -> None:
     progress = Progress(
         attempt=1, stage="fit", epoch=7, epochs=100, validation_loss=0.25, eta_seconds=90.0, updated="2026-11-01T12:00Z"
     )
@@ -280,7 +282,7 @@ def test_progress_reaches_the_table_through_the_store(server: ApiServer, lab: Wo
     assert (row.state, row.node, row.epoch, row.epochs, row.validation_loss) == ("running", "node-a", 7, 100, 0.25)
 
 
-def test_a_queued_job_shows_why_its_queue_lets_it_wait(server: ApiServer, lab: World) -> None:
+def test_a_queued_job_shows_why_its_queue_lets_it_wait(server: ApiServer, lab: ClusterFixture) -> None:
     server.kueue = True
     launch = Launch(lab, make_plan("BTCUSDT"), queue="team-a")
     job = until(lambda: server.state.items("jobs", "lab"))[0]
@@ -298,18 +300,18 @@ def test_a_queued_job_shows_why_its_queue_lets_it_wait(server: ApiServer, lab: W
     assert pod_of(server)
 
 
-def test_watches_and_lists_do_not_grow_with_the_run(fake: World) -> None:
+def test_watches_and_lists_do_not_grow_with_the_run(fake: ClusterFixture) -> None:
     plan = make_plan(*(f"S{number}USDT" for number in range(40)))
     assert fake.kubelet is not None
     fake.kubelet.behave = lambda pod: Outcome(code=10)
-    fake.fleet(plan, make_options(create_rate=1000)).run("create")
+    fake.run_controller(plan, make_options(create_rate=1000)).run("create")
     assert fake.server is not None
     assert len(fake.server.seen("GET", "/(jobs|pods)$", watch="true")) <= 4
     assert len(fake.server.seen("GET", "/(jobs|pods)$", limit="500")) == 2
     assert len(fake.server.seen("GET", "/events$")) == 0
 
 
-def test_a_quiet_run_is_not_taken_for_a_silent_server(server: ApiServer, lab: World) -> None:
+def test_a_quiet_run_is_not_mistaken_for_a_silent_server(server: ApiServer, lab: ClusterFixture) -> None:
     server.bookmark_seconds = 0.05
     launch = Launch(lab, make_plan("BTCUSDT"))
     pod_of(server)
@@ -324,7 +326,9 @@ def test_a_quiet_run_is_not_taken_for_a_silent_server(server: ApiServer, lab: Wo
     assert launch.end()["BTCUSDT-fast"].state == "done"
 
 
-def test_a_server_that_is_silent_for_long_is_left_and_the_way_back_is_printed(server: ApiServer, lab: World) -> None:
+def test_a_server_that_is_silent_for_long_is_left_and_the_way_back_is_printed(
+    server: ApiServer, lab: ClusterFixture
+) -> None:
     launch = Launch(lab, make_plan("BTCUSDT"))
     pod_of(server)
     until(lambda: labels.CREATED_ANNOTATION in notes(server))

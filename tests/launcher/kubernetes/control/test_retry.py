@@ -12,7 +12,7 @@ from launcher.kubernetes.objects.job_status import JobStatus, read_job
 from launcher.kubernetes.objects.jobs import build_job
 from launcher.kubernetes.objects.pod import Target
 from launcher.records.categories import CATEGORIES, INFRASTRUCTURE
-from tests.launcher.world import NOW, make_options, make_plan, make_try
+from tests.launcher.fixtures import NOW, make_options, make_plan, make_try
 
 OPTIONS = make_options(memory="8Gi", max_memory="32Gi", oom_retries=2, infrastructure_retries=1)
 BEGAN = NOW.timestamp()
@@ -48,7 +48,7 @@ def test_out_of_memory_ends_with_its_own_budget_or_at_the_limit() -> None:
         ({}, OPTIONS.deadline_seconds, "it had 8Gi, and its deadline leaves no time for another attempt"),
     ],
 )
-def test_out_of_memory_says_how_much_it_had_and_what_comes_next(changes: Any, seconds: int, message: str) -> None:
+def test_out_of_memory_reports_this_limit_and_the_next(changes: Any, seconds: int, message: str) -> None:
     facts = job(**changes)
     assert describe_memory(facts, OPTIONS, BEGAN + seconds) == message
     following = next_attempt(facts, "oom", "node-a", OPTIONS, BEGAN + seconds)

@@ -20,7 +20,7 @@ from launcher.kubernetes.objects.pod import Target, keep_off_nodes
 from launcher.kubernetes.objects.render import render_yaml
 from launcher.kubernetes.options import ClusterOptions
 from tests.apiserver.state import check_object
-from tests.launcher.world import make_plan, make_try
+from tests.launcher.fixtures import make_plan, make_try
 
 GOLDEN = Path(__file__).parent / "golden"
 IMAGE = "registry.example/atb@sha256:" + "0" * 64
@@ -139,7 +139,7 @@ def test_pods_pass_the_restricted_level(name: str) -> None:
     }
 
 
-def test_interruptions_are_told_apart_before_exit_codes() -> None:
+def test_interruptions_are_matched_before_exit_codes() -> None:
     rules = render("gpu")["spec"]["podFailurePolicy"]["rules"]
     assert [rule["action"] for rule in rules] == ["Ignore", "FailJob", "FailJob"]
     assert rules[0]["onPodConditions"] == [{"type": "DisruptionTarget", "status": "True"}]
@@ -147,7 +147,7 @@ def test_interruptions_are_told_apart_before_exit_codes() -> None:
     assert rules[2]["onExitCodes"]["values"] == [137]
 
 
-def test_a_gpu_is_asked_for_by_default_and_its_taint_tolerated() -> None:
+def test_a_gpu_is_requested_by_default_and_its_taint_tolerated() -> None:
     body = render("gpu")
     assert container(body)["resources"]["limits"]["nvidia.com/gpu"] == "1"
     keys = body["spec"]["template"]["spec"]["tolerations"]
@@ -160,7 +160,7 @@ def test_without_gpus_there_is_neither_a_device_nor_a_toleration() -> None:
     assert "tolerations" not in body["spec"]["template"]["spec"]
 
 
-def test_consolidation_is_asked_to_leave_training_alone() -> None:
+def test_consolidation_must_not_evict_training() -> None:
     notes = render("gpu")["spec"]["template"]["metadata"]["annotations"]
     assert notes["karpenter.sh/do-not-disrupt"] == "true"
     assert notes["cluster-autoscaler.kubernetes.io/safe-to-evict"] == "false"
@@ -200,7 +200,7 @@ def test_the_command_is_in_exec_form_and_carries_the_spec_whole() -> None:
         ({"gpus": 4, "require_gpu": False}, ["--accelerator", "auto", "--gpus", "4"]),
     ],
 )
-def test_a_gpu_that_was_asked_for_is_never_replaced_by_the_cpu_in_silence(changes: Any, expected: list[str]) -> None:
+def test_a_requested_gpu_is_never_silently_replaced_by_the_cpu(changes: Any, expected: list[str]) -> None:
     options = ClusterOptions(image=IMAGE, **changes)
     command = container(build_job(make_plan("BTCUSDT").jobs[0], TARGET, options, TRIES["gpu"]))["command"]
     assert command[10:] == expected

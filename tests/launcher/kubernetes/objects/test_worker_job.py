@@ -25,8 +25,8 @@ from launcher.kubernetes.objects.worker_job import (
 from launcher.kubernetes.options import ClusterOptions
 from tests.apiserver.state import check_object
 from tests.chart.restricted import check_restricted
+from tests.launcher.fixtures import make_options, make_plan
 from tests.launcher.kubernetes.objects.test_jobs import OPTIONS, TARGET, VERSIONS, runs
-from tests.launcher.world import make_options, make_plan
 
 GOLDEN = Path(__file__).parent / "golden" / "workers.yaml"
 ROUND = WorkerRound(memory="24Gi", workers=4, ordinal=1, since=1767225600.5, avoid=("node-7",))
@@ -62,7 +62,7 @@ def test_an_index_that_fails_for_good_ends_alone_and_a_disruption_counts_for_not
     assert "suspend" not in spec
 
 
-def test_kueue_may_admit_fewer_workers_than_were_asked_for() -> None:
+def test_kueue_may_admit_fewer_workers_than_requested() -> None:
     body = render(queue="team-a")
     assert body["spec"]["suspend"] is True
     assert body["metadata"]["annotations"]["kueue.x-k8s.io/job-min-parallelism"] == "1"

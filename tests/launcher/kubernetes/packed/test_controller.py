@@ -24,8 +24,8 @@ from launcher.kubernetes.packed.look import explain_packed
 from launcher.records.manifest import build_manifest
 from launcher.records.run_record import RunRecord
 from launcher.report.live_table import Row
+from tests.launcher.fixtures import ClusterFixture, make_options, make_plan
 from tests.launcher.worker.share import RULES
-from tests.launcher.world import World, make_options, make_plan
 
 Look = Callable[[Sequence[Row]], None]
 
@@ -48,7 +48,7 @@ def store(tmp_path: Path) -> DirectoryStore:
 
 
 def follow(
-    fake: World,
+    fake: ClusterFixture,
     store: DirectoryStore,
     plan: Plan,
     *,
@@ -79,7 +79,9 @@ def states(store: DirectoryStore, plan: Plan) -> dict[str, tuple[str, str, int]]
     }
 
 
-def test_workers_do_the_plan_with_three_objects_and_what_fails_is_named(fake: World, store: DirectoryStore) -> None:
+def test_workers_do_the_plan_with_three_objects_and_what_fails_is_named(
+    fake: ClusterFixture, store: DirectoryStore
+) -> None:
     plan = make_plan("QUICK1", "BADBARS", "QUICK2", "KILLEDONCE", "QUICK3", "FLAKY")
     seen: list[list[str]] = []
     controller = follow(fake, store, plan, look=lambda rows: seen.append([row.state for row in rows]))
@@ -103,7 +105,7 @@ def test_workers_do_the_plan_with_three_objects_and_what_fails_is_named(fake: Wo
     assert next(line for line in lines if line.startswith("attempt   2")).endswith("ended with code 0 (done)")
 
 
-def test_a_resumed_run_tries_again_what_failed_and_nothing_else(fake: World, store: DirectoryStore) -> None:
+def test_a_resumed_run_tries_again_what_failed_and_nothing_else(fake: ClusterFixture, store: DirectoryStore) -> None:
     plan = make_plan("QUICK1", "BADONCE")
     follow(fake, store, plan)
     assert states(store, plan)["BADONCE"] == ("failed", "bad-data", 1)
@@ -113,7 +115,9 @@ def test_a_resumed_run_tries_again_what_failed_and_nothing_else(fake: World, sto
     assert len(fake.server.state.items("jobs", "lab")) == 2
 
 
-def test_a_killed_worker_is_begun_again_and_its_jobs_lose_one_attempt(fake: World, store: DirectoryStore) -> None:
+def test_a_killed_worker_is_begun_again_and_its_jobs_lose_one_attempt(
+    fake: ClusterFixture, store: DirectoryStore
+) -> None:
     plan = make_plan("SLOW", "QUICK1")
     killed: list[str] = []
 
@@ -131,7 +135,7 @@ def test_a_killed_worker_is_begun_again_and_its_jobs_lose_one_attempt(fake: Worl
     assert states(store, plan)["SLOW"][2] == 2
 
 
-def test_workers_that_no_node_takes_are_given_up_with_the_cause(fake: World, store: DirectoryStore) -> None:
+def test_workers_that_no_node_takes_are_given_up_with_the_cause(fake: ClusterFixture, store: DirectoryStore) -> None:
     plan = make_plan("QUICK1", "QUICK2")
     seen: list[tuple[str, str]] = []
     options = fake.hurried(node_selector={"disk": "ssd"}, workers=1)
@@ -149,7 +153,7 @@ def test_workers_that_no_node_takes_are_given_up_with_the_cause(fake: World, sto
     assert "given up after" in Verdict.from_bytes(store.get(key), key).reason
 
 
-def test_attach_follows_and_creates_nothing(fake: World, store: DirectoryStore) -> None:
+def test_attach_follows_and_creates_nothing(fake: ClusterFixture, store: DirectoryStore) -> None:
     plan = make_plan("QUICK1")
     follow(fake, store, plan)
     before = store.get(keys.result(plan.run, "QUICK1-fast"))
@@ -159,7 +163,7 @@ def test_attach_follows_and_creates_nothing(fake: World, store: DirectoryStore) 
     assert len(fake.server.state.items("jobs", "lab")) == 1
 
 
-def test_a_cancelled_run_is_stopped_and_its_jobs_say_so(fake: World, store: DirectoryStore) -> None:
+def test_a_cancelled_run_is_stopped_and_its_jobs_say_so(fake: ClusterFixture, store: DirectoryStore) -> None:
     plan = make_plan("SLOW", "QUICK1")
     cancelled: list[str] = []
 
@@ -175,7 +179,7 @@ def test_a_cancelled_run_is_stopped_and_its_jobs_say_so(fake: World, store: Dire
     assert states(store, plan)["SLOW"] == ("done", "", 2)
 
 
-def test_without_waiting_it_leaves_once_the_workers_are_created(fake: World, store: DirectoryStore) -> None:
+def test_without_waiting_it_leaves_once_the_workers_are_created(fake: ClusterFixture, store: DirectoryStore) -> None:
     plan = make_plan("SLOW")
     store.put(keys.plan(plan.run), plan.to_bytes())
     build = pods_that_work(store)
@@ -185,7 +189,7 @@ def test_without_waiting_it_leaves_once_the_workers_are_created(fake: World, sto
 
 
 def test_a_dry_run_is_the_configmap_and_the_workers_as_the_server_takes_them(
-    fake: World, store: DirectoryStore
+    fake: ClusterFixture, store: DirectoryStore
 ) -> None:
     plan = make_plan(*(f"S{number}" for number in range(500)))
     backend = KubernetesBackend(fake.cluster, make_options(workers=20, slots=4))

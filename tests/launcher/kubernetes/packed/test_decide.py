@@ -19,7 +19,7 @@ from launcher.kubernetes.packed.decide import (
 from launcher.kubernetes.packed.view import PackedView, explain_waiting
 from launcher.records.leases import Standing
 from launcher.report.live_table import Row
-from tests.launcher.world import make_options
+from tests.launcher.fixtures import make_options
 
 NOW = 1_800_000_000.0
 DONE, LIVE, FREE = Standing("done"), Standing("live", 1), Standing("free", 1)

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from launcher.kubernetes.packed.room import count_room
-from tests.launcher.world import make_options
+from tests.launcher.fixtures import make_options
 
 
 def node(name: str, **allocatable: str) -> dict[str, Any]:

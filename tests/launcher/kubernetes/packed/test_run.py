@@ -16,8 +16,8 @@ from launcher.kubernetes.packed.run import count_workers, run_packed
 from launcher.records.memory_needs import remember_use
 from launcher.report.live_table import Row
 from tests.apiserver.kubelet import Outcome
+from tests.launcher.fixtures import ClusterFixture, commit, make_options, make_plan
 from tests.launcher.kubernetes.packed.test_controller import pods_that_work, states
-from tests.launcher.world import World, commit, make_options, make_plan
 
 THEN = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
@@ -39,7 +39,9 @@ def leave_out_of_memory(store: DirectoryStore, run: str, job: str) -> None:
         store.put(keys.attempt(run, job, number, "exit.json"), report.to_bytes())
 
 
-def test_a_job_that_outgrows_a_whole_worker_is_done_by_a_job_with_more_memory(fake: World, tmp_path: Path) -> None:
+def test_a_job_that_outgrows_a_whole_worker_is_done_by_a_job_with_more_memory(
+    fake: ClusterFixture, tmp_path: Path
+) -> None:
     store, plan = DirectoryStore(tmp_path / "store"), make_plan("QUICK1", "GREEDY")
     store.put(keys.plan(plan.run), plan.to_bytes())
     leave_out_of_memory(store, plan.run, "GREEDY-fast")
@@ -74,7 +76,7 @@ def test_a_job_that_outgrows_a_whole_worker_is_done_by_a_job_with_more_memory(fa
     assert len(fake.server.state.items("jobs", "lab")) == 2
 
 
-def test_auto_asks_the_nodes_and_says_what_to_do_where_it_may_not(fake: World) -> None:
+def test_auto_asks_the_nodes_and_says_what_to_do_where_it_may_not(fake: ClusterFixture) -> None:
     assert fake.server is not None
     options = make_options(workers="auto", slots=1, cpu="8", memory="8Gi", max_memory="8Gi", gpus=1)
     assert count_workers(fake.cluster, options) == 4, "two nodes of 16 CPUs"

@@ -25,7 +25,7 @@ from launcher.kubernetes.preflight.node_fit import (
 from launcher.plan.backend import Check, validate_checks
 from tests.apiserver.http import ApiServer
 from tests.apiserver.kubelet import add_node
-from tests.launcher.world import LabClock, make_options, make_plan
+from tests.launcher.fixtures import LabClock, make_options, make_plan
 
 PIN = "registry.example/atb@sha256:" + "0" * 64
 TAINT = {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}
@@ -85,7 +85,7 @@ def test_what_pods_refer_to_must_be_there(cluster: Cluster, option: dict[str, An
     assert only(look(cluster, **option), kind).level == "error"
 
 
-def test_a_secrets_values_are_not_asked_for(server: ApiServer, cluster: Cluster) -> None:
+def test_a_secrets_values_are_not_requested(server: ApiServer, cluster: Cluster) -> None:
     server.state.create("secrets", "lab", {"metadata": {"name": "keys"}})
     assert only(look(cluster, env_from_secrets=("keys",)), "Secret").level == "ok"
     (request,) = server.seen("GET", "/secrets/keys")
@@ -105,7 +105,7 @@ def test_nodes_we_may_not_see_are_only_noted(server: ApiServer, cluster: Cluster
     assert only(look(cluster), "nodes").level == "note"
 
 
-def test_the_server_is_asked_whether_it_would_take_the_job(server: ApiServer, cluster: Cluster) -> None:
+def test_a_server_dry_run_checks_whether_the_job_is_accepted(server: ApiServer, cluster: Cluster) -> None:
     server.fail("POST", "/jobs$", 403, message='admission webhook "policy" denied the request: no team label')
     assert "no team label" in only(look(cluster), "dry run").text
     assert server.seen("POST", "/jobs$", dryRun="All", fieldValidation="Strict")
@@ -120,7 +120,7 @@ def test_an_image_by_tag_is_noted(cluster: Cluster) -> None:
     assert only(look(cluster, image="atb:latest"), "image").level == "note"
 
 
-def test_the_first_error_is_told_and_the_others_counted() -> None:
+def test_the_first_error_is_printed_and_the_others_counted() -> None:
     with pytest.raises(SpecError, match=r"nothing was created: a: first \(and 1 more above\)"):
         validate_checks([Check("error", "a", "first"), Check("note", "b", "x"), Check("error", "c", "second")])
 
@@ -178,7 +178,7 @@ def test_the_gpus_own_taint_is_tolerated_whatever_its_value() -> None:
     assert check_nodes([node(1, taints=[TAINT])], GPU, 1)[0] == "ok"
 
 
-def test_quotas_that_forbid_and_quotas_that_delay_are_told_apart() -> None:
+def test_quotas_that_forbid_differ_from_quotas_that_delay() -> None:
     quota = {
         "metadata": {"name": "q"},
         "status": {
@@ -233,7 +233,7 @@ def test_affinity_is_read_as_the_scheduler_reads_it(operator: str, values: list[
     assert not matches({}, node())
 
 
-def test_a_server_that_is_not_there_is_told_soon_with_the_way_out() -> None:
+def test_an_unreachable_server_is_reported_soon_with_a_remedy() -> None:
     waited: list[float] = []
     nowhere = Configuration(host="http://127.0.0.1:9")
     nowhere.retries = False
@@ -266,7 +266,9 @@ def test_a_server_that_is_not_there_is_told_soon_with_the_way_out() -> None:
         ),
     ],
 )
-def test_shared_gpus_are_told_by_the_labels_of_their_nodes(resource: str, labels: dict[str, str], message: str) -> None:
+def test_shared_gpus_are_recognized_by_the_labels_of_their_nodes(
+    resource: str, labels: dict[str, str], message: str
+) -> None:
     node = {
         "metadata": {"name": "a", "labels": labels},
         "status": {"allocatable": {"cpu": "16", "memory": "64Gi", "pods": "110", resource: "4"}},

@@ -103,7 +103,7 @@ def running(script: str | Callable[[PlannedJob, JobAttempt], str]) -> Callable[.
 
 
 @dataclass
-class World:
+class ClusterFixture:
     """A cluster to launch into. ``server`` is None on a real one."""
 
     cluster: Cluster
@@ -113,12 +113,12 @@ class World:
     kubelet: Kubelet | None = None
 
     def hurried(self, **changes: Any) -> ClusterOptions:
-        """Options whose budgets end as soon as this cluster can have said what is wrong."""
+        """Options whose budgets end as soon as this cluster can have reported what is wrong."""
         seconds = 60 if self.server is None else 2
         return make_options(**changes).model_copy(update={"schedule_seconds": seconds, "start_seconds": seconds})
 
-    def fleet(self, plan: Plan, options: ClusterOptions | None = None, **parts: Any) -> RunController:
-        """A launcher for the plan."""
+    def run_controller(self, plan: Plan, options: ClusterOptions | None = None, **parts: Any) -> RunController:
+        """A controller of the plan's run."""
         self.store.put(keys.plan(plan.run), plan.to_bytes())
         return RunController(self.cluster, self.store, plan, options or make_options(), **parts)
 
