@@ -1,4 +1,4 @@
-"""The clock as a value: what waits or looks at the time takes one, so that a test or a simulation can bring its own."""
+"""The clock as a value: code that waits or reads the time takes one, so that a test can bring its own."""
 
 from __future__ import annotations
 

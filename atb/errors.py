@@ -1,4 +1,4 @@
-"""Everything that can go wrong in a way we know.
+"""Every known kind of failure.
 
 Each class owns one exit code; ``atb.contract.exits`` says what a code means and what helps.
 Any exception outside this tree is a bug and leaves with code 70.

@@ -12,7 +12,7 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def machine_id() -> str:
-    """What all processes share that see one another's numbers: this boot of the machine, and the process namespace.
+    """What processes that see each other's PIDs share: this boot of the machine and the PID namespace.
 
     Empty where the system does not say.
     """
@@ -23,7 +23,7 @@ def machine_id() -> str:
 
 
 def is_gone(machine: str | None, process: int) -> bool:
-    """Whether a process of this machine has ended. False where it may live, or runs on another machine."""
+    """Whether a process of this machine has ended. False if it may be alive or runs on another machine."""
     if not machine or machine != machine_id() or process <= 0:
         return False
     try:

@@ -1,4 +1,4 @@
-"""How long a failure that may pass is waited out: one policy for the object store and for exchanges."""
+"""How long a transient failure is retried: one policy for the object store and for exchanges."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _T = TypeVar("_T")
 LAST_SECONDS = 5.0
 """How long a call that begins after the stop signal is retried: long enough for one lost answer."""
 QUIET_SECONDS = 2.0
-"""A shorter disturbance is not worth a word."""
+"""A shorter disturbance is not reported."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 15.0
 _JITTER = random.Random()  # our own: waiting must not move what somebody seeded
 _LOOK_SECONDS = 0.1
@@ -29,7 +29,7 @@ class Interrupt:
         self.count = 0
 
     def stop(self) -> None:
-        """End every wait that is under way, in whatever thread."""
+        """End every current wait, in every thread."""
         self.count += 1
 
 
@@ -54,7 +54,7 @@ WAITING_CLOCK = WaitingClock(INTERRUPT)
 
 @dataclass(frozen=True)
 class Patience:
-    """Tries a call again for as long as its failures are worth it, ``seconds`` from the first one at most."""
+    """Retries a call while its failures are transient, for at most ``seconds`` from the first one."""
 
     seconds: float
     clock: Clock = WAITING_CLOCK
@@ -64,8 +64,8 @@ class Patience:
     def persist(
         self, attempt: Callable[[], _T], say: Callable[[str], None] = lambda words: None, name: str = "it"
     ) -> _T:
-        """What ``attempt`` returns in the end. ``say`` hears why a wait of more than a moment goes on, and that
-        ``name`` answers again.
+        """Call ``attempt`` until it succeeds and return its result. ``say`` hears why a wait of more than a moment goes
+        on, and that ``name`` answers again.
 
         Raises the last failure when time is up, when it is not transient, or at once on a stop signal.
         """

@@ -51,8 +51,8 @@ class Part(BaseModel):
 
 
 class Frequent(BaseModel):
-    """What there are thousands of in memory: those with the same fields set share the set of their names, which takes
-    more memory than the values do."""
+    """Parts that exist by the thousand: those with the same fields set share the set of their names, which takes more
+    memory than the values do."""
 
     def model_post_init(self, context: Any, /) -> None:
         """Called by pydantic once the fields are there."""
@@ -61,7 +61,7 @@ class Frequent(BaseModel):
 
 
 class FrequentPart(Frequent, Part):
-    """A part that a document has thousands of."""
+    """A part of which a document has thousands."""
 
 
 _NAMES: dict[frozenset[str], set[str]] = {}

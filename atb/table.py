@@ -15,7 +15,7 @@ STYLES = {
 """The terminal's codes, by name."""
 _LONGEST = 2_000
 _NARROWEST = 8
-"""Columns that a cell which gives way keeps."""
+"""The columns kept of a shortened cell."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Threads as a value: what works in several at once takes them, so that a simulation can bring its own."""
+"""Threads as a value: concurrent code takes them as an argument, so that a simulation can bring its own."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class Flag(Protocol):
 
 
 class Threads(Protocol):
-    """Begins threads, and makes what they speak through."""
+    """Starts threads, and makes the queues and flags they share."""
 
     def start(self, work: Callable[[], None], name: str) -> None:
-        """Have ``work`` done in a thread that the process does not wait for."""
+        """Run ``work`` in a daemon thread."""
 
     def inbox(self) -> Inbox:
         """A new queue."""

@@ -179,7 +179,7 @@ def train_sample(gpus: int) -> str:
 
 
 def check_store(store: Store) -> HealthCheck:
-    """Whether the store can be written, who we are there, and whether it honours conditional writes."""
+    """Whether the store can be written, our identity there, and whether it honours conditional writes."""
     where = f"{store.url}{f' at {store.endpoint_url}' if store.endpoint_url else ''}"
     try:
         probe = probe_store(store)

@@ -168,7 +168,7 @@ def run_from_bars(
 def run_session(
     session: onnxruntime.InferenceSession, feed: dict[str, npt.NDArray[Any]], at_once: int = _AT_ONCE
 ) -> dict[str, npt.NDArray[Any]]:
-    """Every output by name, ``[n, k]``, asked for in parts: a session keeps scratch memory for the largest it has seen,
+    """Every output by name, ``[n, k]``, computed in parts: a session keeps scratch memory for the largest it has seen,
     as long as one of its own arrays lives."""
     count = len(next(iter(feed.values())))
     names = [output.name for output in session.get_outputs()]

@@ -112,7 +112,7 @@ class _Server:
                 self.say(id=name, **({"code": code} if code >= 0 else {"signal": -code}))
 
     def _become(self, request: dict[str, Any]) -> None:
-        """Be a training and nothing else; never returns."""
+        """Run a training in this child; never returns."""
         code = 70
         try:
             signal.set_wakeup_fd(-1)

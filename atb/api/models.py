@@ -62,7 +62,7 @@ def model_of(store: Store, result: Result) -> Model:
 
 @dataclass(frozen=True)
 class Model:
-    """A model ready to be asked. ``record``: how a champion has done on bars that closed after its cut, if any run has
+    """A model ready to forecast. ``record``: how a champion has done on bars that closed after its cut, if a run has
     scored it since."""
 
     name: str

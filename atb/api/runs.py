@@ -53,14 +53,14 @@ class Run:
         return pd.DataFrame(list(self._rows())).set_index("job")
 
     def evidence(self) -> RunEvidence | None:
-        """What the run's models had shown together when it was last collected: the bound, each candidate's e-value and
+        """The evidence of the run's models together when it was last collected: the bound, each candidate's e-value and
         the panel over symbols. None where it has not been collected."""
         return read_evidence(self.store, self.run)
 
     def forecasts(self, job: str) -> pd.DataFrame:
-        """What a job's model said of its test rows: ``time`` (the last bar read), ``last_close``, ``forecast`` and
-        ``actual``, then baselines and bands where the bundle has them. Raises SpecError where there is no such job, no
-        result, or a model from before forecasts were kept.
+        """The forecasts of a job's model for its test rows: ``time`` (the last bar read), ``last_close``, ``forecast``
+        and ``actual``, then baselines and bands where the bundle has them. Raises SpecError where there is no such job,
+        no result, or a model from before forecasts were kept.
         """
         import pandas as pd
 

@@ -1,4 +1,4 @@
-"""Which store a call means."""
+"""The store that a call uses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ VARIABLE = "ATB_STORE"
 
 
 def find_store(store: StoreLike | None) -> Store:
-    """The store, or the one of that URL, of ATB_STORE, or ``./store``. Raises SpecError for an address of none."""
+    """The store, or the one of that URL, of ATB_STORE, or ``./store``. Raises SpecError for an invalid address."""
     if store is None or isinstance(store, str | os.PathLike):
         return open_store(os.fspath(store or os.environ.get(VARIABLE) or "./store"), None)
     if not callable(getattr(store, "put_if_absent", None)):

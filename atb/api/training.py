@@ -1,4 +1,4 @@
-"""One training from Python: in a process of its own, so that nothing of the caller's is changed."""
+"""One training from Python, in its own process, so that the caller's is not affected."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from atb.storage import MemoryStore, Store
 
 _POLL_SECONDS = 0.5
 _STOP_SECONDS = 120.0
-"""How long a training that is interrupted has for its checkpoint."""
+"""How long an interrupted training has to save its checkpoint."""
 _EXECUTION = ("accelerator", "gpus", "threads")
 
 
@@ -42,9 +42,9 @@ def train(
     """Train a model and return its committed result, as ``atb train model`` does.
 
     ``options`` are those of docs/reference.md by name: ``epochs=20``, ``source="files:./bars"``, and for the execution
-    ``accelerator``, ``gpus`` and ``threads``. It runs in a process of its own; ``progress`` shows one line that
-    changes. An interrupt lets it save a checkpoint, from which the same call with the same ``run`` continues. Raises
-    what the training ended with: SpecError, DataError, Diverged, … with its one line.
+    ``accelerator``, ``gpus`` and ``threads``. It runs in its own process; ``progress`` shows a status line. An
+    interrupt lets it save a checkpoint, from which the same call with the same ``run`` continues. Raises what the
+    training ended with: SpecError, DataError, Diverged, … with its one line.
     """
     from atb.registry.champions import ModelKey
     from atb.registry.warm import pin_warm_start
@@ -114,7 +114,7 @@ def _how_far(store: Store, spec: Spec, run: str) -> str:
 
 
 class _Line:
-    """One line on stderr that is written over, which terminals and notebooks show alike."""
+    """A status line on stderr that is overwritten; terminals and notebooks both show it."""
 
     def __init__(self) -> None:
         self._shown = ""

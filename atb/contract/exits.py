@@ -54,11 +54,11 @@ PERMANENT_CODES: tuple[int, ...] = tuple(entry.code for entry in EXITS if entry.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 ERROR = "error: "
-"""How the one line about a known failure begins."""
+"""The prefix of the one line that reports a known failure."""
 
 
 def last_error(text: str) -> str:
-    """The last failure that a training's output tells of, as a plain line or as a JSON event; empty without one."""
+    """The last failure in a training's output, a plain line or a JSON event; empty if there is none."""
     event, line = text.rfind('{"time": '), f"\n{text}".rfind(f"\n{ERROR}")
     if event >= 0:
         try:
@@ -144,7 +144,7 @@ def _is_output_lost(error: OSError) -> bool:
 
 
 def _end_output(error: OSError) -> int:
-    """Let nothing more be written to an output that is closed or full; the code to end with."""
+    """Discard further output to a stream that is closed or full; returns the exit code."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if isinstance(error, BrokenPipeError):
         return 141

@@ -28,7 +28,7 @@ def bars_index(source: str, market: str, symbol: str, timeframe: str) -> str:
 
 
 def bars_claim(source: str, market: str, symbol: str, timeframe: str) -> str:
-    """Held by the one who is fetching months of this symbol."""
+    """The claim of whoever is fetching months of this symbol."""
     return f"{bars_prefix(source, market, symbol, timeframe)}claim"
 
 
@@ -59,7 +59,7 @@ def launcher(run: str) -> str:
 
 
 def run_evidence(run: str) -> str:
-    """What the run's candidates have shown together, as of its latest collection."""
+    """The evidence of the run's candidates together, as of its latest collection."""
     return f"runs/{run}/evidence.json"
 
 
@@ -84,12 +84,12 @@ def progress_prefix(run: str) -> str:
 
 
 def progress(run: str, job: str) -> str:
-    """Where a job says how far it is."""
+    """Where a job reports its progress."""
     return f"runs/{run}/progress/{job}.json"
 
 
 def worker(run: str, name: str) -> str:
-    """Where a worker says that it lives, and what it has done."""
+    """A worker's heartbeat and what it has done."""
     return f"{workers_prefix(run)}{name}.json"
 
 
@@ -109,7 +109,7 @@ def job_prefix(run: str, job: str) -> str:
 
 
 def attempts_prefix(run: str, job: str) -> str:
-    """Everything that attempts leave behind beside a result."""
+    """Everything that attempts leave beside a result."""
     return f"runs/{run}/jobs/{job}/attempts/"
 
 
@@ -137,7 +137,7 @@ def result(run: str, job: str) -> str:
 
 
 def verdict(run: str, job: str) -> str:
-    """Why a job failed, where no attempt could say it: out of memory, never scheduled, no image."""
+    """Why a job failed, where no attempt could report it: out of memory, never scheduled, no image."""
     return f"runs/{run}/jobs/{job}/verdict.json"
 
 
@@ -204,7 +204,7 @@ def champions_prefix(symbol: str | None = None) -> str:
 
 
 QUARANTINE = "quarantine/"
-"""What could not be read and was moved out of the way; safe to delete."""
+"""Unreadable objects that were moved out of the way; safe to delete."""
 
 
 def quarantine(key: str, sha256: str) -> str:

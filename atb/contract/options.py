@@ -12,7 +12,7 @@ from atb.schema import Option
 
 
 class Options(BaseModel):
-    """Options are frozen, and none is unknown."""
+    """Frozen options; unknown ones are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -50,7 +50,7 @@ class GateOptions(Options):
 
 
 class ModelChoice(Options):
-    """Which one of a symbol's models is meant, where it has several."""
+    """Selects one of a symbol's models where it has several."""
 
     timeframe: Annotated[
         str | None, Field(description="Choose the timeframe if a symbol has several."), Option("Model", "LENGTH")

@@ -44,7 +44,7 @@ class Spec(Frequent, Document):
 
     Times are UTC and on the timeframe's grid. Rows are taken from ``[start, as_of)``; no bar that closes after
     ``as_of`` is read. ``learning_rate`` is Adam's; ``horizon`` counts bars from the window's last close.
-    ``augment`` names what is done to train windows: ``jitter``, ``scale`` or both. ``warm_start`` is the net to go on
+    ``augment`` names what is done to train windows: ``jitter``, ``scale`` or both. ``warm_start`` is the net to start
     from, as ``KEY@SHA256``: never "the champion", which may move. ``folds`` are trained beside the model to see how
     its numbers spread over time. Costs of the backtest are basis points of each trade; ``threshold_bps`` is what a
     forecast must exceed to be traded, the cost of one trade where it is None.

@@ -50,7 +50,7 @@ def from_epoch_ms(at: int) -> datetime:
 
 
 def parse_instant(text: str, what: str) -> datetime:
-    """Read an ISO date or date-time; without a zone it is UTC. Raises SpecError naming ``what``."""
+    """Parse an ISO date or date-time; without a zone it is UTC. Raises SpecError naming ``what``."""
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:

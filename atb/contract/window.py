@@ -1,4 +1,4 @@
-"""Which bars a training is from: the window that ``days``, ``start``, ``end`` and ``as_of`` say together."""
+"""The window of bars that a training uses, from ``days``, ``start``, ``end`` and ``as_of``."""
 
 from __future__ import annotations
 

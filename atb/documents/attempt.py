@@ -19,14 +19,14 @@ class Claim(Document):
     host: str
     process: int
     machine: str | None = None
-    """What processes that see one another's numbers share: ``atb.machine``."""
+    """What processes that see each other's PIDs share: ``atb.machine``."""
     pod: str | None = None
     node: str | None = None
     started: datetime
 
 
 class Progress(Document):
-    """How far a job is; overwritten as it goes. ``eta_seconds`` assumes that all epochs run."""
+    """A job's progress, overwritten as it runs. ``eta_seconds`` assumes that all epochs run."""
 
     kind: ClassVar[str] = "progress"
 
@@ -42,7 +42,7 @@ class Progress(Document):
 
 
 class ExitReport(Document):
-    """Written by an attempt as it ends in any way it can still speak of."""
+    """Written by an attempt at its end, whenever it still can."""
 
     kind: ClassVar[str] = "exit-report"
 

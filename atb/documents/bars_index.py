@@ -1,4 +1,4 @@
-"""What the bar cache says about itself without being read: one small document beside the months of a symbol."""
+"""What is known of the bar cache without reading it: one small document beside the months of a symbol."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from atb.schema import Document, Part
 
 
 class IndexedMonth(Part):
-    """One cached month. ``digest`` is over its rows; ``checked_ms``: when the source was last asked about it.
+    """One cached month. ``digest`` is over its rows; ``checked_ms``: when it was last checked at the source.
 
     ``cuts`` has the digest of the rows before each instant in it, in milliseconds, that bars were cut at: a month that
     has grown since is still the same for who cut it earlier.

@@ -1,4 +1,4 @@
-"""What a launcher says of itself while it follows a run."""
+"""A launcher's heartbeat while it follows a run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class LauncherState(Document):
     host: str
     process: int
     machine: str | None = None
-    """What processes that see one another's numbers share: ``atb.machine``."""
+    """What processes that see each other's PIDs share: ``atb.machine``."""
     backend: str
     started: datetime
     finished: datetime | None = None

@@ -92,8 +92,8 @@ class StageTime(Part):
 
 
 class Rule(FrequentPart):
-    """One rule of the gate: what was measured, against what bound, and the verdict. A waived rule did not pass, and
-    somebody said that it need not."""
+    """One rule of the gate: what was measured, against what bound, and the verdict. A waived rule did not pass, but
+    somebody accepted that."""
 
     name: str
     value: float | None

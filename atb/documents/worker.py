@@ -1,4 +1,4 @@
-"""What a worker says of itself while it takes jobs of a run."""
+"""A worker's heartbeat while it takes jobs of a run."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def _complete_last(names: Iterable[str], incomplete: str) -> list[str]:
 
 
 def _store(context: click.Context) -> Path:
-    """The directory that the command line, the environment or the default names; one in a bucket completes nothing."""
+    """The directory named by the command line, the environment or the default; a bucket completes nothing."""
     given: str | None = None
     at: click.Context | None = context
     while at is not None and given is None:

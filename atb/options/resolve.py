@@ -1,4 +1,4 @@
-"""What holds of every option, and from where: the environment, atb.toml, the preset or the default."""
+"""The effective value of every option, and its origin: the environment, atb.toml, the preset or the default."""
 
 from __future__ import annotations
 

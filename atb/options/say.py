@@ -1,4 +1,4 @@
-"""Text for people that holds words of documents, logs and servers."""
+"""Printing text that contains words of documents, logs and servers."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def with_store(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def with_patient_store(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The same for what a launcher starts: it knows that the address is right, and an outage is waited out."""
+    """The same for what a launcher starts: the address is known to be right, so an outage is waited out."""
     return _with_store(command, patient=True)
 
 

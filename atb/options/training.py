@@ -17,11 +17,11 @@ from atb.redaction import holds_secret
 
 _RANKS = {ParameterSource.DEFAULT_MAP: 1, ParameterSource.ENVIRONMENT: 2, ParameterSource.COMMANDLINE: 3}
 _EITHER = (("days", "start"), ("end", "as_of"))
-"""Options of which one says what the other would: the stronger setting leaves the other out."""
+"""Options that replace each other: the stronger setting drops the other."""
 
 
 def training_options(context: click.Context) -> dict[str, Any]:
-    """What ``resolve_spec`` is given. Raises SpecError where settings of one rank disagree, or one holds a secret."""
+    """The options for ``resolve_spec``. Raises SpecError where settings of one rank disagree, or one holds a secret."""
     chosen: dict[str, tuple[int, str, Any]] = {}
     for rank, setting, name, value in _settings(context):
         before = chosen.get(name)

@@ -18,7 +18,7 @@ from atb.storage.read import map_calls, read_document, validate_place
 
 @dataclass(frozen=True)
 class ModelKey:
-    """What a champion is champion of. ``horizon``: how many bars ahead it forecasts the ``target``."""
+    """What identifies a champion. ``horizon``: how many bars ahead it forecasts the ``target``."""
 
     symbol: str
     timeframe: str
@@ -28,7 +28,7 @@ class ModelKey:
 
     @classmethod
     def of(cls, spec: Spec | Champion | Signal) -> ModelKey:
-        """What the model of a spec is a candidate for, or a champion serves."""
+        """The key of a spec's model or of a champion."""
         return cls(spec.symbol, spec.timeframe, spec.preset, spec.target, spec.horizon)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Demoting a champion that its record shows behind its bar: to what served before it, or to none."""
+"""Demoting a champion whose record shows it behind its bar: to its predecessor, or to none."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from atb.storage.read import read_document
 def demote(
     store: Store, model_key: ModelKey, record: RecordEntry, *, by: str, why: str = "", now: datetime | None = None
 ) -> Champion | None:
-    """Let what served before the champion serve again, or none; returns what serves now.
+    """Restore the champion's predecessor, if there is one; returns what serves now.
 
     Raises PreconditionFailed where the record is not of the present champion, or another move was first, StoreError
     where the earlier model's files are missing or damaged.

@@ -25,7 +25,7 @@ from atb.storage.read import read_document
 
 @dataclass(frozen=True)
 class PromotionOutcome:
-    """What was decided about a candidate. ``reason`` is one line."""
+    """The decision about a candidate. ``reason`` is one line."""
 
     action: Action
     model_key: ModelKey
@@ -132,7 +132,7 @@ def _read_pointer(store: Store, model_key: ModelKey, force: bool) -> tuple[Champ
 def roll_back(
     store: Store, model_key: ModelKey, *, by: str, why: str, force: bool = False, now: datetime | None = None
 ) -> Champion:
-    """Point to what served before the champion; again to what served before that. Returns the new champion.
+    """Point to the champion's predecessor; called again, to the one before that. Returns the new champion.
 
     Raises SpecError where nothing served before, PreconditionFailed when another move was first, StoreError when the
     earlier model's files are missing or damaged.

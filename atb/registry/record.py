@@ -1,4 +1,4 @@
-"""The record of what serves: each run scores the champion on bars that closed after its cut, once.
+"""The champion's live record: each run scores it once on bars that closed after its cut.
 
 The bets are those of ``atb.registry.betting``, turned round: against the champion, over the latest
 ``RECORD_ROWS`` rows. An entry holds the whole state, so that one conditional write both takes the rows and keeps what

@@ -1,4 +1,4 @@
-"""Where a warm start begins: words become one file with its hash, so that the spec stays exact."""
+"""Resolving a warm start: a name becomes one file with its hash, so that the spec stays exact."""
 
 from __future__ import annotations
 

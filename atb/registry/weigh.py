@@ -24,7 +24,7 @@ from atb.storage.read import map_calls, read_document
 
 @dataclass(frozen=True)
 class Weighed:
-    """What a run's candidates have shown, by RUN/JOB, and the bound that e-BH sets them."""
+    """The evidence of a run's candidates, by RUN/JOB, and their e-BH bound."""
 
     bound: float
     fdr: float
@@ -33,7 +33,7 @@ class Weighed:
 
     @property
     def reached(self) -> int:
-        """How many reach the bound."""
+        """How many candidates reach the bound."""
         return sum(each.log_e >= math.log(self.bound) for each in self.shown.values())
 
     @property
@@ -58,7 +58,7 @@ class Weighed:
         )
 
     def of(self, result: Result) -> Shown | None:
-        """What one candidate's model key has shown."""
+        """The evidence of one candidate's model key."""
         return self.shown.get(f"{result.run}/{result.job}")
 
 
@@ -157,7 +157,7 @@ def planned_candidates(store: Store, run: str) -> int:
 
 
 def _find_careless(store: Store) -> str:
-    """Why no rows can be spent in a store; empty where they can."""
+    """Why the store can't record spent rows; empty if it can."""
     if probe_store(store).conditional:
         return ""
     return f"store {store.url} ignores conditional writes, so that rows could be spent twice"

@@ -1,4 +1,4 @@
-"""What a store can be relied on for, tried once with one small object."""
+"""What a store supports, tried once with one small object."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from atb.storage.store import Store
 
 @dataclass(frozen=True)
 class Probe:
-    """Who we are there, and whether conditional writes are honoured."""
+    """Our identity there, and whether conditional writes are honoured."""
 
     identity: str
     if_absent: bool

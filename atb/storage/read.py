@@ -18,13 +18,13 @@ _A = TypeVar("_A")
 _B = TypeVar("_B")
 
 _AHEAD = 4
-"""Calls begun ahead for each thread: what they return can be large, so never all of it is held."""
+"""Calls queued ahead per thread: results can be large, so only some are held at a time."""
 
 
 def read_document(store: Store, kind: type[_D], key: str, *, entry: Entry | None = None, **fields: object) -> _D:
-    """The document at a key, which says of itself what ``fields`` say. ``entry``: its place in a listing, if known.
+    """The document at a key, whose fields must equal ``fields``. ``entry``: its place in a listing, if known.
 
-    Raises NotFound, Unreadable that names the key, StoreError.
+    Raises NotFound, Unreadable (which names the key) and StoreError.
     """
     if entry is not None:
         validate_size(kind, entry.size, key)
@@ -44,7 +44,7 @@ def read_head(
 
 
 def validate_place(document: _D, key: str, **fields: object) -> _D:
-    """The document. Raises Unreadable where it says another run, job or symbol than its key."""
+    """The document. Raises Unreadable where its run, job or symbol is not that of its key."""
     for name, expected in fields.items():
         found = getattr(document, name)
         if found != expected:

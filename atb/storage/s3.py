@@ -38,9 +38,9 @@ Connect = Callable[[str, str, str | None], tuple[Any, Any]]
 class S3Store:
     """Keys below ``s3://bucket/prefix``. Safe to share between threads.
 
-    Calls that fail in a way that may pass are tried again, for ``first_seconds`` where the store has never answered,
-    else for PATIENCE_SECONDS. A conditional write whose answer was lost is read back: what is there and is ours
-    counts as written. Content is compared with the digest it was written with.
+    Transient failures are retried, for ``first_seconds`` where the store has never answered, else for PATIENCE_SECONDS.
+    A conditional write whose answer was lost is read back: what is there and is ours counts as written. Content is
+    compared with the digest it was written with.
     """
 
     def __init__(
@@ -203,7 +203,7 @@ class S3Store:
         metadata = {_DIGEST: hashlib.sha256(data).hexdigest()}
         request: dict[str, Any] = {"Key": self._key(key), "Body": data, "Metadata": metadata, **condition}
         unclear = False
-        """Whether an earlier try may have been applied though its answer was lost."""
+        """Whether an earlier try may have been applied although its answer was lost."""
 
         def call() -> str:
             nonlocal unclear

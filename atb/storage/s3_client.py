@@ -54,12 +54,12 @@ def connect(url: str, bucket: str, endpoint_url: str | None) -> tuple[boto3.sess
 
 
 def _follow_no_redirect(params: dict[str, Any], **_: Any) -> None:
-    """Of the question which region a bucket is in: a server that sends every request on would be asked for ever."""
+    """For finding a bucket's region: a server that redirects every request would loop forever."""
     params["context"].setdefault("s3_redirect", {})["redirected"] = True
 
 
 def _validate_endpoint(endpoint_url: str | None) -> None:
-    """Raises SpecError for an address that is none, or that holds a password."""
+    """Raises SpecError for an invalid address, or one that holds a password."""
     if endpoint_url is None:
         return
     try:

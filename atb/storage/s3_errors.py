@@ -77,13 +77,13 @@ _SETTINGS: tuple[tuple[type[Exception], str], ...] = (
 
 
 class Transient(StoreError):
-    """The store did not answer, or not whole; the same call may be answered later."""
+    """The store did not answer, or not completely; the same call may succeed later."""
 
     retry_seconds = math.inf
 
 
 class Unclear(Transient):
-    """Likewise, and a write may have been applied all the same."""
+    """Likewise, but a write may have been applied."""
 
 
 class Conflict(StoreError):
@@ -99,7 +99,7 @@ class Altered(StoreError):
 
 
 class NotS3(StoreSetting):
-    """What answers does not speak S3; or a load balancer's page stands between, for a while."""
+    """The server does not speak S3, or a load balancer answers for it for a while."""
 
     retry_seconds = math.inf
 

@@ -29,7 +29,7 @@ class Store(Protocol):
     """
 
     on_wait: Callable[[str], None]
-    """Hears, in words and from any thread, why a call is waiting, and when the store answers again."""
+    """Called from any thread with a message: why a call is waiting, and that the store answers again."""
     concurrency: int
     """How many calls at a time it answers sooner than one after the other; 1: no thread is begun for any."""
     rejects_conditions: bool
@@ -44,7 +44,7 @@ class Store(Protocol):
         """Where an S3-compatible server listens; None for a directory or the default one."""
 
     def within(self, seconds: float) -> Self:
-        """The same store, waited for no longer than that, nor longer than ``self`` was: for what can be left out."""
+        """The same store with at most this patience, never more than that of ``self``: for optional writes."""
 
     def get(self, key: str) -> bytes:
         """The object's content."""
@@ -77,7 +77,7 @@ class Store(Protocol):
         """Bring the object to a file, which is there whole or not at all."""
 
     def identity(self) -> str:
-        """Who we are there, for people: a user, an access key's id, a role. Never a secret."""
+        """Our identity there, for people: a user, an access key's id, a role. Never a secret."""
 
 
 @runtime_checkable

@@ -1,4 +1,4 @@
-"""Where a store is, by its URL: a bucket and a prefix, or a directory; never one where the other was meant."""
+"""A store's location from its URL: a bucket and a prefix, or a directory; ambiguous ones are refused."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WAYS = "write s3://bucket/prefix, or the path of a directory"
 
 @dataclass(frozen=True)
 class Bucket:
-    """A bucket, and what all keys in it begin with: empty, or parts that each end with a slash."""
+    """A bucket and its key prefix: empty, or parts that each end with a slash."""
 
     name: str
     prefix: str

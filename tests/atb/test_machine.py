@@ -19,7 +19,7 @@ def test_a_process_that_has_ended_is_gone_and_one_that_lives_is_not() -> None:
     assert not is_gone(machine_id(), os.getpid())
 
 
-def test_nothing_is_said_about_other_machines() -> None:
+def test_processes_of_other_machines_are_unknown() -> None:
     assert not is_gone("another", 2**22 - 1)
     assert not is_gone("", 2**22 - 1)
     assert not is_gone(None, 2**22 - 1)

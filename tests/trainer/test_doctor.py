@@ -36,22 +36,20 @@ CUDA = "CUDA 12.5, cuDNN 9"
         (None, "trains nothing"),
     ],
 )
-def test_a_gpu_that_was_asked_for_and_is_absent_is_exit_21_with_what_was_found(
-    found: Devices | None, remedy: str
-) -> None:
+def test_a_requested_but_absent_gpu_is_exit_21_with_what_was_found(found: Devices | None, remedy: str) -> None:
     error = judge_devices(found, requested=1).error
     assert isinstance(error, NoAccelerator)
     assert error.exit_code == 21
     assert remedy in str(error)
 
 
-def test_as_many_gpus_as_asked_for_are_well_and_named() -> None:
+def test_as_many_gpus_as_requested_pass_and_are_named() -> None:
     finding = judge_devices(Devices(("NVIDIA T4", "NVIDIA T4"), CUDA, "580.1"), requested=2)
     assert finding.error is None
     assert finding.text == f"NVIDIA T4, NVIDIA T4 (driver 580.1; TensorFlow built for {CUDA})"
 
 
-def test_a_driver_without_a_gpu_is_noted_even_where_none_was_asked_for() -> None:
+def test_a_driver_without_a_gpu_is_noted_even_if_none_was_requested() -> None:
     assert judge_devices(Devices((), CUDA, "580.1"), requested=0).note
     assert not judge_devices(Devices((), CUDA, None), requested=0).note
 
@@ -62,14 +60,14 @@ def test_the_driver_is_read_from_the_kernel_module(tmp_path: Path) -> None:
     assert find_driver(version) == "580.95.05"
 
 
-def test_a_containers_limits_are_told_rather_than_the_nodes_size(tmp_path: Path) -> None:
+def test_a_containers_limits_are_reported_rather_than_the_nodes_size(tmp_path: Path) -> None:
     (tmp_path / "cpu.max").write_text("150000 100000\n")
     (tmp_path / "memory.max").write_text(f"{2**30}\n")
     assert "1.5 of" in check_machine(tmp_path).text
     assert "1.0 GiB" in check_machine(tmp_path).text
 
 
-def test_unlimited_containers_are_told_the_nodes_size(tmp_path: Path) -> None:
+def test_unlimited_containers_report_the_nodes_size(tmp_path: Path) -> None:
     (tmp_path / "cpu.max").write_text("max 100000\n")
     (tmp_path / "memory.max").write_text("max\n")
     assert " of " not in check_machine(tmp_path).text.split("GiB")[0].split("CPUs")[0]

@@ -75,7 +75,7 @@ def test_what_one_child_has_compiled_the_next_ones_load(tmp_path: Path) -> None:
 
 @pytest.fixture
 def slow(tmp_path: Path) -> tuple[DirectoryStore, list[str]]:
-    """A training that goes on until it is told to stop, and its arguments."""
+    """A training that runs until it is stopped, and its arguments."""
     store = DirectoryStore(tmp_path / "store")
     spec = resolve_spec("SLOW", "fast", {}, now=datetime(2026, 1, 31, tzinfo=UTC))
     return store, ["train", "job", spec.model_dump_json(), "--run", "r1", "--store", store.url, "--threads", "1"]
@@ -86,9 +86,7 @@ def wait_until_it_runs(store: DirectoryStore) -> None:
         time.sleep(0.02)
 
 
-def test_when_nobody_listens_any_more_trainings_are_told_to_stop(
-    slow: tuple[DirectoryStore, list[str]], tmp_path: Path
-) -> None:
+def test_trainings_are_stopped_when_the_parent_is_gone(slow: tuple[DirectoryStore, list[str]], tmp_path: Path) -> None:
     store, arguments = slow
     with ForkServerClient(STUB) as forks:
         forks.start("SLOW-fast", arguments, str(tmp_path / "log"))

@@ -12,7 +12,7 @@ from trainer.bars.frame import CLOSE, HIGH, LOW, OPEN, VOLUME, Bars, gaps
 from trainer.date_axis import set_date_axis
 
 MOST_CANDLES = 500
-"""More candles could not be told apart: neighbouring bars are drawn as one."""
+"""More candles would blur: neighbouring bars are drawn as one."""
 _UP, _DOWN, _GAP = "#2a9d6f", "#c8503c", "#e0a030"
 _MS_A_DAY = 86_400_000
 

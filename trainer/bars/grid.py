@@ -1,4 +1,4 @@
-"""What the times of raw rows say about them: the timeframe they are of, and how they lie on the requested grid."""
+"""What the times of raw rows reveal: their timeframe, and their offset from the requested grid."""
 
 from __future__ import annotations
 

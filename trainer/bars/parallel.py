@@ -1,4 +1,4 @@
-"""The same work on many things at once, which Ctrl-C and SIGTERM end at once: nobody waits for a thread that waits."""
+"""The same work on many items at once, which Ctrl-C and SIGTERM end immediately: no waiting thread is joined."""
 
 from __future__ import annotations
 

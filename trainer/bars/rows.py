@@ -40,7 +40,7 @@ def bars_from_rows(rows: list[list[Any]], names: tuple[str, ...], symbol: str, t
 
 
 def times_in_ms(times: npt.NDArray[np.int64], where: str) -> Times:
-    """Times since 1970 in seconds, milliseconds, microseconds or nanoseconds, told apart by size, in milliseconds.
+    """Times since 1970 in seconds, milliseconds, microseconds or nanoseconds, recognised by size, in milliseconds.
 
     Raises DataError where one lies outside 2009 to 2100 in each of them.
     """

@@ -11,7 +11,7 @@ from trainer.bars.frame import Bars
 
 
 class Source(Protocol):
-    """Gives raw rows; what they are worth is for ``trainer.bars.check`` to say."""
+    """Gives raw rows, which ``trainer.bars.check`` validates."""
 
     @property
     def name(self) -> str:

@@ -1,4 +1,4 @@
-"""What trading on the forecast would have come to, on the test rows, after costs.
+"""What trading on the forecast would have earned on the test rows, after costs.
 
 A position is chosen at the close of bar ``t`` from what is known then, and earns the return from ``t`` to ``t + 1``:
 the engine gives the return of a bar to the position of the bar before, so that it can't look ahead. A forecast for

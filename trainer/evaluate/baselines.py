@@ -1,4 +1,4 @@
-"""What a net is measured against. Each is fitted on train rows only and asked about the rows that the net is.
+"""What a net is measured against. Each is fitted on train rows only and forecasts the same rows as the net.
 
 For returns: the last close, a linear model of the last returns, and boosted trees on the window's features.
 For volatility: that of the last bars, EWMA, HAR, ridge, and boosted trees.

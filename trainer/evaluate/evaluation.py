@@ -95,8 +95,8 @@ def trade(rows: JudgedRows, predicted: Floats, rules: TradingRules) -> Backtest:
 
 
 def spread(rows: JudgedRows, predicted: Floats) -> float:
-    """The standard deviation of the forecast log-returns, or log volatilities, as a share of that of the actual ones:
-    0 for a model that says one thing."""
+    """The standard deviation of the forecast log-returns, or log volatilities, as a share of that of the actual ones: 0
+    for a constant forecast."""
     if rows.variance is None:
         forecast, actual = np.log(predicted / rows.last), np.log(rows.actual / rows.last)
     else:

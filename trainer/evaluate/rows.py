@@ -67,8 +67,8 @@ class JudgedRows:
 
 @dataclass(frozen=True)
 class ForecastRows:
-    """What was said of some rows. ``predicted`` is in the terms of the rows' ``actual``, and so are ``baselines``, by
-    name; ``bands`` are of the close ``horizon`` bars on."""
+    """Forecasts of some rows. ``predicted`` is in the terms of the rows' ``actual``, and so are ``baselines``, by name;
+    ``bands`` are of the close ``horizon`` bars on."""
 
     rows: JudgedRows
     predicted: Floats

@@ -2,7 +2,7 @@
 
 A net fitted to what HAR leaves over has been seen to be right about its train rows and wrong about later ones, above
 all where targets overlap and a month has only thirty days that don't. Stacking (Wolpert 1992; Breiman 1996, "Stacked
-regressions") asks rows that it was not fitted on: the least-squares weight of the net's output is how much of it came
+regressions") uses rows that it was not fitted on: the least-squares weight of the net's output is how much of it came
 true. That weight is itself uncertain, so it is shrunk towards 0, where the known forecast stays as it is, by the
 positive-part factor of James and Stein (1961) for one estimate: ``1 − (standard error / weight)²``.
 """

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from trainer.evaluate.metrics import Floats
 
 ROUNDS, LEAVES, RATE, LEAF_ROWS = 100, 8, 0.05, 40
-"""Small trees and a slow rate: of some thousand rows of a market a larger model learns the noise."""
+"""Small trees and a slow rate: a larger model learns the noise of a few thousand rows."""
 
 
 def forecast_trees(inputs: NDArray[Any], target: Floats, rows: NDArray[Any]) -> Floats:

@@ -1,4 +1,4 @@
-"""What a model's outputs are to be, in NumPy, from what the net says of its windows."""
+"""The expected outputs of a model, in NumPy, from the net's outputs for its windows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def expected_outputs(
 ) -> dict[str, Floats]:
     """Every output but SCALED, float64 ``[n]``, or ``[n, levels]`` of the bands.
 
-    ``scaled``: what the net says of the raw ``windows`` ``[n, L, F]``, float64 ``[n]``.
+    ``scaled``: the net's outputs for the raw ``windows`` ``[n, L, F]``, float64 ``[n]``.
     """
     spec, answers, found = trained.spec, trained.target.inverse_transform(scaled), {}
     if trained.har is not None:

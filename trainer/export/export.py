@@ -111,7 +111,7 @@ def _try_bars(
 
 def _try_int8(plain: _Tried, windows: Features, last_close: Floats) -> _Tried:
     """Judged on windows that the net was not fitted on, one at a time: how activations are rounded follows from all
-    windows that are asked about at once."""
+    windows of a call."""
     model = quantise.quantise(plain.model)
     session = open_session(model.SerializeToString())
     outputs = parity.run_one_by_one(session, windows, last_close)

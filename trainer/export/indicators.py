@@ -1,7 +1,7 @@
 """The indicators of a feature set as ONNX nodes, in float64, over the last rows of a stretch of bars.
 
-Moving averages are linear: each is one constant matrix, got by asking ``trainer.features.indicators`` about unit
-columns, so that what is served can't drift from what was trained on.
+Moving averages are linear: each is one constant matrix, computed by applying ``trainer.features.indicators`` to unit
+columns, so that serving can't drift from training.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class Trained:
     """A trained net with everything that stands between bars and its forecast.
 
     ``quantiles``: how many volatilities wide the price band of each of the spec's levels is on either side. ``har``:
-    what a net of volatility adds its answer to.
+    what a net of volatility adds its output to.
     """
 
     spec: Spec
@@ -100,7 +100,7 @@ def bars_model(trained: Trained) -> onnx.ModelProto:
 
 
 def _write_forecast(graph: Graph, trained: Trained, windows: str, last_close: str) -> None:
-    """Scale, ask the net, and bring its answer back, in float64 around the net as in ``trainer.features.scaling``.
+    """Scale, run the net, and unscale its output, in float64 around the net as in ``trainer.features.scaling``.
 
     Outputs: SCALED; RETURN and PRICE, or VOLATILITY; LOWER and UPPER of the price bands.
     """
@@ -179,7 +179,7 @@ def _at_least_one(graph: Graph, windows: str) -> tuple[str, str]:
 
 
 def _metadata(trained: Trained) -> dict[str, str]:
-    """What a lone file says about itself."""
+    """The metadata of the file by itself."""
     spec = trained.spec
     return {
         "symbol": spec.symbol,

@@ -35,7 +35,7 @@ Outputs = Mapping[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True)
 class Reference:
-    """What the trained net says about the windows that end at ``ends``, raw features; ``last_close`` is float64."""
+    """The trained net's outputs for the windows that end at ``ends``, raw features; ``last_close`` is float64."""
 
     ends: Times
     windows: Features
@@ -62,7 +62,7 @@ def run_features(session: onnxruntime.InferenceSession, reference: Reference) ->
 
 
 def run_one_by_one(session: onnxruntime.InferenceSession, windows: Features, last_close: Floats) -> Outputs:
-    """The outputs of ``model.onnx`` for raw windows ``[n, L, F]``, each asked for by itself, as models are served."""
+    """The outputs of ``model.onnx`` for raw windows ``[n, L, F]``, one at a time, as models serve."""
     return run_session(session, _feed(session, windows, last_close), at_once=1)
 
 

@@ -77,11 +77,11 @@ class TargetScaler:
         return ((r - self.mean) / self.scale).astype(np.float32)
 
     def inverse_transform(self, y: npt.NDArray[Any]) -> Floats:
-        """Log-returns, float64, from what the net says."""
+        """Log-returns, float64, from the net's outputs."""
         return np.asarray(y, np.float64) * self.scale + self.mean
 
     def price(self, y: npt.NDArray[Any], last_close: Floats) -> Floats:
-        """Prices from what the net says and the last close of each window: ``last_close × exp(return)``."""
+        """Prices from the net's outputs and the last close of each window: ``last_close × exp(return)``."""
         price: Floats = last_close * np.exp(self.inverse_transform(y))
         return price
 

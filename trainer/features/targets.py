@@ -1,4 +1,4 @@
-"""What a net is to forecast, and how volatility is told from a window's own features."""
+"""What a net forecasts, and how volatility is computed from a window's own features."""
 
 from __future__ import annotations
 

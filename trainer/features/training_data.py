@@ -1,4 +1,4 @@
-"""Steps 2 to 4 of a job's life: from a spec to bars, features and a split, without what a fit needs."""
+"""Steps 2 to 4 of a job: from a spec to bars, features and a split, without what a fit needs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from trainer.features.windows import Split, rows_needed, split_windows
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """What a job learns from. ``flat``: raw features float32 ``[rows of bars, F]``."""
+    """The data that a job trains on. ``flat``: raw features float32 ``[rows of bars, F]``."""
 
     loaded: LoadedBars
     features: FeatureSet

@@ -1,4 +1,4 @@
-"""What may be done to train windows before the net sees them, so that it can't learn them by heart."""
+"""Augmentation of train windows, so that the net can't memorise them."""
 
 from __future__ import annotations
 

@@ -23,9 +23,9 @@ MOST_BYTES = 2**30
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """Where a fit stood. ``state``: plain data; ``variables`` of net and optimizer, ``best``: the net's best so far.
+    """The state of a fit. ``state``: plain data; ``variables`` of net and optimizer, ``best``: the net's best so far.
 
-    ``identity`` names spec, bars and code: a fit goes on only from its own checkpoint.
+    ``identity`` names spec, bars and code: a fit resumes only from its own checkpoint.
     """
 
     identity: str

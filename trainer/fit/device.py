@@ -77,7 +77,7 @@ def prepare_device(accelerator: Accelerator = "auto", gpus: int = 1, threads: in
 def count_gpus(accelerator: Accelerator, gpus: int, found: int) -> int:
     """How many of the GPUs ``found`` a fit takes: ``gpus``, for auto at most as many as are there; 0 means the CPU.
 
-    Raises NoAccelerator where ``gpu`` was asked for and fewer are there, SpecError for a number below one.
+    Raises NoAccelerator where ``gpu`` was requested and there are fewer, SpecError for a number below one.
     """
     if gpus < 1:
         raise SpecError(f"--gpus {gpus} is below 1; for the CPU write --accelerator cpu")

@@ -41,12 +41,12 @@ class Epoch:
 
 @dataclass(eq=False)
 class Hooks:
-    """What the world around a fit wants to know, and whether it should stop."""
+    """Callbacks of a fit: progress, checkpoints, and whether to stop."""
 
     should_stop: Callable[[], bool] = lambda: False
     on_epoch: Callable[[Epoch], None] = lambda epoch: None
     chunk: int = CHUNK
-    """Steps between two looks at ``should_stop``."""
+    """Steps between two checks of ``should_stop``."""
     save: Callable[[Checkpoint], None] = lambda checkpoint: None
     save_every: float = 60.0
     """Seconds between checkpoints: the guarantee where no one says stop before the end."""
@@ -58,7 +58,7 @@ class Hooks:
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A net with its best weights, how it came to them, and a compiled way to ask it."""
+    """A net with its best weights, its history, and a compiled function to predict with it."""
 
     model: keras.Model
     predict: Predict
@@ -157,7 +157,7 @@ def fit(
 
 
 class _Fitting:
-    """Everything that changes while a net is fitted, and how it is saved and restored."""
+    """The mutable state of a fit, and how it is saved and restored."""
 
     def __init__(
         self,

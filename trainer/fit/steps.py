@@ -90,7 +90,7 @@ def compile_training(
 
 
 def compile_prediction(model: keras.Model) -> Predict:
-    """A way to ask the net for forecasts, as it stands at the time of the call; the last batch is filled up.
+    """A function that forecasts with the net's current weights; the last batch is padded.
 
     Never by XLA: without a gradient Keras' own kernels take as long and are there at once.
     """

@@ -14,7 +14,7 @@ Network: TypeAlias = keras.Model
 
 
 def load_network(path: Path) -> Network:
-    """The net of a ``.keras`` file, to be asked or trained on."""
+    """The net of a ``.keras`` file, for prediction or further training."""
     return keras.models.load_model(path, compile=False)
 
 

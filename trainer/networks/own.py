@@ -57,7 +57,7 @@ def _layers(model: keras.Model) -> list[tuple[str, list[tuple[int, ...]]]]:
 
 
 def own_predict(model: keras.Model) -> Predict:
-    """A way to ask the trained net on the CPU, eagerly, without what it does in training only."""
+    """A function that runs the trained net on the CPU, eagerly and in inference mode."""
 
     def predict(windows: Windows) -> Windows:
         with keras.device("cpu"):

@@ -1,4 +1,4 @@
-"""What a trained net answers in plain float32 on the CPU: what an export has to reproduce."""
+"""The outputs of a trained net in plain float32 on the CPU, which an export has to reproduce."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Predict = Callable[[Windows], npt.NDArray[np.float32]]
 
 
 def reference_predict(model: keras.Model, model_type: ModelType) -> Predict:
-    """A way to ask the trained net for exact answers.
+    """A function that computes the trained net's exact outputs.
 
     The net is built again in float32 on the CPU: mixed precision and a GPU's TF32 differ in the third digit. It runs
     eagerly, which takes less time for a few hundred windows than tracing it would.

@@ -1,4 +1,4 @@
-"""One attempt at a job: its number, what it says while it runs, what it leaves behind, and the result it commits."""
+"""One attempt at a job: its number, its progress, its exit report, and the result it commits."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CLAIM, LOG, EXIT, CHECKPOINT = "claim.json", "log.txt", "exit.json", "checkpoint
 _PROGRESS_EVERY = 2.0
 """Seconds between two writes of progress."""
 _PROGRESS_AGAIN = 30.0
-"""Seconds after one that the store did not take: a fit is not held up again and again."""
+"""Seconds until the next one after a failed write, so that a fit is not held up repeatedly."""
 _SAVE_SECONDS = 5.0
 """How long a checkpoint is tried: the next one comes soon, and after SIGTERM there is little time."""
 _END_SECONDS = 30.0
@@ -61,7 +61,7 @@ class Attempt:
         return keys.attempt(self._run, self.job, self.number, name)
 
     def say_stage(self, stage: str, epochs: int) -> None:
-        """Tell the store which stage begins. A store that can't take it stops nothing."""
+        """Record the stage that begins in the store. A failed write is ignored."""
         self._say(
             Progress(
                 attempt=self.number,
@@ -74,7 +74,7 @@ class Attempt:
         )
 
     def say_epoch(self, epoch: Epoch, epochs: int) -> None:
-        """Log the epoch, and tell the store at most every two seconds. A store that can't take it stops nothing."""
+        """Log the epoch, and record it in the store at most every two seconds. A failed write is ignored."""
         self.epochs = epoch.number
         log.info(
             "epoch %d/%d loss %.6f val_loss %.6f rate %.2g %.1fs",
@@ -97,8 +97,8 @@ class Attempt:
         )
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Keep a checkpoint for the next attempt, in place of the one before. A store that can't take it stops nothing:
-        the one before is still there."""
+        """Keep a checkpoint for the next attempt, replacing the one before. A failed write is only logged: the one
+        before is still there."""
         from trainer.fit.checkpoint import pack_checkpoint  # which loads Keras: a claim needs none
 
         try:
@@ -153,7 +153,7 @@ class Attempt:
         self._progress_due = self._clock.monotonic() + pause
 
     def renew(self) -> None:
-        """Write the claim again, whose time says that this attempt lives. A store that can't take it stops nothing."""
+        """Write the claim again: its time shows that this attempt is alive. A failed write is ignored."""
         try:
             self._store.within(0).put(self.key(CLAIM), self._claimed)
         except StoreError:
@@ -188,7 +188,7 @@ class Attempt:
 
 
 def read_committed(store: Store, run: str, spec: Spec) -> Result | None:
-    """The job's result, if one is committed; one that can't be read is none. Raises SpecError where it is that of
+    """The job's committed result; None if there is none or it can't be read. Raises SpecError where it is the result of
     another spec."""
     job = keys.job_id(spec.symbol, spec.preset)
     key = keys.result(run, job)

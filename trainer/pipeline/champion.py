@@ -47,8 +47,8 @@ Load = Callable[[Store, Champion], LoadedModel]
 
 @dataclass(frozen=True, eq=False)
 class Meeting:
-    """A champion asked about a candidate's test rows: ``forecasts``, float64[shared.sum()], of the ``shared`` ones, and
-    the price bands of its model, if it has any.
+    """A champion's answers for a candidate's test rows: ``forecasts``, float64[shared.sum()], of the ``shared`` ones,
+    and the price bands of its model, if it has any.
 
     ``problem`` says why there are none; ``champion`` is None where its pointer can't be read.
     """
@@ -63,8 +63,8 @@ class Meeting:
 def meet_champion(store: Store, model_key: ModelKey, bars: Bars, rows: JudgedRows) -> Meeting | None:
     """Ask the champion before anything is fitted; None where there is none.
 
-    Whatever is wrong with it is said in the answer and raised by nothing: it must neither fail a training nor waste
-    one. ``bars``: all rows that ``rows`` counts in.
+    Every problem with it is reported in the answer and never raised: it must neither fail a training nor waste one.
+    ``bars``: all rows that ``rows`` counts in.
     """
     try:
         found = read_champion(store, model_key)
@@ -105,7 +105,8 @@ def compare_met(
 
 
 def judge_met(result: Result, meeting: Meeting | None, shown: Shown | None) -> tuple[Rule, ...]:
-    """The gate's verdict at the end of a training. With a champion that can't be read nobody can tell, so it fails."""
+    """The gate's verdict at the end of a training. It fails where the champion can't be read, since nothing can be
+    compared."""
     rules = check_candidate(result, meeting.champion if meeting else None, shown)
     if meeting is None or meeting.champion is not None:
         return rules

@@ -1,4 +1,4 @@
-"""The end of a job's life: its result described, its bundle uploaded, and the marker written last."""
+"""The end of a job: its result described, its bundle uploaded, and the marker written last."""
 
 from __future__ import annotations
 

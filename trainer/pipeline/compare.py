@@ -1,4 +1,4 @@
-"""Presets side by side: the same bars, seed and test rows for each, and what each took."""
+"""Presets side by side on the same bars, seed and test rows, and what each cost."""
 
 from __future__ import annotations
 

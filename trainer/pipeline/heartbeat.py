@@ -1,4 +1,4 @@
-"""A thread that says again and again that this process lives, while it works."""
+"""A thread that reports at intervals that this process is alive."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 HEARTBEAT_SECONDS = 10.0
-"""How often an attempt writes its claim again. Workers take a job over whose claim has not moved for a minute."""
+"""How often an attempt renews its claim. Workers take over a job whose claim has not changed for a minute."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""One job's life, from a spec to a committed result. Read ``train_job`` top to bottom; ``run_job`` keeps the books."""
+"""One job, from a spec to a committed result. Read ``train_job`` top to bottom; ``run_job`` records how it ends."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @dataclass(frozen=True, eq=False)
 class RunContext:
-    """What a job meets beside its spec: where it runs, who may stop it, where its log goes, a source for tests.
+    """What a job needs beside its spec: where it runs, what may stop it, where its log goes, a source for tests.
 
     ``attempt``: the number to claim, where a worker has chosen one. ``startup_seconds``: what its process took
     until now, where that does nothing but train."""
@@ -72,7 +72,7 @@ class RunContext:
 
 
 def run_job(spec: Spec, store: Store, run: str, context: RunContext) -> Result:
-    """Train, verify, commit; returns the committed result, also where another attempt had committed it before.
+    """Train, verify, commit; returns the committed result, even if another attempt committed it before.
 
     Raises the classes of ``atb.errors``; whatever happens, the attempt leaves its exit report and log tail.
     """
@@ -178,7 +178,7 @@ def train_job(spec: Spec, store: Store, run: str, context: RunContext, attempt: 
 
 
 def _spend(store: Store, result: Result) -> None:
-    """A training's evidence counts once it is committed; that it can't be written does not undo the training."""
+    """Evidence counts once a training is committed; a failure to write it does not undo the training."""
     try:
         shown = spend_alone(store, result)
     except AtbError as problem:
@@ -205,7 +205,7 @@ def _write_model(
 
 
 def _write_report(result: Result, test_rows: TestRows, folder: Path) -> None:
-    """What the bundle says about the model: evidence, metrics and the card."""
+    """The bundle's description of the model: evidence, metrics and the card."""
     backtest = result.backtest.model_dump()
     measured = {"model": result.metrics, "baselines": result.baselines, "backtest": backtest}
     (folder / bundle.EVIDENCE).write_bytes(test_rows.to_bytes())
@@ -214,7 +214,7 @@ def _write_report(result: Result, test_rows: TestRows, folder: Path) -> None:
 
 
 def _walk_forward(spec: Spec, data: TrainingData, context: RunContext, clock: StageClock) -> Folds:
-    """Train anew on an ever longer past; each fold has scalers of its own."""
+    """Train again on longer and longer histories; each fold has its own scalers."""
     found = []
     first_row = data.loaded.first_row
     length, horizon, history = spec.sequence_length, spec.horizon, history_needed(spec)

@@ -1,4 +1,4 @@
-"""Step 7 of a job's life: net, baselines and price bands, scored on rows that none was fitted on."""
+"""Step 7 of a job: net, baselines and price bands, scored on rows that none was fitted on."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ COMPARED_BARS = 100
 
 @dataclass(frozen=True)
 class Judged:
-    """A judgement of the test rows, and what was said of them and of the validation rows. ``quantiles``: how many
+    """A judgement of the test rows, and the forecasts of them and of the validation rows. ``quantiles``: how many
     volatilities wide the band of each level is on either side."""
 
     judgement: Judgement
@@ -46,7 +46,7 @@ class Judged:
 
 
 def judge_model(spec: Spec, data: TrainingData, fitted_model: FittedModel) -> Judged:
-    """Ask for forecasts of validation and test rows, make the bands from the former, and judge all on the latter.
+    """Forecast validation and test rows, make the bands from the former, and judge all on the latter.
 
     Raises Diverged where a forecast is none.
     """
@@ -93,7 +93,7 @@ def judged_rows(spec: Spec, bars: Bars, split: Split, ends: Times) -> JudgedRows
 def ask_baselines(
     spec: Spec, bars: Bars, features: FeatureSet, flat: Features, train: Times, ends: Times
 ) -> dict[str, Floats]:
-    """Every baseline of the spec's target, fitted on the windows that end at ``train`` and asked about ``ends``."""
+    """Every baseline of the spec's target, fitted on the windows that end at ``train`` and forecasting at ``ends``."""
     if spec.target == "return":
         return return_baselines(bars.close, flat, train, ends, spec.horizon, spec.sequence_length)
     known, table = features, flat
@@ -109,8 +109,8 @@ def band_inputs(
 ) -> tuple[Floats, Floats]:
     """Where the bands of each end lie, as a log-return, and the volatility per bar that they are as wide as.
 
-    A model of volatility says how wide and nothing of where; one of the return says where, and EWMA over its window
-    how wide. ``answers``: the model's.
+    A model of volatility gives the width and no location; one of the return gives the location, and EWMA over its
+    window the width. ``answers``: the model's.
     """
     if spec.target == "volatility":
         return np.zeros(len(ends)), np.exp(answers)

@@ -1,4 +1,4 @@
-"""Steps 5 and 6 of a job's life: from bars, features and a split to a fitted net."""
+"""Steps 5 and 6 of a job: from bars, features and a split to a fitted net."""
 
 from __future__ import annotations
 

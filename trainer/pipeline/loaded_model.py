@@ -1,4 +1,4 @@
-"""A model as it serves: asked from raw bars through its ONNX file, whoever trained it and on whatever features."""
+"""A model as it serves: it forecasts from raw bars through its ONNX file, whatever features it was trained on."""
 
 from __future__ import annotations
 

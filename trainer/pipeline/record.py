@@ -78,7 +78,7 @@ def _beyond(champion: Champion, forecast: Floats) -> Floats:
 
 def _inside(met: Meeting, closes: Floats, chosen: npt.NDArray[np.bool_]) -> list[dict[float, bool]]:
     """For each chosen row, by level, whether the close lay within the champion's band. ``closes``: of all rows that it
-    was asked about."""
+    forecast."""
     if met.bands is None:
         return [{}] * int(chosen.sum())
     bands = met.bands.take(chosen)

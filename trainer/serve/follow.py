@@ -16,20 +16,20 @@ from trainer.serve.forecasts import Forecasts, NoForecast, Row
 log = logging.getLogger(__name__)
 
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-"""Seconds between two looks for a bar that has just closed; the last repeats."""
+"""Seconds between two checks for a bar that has just closed; the last repeats."""
 _LONGEST_PAUSE = 60.0
 """Seconds: a clock that is set while we wait is noticed by then."""
 _LATER = {DataNotReady.exit_code, Unavailable.exit_code}
 
 Find = Callable[[], tuple[Sequence[Champion], Sequence[NoForecast]]]
-"""The champions to ask now, and those that can't be read."""
+"""The champions that forecast now, and those that can't be read."""
 Show = Callable[[Sequence[Row]], None]
 
 
 def follow(find: Find, forecasts: Forecasts, show: Show, clock: Clock) -> NoReturn:
     """Show the forecasts of the latest closed bars, then those of each bar as it closes, until the process is stopped.
 
-    Champions are looked up at each close, so one that was promoted meanwhile is asked from the next bar on. A bar that
+    Champions are looked up at each close, so one that was promoted meanwhile forecasts from the next bar on. A bar that
     the source does not have yet is waited for, at most until the next one closes; what is there is shown at once.
     """
     since = _EARLIEST

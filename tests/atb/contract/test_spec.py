@@ -46,7 +46,7 @@ def test_volatility_brings_its_features_and_learns_what_har_leaves() -> None:
         ({"bands": ",".join(f"0.{number}" for number in range(10, 20))}, "are not 1 to 9"),
     ],
 )
-def test_what_makes_no_sense_is_said_in_a_line(options: dict[str, Any], problem: str) -> None:
+def test_an_invalid_spec_is_a_one_line_error(options: dict[str, Any], problem: str) -> None:
     with pytest.raises(SpecError, match=problem):
         resolve(**options)
 

@@ -42,7 +42,7 @@ def test_a_full_disk_at_the_errors_still_ends_with_the_code() -> None:
     assert done.returncode == 2
 
 
-def test_a_character_that_the_terminal_can_not_show_is_printed_as_its_escape() -> None:
+def test_a_character_the_terminal_cannot_show_is_printed_escaped() -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0"}
     done = run("run_and_exit(lambda: print('\\u5e01 \\udcff'))", stdout=subprocess.PIPE, env=environment)
     assert (done.returncode, done.stdout) == (0, b"\\u5e01 \\udcff\n")

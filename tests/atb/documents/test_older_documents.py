@@ -34,7 +34,7 @@ def test_a_document_of_schema_1_0_is_read_with_everything_in_it(kind: type[Docum
 
 
 def holds(new: object, old: object) -> bool:
-    """Whether all that ``old`` says is said in ``new``, which may say more."""
+    """Whether ``new`` contains everything in ``old``, and perhaps more."""
     if isinstance(old, dict) and isinstance(new, dict):
         return all(holds(new.get(name), value) for name, value in old.items() if name != "schema_version")
     if isinstance(old, list) and isinstance(new, list):

@@ -57,7 +57,7 @@ def test_a_truncated_document_is_refused_wherever_it_ends(kind: type[Document]) 
 
 
 @pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
-def test_a_number_that_is_none_is_refused_wherever_it_stands(constant: str) -> None:
+def test_nan_and_infinity_are_refused_anywhere(constant: str) -> None:
     raw = json.loads(read_old(Result))
     raw["bars"]["report"] = {"missing": 12345.6789}
     text = json.dumps(raw).replace("12345.6789", constant)
@@ -95,7 +95,7 @@ def test_an_object_larger_than_any_document_of_its_kind_is_not_read() -> None:
     validate_size(Plan, 100 << 20, "key")
 
 
-def test_a_document_in_another_s_place_is_refused() -> None:
+def test_a_misplaced_document_is_refused() -> None:
     store = MemoryStore()
     store.put("runs/r9/jobs/BTCUSDT-fast/result.json", make_result("r1").to_bytes())
     with pytest.raises(Unreadable, match=r"is the result of another run \(r1\)"):
@@ -153,7 +153,7 @@ def test_a_document_is_written_as_python_spells_json() -> None:
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
 @pytest.mark.parametrize("place", ["metrics", "fit"])
-def test_no_document_is_written_with_a_number_that_is_none(number: float, place: str) -> None:
+def test_no_document_is_written_with_nan_or_infinity(number: float, place: str) -> None:
     result = make_result()
     changed = {"skill": number} if place == "metrics" else result.fit.model_copy(update={"steps_per_second": number})
     with pytest.raises(ValueError, match="not JSON compliant"):

@@ -59,7 +59,7 @@ def test_fair_bets_have_an_expectation_of_one_under_heavy_tails() -> None:
 
 
 def test_overlapping_targets_count_once() -> None:
-    """The same day of outcomes, told 24 times: a product over all rows would take it for 24 days."""
+    """The same day of outcomes, repeated 24 times: a product over all rows would take it for 24 days."""
     rng = np.random.default_rng(2)
     days = rng.normal(size=40)
     forecast, outcome = np.repeat(np.sign(days), 24), np.repeat(days, 24)

@@ -65,7 +65,7 @@ def test_half_of_the_champion_s_skill_must_be_kept_within_the_tolerance(skill: f
     assert failed(check_candidate(make_result(champion=champion), CHAMPION, SHOWN)) == fails
 
 
-def test_a_champion_without_skill_sets_no_bar_and_can_not_be_followed_by_noise() -> None:
+def test_a_champion_without_skill_sets_no_bar_but_noise_cannot_replace_it() -> None:
     champion = measured("models/e0", NOISE, rmse=2.0, skill=-0.01, skill_low=-0.02)
     assert failed(check_candidate(make_result(metrics=NOISE, champion=champion), CHAMPION, NOTHING)) == [
         "skill-shown",
@@ -105,7 +105,7 @@ def test_a_result_without_the_numbers_fails_rather_than_passes() -> None:
     assert not passes(())
 
 
-def test_a_failure_is_told_in_one_line() -> None:
+def test_a_failure_is_one_line() -> None:
     rules = check_candidate(make_result(metrics=NOISE), None, NOTHING)
     assert failures(rules) == (
         "skill-shown 1 (bound 20): e-value of 400 rows, spent by 1 model; false-discovery rate 0.05, as if it were "

@@ -262,7 +262,7 @@ def test_a_store_that_ignores_conditions_moves_nothing_without_force() -> None:
     assert require_champion(store, SEAT).run == "r1"
 
 
-def test_a_seat_is_found_by_as_few_words_as_tell_it_apart() -> None:
+def test_a_model_key_is_found_by_the_fewest_words_that_identify_it() -> None:
     store = MemoryStore()
     for symbol, preset in (("BTCUSDT", "fast"), ("BTCUSDT", "quality"), ("ETHUSDT", "fast")):
         promote(store, commit(store, "r1", symbol, preset))
@@ -328,7 +328,7 @@ def test_a_model_of_another_target_or_horizon_has_a_key_of_its_own() -> None:
     assert (str(SEAT), str(other)) == ("BTCUSDT 1h fast", "BTCUSDT 1h fast volatility 24")
 
 
-def test_champions_of_several_targets_are_told_apart() -> None:
+def test_champions_of_several_targets_are_distinguished() -> None:
     store = MemoryStore()
     for run, options in (("r1", {}), ("r2", {"target": "volatility"}), ("r3", {"target": "volatility", "horizon": 24})):
         outcome = promote(store, commit(store, run, options=options), accept_first=True)

@@ -76,19 +76,19 @@ def test_the_same_words_of_another_writer_are_another_write(store: Store) -> Non
 
 
 @pytest.mark.parametrize("kind", ["cut", "altered", "reset", "lost"])
-def test_a_body_that_comes_broken_is_read_again(store: Store, proxy: FaultProxy, kind: str) -> None:
+def test_a_broken_body_is_read_again(store: Store, proxy: FaultProxy, kind: str) -> None:
     proxy.add(kind, "GET", "there")
     assert store.get("there") == b"before"
 
 
 @pytest.mark.parametrize("kind", ["cut", "reset", "lost"])
-def test_a_listing_that_comes_broken_is_asked_for_again(store: Store, proxy: FaultProxy, kind: str) -> None:
+def test_a_broken_listing_is_retried(store: Store, proxy: FaultProxy, kind: str) -> None:
     proxy.add(kind, "GET", "list-type")
     assert [entry.key for entry in store.list("")] == ["there"]
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 429])
-def test_an_answer_that_may_pass_is_asked_for_again(store: Store, proxy: FaultProxy, status: int) -> None:
+def test_a_transient_failure_is_retried(store: Store, proxy: FaultProxy, status: int) -> None:
     proxy.add("status", pattern="there", status=status, body=xml_error("SlowDown"), times=2)
     assert store.get("there") == b"before"
 
@@ -124,7 +124,7 @@ def test_an_object_that_stays_damaged_is_named(store: Store, proxy: FaultProxy) 
         store.within(1).get("there")
 
 
-def test_being_told_to_stop_ends_a_wait_in_any_thread_at_once(store: Store, proxy: FaultProxy) -> None:
+def test_a_stop_signal_ends_a_wait_in_any_thread_at_once(store: Store, proxy: FaultProxy) -> None:
     proxy.away = True
     failed: list[Exception] = []
 
@@ -213,7 +213,7 @@ def test_nothing_of_a_credential_is_printed(s3_endpoint: str, monkeypatch: pytes
     assert not any(part in str(refused.value) for part in ("abc", "def", "kén"))
 
 
-def test_settings_that_can_not_be_right_are_refused_when_the_store_is_opened(
+def test_invalid_settings_are_refused_when_the_store_is_opened(
     monkeypatch: pytest.MonkeyPatch, tmp_path: object
 ) -> None:
     for endpoint in ("localhost:9000", "//host", "http://", "ftp://host", "http://host:port", "http://[::1"):

@@ -1,4 +1,4 @@
-"""Whether what bars were read from is still the same, told without reading bars."""
+"""Whether the origin of bars is unchanged, without reading bars."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def test_a_page_of_a_listing_is_read() -> None:
     "page",
     ["<html/>", PAGE.format(truncated="true", token=""), PAGE.replace("<IsTruncated>{truncated}</IsTruncated>", "")],
 )
-def test_a_page_that_is_none_is_left_to_botocore(page: str) -> None:
+def test_a_malformed_page_is_left_to_botocore(page: str) -> None:
     assert _read_page(page.encode()) is None
 
 
@@ -48,7 +48,7 @@ class Broken:
         raise BotoCoreError
 
 
-def test_whatever_fails_is_left_to_botocore() -> None:
+def test_any_failure_is_left_to_botocore() -> None:
     reader = LeanReader(Broken(), Broken(), "bucket")
     assert reader.get("key") is None
     assert reader.list_page("", None) is None

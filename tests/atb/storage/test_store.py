@@ -126,7 +126,7 @@ def test_the_probe_finds_conditions_honoured_and_leaves_nothing(store: Store) ->
     assert list(store.list("probes/")) == []
 
 
-def test_a_key_can_not_leave_the_directory(tmp_path: Path) -> None:
+def test_a_key_cannot_leave_the_directory(tmp_path: Path) -> None:
     with pytest.raises(SpecError):
         DirectoryStore(tmp_path).put("../outside", b"")
 
@@ -168,7 +168,7 @@ def test_a_swap_leaves_no_lock_behind(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_folder_that_can_not_be_read_fails_the_listing_instead_of_hiding_its_objects(tmp_path: Path) -> None:
+def test_an_unreadable_folder_fails_the_listing_instead_of_hiding_its_objects(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path)
     store.put("runs/r1/plan.json", b"{}")
     (tmp_path / "runs" / "r1").chmod(0)

@@ -212,7 +212,7 @@ def test_below_99_percent_is_refused_and_99_is_not() -> None:
         validate_bars(report, 1)
 
 
-def test_bars_that_end_before_the_cut_are_told_where() -> None:
+def test_bars_that_end_before_the_cut_are_reported_with_their_end() -> None:
     _, report = check(bars_at(list(range(150))), 200)
     with pytest.raises(DataError, match="they end at 2023-11-21T05:00Z: choose an --as-of that is not later"):
         validate_bars(report, 1)

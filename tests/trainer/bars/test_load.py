@@ -55,7 +55,7 @@ def test_the_warm_up_lies_before_the_window_and_is_not_counted() -> None:
     assert loaded.bars.origins == {"sample": "sample"}
 
 
-def test_gaps_make_segments_by_default_and_are_said_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
+def test_gaps_make_segments_by_default_and_are_reported_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     loaded = load(Spoiled((100, 101, 500)))
     assert loaded.summary.segments == 3

@@ -22,7 +22,7 @@ def year() -> Bars:
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 4000), st.integers(1, 400))
-def test_a_bar_is_the_same_in_whatever_window_it_is_asked_for(first: int, count: int) -> None:
+def test_a_bar_is_the_same_in_any_window(first: int, count: int) -> None:
     whole = SampleSource().fetch("BTCUSDT", "1h", "spot", START, END)
     start = START + first * 3_600_000
     part = SampleSource().fetch("BTCUSDT", "1h", "spot", start, min(END, start + count * 3_600_000))

@@ -31,7 +31,7 @@ def test_the_card_says_first_whether_the_model_is_worth_anything() -> None:
     assert "noise could show too" in write_card(make_result(metrics=GOOD | {"skill_low": -0.1}))
 
 
-def test_made_up_bars_are_told_at_the_top() -> None:
+def test_made_up_bars_are_reported_at_the_top() -> None:
     result = make_result()
     synthetic = result.model_copy(update={"bars": result.bars.model_copy(update={"synthetic": True})})
     assert "Made-up bars" in write_card(synthetic).split("##")[0]
@@ -69,7 +69,7 @@ def test_loading_says_what_the_model_reads() -> None:
     compile(code, "card", "exec")
 
 
-def test_extra_columns_and_the_last_close_are_asked_for_where_the_model_does() -> None:
+def test_the_snippet_takes_extra_columns_and_the_last_close_where_the_model_does() -> None:
     code = with_features("classic,+basis", ("close", "basis"), ExportedFile(rows=378))
     assert '{"bars": bars, "extra": extra}' in code
     code = with_features("relative", ("body",), ExportedFile(skipped="too short"))

@@ -38,6 +38,6 @@ def test_a_training_that_fails_ends_the_comparison_with_its_code(tmp_path: Path)
     assert "NOWHERE fast ended with 10; nothing is compared" in done.stderr
 
 
-def test_a_setting_that_is_none_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+def test_an_invalid_setting_is_refused_before_training(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="'epochs' is not NAME=VALUE"):
         raise compare(tmp_path, "WAVE", "--set", "epochs").exception or AssertionError

@@ -108,7 +108,7 @@ def test_a_forecast_inside_the_bars_it_was_trained_on_says_so(
 
 @pytest.fixture
 def three(champion_store: tuple[DirectoryStore, Path]) -> list[str]:
-    """How all champions of a store are asked, of which that of ETHUSDT has a damaged model."""
+    """The arguments that forecast all champions of a store, of which that of ETHUSDT has a damaged model."""
     store, folder = champion_store
     for symbol in ("ETHUSDT", "SOLUSDT"):
         promote(store, folder, symbol)
@@ -116,7 +116,7 @@ def three(champion_store: tuple[DirectoryStore, Path]) -> list[str]:
     return ["predict", "--all", "--source", "sample", "--as-of", "2026-03-01", "--store", store.url]
 
 
-def test_all_champions_are_asked_in_one_process_and_a_bad_one_is_a_row(three: list[str]) -> None:
+def test_all_champions_forecast_in_one_process_and_a_bad_one_is_a_row(three: list[str]) -> None:
     done = CliRunner().invoke(atb, [*three, "--output", "json"])
     first, second, third = map(json.loads, done.stdout.splitlines())
     assert (first["symbol"], third["symbol"]) == ("BTCUSDT", "SOLUSDT")

@@ -153,7 +153,7 @@ def test_a_mistake_is_one_line_that_names_it(mistake: str, atb: Atb, folder: Pat
     ],
 )
 @pytest.mark.parametrize("style", ["text", "json"])
-def test_bars_that_cant_be_used_are_told_in_one_line(
+def test_unusable_bars_are_reported_in_one_line(
     symbol: str, words: str, style: str, atb: Atb, folder: Path, tmp_path: Path
 ) -> None:
     spec = tiny_spec(folder, symbol)
@@ -175,7 +175,7 @@ def test_an_invalid_spec_is_reported(atb: Atb, tmp_path: Path) -> None:
     assert_fails(done, 2, "SPEC is not a spec document", DirectoryStore(tmp_path))
 
 
-def test_an_unknown_flag_is_told_with_the_nearest(atb: Atb, tmp_path: Path) -> None:
+def test_an_unknown_flag_is_reported_with_the_nearest_one(atb: Atb, tmp_path: Path) -> None:
     done = atb("train", "model", "BTCUSDT", "--epoch", "3", "--store", str(tmp_path))
     assert done.code == 2
     assert done.lines[-1].startswith("Error: No such option '--epoch'")

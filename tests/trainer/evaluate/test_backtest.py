@@ -53,7 +53,7 @@ def test_a_forecast_of_three_bars_is_held_for_three_in_thirds() -> None:
     assert list(done.ends) == [0, 1, 2, 3, 4]
 
 
-def test_the_threshold_is_the_cost_of_a_trade_unless_said_otherwise() -> None:
+def test_the_threshold_defaults_to_the_cost_of_a_trade() -> None:
     assert TradingRules(fee_bps=10, slippage_bps=2).threshold == pytest.approx(0.0012)
     done = run_backtest(CLOSE, np.arange(4), np.full(4, 0.0011), 1, TradingRules())
     assert dict(summarise(done, HOUR)) == pytest.approx(

@@ -1,4 +1,4 @@
-"""Price bands: how wide they are made, and what is said of them."""
+"""Price bands: their width and their metrics."""
 
 from __future__ import annotations
 

@@ -178,7 +178,7 @@ def test_both_files_give_the_numbers_in_a_process_without_tensorflow(
     assert done.stdout == "same numbers\n", done.stderr
 
 
-def test_the_house_of_exports_loads_no_tensorflow() -> None:
+def test_exporting_loads_no_tensorflow() -> None:
     code = "import sys, trainer.export; print([name for name in ('tensorflow', 'keras') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

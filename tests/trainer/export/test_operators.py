@@ -1,4 +1,4 @@
-"""Which operations the exported graphs are made of, so that other runtimes can be told before a model meets them."""
+"""Which operations the exported graphs are made of, so that support by other runtimes is known in advance."""
 
 from __future__ import annotations
 

@@ -65,9 +65,7 @@ def test_the_error_is_measured_against_the_spread_of_the_forecasts() -> None:
 
 
 @pytest.mark.parametrize("model_type", ["fast", "quality"])
-def test_the_error_recorded_is_that_of_windows_of_the_test_part_asked_one_by_one(
-    model_type: ModelType, tmp_path: Path
-) -> None:
+def test_the_recorded_error_is_of_test_windows_run_one_by_one(model_type: ModelType, tmp_path: Path) -> None:
     fitted = make_fitted(model_type, "classic", make_bars(600, 1.0))
     file = file_of(export(fitted, tmp_path), bundle.MODEL_INT8)
     if file.skipped is not None:

@@ -24,7 +24,7 @@ HERE = "tests.trainer.features.own_sets"
 COMMON = ("--preset", "fast", "--source", "sample", "--days", "60", "--as-of", "2026-02-01", "--sequence-length", "32")
 
 
-def test_it_is_trained_exported_judged_promoted_and_asked_without_its_code(atb: Atb, tmp_path: Path) -> None:
+def test_it_is_trained_exported_judged_promoted_and_run_without_its_code(atb: Atb, tmp_path: Path) -> None:
     place, name = ("--store", str(tmp_path)), f"{HERE}:MOMENTUM"
     done = atb("train", "model", "BTCUSDT", "--features", name, *COMMON, "--epochs", "1", "--run", "own", *place)
     assert done.code == 0, done.output

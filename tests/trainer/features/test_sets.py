@@ -184,7 +184,7 @@ def test_columns_of_the_users_own_come_last_and_are_taken_as_they_are() -> None:
         ("classic,+a,+a", "column a is named twice"),
     ],
 )
-def test_a_name_that_is_none_is_a_spec_error(text: str, problem: str) -> None:
+def test_an_unknown_name_is_a_spec_error(text: str, problem: str) -> None:
     with pytest.raises(SpecError, match=problem):
         feature_set(text)
 

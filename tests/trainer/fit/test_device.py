@@ -13,7 +13,7 @@ from atb.errors import NoAccelerator, SpecError
 from trainer.fit.device import Accelerator, Device, count_gpus, prepare_device
 
 
-def test_a_gpu_that_is_not_there_is_said_with_what_was_looked_for() -> None:
+def test_a_missing_gpu_is_reported_with_what_was_looked_for() -> None:
     with pytest.raises(NoAccelerator, match=r"looked for 1 GPU and found 0: CUDA_VISIBLE_DEVICES .* atb doctor"):
         prepare_device("gpu")
     with pytest.raises(NoAccelerator, match="looked for 4 GPUs and found 3"):

@@ -206,7 +206,7 @@ def test_a_loss_that_is_not_a_number_stops_the_fit() -> None:
         fit(model, table, np.arange(STEPS, 300), np.arange(320, ROWS), spec, CPU)
 
 
-def test_a_step_that_does_not_fit_into_memory_is_told_in_one_line() -> None:
+def test_a_step_that_does_not_fit_into_memory_is_one_line() -> None:
     spec = _spec()
     model = _net(spec.seed)
 

@@ -1,4 +1,4 @@
-"""A net of the user's own is trained, exported by tf2onnx under the same bound, judged, promoted and asked."""
+"""A net of the user's own is trained, exported by tf2onnx under the same bound, judged, promoted and run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every pair of preset, net and feature set that can be asked for builds and answers."""
+"""Every valid combination of preset, net and feature set builds and predicts."""
 
 from __future__ import annotations
 

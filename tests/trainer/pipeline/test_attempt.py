@@ -1,4 +1,4 @@
-"""Attempts of one job: numbered once each, told from one another, never in the way of the job."""
+"""Attempts of one job: numbered once each, kept apart, and never in the way of the job."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_claim_whose_answer_was_lost_is_its_own(s3_endpoint: str, s3_url: str)
         assert Attempt(open_store(s3_url, proxy.url), "r1", JOB).number == 1
 
 
-def test_a_number_asked_for_is_claimed_or_refused(store: Store) -> None:
+def test_a_requested_number_is_claimed_or_refused(store: Store) -> None:
     assert Attempt(store, "r1", JOB, 3).number == 3
     with pytest.raises(PreconditionFailed, match="attempt 3 of BTCUSDT-fast in run r1 is taken"):
         Attempt(store, "r1", JOB, 3)

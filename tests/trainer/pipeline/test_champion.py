@@ -113,7 +113,7 @@ def test_rows_after_a_gap_wait_until_the_champion_has_its_bars(fitted: Fitted, f
     assert compared(store, champion, bars, rows, rows.last).rows == len(bars) - 1 - (100 + needed - 1)
 
 
-def test_what_can_not_be_compared_is_said_in_words(fitted: Fitted, files: dict[str, bytes]) -> None:
+def test_why_models_are_not_comparable_is_reported(fitted: Fitted, files: dict[str, bytes]) -> None:
     store, champion = serve(files, fitted.bars)
     rows, predicted = judged(fitted)
     farther = JudgedRows(rows.close, rows.ends[:-2], 3, rows.bar_ms)
@@ -157,7 +157,7 @@ def test_a_champion_that_answers_with_no_price_or_raises_fails_no_training(answe
 
 
 @pytest.mark.parametrize("data", DAMAGED.values(), ids=DAMAGED)
-def test_a_pointer_that_can_not_be_read_fails_no_training_and_nobody_passes_by_it(data: bytes) -> None:
+def test_an_unreadable_pointer_fails_no_training_but_every_gate(data: bytes) -> None:
     store, key = MemoryStore(), ModelKey("BTCUSDT", "1h", "fast")
     bars = make_bars(700, 1.0)
     rows = JudgedRows(bars.close, np.arange(500, 699), 1, bars.step_ms)

@@ -35,7 +35,7 @@ def test_a_result_of_another_spec_is_never_taken_for_ones_own(store: Store) -> N
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"schema_version": "9.0"}'])
-def test_a_result_that_can_not_be_read_gives_way_and_is_kept_aside(store: Store, data: bytes) -> None:
+def test_an_unreadable_result_is_replaced_and_quarantined(store: Store, data: bytes) -> None:
     result = make_result()
     key = keys.result("r1", result.job)
     store.put(key, data)

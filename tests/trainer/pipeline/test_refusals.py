@@ -97,14 +97,14 @@ def test_whichever_write_of_its_work_is_refused_there_is_no_result(
     assert_whole(store)
 
 
-def test_a_job_goes_on_without_what_only_tells_of_it(spec: Spec, written: list[str]) -> None:
+def test_a_job_survives_lost_progress_reports(spec: Spec, written: list[str]) -> None:
     store = RefusingStore(*(key for key in written if is_courtesy(key)))
     train(store, "r1", spec)
     assert not [entry.key for entry in store.list("") if is_courtesy(entry.key)]
     assert_whole(store)
 
 
-def test_a_full_store_is_told_in_one_line_and_leaves_no_result(spec: Spec, atb: Atb, tmp_path: Path) -> None:
+def test_a_full_store_is_one_line_and_leaves_no_result(spec: Spec, atb: Atb, tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "128k") as disk:
         done = atb(*job_arguments(spec, "r1", str(disk / "store")))
         assert done.code == 75, done.output
@@ -115,7 +115,7 @@ def test_a_full_store_is_told_in_one_line_and_leaves_no_result(spec: Spec, atb: 
             DirectoryStore(disk / "store").get(RESULT)
 
 
-def test_a_full_disk_for_scratch_is_told_in_one_line_and_leaves_no_result(spec: Spec, tmp_path: Path) -> None:
+def test_a_full_scratch_disk_is_one_line_and_leaves_no_result(spec: Spec, tmp_path: Path) -> None:
     """Files above 64 KiB are refused by the system to this process, wherever they are."""
     arguments = job_arguments(spec, "r1", str(tmp_path), "--log-format", "json")
     done = subprocess.run(

@@ -86,7 +86,7 @@ def test_a_stopped_process_ends_with_143_and_leaves_a_checkpoint(story: Story) -
     assert log.splitlines()[-1] == f"error: {report.message}"
 
 
-def test_the_attempt_after_goes_on_from_the_checkpoint_and_finishes(story: Story) -> None:
+def test_the_next_attempt_resumes_from_the_checkpoint_and_finishes(story: Story) -> None:
     assert story.finished.code == 0, story.finished.output
     assert (story.result.attempt, story.result.fit.resumed_from_attempt) == (3, 2)
     claim = Claim.from_bytes(story.store.get(keys.attempt("hard", JOB, 3, CLAIM)), CLAIM)

@@ -106,7 +106,7 @@ def test_a_damaged_model_is_not_exported(folder: Path, tmp_path: Path) -> None:
         model(store)
 
 
-def test_triton_is_told_the_model_s_own_inputs_and_outputs(store: DirectoryStore, tmp_path: Path) -> None:
+def test_the_triton_config_has_the_models_inputs_and_outputs(store: DirectoryStore, tmp_path: Path) -> None:
     target = export_model(model(store), "triton", tmp_path)
     session = open_session((target / "1" / "model.onnx").read_bytes())
     types_ = {"tensor(float)": "TYPE_FP32", "tensor(double)": "TYPE_FP64", "tensor(int64)": "TYPE_INT64"}

@@ -99,19 +99,19 @@ def test_bars_that_had_not_closed_are_not_read(folder: Path) -> None:
     assert earlier.target_open == END - timedelta(hours=1)
 
 
-def test_bars_come_from_where_the_champion_was_trained_unless_said_otherwise(folder: Path) -> None:
+def test_bars_come_from_the_champions_source_by_default(folder: Path) -> None:
     store, champion = serve(folder, source="sample")
     assert ask(store, champion, NOW) != ask(store, champion, END, Given(HISTORY))
 
 
-def test_a_live_source_that_has_not_the_last_bar_yet_is_asked_again_later(folder: Path) -> None:
+def test_a_live_source_without_the_last_bar_is_retried_later(folder: Path) -> None:
     store, champion = serve(folder)
     with pytest.raises(DataNotReady, match="is not there yet"):
         ask(store, champion, END + timedelta(hours=1), Given(HISTORY))
 
 
 @pytest.mark.parametrize("rows", [1, 40, 320, 599])
-def test_bars_of_a_file_that_end_too_early_are_told_with_where_they_end(rows: int, folder: Path) -> None:
+def test_file_bars_that_end_too_early_are_reported_with_their_end(rows: int, folder: Path) -> None:
     store, champion = serve(folder)
     early = Given(HISTORY.rows(0, rows) if rows > 300 else HISTORY.rows(600 - 310, 600 - 310 + rows), live=False)
     with pytest.raises(DataNotReady, match=r"is not there yet; they end at .*; try later, or choose an earlier"):

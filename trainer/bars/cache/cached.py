@@ -24,7 +24,7 @@ from trainer.bars.parallel import work_all
 log = logging.getLogger(__name__)
 
 RECHECK_MS = DAY_MS
-"""How old the check of a finished month may be before the source is asked again whether it has changed."""
+"""How long after its last check a finished month is checked again at the source."""
 _AT_ONCE = 8
 
 
@@ -36,7 +36,7 @@ class Months(Protocol):
         """As the user wrote it; part of the cache's key."""
 
     def fetch_month(self, series: Series, month: Month, until_ms: int, have: CachedMonth | None) -> CachedMonth:
-        """The month up to ``until_ms`` at least, going on from what we ``have``; ``have`` itself where nothing is new.
+        """The month up to at least ``until_ms``, continued from ``have``; ``have`` itself if nothing is new.
 
         Raises DataError, DataNotReady, NetworkError.
         """

@@ -95,7 +95,7 @@ class MonthCache:
     def note(self, months: Mapping[Month, CachedMonth], cut_ms: int, checked_ms: int | None = None) -> None:
         """Put months, and the instant they are cut at now, into the index.
 
-        ``checked_ms``: when the source was asked, if it was. Writers that meet take turns; on a store without
+        ``checked_ms``: when the source was checked, if it was. Writers that meet take turns; on a store without
         conditions the last one wins.
         """
         key = keys.bars_index(*self._identity)

@@ -79,7 +79,7 @@ class BinanceMonths:
         return CachedMonth(self._fill_holes(series, month, bars), month.end_ms, "monthly", checksum)
 
     def _fill_holes(self, series: Series, month: Month, bars: Bars) -> Bars:
-        """Monthly files can be short: what is missing is asked for by REST, which also knows the true outages."""
+        """Monthly files can be short: what is missing is fetched by REST, which also knows the true outages."""
         step, offset = tf.to_ms(series.timeframe), tf.grid_offset_ms(series.timeframe)
         grid = np.arange(offset - (offset - month.start_ms) // step * step, month.end_ms, step)
         missing = np.setdiff1d(grid, bars.time)
@@ -132,7 +132,7 @@ class BinanceMonths:
         return None if bars is None else _within(bars, day_ms, day_ms + DAY_MS)
 
     def _listed_ms(self, series: Series) -> int | None:
-        """When the first bar opened, asked once; None where REST does not say."""
+        """When the first bar opened, requested once; None if REST does not tell."""
         with self._asking:
             if series not in self._listed:
                 try:
@@ -153,7 +153,7 @@ def _uncovered(begin: int, until_ms: int, days: list[int]) -> list[tuple[int, in
 
 
 def _reach(fresh: Bars, begin: int, until_ms: int, now: int) -> int:
-    """How far the month is known: up to where was asked, less what may still come."""
+    """How far the month is known: up to the requested time, less what may still come."""
     settled = min(until_ms, now - SETTLED_MS)
     last = int(fresh.time.max()) + fresh.step_ms if len(fresh) else begin
     return max(begin, settled, min(last, until_ms))

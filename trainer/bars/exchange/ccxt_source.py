@@ -21,7 +21,7 @@ _MARKET_TYPES = {"spot": "spot", "um": "swap", "cm": "swap"}
 
 
 class Exchange(Protocol):
-    """What of a ccxt exchange is used here."""
+    """The part of a ccxt exchange that is used here."""
 
     timeframes: dict[str, Any]
 
@@ -41,7 +41,7 @@ class ExchangeMonths:
         self._now_ms = now_ms or (lambda: int(time.time() * 1000))
 
     def fetch_month(self, series: Series, month: Month, until_ms: int, have: CachedMonth | None) -> CachedMonth:
-        """The month, going on from where ``have`` ends."""
+        """The month, continued from where ``have`` ends."""
         begin = have.covers_until_ms if have else month.start_ms
         if have is not None and begin >= until_ms:
             return have

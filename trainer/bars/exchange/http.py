@@ -1,4 +1,4 @@
-"""Asking an exchange over HTTP: patient with what passes, obedient to the wait it names, clear about what does not."""
+"""HTTP requests to an exchange: transient failures are retried, requested waits kept, other failures explained."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from atb.patience import INTERRUPT, WAITING_CLOCK, Patience
 from atb.redaction import redact
 
 PATIENCE_SECONDS = 60.0
-"""How long a failing request is tried again, beside the waits that the host asks for."""
+"""How long a failing request is retried, not counting the waits that the host requests."""
 LONGEST_WAIT_SECONDS = 600.0
-"""A host that asks for more is given up; the job's next attempt comes later."""
+"""A host that requests a longer wait is given up; the job's next attempt comes later."""
 _TIMEOUT = (10.0, 30.0)
 _BANNED_SECONDS = 120.0
 """How long to keep away after a 418 that names no time."""
@@ -41,8 +41,8 @@ class Answer:
 class Http:
     """One exchange's connections; safe to share between threads. Proxies come from the usual variables.
 
-    429 and 418 hold back every request to that host for as long as ``Retry-After`` or the body says. ``say`` hears of
-    waits. SIGTERM and Ctrl-C end a wait at once.
+    429 and 418 hold back every request to that host for as long as ``Retry-After`` or the body says. ``say`` is called
+    with a message for each wait. SIGTERM and Ctrl-C end a wait at once.
     """
 
     def __init__(
@@ -61,7 +61,8 @@ class Http:
             self._session.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=32))
 
     def get(self, url: str, params: Mapping[str, str | int] | None = None) -> Answer:
-        """The answer, after PATIENCE_SECONDS at most. Raises NetworkError; DataError, SpecError for what won't pass."""
+        """The answer, after PATIENCE_SECONDS at most. Raises NetworkError; DataError or SpecError for a permanent
+        failure."""
         return self._patience.persist(lambda: self._get_once(url, params), self._say, _host(url))
 
     def _get_once(self, url: str, params: Mapping[str, str | int] | None) -> Answer:

@@ -11,7 +11,7 @@ TIME_NAMES = (
     "timestamp", "date", "open_time", "time", "datetime", "date_time", "open_date", "unix", "unix_time",
     "unix_timestamp", "open_timestamp",
 )  # fmt: skip
-"""What a column of opening times is called."""
+"""Names of a column of opening times."""
 INDEX_NAMES = ("", "index", "index_level_0", "level_0", "unnamed_0")
 """What pandas calls an index without a name; it holds the times where no column does."""
 CLOSE_NAMES = ("close_time", "end_time", "close_date", "close_timestamp")
@@ -66,7 +66,7 @@ def find_times(names: list[str]) -> list[int]:
 
 
 def refuse_absent(names: list[str], absent: list[str], where: str) -> DataError:
-    """What to say of a table that lacks columns."""
+    """The message for a table that lacks columns."""
     hint = ""
     volumes = [name for name in names if "volume" in plain_name(name)]
     if absent == ["volume"] and volumes:

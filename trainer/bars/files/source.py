@@ -28,7 +28,7 @@ _IN_STORE = "store:"
 
 @dataclass(frozen=True)
 class _File:
-    """A file that answers to a symbol. Files of one ``series`` are the months or days of one download."""
+    """A file that holds a symbol's bars. Files of one ``series`` are the months or days of one download."""
 
     where: str
     series: tuple[str, ...]

@@ -84,7 +84,7 @@ def _extra_columns(table: pa.Table, names: list[str], taken: set[int]) -> dict[s
 
 
 def _select_market(table: pa.Table, names: list[str], symbol: str, timeframe: str, where: str) -> pa.Table:
-    """The rows of the symbol and timeframe where a column says which they are of. Raises DataError for none."""
+    """The rows of the symbol and timeframe, where a column names them. Raises DataError for none."""
     for number, name in enumerate(names):
         plain, column = plain_name(name), plain_column(table.column(number))
         if not is_text(column.type) or plain not in (*SYMBOL_NAMES, *TIMEFRAME_NAMES, *VENUE_NAMES):

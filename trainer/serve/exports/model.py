@@ -49,7 +49,7 @@ class ModelToExport:
 
     @property
     def about(self) -> dict[str, Any]:
-        """What a program should know of it that the ONNX file does not say."""
+        """What a program should know that the ONNX file does not contain."""
         result, spec = self.result, self.result.spec
         return {
             "symbol": spec.symbol,
@@ -74,7 +74,7 @@ class ModelToExport:
 
     @property
     def about_json(self) -> bytes:
-        """The file of that."""
+        """The file with that content."""
         return readable_json(self.about)
 
 

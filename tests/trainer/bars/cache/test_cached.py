@@ -24,7 +24,7 @@ START, END = ms("2025-01-10"), NOW
 
 
 class Twin:
-    """An exchange in memory: made-up bars, and what was asked of it."""
+    """An exchange in memory: made-up bars, and the months requested."""
 
     name = "twin"
 

@@ -82,16 +82,16 @@ def test_a_holder_that_died_on_this_machine_is_seen_at_once(slept: Slept, caplog
     assert f"waiting while process {dead.pid} on here fetches these bars" in caplog.text
 
 
-def test_one_that_lives_is_waited_for_and_being_told_to_stop_ends_that() -> None:
+def test_a_live_holder_is_waited_for_until_a_stop_signal() -> None:
     store = MemoryStore()
     store.put("k", json.dumps({"machine": machine_id(), "process": os.getpid(), "host": "here"}).encode())
 
-    class Told(Slept):
+    class Interrupted(Slept):
         def sleep(self, seconds: float) -> None:
             super().sleep(seconds)
             INTERRUPT.stop()
 
-    clock = Told()
+    clock = Interrupted()
     with pytest.raises(Stopped, match="fetches these bars"), hold_claim(store, "k", clock=clock):
         pass
     assert len(clock) == 1

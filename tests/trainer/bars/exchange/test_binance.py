@@ -82,7 +82,7 @@ def test_a_file_broken_once_is_fetched_again(
     assert exchange.asked(f"{MONTHLY_JANUARY}$") == 2
 
 
-def test_a_checksum_that_stays_wrong_sends_us_to_the_days(
+def test_a_wrong_checksum_falls_back_to_daily_files(
     fetch: Fetch, exchange: Exchange, market_bars: Bars, caplog: pytest.LogCaptureFixture
 ) -> None:
     exchange.faults.append(Fault(f"{MONTHLY_JANUARY}$", "corrupt", times=99))
@@ -91,7 +91,7 @@ def test_a_checksum_that_stays_wrong_sends_us_to_the_days(
     assert "its sha256 is not the one beside it" in caplog.text
 
 
-def test_a_zip_that_is_none_sends_us_to_the_days(fetch: Fetch, exchange: Exchange, market_bars: Bars) -> None:
+def test_an_invalid_zip_falls_back_to_daily_files(fetch: Fetch, exchange: Exchange, market_bars: Bars) -> None:
     whole = exchange.answer
     exchange.answer = lambda target: _broken_zip(whole, target)  # type: ignore[method-assign]
     assert same_rows(fetch(), window(market_bars))
@@ -119,7 +119,7 @@ def test_a_late_month_is_put_together_and_replaced_when_it_comes(
     assert "changed" not in caplog.text
 
 
-def test_a_missing_day_is_asked_for_by_rest(fetch: Fetch, exchange: Exchange, market_bars: Bars) -> None:
+def test_a_missing_day_is_fetched_by_rest(fetch: Fetch, exchange: Exchange, market_bars: Bars) -> None:
     exchange.absent.add("BTCUSDT-1h-2025-03-05.zip")
     assert same_rows(fetch(), window(market_bars))
     assert exchange.asked(f"klines\\?.*startTime={ms('2025-03-05')}&endTime={ms('2025-03-06') - 1}") == 1
@@ -224,7 +224,7 @@ def test_a_timeframe_that_binance_has_not_is_a_spec_error(binance: BinanceMonths
 
 
 @pytest.mark.parametrize(("status", "wait"), [(429, "7"), (418, "180")])
-def test_the_wait_that_is_asked_for_is_waited_once_and_exactly(
+def test_a_requested_wait_is_kept_once_and_exactly(
     fetch: Fetch, exchange: Exchange, market_bars: Bars, slept: Slept, status: int, wait: str
 ) -> None:
     exchange.faults.append(Fault("klines\\?", status=status, headers={"Retry-After": wait}))
@@ -247,7 +247,7 @@ def test_a_ban_until_an_instant_in_the_body_is_waited_out(
 
 
 @pytest.mark.parametrize("symbol", ["BTCXUSDT"])
-def test_a_symbol_of_another_alphabet_is_no_passing_fault(
+def test_a_symbol_of_another_alphabet_is_no_transient_fault(
     binance: BinanceMonths, exchange: Exchange, symbol: str
 ) -> None:
     illegal = (400, b'{"code":-1100,"msg":"Illegal characters found in parameter \'symbol\'"}')
@@ -259,7 +259,7 @@ def test_a_symbol_of_another_alphabet_is_no_passing_fault(
 
 
 @pytest.mark.parametrize("status", [401, 405, 414])
-def test_another_refusal_is_no_passing_fault(fetch: Fetch, exchange: Exchange, status: int) -> None:
+def test_another_refusal_is_no_transient_fault(fetch: Fetch, exchange: Exchange, status: int) -> None:
     exchange.faults.append(Fault("klines\\?", status=status, times=99))
     with pytest.raises(DataError, match=f"answered {status} to"):
         fetch()
@@ -287,7 +287,7 @@ def test_a_long_ban_is_not_waited_for(fetch: Fetch, exchange: Exchange, slept: S
     assert exchange.asked("klines\\?") == 1
 
 
-def test_a_refused_country_is_told_what_to_do_and_not_asked_twice(fetch: Fetch, exchange: Exchange) -> None:
+def test_a_blocked_country_gets_advice_and_no_retry(fetch: Fetch, exchange: Exchange) -> None:
     exchange.faults.append(Fault("klines\\?", status=451, times=99))
     with pytest.raises(DataError, match=r"451.*ATB_BINANCE_REST_URL.*--as-of.*--source files"):
         fetch()
@@ -351,7 +351,7 @@ def test_months_in_the_store_serve_when_the_exchange_does_not_answer(
     assert "2025-01: not asked whether it changed" in caplog.text
 
 
-def test_a_finished_month_is_asked_about_once_a_day(
+def test_a_finished_month_is_checked_once_a_day(
     fetch: Fetch, exchange: Exchange, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)

@@ -71,7 +71,7 @@ def test_a_symbol_is_found_in_any_spelling(symbol: str, market: str, unified: st
     assert {requested for requested, _ in twin.calls} == {unified}
 
 
-def test_an_unknown_symbol_or_timeframe_is_said_with_what_there_is() -> None:
+def test_an_unknown_symbol_or_timeframe_is_reported_with_the_available_ones() -> None:
     with pytest.raises(DataError, match="ccxt:twin has no spot market BTCUSD; did you mean BTCUSDT"):
         fetch(Twin(), "BTCUSD")
     with pytest.raises(SpecError, match="timeframe 5m is none of ccxt:twin's: 1h, 1d"):

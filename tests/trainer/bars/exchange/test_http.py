@@ -65,7 +65,7 @@ def test_a_host_that_is_not_there_is_a_network_error_that_names_it(http: Http) -
 
 
 @pytest.mark.parametrize("url", ["nonsense", "htp://x/y", "http://"])
-def test_an_address_that_is_none_is_a_spec_error(http: Http, url: str) -> None:
+def test_an_invalid_address_is_a_spec_error(http: Http, url: str) -> None:
     with pytest.raises(SpecError, match="is not an address; look at the ATB_BINANCE_"):
         http.get(url)
 
@@ -78,7 +78,7 @@ def test_an_address_that_is_none_is_a_spec_error(http: Http, url: str) -> None:
         ("REQUESTS_CA_BUNDLE", "/no/such/file", "REQUESTS_CA_BUNDLE .* a file that is not there"),
     ],
 )
-def test_a_proxy_or_a_bundle_that_can_not_be_used_is_named(
+def test_an_unusable_proxy_or_bundle_is_named(
     http: Http, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, words: str
 ) -> None:
     monkeypatch.setenv(variable, value)
@@ -96,7 +96,7 @@ def test_credentials_for_a_mirror_or_a_proxy_are_never_printed(http: Http, monke
     assert "hidden" not in f"{refused.value} {proxied.value}"
 
 
-def test_being_told_to_stop_ends_a_wait_that_the_host_asked_for(exchange: Exchange) -> None:
+def test_a_stop_signal_ends_a_wait_that_the_host_requested(exchange: Exchange) -> None:
     exchange.faults.append(Fault("klines", status=429, headers={"Retry-After": "300"}))
     timer = threading.Timer(0.5, INTERRUPT.stop)
     timer.start()

@@ -233,9 +233,7 @@ def test_of_two_markets_in_one_file_the_rows_of_the_symbol_are_read(
         (two_markets(int, "interval", ("1m", "5m")), "column interval holds 1m, 5m and no 1h"),
     ],
 )
-def test_markets_that_can_not_be_told_apart_are_refused_with_the_columns_name(
-    text: str, problem: str, tmp_path: Path
-) -> None:
+def test_indistinguishable_markets_are_refused_with_the_columns_name(text: str, problem: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=problem):
         read(tmp_path, "XUSDT_1h.csv", text)
 
@@ -287,7 +285,7 @@ def test_a_window_after_the_last_row_is_not_there_yet_and_one_before_the_first_n
 
 
 @pytest.mark.parametrize("path", ["~nobody-of-that-name/x", "a\0b", "/proc/self/mem", "x" * 5000])
-def test_a_path_that_is_none_is_one_line(path: str) -> None:
+def test_an_invalid_path_is_one_line(path: str) -> None:
     with pytest.raises(DataError) as caught:
         FilesSource(path, MemoryStore()).fetch("XUSDT", "1h", "spot", START, START + HOUR)
     assert "\n" not in str(caught.value)

@@ -79,13 +79,13 @@ def test_missing_values_are_left_for_the_checks_to_count() -> None:
         (b"", "not a table of bars"),
     ],
 )
-def test_what_can_not_be_read_is_named_in_one_line(text: bytes, problem: str) -> None:
+def test_an_unreadable_file_is_named_in_one_line(text: bytes, problem: str) -> None:
     with pytest.raises(DataError, match=f"x.csv.*{problem}") as caught:
         bars_from_table(read_csv(text, "x.csv"), "X", "1h", "x.csv")
     assert "\n" not in str(caught.value)
 
 
-def test_a_zip_that_is_none_is_a_data_error() -> None:
+def test_an_invalid_zip_is_a_data_error() -> None:
     with pytest.raises(DataError, match=r"x\.zip is not a whole zip"):
         unzip(b"PK\x03\x04", "x.zip")
 
