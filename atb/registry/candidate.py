@@ -12,8 +12,8 @@ from atb.registry.champions import ModelKey
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """The part of a result needed to weigh its evidence: small, since a run has thousands. ``rows``: the file of its test
-    rows, if it has one. ``cost_bps``: what a trade costs each way, in basis points."""
+    """The part of a result needed to weigh its evidence: small, since a run has thousands. ``rows``: the file of its
+    test rows, if it has one. ``cost_bps``: what a trade costs each way, in basis points."""
 
     run: str
     job: str

@@ -20,7 +20,7 @@ from atb.registry.weigh import spend_alone, weigh_run
 from atb.storage import MemoryStore, Store
 from tests.atb.registry.candidates import HOUR_MS, NOW, commit, make_result, make_test_rows
 from tests.atb.registry.doubles import CarelessStore, Death, MortalStore
-from tests.atb.registry.test_promote import SEAT
+from tests.atb.registry.test_promote import MODEL_KEY
 from tests.launcher.records.test_promotion import collect, record_of
 
 NIGHTS = [NOW + timedelta(days=night) for night in range(4)]
@@ -36,7 +36,7 @@ def test_the_first_candidate_spends_its_test_rows_and_the_next_only_what_came_af
     assert [entry.rows for entry in entries] == [400, 24, 24, 24]
     assert [entry.number for entry in entries] == [1, 2, 3, 4]
     assert (entries[-1].total_rows, entries[-1].candidates) == (472, 4)
-    assert read_entries(store, SEAT) == entries
+    assert read_entries(store, MODEL_KEY) == entries
 
 
 def test_a_row_is_never_spent_twice_however_the_windows_overlap() -> None:
@@ -44,7 +44,7 @@ def test_a_row_is_never_spent_twice_however_the_windows_overlap() -> None:
     store, spent = MemoryStore(), set[int]()
     for number in range(60):
         rows = make_test_rows(NOW + timedelta(hours=rng.randrange(400)), True, rng.randrange(1, 300))
-        last = read_ledger(store, SEAT)
+        last = read_ledger(store, MODEL_KEY)
         since = -1 if last is None or last.spent_until is None else int(last.spent_until.timestamp() * 1000)
         new = {bet.step for bet in make_bets(rows, since)}
         entry = spend(store, Candidate.of(make_result(f"r{number}")), rows)
@@ -60,7 +60,7 @@ def test_the_same_candidate_again_changes_nothing_and_counts_once() -> None:
     assert take(store, "r1") == once
     take(store, "r2", NIGHTS[1])
     assert take(store, "r1").number == 2
-    assert len(read_entries(store, SEAT)) == 2
+    assert len(read_entries(store, MODEL_KEY)) == 2
 
 
 def test_another_training_of_the_same_night_finds_nothing_left_and_is_counted() -> None:
@@ -84,7 +84,7 @@ def test_a_training_without_a_launcher_spends_its_rows_when_it_is_committed() ->
     planned = commit(store, "planned")
     store.put(keys.plan("planned"), record_of(store, "planned", "BTCUSDT").plan.to_bytes())
     assert spend_alone(store, planned) is None
-    assert len(read_entries(store, SEAT)) == 2
+    assert len(read_entries(store, MODEL_KEY)) == 2
 
 
 def test_another_horizon_begins_the_bets_anew_and_leaves_the_rows_spent() -> None:
@@ -121,7 +121,7 @@ def test_of_two_collects_at_once_each_row_is_spent_by_one(store: Store) -> None:
 
     with ThreadPoolExecutor(len(names)) as pool:
         list(pool.map(collect, names))
-    entries = read_entries(store, SEAT)
+    entries = read_entries(store, MODEL_KEY)
     assert sorted(entry.rows for entry in entries) == [0, 0, 0, 0, 0, 400]
     assert sorted(entry.run for entry in entries) == names
     assert [entry.number for entry in entries] == [1, 2, 3, 4, 5, 6]
@@ -137,7 +137,7 @@ def test_an_answer_lost_after_our_own_write_spends_nothing_twice() -> None:
 
     store = ForgetfulStore()
     assert take(store, "r1").rows == 400
-    assert len(read_entries(store, SEAT)) == 1
+    assert len(read_entries(store, MODEL_KEY)) == 1
 
 
 def test_a_store_that_ignores_conditions_spends_nothing() -> None:
@@ -146,7 +146,7 @@ def test_a_store_that_ignores_conditions_spends_nothing() -> None:
     shown = weigh_run(store, [Candidate.of(result)]).of(result)
     assert shown is not None
     assert "ignores conditional writes" in shown.problem
-    assert read_ledger(store, SEAT) is None
+    assert read_ledger(store, MODEL_KEY) is None
 
 
 def test_candidates_of_a_run_are_held_to_one_bound_that_the_plan_decides() -> None:
@@ -198,7 +198,7 @@ def test_two_hundred_kills_lose_no_evidence_and_count_none_twice() -> None:
     whole = Nights(MemoryStore())
     whole.commit()
     whole.collect(whole.store)
-    expected = [(entry.run, entry.rows, entry.log_e) for entry in read_entries(whole.store, SEAT)]
+    expected = [(entry.run, entry.rows, entry.log_e) for entry in read_entries(whole.store, MODEL_KEY)]
     assert sum(rows for _, rows, _ in expected) == 472
     rng = random.Random(7)
     killed = 0
@@ -211,10 +211,10 @@ def test_two_hundred_kills_lose_no_evidence_and_count_none_twice() -> None:
             except Death:
                 killed += 1
         nights.collect(nights.store)
-        assert [(entry.run, entry.rows, entry.log_e) for entry in read_entries(nights.store, SEAT)] == expected
-        champion = read_champion(nights.store, SEAT)
+        assert [(entry.run, entry.rows, entry.log_e) for entry in read_entries(nights.store, MODEL_KEY)] == expected
+        champion = read_champion(nights.store, MODEL_KEY)
         assert champion is not None
-        assert [each.effect for each in read_history(nights.store, SEAT)].count("serving") == 1
+        assert [each.effect for each in read_history(nights.store, MODEL_KEY)].count("serving") == 1
     assert killed >= 200
 
 

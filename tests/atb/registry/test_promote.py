@@ -28,7 +28,7 @@ from tests.atb.registry.candidates import GOOD, NOISE, NOW, SHOWN, commit, measu
 from tests.atb.registry.doubles import CarelessStore, Death, MortalStore
 from tests.s3_proxy import FaultProxy
 
-SEAT = ModelKey("BTCUSDT", "1h", "fast")
+MODEL_KEY = ModelKey("BTCUSDT", "1h", "fast")
 
 
 def promote(store: Store, result: Result, minute: int = 0, **options: Any) -> PromotionOutcome:
@@ -40,16 +40,18 @@ def promote(store: Store, result: Result, minute: int = 0, **options: Any) -> Pr
 
 def follow(store: Store, run: str, minute: int, **options: Any) -> PromotionOutcome:
     """A candidate measured against the champion of the moment."""
-    return promote(store, commit(store, run, champion=measured(require_champion(store, SEAT).entry)), minute, **options)
+    return promote(
+        store, commit(store, run, champion=measured(require_champion(store, MODEL_KEY).entry)), minute, **options
+    )
 
 
 def effects(store: Store) -> list[tuple[str, str, str]]:
-    return [(each.entry.action, each.entry.run, each.effect) for each in read_history(store, SEAT)]
+    return [(each.entry.action, each.entry.run, each.effect) for each in read_history(store, MODEL_KEY)]
 
 
 def test_a_good_candidate_becomes_the_champion(store: Store) -> None:
     outcome = promote(store, commit(store, "r1"))
-    champion = require_champion(store, SEAT)
+    champion = require_champion(store, MODEL_KEY)
     assert outcome.action == "promote"
     assert (champion.run, champion.by, champion.entry) == ("r1", "me@here", outcome.entry)
     assert champion.metrics == GOOD
@@ -59,21 +61,21 @@ def test_a_good_candidate_becomes_the_champion(store: Store) -> None:
 def test_history_tells_what_served_what_was_declined_and_what_came_back(store: Store) -> None:
     promote(store, commit(store, "r1"), 0)
     follow(store, "r2", 1)
-    entry = require_champion(store, SEAT).entry
+    entry = require_champion(store, MODEL_KEY).entry
     declined = promote(store, commit(store, "r3", metrics=NOISE, champion=measured(entry, NOISE)), 2)
-    roll_back(store, SEAT, by="me@here", why="looks odd", now=NOW + timedelta(minutes=3))
+    roll_back(store, MODEL_KEY, by="me@here", why="looks odd", now=NOW + timedelta(minutes=3))
     assert declined.action == "decline"
-    assert require_champion(store, SEAT).run == "r1"
+    assert require_champion(store, MODEL_KEY).run == "r1"
     assert effects(store) == [
         ("promote", "r1", "replaced"),
         ("promote", "r2", "replaced"),
         ("decline", "r3", "declined"),
         ("rollback", "r1", "serving"),
     ]
-    reasons = [each.entry.why for each in read_history(store, SEAT)]
+    reasons = [each.entry.why for each in read_history(store, MODEL_KEY)]
     assert reasons[0] == "passed every rule"
     assert reasons[3] == "looks odd"
-    assert [rule.name for rule in read_history(store, SEAT)[2].entry.gate if not rule.passed] == [
+    assert [rule.name for rule in read_history(store, MODEL_KEY)[2].entry.gate if not rule.passed] == [
         "rmse-over-champion",
         "skill-kept",
         "no-worse-than-bar",
@@ -94,13 +96,13 @@ def test_a_part_of_the_history_tells_the_same_and_reads_no_more_than_it_needs() 
     promote(store, commit(store, "r0"), 0)
     for number in range(1, 9):
         follow(store, f"r{number}", number)
-    whole = read_history(store, SEAT)
+    whole = read_history(store, MODEL_KEY)
     for last in (1, 2, 5, 50):
-        assert read_history(store, SEAT, last=last) == whole[-last:]
-    assert read_history(store, SEAT, run="r3") == whole[3:4]
+        assert read_history(store, MODEL_KEY, last=last) == whole[-last:]
+    assert read_history(store, MODEL_KEY, run="r3") == whole[3:4]
     store.read = 0
-    assert read_history(store, SEAT, run="r99") == []
-    assert read_history(store, SEAT, last=2) == whole[-2:]
+    assert read_history(store, MODEL_KEY, run="r99") == []
+    assert read_history(store, MODEL_KEY, last=2) == whole[-2:]
     assert store.read == 2
 
 
@@ -108,7 +110,7 @@ def test_a_clock_behind_the_last_promoter_s_does_not_disorder_the_history() -> N
     store = MemoryStore()
     promote(store, commit(store, "r1"), 60)
     follow(store, "r2", 0)
-    assert [(each.entry.run, each.effect) for each in read_history(store, SEAT)] == [
+    assert [(each.entry.run, each.effect) for each in read_history(store, MODEL_KEY)] == [
         ("r1", "replaced"),
         ("r2", "serving"),
     ]
@@ -119,21 +121,21 @@ def test_rolling_back_twice_goes_back_two_models_and_no_further() -> None:
     promote(store, commit(store, "r1"), 0)
     follow(store, "r2", 1)
     follow(store, "r3", 2)
-    assert roll_back(store, SEAT, by="me", why="", now=NOW + timedelta(minutes=3)).run == "r2"
-    assert roll_back(store, SEAT, by="me", why="", now=NOW + timedelta(minutes=4)).run == "r1"
+    assert roll_back(store, MODEL_KEY, by="me", why="", now=NOW + timedelta(minutes=3)).run == "r2"
+    assert roll_back(store, MODEL_KEY, by="me", why="", now=NOW + timedelta(minutes=4)).run == "r1"
     with pytest.raises(SpecError, match="nothing served before r1"):
-        roll_back(store, SEAT, by="me", why="")
+        roll_back(store, MODEL_KEY, by="me", why="")
 
 
 def test_a_declined_candidate_moves_nothing_until_it_is_forced() -> None:
     store = MemoryStore()
     noise = commit(store, "r1", metrics=NOISE)
     assert promote(store, noise).action == "decline"
-    assert read_champion(store, SEAT) is None
+    assert read_champion(store, MODEL_KEY) is None
     outcome = promote(store, noise, 1, force=True)
     assert outcome.action == "promote"
     assert outcome.reason.startswith("forced in spite of skill-shown")
-    assert require_champion(store, SEAT).run == "r1"
+    assert require_champion(store, MODEL_KEY).run == "r1"
 
 
 def test_the_first_can_be_accepted_by_name() -> None:
@@ -153,12 +155,12 @@ def test_the_champion_is_not_promoted_again() -> None:
 def test_a_candidate_with_a_bad_file_is_refused_and_the_champion_stays(damage: str) -> None:
     store = MemoryStore()
     promote(store, commit(store, "r1"))
-    result = commit(store, "r2", champion=measured(require_champion(store, SEAT).entry))
+    result = commit(store, "r2", champion=measured(require_champion(store, MODEL_KEY).entry))
     key = result.files[0].key
     store.delete(key) if damage == "gone" else store.put(key, b"x" * result.files[0].size)
     with pytest.raises(StoreError, match=r"model\.onnx"):
         promote(store, result, 1)
-    assert require_champion(store, SEAT).run == "r1"
+    assert require_champion(store, MODEL_KEY).run == "r1"
     assert effects(store) == [("promote", "r1", "serving")]
 
 
@@ -169,7 +171,7 @@ def test_a_run_without_a_result_is_named() -> None:
 
 def test_of_two_promotions_at_once_one_wins_and_the_other_learns_it(store: Store) -> None:
     promote(store, commit(store, "r0"), 0)
-    entry = require_champion(store, SEAT).entry
+    entry = require_champion(store, MODEL_KEY).entry
     results = [commit(store, f"r{number}", champion=measured(entry)) for number in (1, 2, 3, 4)]
     barrier = threading.Barrier(len(results))
 
@@ -181,7 +183,7 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_learns_it(store: Store
 
         def get_with_etag(self, key: str) -> tuple[bytes, str]:
             found = store.get_with_etag(key)
-            if key == SEAT.pointer and not getattr(seen, "once", False):
+            if key == MODEL_KEY.pointer and not getattr(seen, "once", False):
                 seen.once = True
                 barrier.wait()
             return found
@@ -198,7 +200,7 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_learns_it(store: Store
 
     with ThreadPoolExecutor(len(results)) as pool:
         answers = list(pool.map(attempt, results))
-    champion = require_champion(store, SEAT)
+    champion = require_champion(store, MODEL_KEY)
     assert answers.count("won") == 1
     assert champion.run == f"r{answers.index('won') + 1}"
     assert all(f"someone else was first, {champion.run} serves now" in each for each in answers if each != "won")
@@ -214,23 +216,23 @@ def test_a_move_killed_at_any_write_leaves_the_old_or_the_new_champion_whole(mov
             promote(real, commit(real, "r1"), 0)
         if move == "back":
             follow(real, "r2", 1)
-        before = read_champion(real, SEAT)
+        before = read_champion(real, MODEL_KEY)
         candidate = commit(real, "r3", champion=measured(before[0].entry) if before else None)
         mortal = MortalStore(real, fatal, applied)
         died = False
         try:
             if move == "back":
-                roll_back(mortal, SEAT, by="me", why="", now=NOW + timedelta(minutes=5))
+                roll_back(mortal, MODEL_KEY, by="me", why="", now=NOW + timedelta(minutes=5))
             else:
                 promote(mortal, candidate, 5)
         except Death:
             died = True
-        after = read_champion(real, SEAT)
+        after = read_champion(real, MODEL_KEY)
         old, new = before[0].run if before else None, "r1" if move == "back" else "r3"
         assert (after[0].run if after else None) in (old, new)
         if after:
             verify_files(real, after[0])
-        for decision in read_history(real, SEAT):
+        for decision in read_history(real, MODEL_KEY):
             serving = after is not None and decision.key == after[0].entry
             assert (decision.effect == "serving") == serving
         if not died:
@@ -249,7 +251,7 @@ def test_an_answer_lost_after_our_own_write_is_no_conflict(s3_endpoint: str, s3_
         assert promote(store, commit(store, "r1")).action == "promote"
         proxy.add("lost", "PUT", lost)
         assert follow(store, "r2", 1).action == "promote"
-        assert [each.effect for each in read_history(store, SEAT)] == ["replaced", "serving"]
+        assert [each.effect for each in read_history(store, MODEL_KEY)] == ["replaced", "serving"]
 
 
 def test_a_store_that_ignores_conditions_moves_nothing_without_force() -> None:
@@ -257,9 +259,9 @@ def test_a_store_that_ignores_conditions_moves_nothing_without_force() -> None:
     result = commit(store, "r1")
     with pytest.raises(StoreError, match=r"ignores conditional writes.*--force"):
         evaluate_candidate(store, result, SHOWN, by="me", why="")
-    assert read_champion(store, SEAT) is None
+    assert read_champion(store, MODEL_KEY) is None
     promote(store, result, 1, force=True)
-    assert require_champion(store, SEAT).run == "r1"
+    assert require_champion(store, MODEL_KEY).run == "r1"
 
 
 def test_a_model_key_is_found_by_the_fewest_words_that_identify_it() -> None:
@@ -313,8 +315,8 @@ def test_champions_are_found_by_four_requests_each_however_long_their_ledgers_ar
     assert len(first[0]) == 4
     assert before <= 1 + 4 * 4
     for night in range(2, 3_000):
-        store.put(keys.ledger_entry(SEAT.prefix, night), b"{}")
-        store.put(keys.record_entry(SEAT.prefix, night), b"{}")
+        store.put(keys.ledger_entry(MODEL_KEY.prefix, night), b"{}")
+        store.put(keys.record_entry(MODEL_KEY.prefix, night), b"{}")
     store.requests.clear()
     assert scan_champions(store) == first
     assert len(store.requests) == before
@@ -322,10 +324,10 @@ def test_champions_are_found_by_four_requests_each_however_long_their_ledgers_ar
 
 def test_a_model_of_another_target_or_horizon_has_a_key_of_its_own() -> None:
     other, later = ModelKey("BTCUSDT", "1h", "fast", "volatility", 24), ModelKey("BTCUSDT", "1h", "fast", "return", 4)
-    assert SEAT.prefix == "models/BTCUSDT/1h/fast/"
+    assert MODEL_KEY.prefix == "models/BTCUSDT/1h/fast/"
     assert other.prefix == "models/BTCUSDT/1h/fast/volatility-24/"
     assert later.prefix == "models/BTCUSDT/1h/fast/return-4/"
-    assert (str(SEAT), str(other)) == ("BTCUSDT 1h fast", "BTCUSDT 1h fast volatility 24")
+    assert (str(MODEL_KEY), str(other)) == ("BTCUSDT 1h fast", "BTCUSDT 1h fast volatility 24")
 
 
 def test_champions_of_several_targets_are_distinguished() -> None:
@@ -333,8 +335,8 @@ def test_champions_of_several_targets_are_distinguished() -> None:
     for run, options in (("r1", {}), ("r2", {"target": "volatility"}), ("r3", {"target": "volatility", "horizon": 24})):
         outcome = promote(store, commit(store, run, options=options), accept_first=True)
         assert outcome.action == "promote", outcome.reason
-    assert require_champion(store, SEAT).run == "r1"
-    assert find_model_key(store, "BTCUSDT", target="return") == SEAT
+    assert require_champion(store, MODEL_KEY).run == "r1"
+    assert find_model_key(store, "BTCUSDT", target="return") == MODEL_KEY
     found = find_model_key(store, "BTCUSDT", target="volatility", horizon=24)
     assert (require_champion(store, found).run, require_champion(store, found).horizon) == ("r3", 24)
     with pytest.raises(SpecError, match=r"has 3 models .*; add --target, --horizon"):

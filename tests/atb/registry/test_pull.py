@@ -16,13 +16,13 @@ from atb.storage import MemoryStore, Store
 from tests.atb.registry.candidates import commit, measured
 from tests.atb.registry.test_promote import promote
 
-SEAT = ModelKey("BTCUSDT", "1h", "fast")
+MODEL_KEY = ModelKey("BTCUSDT", "1h", "fast")
 
 
 def serve(store: Store, run: str = "r1") -> Champion:
-    champion = measured(require_champion(store, SEAT).entry) if run != "r1" else None
+    champion = measured(require_champion(store, MODEL_KEY).entry) if run != "r1" else None
     promote(store, commit(store, run, champion=champion))
-    return require_champion(store, SEAT)
+    return require_champion(store, MODEL_KEY)
 
 
 def test_every_file_arrives_with_the_pointer_beside_it(store: Store, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from atb.registry.record import LiveRow, extend_record, is_behind, read_record, 
 from atb.storage import MemoryStore, Store
 from tests.atb.registry.candidates import HOUR_MS, NOW, commit
 from tests.atb.registry.doubles import Death, MortalStore
-from tests.atb.registry.test_promote import SEAT, follow, promote
+from tests.atb.registry.test_promote import MODEL_KEY, follow, promote
 
 CUT = int(NOW.timestamp() * 1000)
 
@@ -37,7 +37,7 @@ def live_rows(first: int, count: int, knows: bool, seed: int = 0) -> list[LiveRo
 
 def first_champion(store: Store) -> Champion:
     promote(store, commit(store, "r1"))
-    return require_champion(store, SEAT)
+    return require_champion(store, MODEL_KEY)
 
 
 def extend(store: Store, champion: Champion, rows: list[LiveRow], run: str = "r2") -> RecordEntry:
@@ -64,7 +64,7 @@ def test_a_new_champion_begins_a_record_of_its_own() -> None:
     champion = first_champion(store)
     extend(store, champion, live_rows(0, 24, True))
     follow(store, "r2", 1)
-    newer = require_champion(store, SEAT)
+    newer = require_champion(store, MODEL_KEY)
     assert read_record(store, newer) is None
     entry = extend(store, newer, live_rows(0, 24, True))
     assert (entry.number, entry.rows, entry.total_rows) == (2, 24, 24)
@@ -91,36 +91,36 @@ def test_closes_within_the_champions_bands_are_counted_over_all_its_rows(store: 
     assert [(band.level, band.rows, band.inside) for band in entry.bands] == [(0.5, 48, 24), (0.95, 48, 46)]
     assert entry.bands[1].coverage == pytest.approx(46 / 48)
     follow(store, "r2", 1)
-    newer = extend(store, require_champion(store, SEAT), live_rows(0, 24, True))
+    newer = extend(store, require_champion(store, MODEL_KEY), live_rows(0, 24, True))
     assert newer.bands == ()  # a model of an earlier version has no bands
 
 
 def test_a_demotion_serves_the_predecessor_and_the_history_says_why(store: Store) -> None:
     first_champion(store)
     follow(store, "r2", 1)
-    record = extend(store, require_champion(store, SEAT), live_rows(0, 720, False))
+    record = extend(store, require_champion(store, MODEL_KEY), live_rows(0, 720, False))
     assert is_behind(record)
-    now = demote(store, SEAT, record, by="me", now=NOW + timedelta(days=1))
+    now = demote(store, MODEL_KEY, record, by="me", now=NOW + timedelta(days=1))
     assert now is not None
-    assert require_champion(store, SEAT).run == now.run == "r1"
-    entry = read_history(store, SEAT)[-1].entry
+    assert require_champion(store, MODEL_KEY).run == now.run == "r1"
+    entry = read_history(store, MODEL_KEY)[-1].entry
     assert (entry.action, entry.run) == ("demote", "r2")
     assert entry.why.startswith("behind its bar on the latest 720 live rows: e-value ")
     with pytest.raises(PreconditionFailed, match="not that of the present champion"):
-        demote(store, SEAT, record, by="me")
+        demote(store, MODEL_KEY, record, by="me")
 
 
 def test_a_champion_without_a_predecessor_is_demoted_to_none_and_can_be_followed(store: Store) -> None:
     champion = first_champion(store)
     record = extend(store, champion, live_rows(0, 720, False))
-    assert demote(store, SEAT, record, by="me", now=NOW + timedelta(days=1)) is None
-    assert read_champion(store, SEAT) is None
-    assert [each.effect for each in read_history(store, SEAT)] == ["replaced", "none serves"]
-    assert find_model_key(store, "BTCUSDT", None, None, declined=True) == SEAT
+    assert demote(store, MODEL_KEY, record, by="me", now=NOW + timedelta(days=1)) is None
+    assert read_champion(store, MODEL_KEY) is None
+    assert [each.effect for each in read_history(store, MODEL_KEY)] == ["replaced", "none serves"]
+    assert find_model_key(store, "BTCUSDT", None, None, declined=True) == MODEL_KEY
     promote(store, commit(store, "r2"), 3_000)
-    assert require_champion(store, SEAT).run == "r2"
-    assert require_champion(store, SEAT).fallback is None
-    assert [each.effect for each in read_history(store, SEAT)] == ["replaced", "replaced", "serving"]
+    assert require_champion(store, MODEL_KEY).run == "r2"
+    assert require_champion(store, MODEL_KEY).fallback is None
+    assert [each.effect for each in read_history(store, MODEL_KEY)] == ["replaced", "replaced", "serving"]
 
 
 def test_kills_at_any_write_of_record_and_demotion_leave_each_row_scored_once() -> None:
@@ -129,23 +129,23 @@ def test_kills_at_any_write_of_record_and_demotion_leave_each_row_scored_once() 
         store = MemoryStore()
         champion = first_champion(store)
         follow(store, "r2", 1)
-        champion = require_champion(store, SEAT)
+        champion = require_champion(store, MODEL_KEY)
         rows = live_rows(0, 720, False)
         for _ in range(2):
             try:
                 mortal = MortalStore(store, rng.randrange(1, 10), rng.random() < 0.5)
                 extend(mortal, champion, rows[:360])
-                demote(mortal, SEAT, extend(mortal, champion, rows), by="me", now=NOW + timedelta(days=1))
+                demote(mortal, MODEL_KEY, extend(mortal, champion, rows), by="me", now=NOW + timedelta(days=1))
             except (Death, PreconditionFailed):
                 pass
         record = extend(store, champion, rows)
         assert record.total_rows == 720
         assert record.squares == pytest.approx(sum((row.outcome - row.forecast) ** 2 for row in rows))
-        now = read_champion(store, SEAT)
+        now = read_champion(store, MODEL_KEY)
         assert now is not None
         if now[0].entry == record.champion:
-            demote(store, SEAT, record, by="me", now=NOW + timedelta(days=2))
-        assert require_champion(store, SEAT).run == "r1"
+            demote(store, MODEL_KEY, record, by="me", now=NOW + timedelta(days=2))
+        assert require_champion(store, MODEL_KEY).run == "r1"
 
 
 def test_a_horizon_s_overlapping_rows_count_once_against_a_champion() -> None:
@@ -162,24 +162,24 @@ def test_a_horizon_s_overlapping_rows_count_once_against_a_champion() -> None:
 
 
 def test_a_model_key_of_a_champion_is_its_own() -> None:
-    assert ModelKey.of(first_champion(MemoryStore())) == SEAT
+    assert ModelKey.of(first_champion(MemoryStore())) == MODEL_KEY
 
 
 def test_a_run_names_the_champions_behind_their_bar_and_demotes_them_only_on_request(store: Store) -> None:
     extend(store, first_champion(store), live_rows(0, 720, False))
-    assert [live.champion is not None for live in scan_records(store, [SEAT, SEAT])] == [True]
-    (line,) = demote_behind(store, scan_records(store, [SEAT]), auto=False, by="me")
+    assert [live.champion is not None for live in scan_records(store, [MODEL_KEY, MODEL_KEY])] == [True]
+    (line,) = demote_behind(store, scan_records(store, [MODEL_KEY]), auto=False, by="me")
     assert line.startswith("BTCUSDT 1h fast: r1 is behind its bar on the latest 720 live rows")
     assert line.endswith("--demotion auto would demote it")
-    (line,) = demote_behind(store, scan_records(store, [SEAT]), auto=True, by="me")
+    (line,) = demote_behind(store, scan_records(store, [MODEL_KEY]), auto=True, by="me")
     assert line.endswith("none serves now")
-    assert scan_records(store, [SEAT]) == []
-    store.put(SEAT.pointer, b"{}")
-    (line,) = demote_behind(store, scan_records(store, [SEAT]), auto=True, by="me")
+    assert scan_records(store, [MODEL_KEY]) == []
+    store.put(MODEL_KEY.pointer, b"{}")
+    (line,) = demote_behind(store, scan_records(store, [MODEL_KEY]), auto=True, by="me")
     assert line.startswith("BTCUSDT 1h fast: the record can't be read")
 
 
 def test_a_good_champion_is_not_named() -> None:
     store = MemoryStore()
     extend(store, first_champion(store), live_rows(0, 720, True))
-    assert list(demote_behind(store, scan_records(store, [SEAT]), auto=True, by="me")) == []
+    assert list(demote_behind(store, scan_records(store, [MODEL_KEY]), auto=True, by="me")) == []

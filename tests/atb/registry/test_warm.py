@@ -15,7 +15,7 @@ from atb.storage import MemoryStore, Store
 from tests.atb.registry.candidates import commit
 from tests.atb.registry.test_promote import promote
 
-SEAT = ModelKey("BTCUSDT", "1h", "fast")
+MODEL_KEY = ModelKey("BTCUSDT", "1h", "fast")
 NET = b"a net"
 
 
@@ -32,8 +32,8 @@ def commit_with_net(store: Store) -> Result:
 def test_a_champion_and_a_run_are_pinned_to_one_file_and_its_hash() -> None:
     store = MemoryStore()
     promote(store, commit_with_net(store))
-    pinned = pin_warm_start(store, "champion", SEAT)
-    assert pinned == pin_warm_start(store, "r1", SEAT) == pin_warm_start(store, pinned, SEAT)
+    pinned = pin_warm_start(store, "champion", MODEL_KEY)
+    assert pinned == pin_warm_start(store, "r1", MODEL_KEY) == pin_warm_start(store, pinned, MODEL_KEY)
     assert read_warm_start(store, pinned) == NET
     store.put(pinned.split("@")[0], b"another net")
     with pytest.raises(StoreError, match=r"model\.keras is not what"):
@@ -43,7 +43,7 @@ def test_a_champion_and_a_run_are_pinned_to_one_file_and_its_hash() -> None:
 def test_what_a_net_has_seen_is_known_by_its_result_alone() -> None:
     store = MemoryStore()
     result = commit_with_net(store)
-    pinned = pin_warm_start(store, "r1", SEAT)
+    pinned = pin_warm_start(store, "r1", MODEL_KEY)
     assert unseen_from(store, pinned) == result.spec.as_of
     test_from = result.spec.as_of - timedelta(days=27)
     split = result.split.model_copy(update={"test_from": test_from})
@@ -59,10 +59,10 @@ def test_what_a_net_has_seen_is_known_by_its_result_alone() -> None:
 def test_a_model_that_is_not_there_is_named() -> None:
     store = MemoryStore()
     with pytest.raises(SpecError, match="BTCUSDT 1h fast has no champion"):
-        pin_warm_start(store, "champion", SEAT)
+        pin_warm_start(store, "champion", MODEL_KEY)
     commit(store)
     with pytest.raises(SpecError, match=r"run r1 has no model\.keras"):
-        pin_warm_start(store, "r1", SEAT)
+        pin_warm_start(store, "r1", MODEL_KEY)
 
 
 def test_a_warm_start_lowers_the_rate_unless_one_is_given() -> None:

@@ -14,7 +14,7 @@ from launcher.records.promotion import Promotion, promote_run, weigh_record
 from launcher.records.run_record import RunRecord
 from tests.atb.registry.candidates import NOISE, NOW, commit
 from tests.atb.registry.doubles import CarelessStore, Death, MortalStore
-from tests.atb.registry.test_promote import SEAT
+from tests.atb.registry.test_promote import MODEL_KEY
 
 
 def record_of(store: Store, run: str, *symbols: str) -> RunRecord:
@@ -37,7 +37,7 @@ def test_each_model_of_a_run_is_judged_by_itself() -> None:
     commit(store, "r1")
     commit(store, "r1", "ETHUSDT", metrics=NOISE)
     assert decided(store, "r1") == {"BTCUSDT-fast": "promoted", "ETHUSDT-fast": "declined"}
-    assert require_champion(store, SEAT).run == "r1"
+    assert require_champion(store, MODEL_KEY).run == "r1"
 
 
 def test_collecting_twice_decides_nothing_twice() -> None:
@@ -72,8 +72,8 @@ def test_a_promotion_whose_writer_died_is_taken_up_again() -> None:
         except Death:
             again = decided(store, "r1")
             assert again["BTCUSDT-fast"] in ("promoted", "decided before")
-            assert require_champion(store, SEAT).run == "r1"
-            assert [each.effect for each in read_history(store, SEAT)].count("serving") == 1
+            assert require_champion(store, MODEL_KEY).run == "r1"
+            assert [each.effect for each in read_history(store, MODEL_KEY)].count("serving") == 1
         else:
             return
     pytest.fail("the promotion never came to its end")

@@ -13,7 +13,7 @@ from atb.registry.champions import require_champion
 from atb.registry.record import extend_record
 from atb.storage import DirectoryStore
 from tests.atb.registry.candidates import HOUR_MS, NOISE, NOW, commit
-from tests.atb.registry.test_promote import SEAT, follow, promote
+from tests.atb.registry.test_promote import MODEL_KEY, follow, promote
 from tests.atb.registry.test_record import live_rows
 from trainer.cli import atb
 
@@ -89,7 +89,7 @@ def test_rollback_and_pull_follow_the_pointer(store: DirectoryStore, tmp_path: P
     promote(store, commit(store, "r1"), 0)
     follow(store, "r2", 1)
     assert "is served by r1 again" in run(store, "rollback", "BTCUSDT").output
-    assert require_champion(store, SEAT).run == "r1"
+    assert require_champion(store, MODEL_KEY).run == "r1"
     assert "3 files of r1/BTCUSDT-fast" in run(store, "pull", "BTCUSDT", str(tmp_path / "model")).output
     assert (tmp_path / "model" / "card.md").read_text() == "# r1\n"
 
@@ -113,7 +113,7 @@ def test_list_and_show_have_the_live_record_beside_the_promise(store: DirectoryS
     assert run(store, "list").output.splitlines()[1].split()[8:12] == ["–", "–", "–", "–"]
     rows = [replace(row, inside={0.5: number % 2 == 0, 0.95: number > 1}) for number, row in
             enumerate(live_rows(0, 48, True))]  # fmt: skip
-    extend_record(store, require_champion(store, SEAT), "r2", HOUR_MS, rows, {"close": 0.3})
+    extend_record(store, require_champion(store, MODEL_KEY), "r2", HOUR_MS, rows, {"close": 0.3})
     row = run(store, "list").output.splitlines()[1].split()
     record = json.loads(run(store, "list", "--output", "json").output)[0]["record"]
     assert row[8:13] == [f"{record['skill']:+.4f}", "95.8%", "of", "0.95", "48"]

@@ -20,7 +20,7 @@ from tests.atb.registry.test_promote import promote
 from tests.trainer.pipeline.market import ROWS, START, sine_close, tiny_spec, train, walk_close, write_bars
 from trainer.pipeline.champion import compare_again
 
-SEAT = ModelKey("WAVE", "1h", "fast")
+MODEL_KEY = ModelKey("WAVE", "1h", "fast")
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_the_candidate_is_measured_beside_the_champion_on_rows_new_to_both(
     store, _, second = waves
     beside = second.evaluation.champion
     assert isinstance(beside, ChampionComparison)
-    assert beside.entry == require_champion(store, SEAT).entry
+    assert beside.entry == require_champion(store, MODEL_KEY).entry
     assert beside.run == "r1"
     assert 0 < beside.rows <= second.split.test
     assert beside.champion["skill"] > 0.5
@@ -70,7 +70,7 @@ def test_the_champion_is_scored_on_the_bars_after_its_cut_by_the_next_job(
     waves: tuple[Store, Result, Result],
 ) -> None:
     store, first, second = waves
-    record = read_record(store, require_champion(store, SEAT))
+    record = read_record(store, require_champion(store, MODEL_KEY))
     assert record is not None
     assert record.run == second.run
     # closed after its cut, with a close to compare with: the last 100 bars and the one before them
@@ -80,7 +80,7 @@ def test_the_champion_is_scored_on_the_bars_after_its_cut_by_the_next_job(
     assert not is_behind(record)
     assert [(band.level, band.rows) for band in record.bands] == [(0.5, 100), (0.8, 100), (0.95, 100)]
     assert record.bands[0].inside <= record.bands[1].inside <= record.bands[2].inside
-    promised = require_champion(store, SEAT).bands
+    promised = require_champion(store, MODEL_KEY).bands
     assert promised == first.evaluation.bands["model"]["all"]
     assert record.bands[2].coverage == pytest.approx(promised[2].coverage, abs=0.15)
     assert first.metrics["skill"] == pytest.approx(record.skill, abs=0.2)
@@ -88,7 +88,7 @@ def test_the_champion_is_scored_on_the_bars_after_its_cut_by_the_next_job(
 
 def test_comparing_again_from_the_store_finds_the_same(waves: tuple[Store, Result, Result]) -> None:
     store, _, second = waves
-    again = compare_again(store, second, require_champion(store, SEAT))
+    again = compare_again(store, second, require_champion(store, MODEL_KEY))
     beside = second.evaluation.champion
     assert isinstance(again, ChampionComparison)
     assert isinstance(beside, ChampionComparison)
@@ -117,14 +117,14 @@ def test_noise_does_not_pass(folder: Path) -> None:
 
 def test_a_warm_start_begins_where_the_champion_ended(waves: tuple[Store, Result, Result], folder: Path) -> None:
     store, _, _ = waves
-    pinned = pin_warm_start(store, "champion", SEAT)
+    pinned = pin_warm_start(store, "champion", MODEL_KEY)
     warm = train(store, "r3", tiny_spec(folder, "WAVE", epochs=1, warm_start=pinned, learning_rate=1e-6))
     assert warm.fit.best_validation_loss < 0.3  # one epoch at such a rate learns nothing: from scratch it stays at 1
 
 
 def test_a_warm_start_that_has_seen_the_test_rows_is_refused(waves: tuple[Store, Result, Result], folder: Path) -> None:
     store, _, _ = waves
-    earlier = tiny_spec(folder, "WAVE", warm_start=pin_warm_start(store, "champion", SEAT))
+    earlier = tiny_spec(folder, "WAVE", warm_start=pin_warm_start(store, "champion", MODEL_KEY))
     earlier = earlier.model_copy(update={"as_of": earlier.as_of - timedelta(days=5)})
     with pytest.raises(SpecError, match=r"has seen bars up to .*, and this training is tested from .* on"):
         train(store, "r4", earlier)
