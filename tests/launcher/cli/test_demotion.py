@@ -71,5 +71,5 @@ def test_auto_demotes_to_the_predecessor_and_the_page_shows_that_it_serves(store
     assert require_champion(store, MODEL_KEY).run == "r1"
     last = read_history(store, MODEL_KEY)[-1].entry
     assert (last.action, last.run, last.champion is not None and last.champion.run) == ("demote", "r2", "r1")
-    found = json.loads(CliRunner().invoke(atb, ["models", "list", "--json", "--store", store.url]).output)
+    found = json.loads(CliRunner().invoke(atb, ["models", "list", "--output", "json", "--store", store.url]).output)
     assert [(each["run"], each["record"]) for each in found] == [("r1", None)]  # its record begins anew
