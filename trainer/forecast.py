@@ -97,7 +97,7 @@ def read_directory(directory: Path) -> Read:
         try:
             return (directory / name).read_bytes()
         except OSError:
-            raise SpecError(f"{directory} is no bundle: {name} can't be read") from None
+            raise SpecError(f"{directory} is not a bundle: {name} can't be read") from None
 
     return read
 
@@ -181,7 +181,7 @@ def run_session(
 
 def _validate_fit(forecaster: Forecaster, bars: Bars) -> None:
     if bars.timeframe != forecaster.timeframe:
-        raise DataError(f"the model reads {forecaster.timeframe} bars and was given {bars.timeframe} ones")
+        raise DataError(f"the model reads {forecaster.timeframe} bars, but was given {bars.timeframe} ones")
     for name in forecaster.extra_columns:
         if name not in bars.extra:
             raise DataError(f"the model reads the column {name}, which the bars of {bars.symbol} don't have")

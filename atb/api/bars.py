@@ -68,10 +68,10 @@ def from_frame(frame: pd.DataFrame, symbol: str, timeframe: str) -> Bars:
     from trainer.bars.files.table import bars_from_table
 
     if not isinstance(frame, pd.DataFrame):
-        raise DataError(f"bars must be a pandas DataFrame, and are a {type(frame).__name__}")
+        raise DataError(f"bars must be a pandas DataFrame, not a {type(frame).__name__}")
     held = frame.attrs.get("timeframe", timeframe)
     if held != timeframe:
-        raise DataError(f"the model reads {timeframe} bars and was given {held} ones")
+        raise DataError(f"the model reads {timeframe} bars, but was given {held} ones")
     named = frame.rename_axis("time") if frame.index.name is None and frame.index.dtype.kind == "M" else frame
     table = pa.Table.from_pandas(named.reset_index() if named.index.name else named, preserve_index=False)
     raw = bars_from_table(table, symbol, timeframe, "the DataFrame")

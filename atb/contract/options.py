@@ -22,7 +22,7 @@ class SharedOptions(Options):
 
     store: Annotated[str, Field(description="A directory, or s3://bucket/prefix."), Option("Store", "URL")] = "./store"
     endpoint_url: Annotated[
-        str | None, Field(description="Where an S3-compatible server listens. [default: AWS]"), Option("Store", "URL")
+        str | None, Field(description="The URL of an S3-compatible server. [default: AWS]"), Option("Store", "URL")
     ] = None
     run: Annotated[str | None, Field(description="The run's name. [default: from the time]"), Option("Run", "NAME")] = (
         None
@@ -44,7 +44,7 @@ class GateOptions(Options):
     ] = False
     fdr: Annotated[
         float,
-        Field(gt=0, lt=1, description="False-discovery rate: how much noise among the promoted models is accepted."),
+        Field(gt=0, lt=1, description="False-discovery rate: the accepted share of promoted models that know nothing."),
         Option("Run", "SHARE"),
     ] = DEFAULT_FDR
 

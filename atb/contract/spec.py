@@ -82,7 +82,8 @@ class Spec(Frequent, Document):
     features: Annotated[
         str,
         Field(
-            description="classic, relative, volatility or a plug-in's, and columns of the file: classic,+funding_rate."
+            description="classic, relative, volatility or a plug-in's, and columns of the file: classic,+funding_rate. "
+            "[default: volatility with --target volatility, else classic]"
         ),
         _NET("SET"),
     ] = "classic"
@@ -127,7 +128,12 @@ class Spec(Frequent, Document):
     ] = ""
     target: Annotated[Target, Field(description="What is forecast: the return, or the volatility."), _NET()] = "return"
     residual: Annotated[
-        Residual, Field(description="What a volatility net learns: HAR's residual, or the whole target."), _NET()
+        Residual,
+        Field(
+            description="What a volatility net learns: HAR's residual, or the whole target. "
+            "[default: har with --target volatility, else none]"
+        ),
+        _NET(),
     ] = "none"
     bands: Annotated[
         str, Field(description="Levels of the price bands. [default: 0.5,0.8,0.95]"), _OUTCOME("LEVELS")

@@ -65,7 +65,7 @@ def spend(store: Store, candidate: Candidate, rows: TestRows, *, now: datetime |
         except PreconditionFailed:
             continue  # somebody else was first, or our own write arrived and its answer did not: the next look tells
         return entry
-    raise StoreError(f"the evidence of {model_key} is written by others all the time; try again")
+    raise StoreError(f"the evidence of {model_key} keeps being changed by other processes; try again")
 
 
 def advance(last: LedgerEntry | None, candidate: Candidate, rows: TestRows, now: datetime) -> LedgerEntry:

@@ -94,7 +94,7 @@ def evaluate_candidate(
     pointer, etag = _read_pointer(store, model_key, force)
     champion = None if pointer is None or pointer.vacant else pointer
     if champion is not None and (champion.run, champion.job) == (result.run, result.job):
-        raise SpecError(f"{model_key}: run {result.run} is the champion already")
+        raise SpecError(f"{model_key}: run {result.run} is already the champion")
     rules = check_candidate(result, champion, shown, accept_first=accept_first, bounds=bounds)
     time = later_than(pointer, now or datetime.now(UTC))
     entry = history_key(model_key, time, result.run)
@@ -204,7 +204,7 @@ def move_pointer(
     if not conditional and not force:
         raise StoreError(
             f"store {store.url} ignores conditional writes, so two promotions could undo each other; "
-            "nothing was moved: make sure that nobody else promotes and add --force"
+            "nothing was moved: make sure that no other promotion runs, and add --force"
         )
     if not target.vacant:
         verify_files(store, target)

@@ -27,9 +27,9 @@ def pull(store: Store, champion: Champion, folder: Path) -> list[Path]:
     """
     folder = folder.resolve() if folder.is_symlink() else folder
     if folder.exists() and (strange := _find_strange(folder)):
-        raise SpecError(f"{folder} holds other things than a pulled model ({strange}); name a new folder")
+        raise SpecError(f"{folder} holds files that are not of a pulled model ({strange}); name a new folder")
     if Path.cwd().is_relative_to(folder.resolve()):
-        raise SpecError(f"{folder} is the folder that this runs in; name a new one in it")
+        raise SpecError(f"{folder} is the working directory; name a new folder in it")
     staging, former = (folder.with_name(f".{folder.name}.{os.getpid()}{end}") for end in ("", ".former"))
     try:
         staging.mkdir(parents=True)
@@ -93,5 +93,5 @@ def bundle_file(files: tuple[FileEntry, ...], path: str, run: str) -> FileEntry:
 def _safe(file: FileEntry) -> PurePosixPath:
     path = PurePosixPath(file.path)
     if path.is_absolute() or ".." in path.parts or path.name in ("", POINTER_NAME):
-        raise SpecError(f"{file.key}: {file.path!r} is no path inside a bundle")
+        raise SpecError(f"{file.key}: {file.path!r} is not a path inside a bundle")
     return path

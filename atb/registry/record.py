@@ -88,7 +88,7 @@ def extend_record(
         except PreconditionFailed:
             continue  # somebody else was first, or our own write arrived and its answer did not: the next look tells
         return entry
-    raise StoreError(f"the record of {model_key} is written by others all the time; try again")
+    raise StoreError(f"the record of {model_key} keeps being changed by other processes; try again")
 
 
 def advance_record(

@@ -39,7 +39,9 @@ def unseen_from(store: Store, pinned: str) -> datetime:
     key = pinned.rpartition("@")[0]
     owner = keys.owner(key)
     if owner is None:
-        raise SpecError(f"--warm-start {key} is in no run's bundle, so that nobody knows what it has seen; name a run")
+        raise SpecError(
+            f"--warm-start {key} is in no run's bundle, so it is not known which bars it has seen; name a run"
+        )
     result = read_result(store, *owner)
     return result.split.test_from or result.spec.as_of
 

@@ -56,12 +56,12 @@ def _bucket(url: str, rest: str) -> Bucket:
     if ":" in name:
         raise SpecError(f"store {url!r} names a server; write s3://bucket/prefix, and the server as --endpoint-url")
     if not _BUCKET.fullmatch(name):
-        raise SpecError(f"store {url!r}: {name!r} is no name of a bucket; write s3://bucket/prefix")
+        raise SpecError(f"store {url!r}: {name!r} is not a bucket's name; write s3://bucket/prefix")
     parts = prefix.removesuffix("/").split("/") if prefix.removesuffix("/") else []
     if prefix == "/" or any(part in ("", ".", "..") for part in parts):
         raise SpecError(f"store {url!r} has an empty part, . or .. in its prefix; write s3://{name}/prefix")
     if odd := next((part for part in parts if re.search(r"[?#\\\s]", part)), None):
-        raise SpecError(f"store {url!r}: {odd!r} is no part of a prefix; write letters, digits and . _ - alone")
+        raise SpecError(f"store {url!r}: {odd!r} can't be part of a prefix; write letters, digits and . _ - alone")
     return Bucket(name, "".join(f"{part}/" for part in parts))
 
 
@@ -69,4 +69,4 @@ def _directory(path: str, url: str) -> Path:
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
-        raise SpecError(f"store {url!r} is no directory: {error}; write its path in full") from None
+        raise SpecError(f"store {url!r} is not a directory: {error}; write its path in full") from None

@@ -22,8 +22,8 @@ atb-launch plan --symbols @symbols.txt --preset fast --workers 4 --image NAME --
 
 @click.command("plan", cls=Configured, examples=_EXAMPLES)
 @add_options("launch", "run", "store", "endpoint-url", "Spec", "TrainingOptions", "cluster")
-@click.option("--cost", is_flag=True, help="Print seconds, GPU-hours and money in place of the jobs.")
-@click.option("--price", metavar="AMOUNT", type=click.FloatRange(0, min_open=True), help="What a GPU costs an hour.")
+@click.option("--cost", is_flag=True, help="Print seconds, GPU-hours and the price instead of the jobs.")
+@click.option("--price", metavar="AMOUNT", type=click.FloatRange(0, min_open=True), help="The price of a GPU-hour.")
 @click.pass_context
 def plan_command(context: click.Context, /, cost: bool, price: float | None, **_: Any) -> None:
     """Show what a launch with these options would do. Nothing is started, and nothing is written."""

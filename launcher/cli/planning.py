@@ -157,7 +157,7 @@ def _validate_same_schedule(begun: Plan, plan: Plan, store: Store) -> None:
     if theirs and ours and theirs != ours:
         cluster = begun.options.get("cluster") or {}
         raise SpecError(
-            f"run {plan.run} in {store.url} was begun by another schedule of this name, in namespace "
+            f"run {plan.run} in {store.url} was started by another schedule of this name, in namespace "
             f"{cluster.get('namespace', 'unknown')}; give each release a store.url with a prefix of its own"
         )
 

@@ -27,7 +27,7 @@ _T = TypeVar("_T")
 
 @click.command(cls=Configured)
 @add_options("launch.output")
-@click.option("--price", metavar="AMOUNT", type=click.FloatRange(0, min_open=True), help="What a GPU costs an hour.")
+@click.option("--price", metavar="AMOUNT", type=click.FloatRange(0, min_open=True), help="The price of a GPU-hour.")
 @add_options(*ACCESS)
 @with_run
 def status(store: Store, run: str, output: str | None, price: float | None, **_: Any) -> None:
@@ -168,7 +168,7 @@ def why(store: Store, run: str, job: str, **_: Any) -> None:
 @add_options(*ENDING)
 @with_run
 def collect(store: Store, run: str, **options: Any) -> None:
-    """Build a RUN's manifest and page again from its results."""
+    """Rebuild a RUN's manifest and page from its results."""
     from launcher.cli.ending import finish, read_ending
 
     finish(run, store, read_ending(options))
@@ -176,7 +176,7 @@ def collect(store: Store, run: str, **options: Any) -> None:
 
 @click.command(cls=Configured)
 @click.argument("run", required=False, shell_complete=complete_runs)
-@click.option("--all", "everything", is_flag=True, help="Also the pages of all runs that it names.")
+@click.option("--all", "everything", is_flag=True, help="Also rebuild the pages of all runs on the index.")
 @click.option("--last", metavar="N", type=click.IntRange(1), default=120, show_default=True, help="How many runs.")
 @with_store
 def page(store: Store, run: str | None, everything: bool, last: int) -> None:

@@ -19,7 +19,7 @@ _WRONG = 1
 
 @click.group("store", cls=ConfiguredGroup)
 def store_group() -> None:
-    """Look after a store."""
+    """Check and repair a store."""
 
 
 @store_group.command()
@@ -30,7 +30,7 @@ def store_group() -> None:
 def check(store: Store, repair: bool, quick: bool, output: str | None) -> None:
     """Read every document of a store, verify every bundle's files, and report what is wrong.
 
-    Exits 0 where nothing is, or all of it was mended; else 1. Live runs may go on meanwhile. What --repair moves away
+    Exits 0 if nothing is wrong or all of it was repaired, else 1. Runs may continue meanwhile. What --repair moves away
     lies under quarantine/, and can be deleted.
     """
     from atb.schema import readable_json

@@ -46,7 +46,7 @@ def worker(
     since: float,
     deadline: int | None,
 ) -> None:
-    """Run jobs of a RUN here until none is left, beside other workers of the same run.
+    """Run jobs of a RUN here until none is left, alongside the run's other workers.
 
     The log has one JSON event a line; those of a training name its symbol and preset.
     """
@@ -74,7 +74,7 @@ def worker(
         finally:
             relay.drain()
     if ended.stopped is not None:
-        relay.say("stopped; others take over, or: atb-launch --resume " + run)
+        relay.say("stopped; other workers take over, or resume with: atb-launch --resume " + run)
         sys.exit(128 + abs(ended.stopped))
     if ended.unfit:
         raise NoAccelerator(ended.unfit)

@@ -77,8 +77,8 @@ class ClusterOptions(BaseModel):
     )
     compile_cache: Annotated[DnsName | None, _POD("CLAIM")] = Field(
         None,
-        description="A PersistentVolumeClaim that keeps the code that XLA compiled, for later workers; one that many "
-        "nodes may write to, if workers run on many.",
+        description="A PersistentVolumeClaim that keeps the code that XLA compiled, for later workers. It must be "
+        "ReadWriteMany if workers run on several nodes.",
     )
     cpu: Annotated[Quantity, _JOB("N")] = Field(
         "2", description="CPU request of a job. There is no CPU limit, so idle cores are used."
@@ -99,8 +99,8 @@ class ClusterOptions(BaseModel):
     )
     require_gpu: Annotated[bool, _JOB()] = Field(
         True,
-        description="A job that requested GPUs ends with exit 21 if TensorFlow finds fewer. False, for trials: "
-        "it then trains on those it finds, or on the CPU.",
+        description="A job that requested GPUs ends with exit 21 if TensorFlow finds fewer. If off, for "
+        "trials, it trains on those it finds, or on the CPU.",
     )
     resources: Annotated[dict[str, Quantity], _POD("NAME=N", flag="--resource")] = Field(
         {},
@@ -125,8 +125,7 @@ class ClusterOptions(BaseModel):
     )
     nodes_may_come: Annotated[bool, _POD()] = Field(
         False,
-        description="Nodes that fit may be added later, as by pools that scale from zero: if none fits now, that is a "
-        "warning and not an error.",
+        description="Nodes that fit may be added later, as by an autoscaler: if none fits now, warn and don't fail.",
     )
     affinity: Annotated[dict[str, Any], _POD(flag=None)] = Field(
         {}, description="The Pods' affinity, in Kubernetes' own form."
@@ -144,7 +143,7 @@ class ClusterOptions(BaseModel):
     env: Annotated[dict[str, str], _POD("NAME=VALUE")] = Field(
         {},
         description="Environment variables whose names are known to hold no secret: proxies, AWS_REGION, ATB_…, TF_…. "
-        "Others go into a Secret, or into the plain ones if they hold none.",
+        "Put others into a Secret, or into the plain ones if they hold no secret.",
         json_schema_extra=ENV_SCHEMA,
     )
     env_plain: Annotated[dict[str, str], _POD("NAME=VALUE")] = Field(

@@ -86,7 +86,7 @@ def _validate_distinct(symbols: Sequence[str]) -> None:
     for symbol in symbols:
         other = seen.setdefault(plain_symbol(symbol), symbol)
         if other != symbol:
-            raise SpecError(f"--symbols: {other} and {symbol} are spellings of one market; name it once")
+            raise SpecError(f"--symbols: {other} and {symbol} are the same market; name it once")
 
 
 def skip_unchanged(plan: Plan, store: Store, code_digest: Callable[[Spec], str], image: str | None) -> Plan:
@@ -150,7 +150,7 @@ def commit_plan(plan: Plan, store: Store) -> None:
         store.put_if_absent(keys.plan(plan.run), plan.to_bytes())
     except PreconditionFailed:
         raise SpecError(
-            f"run {plan.run} is already there in {store.url}; go on with: atb-launch --resume {plan.run}, "
+            f"run {plan.run} is already there in {store.url}; continue with: atb-launch --resume {plan.run}, "
             "or choose another --run"
         ) from None
 

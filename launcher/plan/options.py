@@ -35,13 +35,13 @@ class LaunchOptions(SharedOptions, GateOptions):
     ] = "auto"
     schedule: Annotated[
         str | None,
-        Field(description="In a CronJob's Pod: name the run and set --as-of by the time that was due."),
+        Field(description="In a CronJob's Pod: name the run and set --as-of by its scheduled time."),
         Option("Run", "NAME"),
     ] = None
     resume: Annotated[
         str | None, Field(description="Run the failed and missing jobs of an earlier run."), Option("Run", "RUN")
     ] = None
-    force: Annotated[bool, Field(description="Also train what is unchanged."), Option("Run", flag="--force")] = False
+    force: Annotated[bool, Field(description="Train unchanged jobs as well."), Option("Run", flag="--force")] = False
     max_parallel: Annotated[
         int | None,
         Field(ge=1, description="Jobs at a time. [default: all on a cluster; here one per core, 4 per GPU]"),

@@ -107,7 +107,7 @@ def find_run(store: Store, text: str) -> str:
     if not found:
         raise SpecError(f"there is no run {text} in {store.url}; see: atb-launch list")
     more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
-    raise SpecError(f"{text} begins {len(found)} runs: {', '.join(found[:_MOST_NAMED])}{more}; write more of the name")
+    raise SpecError(f"{text} matches {len(found)} runs: {', '.join(found[:_MOST_NAMED])}{more}; write more of the name")
 
 
 def latest_runs(store: Store, most: int) -> list[str]:

@@ -115,7 +115,7 @@ def find_slots(jobs: int, requested: int | None = None) -> MachineSlots:
 
 
 def _not_away(plan: Plan) -> SpecError:
-    return SpecError(f"run {plan.run} was done on a machine, not on a cluster; see: atb-launch status {plan.run}")
+    return SpecError(f"run {plan.run} ran on a machine, not in a cluster; see: atb-launch status {plan.run}")
 
 
 def _has_gpu_build() -> bool:

@@ -75,7 +75,7 @@ def test_a_gap_in_the_bars_needed_is_refused(fitted: Fitted, forecaster: Forecas
 
 
 def test_bars_of_another_timeframe_are_refused(fitted: Fitted, forecaster: Forecaster) -> None:
-    with pytest.raises(DataError, match="reads 1h bars and was given 4h ones"):
+    with pytest.raises(DataError, match="reads 1h bars, but was given 4h ones"):
         forecast(forecaster, dataclasses.replace(fitted.bars, timeframe="4h"))
 
 
@@ -85,7 +85,7 @@ def test_bars_without_the_extra_column_are_refused(fitted: Fitted, forecaster: F
 
 
 def test_a_folder_that_is_no_bundle_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match=r"is no bundle: feature_schema\.json"):
+    with pytest.raises(SpecError, match=r"is not a bundle: feature_schema\.json"):
         open_forecaster(read_directory(tmp_path))
 
 

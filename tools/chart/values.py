@@ -74,7 +74,7 @@ class Store(Section):
         "s3://atb", pattern=r"^s3://[a-z0-9][a-z0-9.-]+(/\S*)?$", description="Bucket and prefix: s3://bucket/prefix."
     )
     endpoint_url: str = Field(
-        "", pattern=r"^(https?://[^\s/@]+/?)?$", description="Where an S3-compatible server listens; empty for AWS."
+        "", pattern=r"^(https?://[^\s/@]+/?)?$", description="The URL of an S3-compatible server; empty for AWS."
     )
     region: str = Field("", pattern=r"^[a-z0-9-]*$", description="The bucket's region; empty for the SDK's default.")
     secret: ObjectName = Field(
@@ -157,7 +157,8 @@ class ScheduleDefaults(Section):
         False, description="With promote auto: a first model, with no champion to beat, need not have shown skill."
     )
     fdr: Annotated[float, Field(gt=0, lt=1)] = Field(
-        DEFAULT_FDR, description="False-discovery rate: how much noise among a run's promoted models is accepted."
+        DEFAULT_FDR,
+        description="False-discovery rate: the accepted share of a run's promoted models that know nothing.",
     )
     demotion: Literal["off", "warn", "auto"] = Field(
         "warn",

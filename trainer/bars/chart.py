@@ -46,7 +46,7 @@ def draw_bars(bars: Bars, path: Path, title: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=110)
     except OSError as error:
-        raise SpecError(f"{path} can't be written: {error.strerror}; name another --output") from None
+        raise SpecError(f"{path} can't be written: {error.strerror}; name another --folder") from None
 
 
 def thin_bars(bars: Bars, most: int) -> Bars:

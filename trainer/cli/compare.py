@@ -33,11 +33,11 @@ _STDERR = 2
 @with_output("the comparison's document")
 @with_store
 def compare(store: Store, symbols: tuple[str, ...], preset: str | None, run: str | None, output: str, **_: Any) -> None:
-    """Train every preset on the same rows and seed, and print what each took and reached.
+    """Train every preset on the same rows and seed, and compare their times and errors.
 
     Three tables: seconds by stage with the speed-up over legacy, errors as a percentage of legacy's with the 5 %
     verdict, and each symbol's skill and directional accuracy. They are kept in the store as
-    runs/RUN/comparison.json and comparison.png. A training that is there already under the run's name is not
+    runs/RUN/comparison.json and comparison.png. A training that is already there under the run's name is not
     done again.
     """
     from atb.contract import keys

@@ -15,7 +15,7 @@ from trainer.cli.tables import print_table
 @with_output("one object, key → value and origin")
 @click.pass_context
 def config(context: click.Context, all: bool, output: str) -> None:
-    """Print the options that the environment and atb.toml set, and from where; docs/reference.md lists all."""
+    """Print the options set by the environment and atb.toml, and where each is set; docs/reference.md lists all."""
     from atb.options.resolve import settings
     from atb.schema import readable_json
 

@@ -59,7 +59,7 @@ def data() -> None:
 
 @data.command()
 @_with_window
-@with_output("one object per symbol, one a line")
+@with_output("one object per symbol, one per line")
 @with_store
 def get(store: Store, specs: list[Spec], output: str) -> None:
     """Fetch each SYMBOL's bars into the store, month by month; only what is new is fetched."""
@@ -77,7 +77,7 @@ def get(store: Store, specs: list[Spec], output: str) -> None:
 
 @data.command()
 @_with_window
-@with_output("one object per symbol, one a line")
+@with_output("one object per symbol, one per line")
 @with_store
 def check(store: Store, specs: list[Spec], output: str) -> None:
     """Report what is wrong with each SYMBOL's bars; exits 10 if a training with the preset would reject them."""

@@ -25,11 +25,11 @@ _NEXT = {
 @click.command("export")
 @click.argument("model")
 @click.argument("folder", type=click.Path(path_type=Path), default=Path("."))
-@click.option("--as", "kind", type=click.Choice(_FORMATS), required=True, help="For which program.")
+@click.option("--as", "kind", type=click.Choice(_FORMATS), required=True, help="The program to export for.")
 @with_key
 @with_store
 def export(store: Store, model: str, folder: Path, kind: str, words: Words) -> None:
-    """Write a MODEL's ONNX file as another program reads it, to a folder of its own in FOLDER.
+    """Export a MODEL for another program, to a folder of its own in FOLDER.
 
     triton: a folder of a model repository. mlflow: a model directory. freqtrade: a strategy. What the model forecasts
     from is in about.json beside it. Several models can be exported to one FOLDER.

@@ -47,7 +47,7 @@ def with_key(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.group(cls=ConfiguredGroup)
 def models() -> None:
-    """Champions: which models serve, how good they are, and which serves next.
+    """Champions: list, compare, promote and export models.
 
     A MODEL is a symbol, which stands for its champion, or RUN/JOB, like 20260131-0600/BTCUSDT-fast.
     """

@@ -56,7 +56,7 @@ def plan_run(store: Store, run: str, specs: Sequence[Spec]) -> None:
             return
         except PreconditionFailed:
             continue  # another training of the run was first
-    raise StoreError(f"the plan of run {run} is written by others all the time; try again")
+    raise StoreError(f"the plan of run {run} keeps being changed by other processes; try again")
 
 
 def resume_words(store: Store, run: str) -> str:

@@ -34,9 +34,11 @@ atb predict --all --follow --keep
 @click.option("--all", "every", is_flag=True, help="Every champion in the store.")
 @add_options("train.source", "train.as-of", defaults={"source": "the model's own"})
 @with_key
-@click.option("--output", type=click.Choice(_OUTPUTS), default=_OUTPUTS[0], show_default=True, help="json: one a line.")
+@click.option(
+    "--output", type=click.Choice(_OUTPUTS), default=_OUTPUTS[0], show_default=True, help="json: one object per line."
+)
 @click.option("--keep", is_flag=True, help="Write each forecast to the store too, below signals/.")
-@click.option("--follow", "-f", is_flag=True, help="Go on: print the forecasts at each bar's close, until Ctrl-C.")
+@click.option("--follow", "-f", is_flag=True, help="Print new forecasts at each bar's close, until Ctrl-C.")
 @with_store
 def predict(
     store: Store,

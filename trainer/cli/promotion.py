@@ -32,7 +32,7 @@ _DECLINED = 1
 @click.argument("run", shell_complete=complete_runs)
 @click.argument("symbol", shell_complete=complete_symbols)
 @add_options("model.preset")
-@click.option("--why", default="", metavar="TEXT", help="For the history.")
+@click.option("--why", default="", metavar="TEXT", help="The reason, for the history.")
 @add_options("GateOptions")
 @click.option(
     "--force", is_flag=True, help="Promote despite failed rules, or on a store that ignores conditional writes."
@@ -76,8 +76,8 @@ def promote(
 @click.command(cls=Configured)
 @click.argument("symbol", shell_complete=complete_symbols)
 @with_key
-@click.option("--why", default="", metavar="TEXT", help="For the history.")
-@click.option("--force", is_flag=True, help="Also on a store that ignores conditional writes.")
+@click.option("--why", default="", metavar="TEXT", help="The reason, for the history.")
+@click.option("--force", is_flag=True, help="Roll back even on a store that ignores conditional writes.")
 @with_store
 def rollback(store: Store, symbol: str, words: Words, why: str, force: bool) -> None:
     """Go back to the model that served before the champion."""

@@ -76,7 +76,7 @@ def validate_parity(file: str, trained: Trained, outputs: Outputs, reference: Re
     """Compare one model's answers with the trained net's. Raises ExportError beyond the bounds."""
     for name, output in outputs.items():
         if not np.isfinite(output).all():
-            raise ExportError(f"{file} gives a {name} that is no number for a real window")
+            raise ExportError(f"{file} gives a {name} that is not a number for a real window")
     scaled = outputs[SCALED].reshape(-1).astype(np.float64)
     # The others are held against what follows from its own scaled output, so that each bound tells of one thing.
     expected = expected_outputs(trained, scaled, reference.windows, reference.last_close)

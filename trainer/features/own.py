@@ -47,9 +47,9 @@ def load_own_features(name: str) -> OwnFeatures:
     what = f"feature set {name}"
     columns = getattr(found, "columns", ())
     if isinstance(columns, str) or not all(isinstance(each, str) and _COLUMN.fullmatch(each) for each in columns):
-        raise SpecError(f"{what}: columns must be names of small letters, digits and _, and is {columns!r}")
+        raise SpecError(f"{what}: columns must be names of small letters, digits and _, but it is {columns!r}")
     if len(set(columns)) != len(columns):
-        raise SpecError(f"{what}: two columns have one name")
+        raise SpecError(f"{what}: two columns have the same name")
     if LEVEL_COLUMN not in columns and RETURN_COLUMN not in columns:
         raise SpecError(f"{what}: one column must be {LEVEL_COLUMN} or {RETURN_COLUMN}, from which bands are made")
     for number in ("warmup", "memory"):

@@ -186,12 +186,12 @@ class _Fitting:
         if saved is None:
             return
         if not is_of(saved, _copy(self._model.variables), _copy(self._optimizer.variables)):
-            log.warning("the checkpoint is not of this net; the fit begins anew")
+            log.warning("the checkpoint is not of this net; the fit starts from the beginning")
             return
         try:
             self.watch, self.at = Patience.from_dict(saved.state["patience"]), _read_position(saved.state)
         except (KeyError, TypeError, ValueError, AttributeError):
-            log.warning("the checkpoint does not say where the fit stood; the fit begins anew")
+            log.warning("the checkpoint does not say where the fit stood; the fit starts from the beginning")
             return
         self.best = saved.best
         _assign(self._model.variables, saved.variables)

@@ -27,7 +27,7 @@ def build_own_network(name: str, steps: int, features: int, seed: int) -> keras.
     keras.utils.set_random_seed(seed)
     model = function(steps, features, seed)
     if not isinstance(model, keras.Model):
-        raise SpecError(f"--net {name} returns a {type(model).__name__} and not a keras.Model")
+        raise SpecError(f"--net {name} returns a {type(model).__name__}, not a keras.Model")
     found = (_shape(model.inputs), _shape(model.outputs))
     wanted = ([(None, steps, features)], [(None, 1)])
     if found != wanted:

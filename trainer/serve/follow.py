@@ -39,7 +39,7 @@ def follow(find: Find, forecasts: Forecasts, show: Show, clock: Clock) -> NoRetu
         try:
             champions, unreadable = find()
         except Unavailable as error:
-            log.warning("%s; the models that are open go on", error)
+            log.warning("%s; continuing with the models that are loaded", error)
         now = tf.from_epoch_ms(int(clock.now() * 1_000))
         due = [each for each in champions if tf.floor(now, each.timeframe) > since]
         close = max((tf.floor(now, each.timeframe) for each in due), default=now)

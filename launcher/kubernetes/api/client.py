@@ -93,7 +93,7 @@ class Cluster:
         try:
             return json.loads(data) if data else {}
         except ValueError:
-            raise ApiError(f"{self.host} answered {call.path} with something else than JSON") from None
+            raise ApiError(f"{self.host} answered {call.path} with something other than JSON") from None
 
     def send_once(self, call: Call) -> Any:
         """The parsed answer of a single try. Raises ApiError."""

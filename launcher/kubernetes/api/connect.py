@@ -103,7 +103,7 @@ def _connect(kubeconfig: str | None, context: str | None) -> KubernetesConnectio
             config.load_kube_config(kubeconfig, context, client_configuration=configuration, persist_config=False)
         except (config.ConfigException, OSError, yaml.YAMLError, TypeError) as error:  # TypeError: no mapping at all
             raise SpecError(
-                f"no way into a cluster: {brief(error)}; name one with --kubeconfig FILE or KUBECONFIG"
+                f"no cluster can be reached: {brief(error)}; name one with --kubeconfig FILE or KUBECONFIG"
             ) from None
     if not configuration.verify_ssl:  # whoever wrote so into the kubeconfig knows it, and needs no warning a request
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
@@ -149,7 +149,7 @@ def _namespace_of(kubeconfig: str | None, context: str | None) -> str | None:
         if context is None:
             return None  # what is wrong is said when it is connected
         _connect(kubeconfig, context)  # and here, where it is more than that no context is the current one
-        raise SpecError(f"the kubeconfig does not tell the namespace of context {context}; add --namespace") from None
+        raise SpecError(f"the kubeconfig does not name a namespace for context {context}; add --namespace") from None
     return {entry["name"]: entry["context"].get("namespace") for entry in contexts}.get(context or current["name"])
 
 

@@ -139,5 +139,5 @@ class RunController:
         if why.silent:
             raise NetworkError(
                 f"the API server {self._cluster.host} has not answered for {SILENCE_SECONDS / 60:.0f} minutes; the "
-                f"Jobs go on without this launcher, come back with: atb-launch attach {self._plan.run}"
+                f"Jobs continue without this launcher; follow them again with: atb-launch attach {self._plan.run}"
             )

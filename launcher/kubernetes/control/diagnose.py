@@ -127,7 +127,7 @@ def diagnose_ended(pod: PodStatus) -> Finding:
     if pod.reason in ("OutOfcpu", "OutOfmemory", "OutOfpods", "NodeAffinity", "NodePorts") or (
         pod.reason.startswith("OutOf")
     ):
-        return Finding("node-lost", f"the kubelet{where} would not take it: {pod.message or pod.reason}")
+        return Finding("node-lost", f"the kubelet{where} rejected it: {pod.message or pod.reason}")
     if pod.exit_code is None:
         return Finding("node-lost", pod.message or f"the Pod ended, but its container's exit was never reported{where}")
     if pod.exit_reason in ("ContainerCannotRun", "StartError") or pod.exit_code in (126, 127):

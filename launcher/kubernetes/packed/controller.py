@@ -156,7 +156,7 @@ class PackedController:
             self._note = f"the API server does not answer: {error}"
             if not error.transient or clock.monotonic() > self._silent_since + SILENCE_SECONDS:
                 raise NetworkError(
-                    f"{error}; the workers go on without this launcher, come back with: atb-launch attach "
+                    f"{error}; the workers continue without this launcher; follow them again with: atb-launch attach "
                     f"{self._plan.run}"
                 ) from None
             return
@@ -204,7 +204,7 @@ class PackedController:
         except ApiError as error:
             quota = "exceeded quota" in str(error)
             if not error.transient and not quota:
-                raise SpecError(f"the API server refuses the workers' Job: {error}") from None
+                raise SpecError(f"the API server rejects the workers' Job: {error}") from None
             self._note = str(error)
             self._put_off_since = self._put_off_since or self._cluster.now()
             if self._cluster.now() > self._put_off_since + self._options.schedule_seconds:

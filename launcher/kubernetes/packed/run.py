@@ -62,7 +62,7 @@ def count_workers(cluster: Cluster, options: ClusterOptions) -> int:
         return options.workers
     room = find_room(cluster, options)
     if room is None:
-        raise SpecError("--workers auto needs a look at the nodes, and we may not list them; write --workers N")
+        raise SpecError("--workers auto needs the right to list nodes; grant it, or write --workers N")
     return max(1, room)
 
 

@@ -41,7 +41,7 @@ def test_bars_come_back_from_a_frame_as_they_were(frame: pd.DataFrame) -> None:
 def test_a_frame_that_holds_no_bars_is_one_line(frame: pd.DataFrame) -> None:
     with pytest.raises(DataError, match="no column close"):
         from_frame(frame.drop(columns="close"), "BTCUSDT", "1h")
-    with pytest.raises(DataError, match="reads 4h bars and was given 1h ones"):
+    with pytest.raises(DataError, match="reads 4h bars, but was given 1h ones"):
         from_frame(frame, "BTCUSDT", "4h")
     with pytest.raises(DataError, match="has no rows"):
         from_frame(frame.iloc[:0], "BTCUSDT", "1h")
@@ -110,7 +110,7 @@ def test_what_makes_no_sense_is_a_spec_error_before_anything_runs(
 
 
 def test_bars_that_are_no_data_frame_are_refused() -> None:
-    with pytest.raises(DataError, match="bars must be a pandas DataFrame, and are a list"):
+    with pytest.raises(DataError, match="bars must be a pandas DataFrame, not a list"):
         from_frame([1, 2], "BTCUSDT", "1h")  # type: ignore[arg-type]
 
 
@@ -119,9 +119,9 @@ def test_what_is_not_there_is_one_line(tmp_path: Path) -> None:
         atb.open_run("r9", str(tmp_path / "store"))
     with pytest.raises(SpecError, match="BTCUSDT has no champion"):
         atb.load_model("BTCUSDT", store=str(tmp_path / "store"))
-    with pytest.raises(SpecError, match="is no bundle"):
+    with pytest.raises(SpecError, match="is not a bundle"):
         atb.load_model(tmp_path)
-    with pytest.raises(SpecError, match=r"/no/folder is no bundle"):
+    with pytest.raises(SpecError, match=r"/no/folder is not a bundle"):
         atb.load_model("/no/folder")
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         atb.nothing  # noqa: B018

@@ -147,7 +147,7 @@ def test_the_champion_is_not_promoted_again() -> None:
     store = MemoryStore()
     result = commit(store, "r1")
     promote(store, result)
-    with pytest.raises(SpecError, match="is the champion already"):
+    with pytest.raises(SpecError, match="is already the champion"):
         promote(store, result, 1)
 
 

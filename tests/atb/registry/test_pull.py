@@ -76,7 +76,7 @@ def test_a_folder_is_replaced_only_where_a_pull_wrote_every_file_in_it(tmp_path:
         pull(store, champion, folder)
         spoil()
         before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-        with pytest.raises(SpecError, match="holds other things than a pulled model"):
+        with pytest.raises(SpecError, match="holds files that are not of a pulled model"):
             pull(store, champion, folder)
         assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before, what
         shutil.rmtree(folder)
@@ -119,7 +119,7 @@ def test_a_path_that_leaves_the_bundle_is_refused(path: str, tmp_path: Path) -> 
     store = MemoryStore()
     champion = serve(store)
     file = champion.files[0].model_copy(update={"path": path})
-    with pytest.raises(SpecError, match="no path inside a bundle"):
+    with pytest.raises(SpecError, match="not a path inside a bundle"):
         pull(store, champion.model_copy(update={"files": (file,)}), tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
 

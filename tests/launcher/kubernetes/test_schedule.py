@@ -115,7 +115,7 @@ def test_a_run_that_another_release_has_begun_in_the_same_store_is_left_alone(
     answer = launch()
     assert answer.returncode == 2
     message = answer.stderr.splitlines()[-1]
-    assert "was begun by another schedule of this name, in namespace team-a; give each release a store.url" in message
+    assert "was started by another schedule of this name, in namespace team-a; give each release a store.url" in message
 
 
 def test_a_schedule_decides_run_and_time_itself(launch: Launch) -> None:

@@ -197,7 +197,7 @@ def test_a_result_whose_files_are_gone_is_trained_anew(spoil: str, store: Store)
 
 @pytest.mark.parametrize("pair", [("BTCUSDT", "btcusdt"), ("BTC/USDT", "BTC-USDT"), ("BTC_USDT", "BTCUSDT")])
 def test_two_spellings_of_one_market_are_refused(pair: tuple[str, str]) -> None:
-    with pytest.raises(SpecError, match=f"--symbols: {pair[0]} and {pair[1]} are spellings of one market; name it"):
+    with pytest.raises(SpecError, match=f"--symbols: {pair[0]} and {pair[1]} are the same market; name it"):
         plan_of("ETHUSDT", *pair, source="files:/data")
 
 

@@ -21,7 +21,7 @@ def test_a_name_or_a_beginning_that_only_one_run_has_is_enough() -> None:
     store = store_with("nightly", "nightly-2", "20261101-060000-ab12")
     assert find_run(store, "nightly") == "nightly"  # exactly so, though another begins with it
     assert find_run(store, "20261101") == "20261101-060000-ab12"
-    with pytest.raises(SpecError, match="night begins 2 runs: nightly, nightly-2; write more of the name"):
+    with pytest.raises(SpecError, match="night matches 2 runs: nightly, nightly-2; write more of the name"):
         find_run(store, "night")
     with pytest.raises(SpecError, match=r"there is no run daily .*atb-launch list"):
         find_run(store, "daily")

@@ -97,7 +97,7 @@ def test_show_writes_a_picture(exchange: Exchange, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     nowhere = run("show", *window(tmp_path / "store"), "--folder", str(tmp_path / "file"))
     assert isinstance(nowhere.exception, SpecError)
-    assert str(nowhere.exception).endswith("file/BTCUSDT-1h.png can't be written: File exists; name another --output")
+    assert str(nowhere.exception).endswith("file/BTCUSDT-1h.png can't be written: File exists; name another --folder")
 
 
 def test_many_bars_are_drawn_as_fewer_candles_of_the_same_extremes() -> None:

@@ -70,7 +70,7 @@ def test_its_precision_is_its_own() -> None:
     ("name", "words"),
     [
         (f"{HERE}:two_outputs", "is a net from [(None, 32, 9)] to [(None, 2)]; it must be one from"),
-        (f"{HERE}:no_net", "returns a str and not a keras.Model"),
+        (f"{HERE}:no_net", "returns a str, not a keras.Model"),
         (f"{HERE}:absent", "can't be loaded from"),
         ("no.such.module:net", "can't be loaded from no.such.module:net: No module named 'no'"),
         ("absent", "'absent' is no entry point of atb.nets here"),

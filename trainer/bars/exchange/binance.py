@@ -55,7 +55,7 @@ class BinanceMonths:
     def fetch_month(self, series: Series, month: Month, until_ms: int, have: CachedMonth | None) -> CachedMonth:
         """The month, from its monthly file where there is a sound one, else put together from days and REST."""
         if series.timeframe not in TIMEFRAMES:
-            raise SpecError(f"timeframe {series.timeframe} is none of Binance's: {', '.join(TIMEFRAMES)}")
+            raise SpecError(f"timeframe {series.timeframe} is not one of Binance's: {', '.join(TIMEFRAMES)}")
         if month.end_ms <= self._now_ms():
             whole = self._from_monthly(series, month, have)
             if whole is not None:

@@ -49,7 +49,7 @@ class ExchangeMonths:
         unified = self._unified(symbol, market)
         if timeframe not in (self._exchange.timeframes or {timeframe: ""}):
             known = ", ".join(self._exchange.timeframes)
-            raise SpecError(f"timeframe {timeframe} is none of {self.name}'s: {known}")
+            raise SpecError(f"timeframe {timeframe} is not one of {self.name}'s: {known}")
         now, step = self._now_ms(), tf.to_ms(timeframe)
         parts, since = [have.bars if have else empty_bars(symbol, timeframe)], begin
         while since < until_ms:

@@ -85,7 +85,7 @@ class Http:
             self._hold_back(host, answer.status_code, max(wait, 1.0))
             raise _HeldBack(message)
         if answer.status_code == 407:
-            raise SpecError(f"{message}: the proxy lets nobody in without a user; {_PROXY_USER}")
+            raise SpecError(f"{message}: the proxy requires a user; {_PROXY_USER}")
         if answer.status_code in (403, 408, 429) or answer.status_code >= 500:
             raise _Transient(message)
         raise DataError(f"{message}; look at the ATB_BINANCE_… variables, --market and the symbol")
@@ -152,11 +152,11 @@ def _explain(error: Exception, url: str) -> NetworkError | SpecError:
             "HTTPS_PROXY"
         )
     if isinstance(error, kinds.InvalidProxyURL) or (isinstance(error, kinds.ProxyError) and "scheme" in words):
-        return SpecError("the proxy's address is none; write http://HOST:PORT in HTTPS_PROXY")
+        return SpecError("the proxy's address is not valid; write http://HOST:PORT in HTTPS_PROXY")
     if isinstance(error, kinds.InvalidURL | kinds.InvalidSchema | kinds.MissingSchema):
         return SpecError(f"{redact(url)} is not an address; look at the ATB_BINANCE_… variables")
     if isinstance(error, kinds.ProxyError) and "407" in words:
-        return SpecError(f"the proxy lets nobody in without a user (407); {_PROXY_USER}")
+        return SpecError(f"the proxy requires a user (407); {_PROXY_USER}")
     if isinstance(error, kinds.SSLError) and ("CERTIFICATE_VERIFY" in words or "CERTIFICATE_OR_CRL" in words):
         return SpecError(
             f"the certificate of {host} is not trusted: name your authority's file in REQUESTS_CA_BUNDLE, as the "

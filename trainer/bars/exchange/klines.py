@@ -70,4 +70,4 @@ class Klines:
                 f"{host} refuses {symbol} {timeframe}: {text}"
                 + ("; a symbol is written like BTCUSDT there" if wrong else "; check the symbol and --market")
             )
-        raise NetworkError(f"{host} answered {answer.status} to {_PATHS[market]} with something else than bars")
+        raise NetworkError(f"{host} answered {answer.status} to {_PATHS[market]} with something other than bars")

@@ -88,7 +88,7 @@ class FilesSource:
         if len({file.series for file in found}) > 1 or (len(found) > 1 and alone):
             other = next(file for file in found[1:] if file.series != found[0].series or alone)
             raise DataError(
-                f"{symbol} {timeframe}: {found[0].where} and {other.where} both answer to it; keep one of them there"
+                f"{symbol} {timeframe}: {found[0].where} and {other.where} both match; keep only one of them"
             )
         return [file.where for file in found]
 
@@ -104,7 +104,7 @@ class FilesSource:
                 )
             return [str(path) for path in folder.iterdir()]
         except (RuntimeError, ValueError) as error:
-            raise DataError(f"{self._path!a} is no directory: {error}; write its path in full") from None
+            raise DataError(f"{self._path!a} is not a directory: {error}; write its path in full") from None
         except OSError as error:
             raise DataError(f"{self._path} can't be read: {error.strerror}; make it a readable directory") from None
 

@@ -39,7 +39,7 @@ def export_model(model: ModelToExport, kind: str, folder: Path) -> Path:
     files = {**FORMATS[kind](model), ABOUT: model.about_json}
     target = folder.resolve() / model.name
     if target.exists() and any(target.iterdir() if target.is_dir() else [target]) and not (target / ABOUT).is_file():
-        raise SpecError(f"{target} is no exported model; name another folder")
+        raise SpecError(f"{target} is not an exported model; name another folder")
     staging, former = (target.with_name(f".{target.name}.{os.getpid()}{end}") for end in ("", ".former"))
     try:
         for path, data in files.items():

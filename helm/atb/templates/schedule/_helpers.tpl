@@ -184,7 +184,7 @@ then nothing is said. Takes zone and path.
 {{- mulf (float64 $number) (get $units $unit) -}}
 {{- end -}}
 
-{{/* Fails where options of Jobs do not go together. Takes jobs and path. */}}
+{{/* Fails where options of Jobs can't be combined. Takes jobs and path. */}}
 {{- define "atb.checkJobs" -}}
 {{- if and .jobs.onDemandAfter (not .jobs.spot) -}}
 {{- fail (printf "%s.onDemandAfter: needs %s.spot, the label that spot nodes have" .path .path) -}}

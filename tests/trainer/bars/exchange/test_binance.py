@@ -219,7 +219,7 @@ def test_an_unknown_symbol_is_a_data_error_that_names_the_market(binance: Binanc
 
 
 def test_a_timeframe_that_binance_has_not_is_a_spec_error(binance: BinanceMonths, exchange: Exchange) -> None:
-    with pytest.raises(SpecError, match="timeframe 7h is none of Binance's"):
+    with pytest.raises(SpecError, match="timeframe 7h is not one of Binance's"):
         cached(binance, MemoryStore(), exchange).fetch("BTCUSDT", "7h", "spot", ms(START), ms(END))
 
 

@@ -74,7 +74,7 @@ def test_a_symbol_is_found_in_any_spelling(symbol: str, market: str, unified: st
 def test_an_unknown_symbol_or_timeframe_is_reported_with_the_available_ones() -> None:
     with pytest.raises(DataError, match="ccxt:twin has no spot market BTCUSD; did you mean BTCUSDT"):
         fetch(Twin(), "BTCUSD")
-    with pytest.raises(SpecError, match="timeframe 5m is none of ccxt:twin's: 1h, 1d"):
+    with pytest.raises(SpecError, match="timeframe 5m is not one of ccxt:twin's: 1h, 1d"):
         fetch(Twin(), timeframe="5m")
 
 

@@ -260,7 +260,7 @@ def test_two_markets_without_a_column_that_says_so_are_never_mixed(tmp_path: Pat
 def test_two_files_that_answer_to_one_symbol_are_both_named(names: tuple[str, str], tmp_path: Path) -> None:
     for name in names:
         (tmp_path / name).write_text(csv_text())
-    with pytest.raises(DataError, match="both answer to it; keep one of them there") as caught:
+    with pytest.raises(DataError, match="both match; keep only one of them") as caught:
         FilesSource(str(tmp_path), MemoryStore()).fetch("XUSDT", "1h", "spot", START, START + ROWS * HOUR)
     assert all(f"/{name} " in str(caught.value) for name in names)
 
