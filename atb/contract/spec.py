@@ -129,10 +129,7 @@ class Spec(Frequent, Document):
     target: Annotated[Target, Field(description="What is forecast: the return, or the volatility."), _NET()] = "return"
     residual: Annotated[
         Residual,
-        Field(
-            description="What a volatility net learns: HAR's residual, or the whole target. "
-            "[default: har with --target volatility, else none]"
-        ),
+        Field(description="What a volatility net learns: HAR's residual, or the whole target. [default: by --target]"),
         _NET(),
     ] = "none"
     bands: Annotated[
