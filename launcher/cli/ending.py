@@ -112,5 +112,5 @@ def _write_metrics(store: Store, plan: Plan, manifest: Manifest, gateway: str | 
 
 
 def tell(line: str) -> None:
-    """Say one line beside the output."""
+    """Print one line to standard error."""
     say(line, err=True)

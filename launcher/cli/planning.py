@@ -37,7 +37,7 @@ DRY_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Planned:
-    """A plan with where it is done and kept. ``begun``: an earlier launcher of the same schedule wrote it."""
+    """A plan with its backend and store. ``begun``: an earlier launcher of the same schedule wrote it."""
 
     plan: Plan
     store: Store
@@ -152,7 +152,7 @@ def _read_due(options: LaunchOptions, training: Mapping[str, Any]) -> schedule.D
 
 
 def _validate_same_schedule(begun: Plan, plan: Plan, store: Store) -> None:
-    """Raise SpecError where a run of this name was begun by a schedule of the same name somewhere else."""
+    """Raise SpecError where a schedule of the same name elsewhere has started a run of this name."""
     theirs, ours = (each.options.get("schedule_owner") or "" for each in (begun, plan))
     if theirs and ours and theirs != ours:
         cluster = begun.options.get("cluster") or {}

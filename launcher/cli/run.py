@@ -28,7 +28,7 @@ from launcher.report.guide import can_help
 from launcher.report.live_table import RunView
 
 AWAY_SECONDS = 5.0
-"""How long a store that was just given up is waited for once more, to collect the run."""
+"""How long to wait once more for a store that was just given up, to collect the run."""
 _MANY = 50
 """From this many trainings on, a user at a terminal must confirm."""
 

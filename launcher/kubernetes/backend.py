@@ -73,7 +73,7 @@ def open_backend(setup: Setup) -> KubernetesBackend:
     except SpecError as error:
         if setup.launch.dry_run != "client":
             raise
-        cluster = describe_cluster(options.namespace, error)  # what would be created can be shown all the same
+        cluster = describe_cluster(options.namespace, error)  # what would be created can still be shown
     return KubernetesBackend(cluster, options)
 
 
@@ -87,7 +87,7 @@ def shape_of(plan: Plan) -> Shape:
 
 
 class KubernetesBackend:
-    """One Job of a cluster for each job of the plan, or one whose Pods are workers."""
+    """One Kubernetes Job for each job of the plan, or one Job whose Pods are workers."""
 
     name = "kubernetes"
     outlives_launcher = True

@@ -119,7 +119,7 @@ class Backend(Protocol):
 
 
 def validate_checks(found: Sequence[Check]) -> None:
-    """Raises SpecError that says the first thing in the way and how many more there are."""
+    """Raises SpecError with the first problem and the number of others."""
     errors = [check for check in found if check.level == "error"]
     if errors:
         more = f" (and {len(errors) - 1} more above)" if len(errors) > 1 else ""

@@ -1,4 +1,4 @@
-"""What a user can choose about a launch, beside its trainings and its cluster."""
+"""The options of a launch, other than those of its trainings and its cluster."""
 
 from __future__ import annotations
 

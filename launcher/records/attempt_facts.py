@@ -45,7 +45,7 @@ class AttemptReader:
         return self._read(self._store.list(keys.job_prefix(self._run, job)), whole=whole).get(job, JobFacts(job))
 
     def claim(self, job: str, number: int) -> Claim | None:
-        """Who has an attempt; None where nobody has, or a newer version's words say who. Raises StoreError."""
+        """The owner of an attempt; None without one, or where a newer version wrote it. Raises StoreError."""
         key = keys.attempt(self._run, job, number, "claim.json")
         if self._claims.get(key) is None:
             try:

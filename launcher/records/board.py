@@ -88,7 +88,7 @@ class Board:
         return classify_job(self.facts.get(job, JobFacts(job)), self.now(), self.since, rules)
 
     def claim(self, job: str, attempt: int) -> Claim | None:
-        """Who has an attempt; None where nobody has. Raises StoreError."""
+        """The owner of an attempt; None without one. Raises StoreError."""
         return self._reader.claim(job, attempt)
 
     def now(self) -> float:

@@ -12,7 +12,7 @@ from atb.contract.exits import EXITS
 from atb.contract.spec import Spec, bars_words
 
 Retry = Literal["never", "memory", "elsewhere", "free", "counted"]
-"""Who tries again: nobody; the launcher with more memory or on another node; the Job for free or up to its limit."""
+"""Who retries: nobody; the launcher with more memory or on another node; the Job for free or up to its limit."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,6 @@ def fill_remedy(remedy: str, run: str, spec: Spec | None, where: Sequence[str]) 
 
 
 INTERRUPTIONS = frozenset({"cancelled", "vanished"})
-"""Categories of jobs that somebody stopped: they have not failed."""
+"""Categories of jobs that a user stopped: they have not failed."""
 INFRASTRUCTURE = frozenset(name for name, category in CATEGORIES.items() if category.retry == "elsewhere")
 """Categories that speak against a node: two symbols that meet one on the same node keep later attempts off it."""

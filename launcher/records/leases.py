@@ -117,18 +117,18 @@ def classify_job(job: JobFacts, now: float, since: float, rules: Rules) -> Stand
     due = 0.0
     if failures and last is failures[-1] and last.ended and rules.pauses:
         due = last.ended + rules.pauses[min(len(failures), len(rules.pauses)) - 1]
-    # a machine's memory may be what killed it: with nothing beside it, it takes nobody else along the next time
+    # a machine's memory may be what killed it: run alone, it takes no other training down the next time
     alone = bool(full) or any(not attempt.ended or attempt.category == KILLED for attempt in recent)
     return Standing("free", following, due, alone, category, reason)
 
 
 def is_live(attempt: AttemptFacts, now: float, rules: Rules) -> bool:
-    """Whether somebody may still work on an attempt."""
+    """Whether an attempt may still be running."""
     return not attempt.ended and not attempt.gone and now - attempt.claimed <= rules.lease
 
 
 def order_jobs(jobs: Sequence[_T], worker: int, workers: int) -> list[_T]:
-    """The plan's order, begun at each worker's own place, so that they don't all try to claim the same job first."""
+    """The plan's order, from a start of each worker's own, so that they don't all try to claim the same job first."""
     start = len(jobs) * worker // max(1, workers)
     return [*jobs[start:], *jobs[:start]]
 

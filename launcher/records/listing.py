@@ -1,4 +1,4 @@
-"""Which runs there are, and what lies under one: from listings, before any document is read."""
+"""Which runs exist, and what is stored under one: from listings, before any document is read."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def measure_usage(record: RunRecord) -> Usage | None:
 
 
 def collect(store: Store, record: RunRecord) -> Manifest:
-    """Build the manifest and write it beside the plan. Raises StoreError."""
+    """Build the manifest and write it next to the plan. Raises StoreError."""
     manifest = build_manifest(record)
     store.put(keys.manifest(manifest.run), manifest.to_bytes())
     return manifest

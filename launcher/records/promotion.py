@@ -68,7 +68,7 @@ def promote_run(
 
 
 def _decided_before(store: Store, result: Result) -> str:
-    """The outcome of an earlier decision; one whose writer died before it took effect does not count."""
+    """The outcome of an earlier decision; one that never took effect, since its writer died, does not count."""
     for decision in reversed(read_history(store, model_key_of(result), run=result.run)):
         entry = decision.entry
         if (entry.run, entry.job) == (result.run, result.job) and decision.effect != "never took effect":

@@ -188,7 +188,7 @@ def _read_workers(store: Store, files: RunFiles) -> Iterator[WorkerState]:
 
 
 def _without_lost(store: Store, jobs: dict[str, JobRecord]) -> dict[str, JobRecord]:
-    """Jobs whose attempt has not been heard of for a lease are marked as lost."""
+    """Jobs whose attempt has written nothing for a lease are marked as lost."""
     open_jobs = {
         job: record
         for job, record in jobs.items()

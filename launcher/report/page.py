@@ -35,7 +35,7 @@ MOST_DRAWN = 60
 
 
 def write_report(store: Store, record: RunRecord) -> str:
-    """Make the page of a run and write it beside the manifest. Returns its key. Raises StoreError."""
+    """Make the page of a run and write it next to the manifest. Returns its key. Raises StoreError."""
     evidence = read_evidence(store, record.plan.run)
     manifest = decide_gates(build_manifest(record), evidence)
     key = keys.report(manifest.run)

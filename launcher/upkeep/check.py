@@ -84,7 +84,7 @@ def read_place(store: Store, key: str, place: Place, entry: Entry) -> tuple[Docu
             return None, StoreProblem(key, "misplaced", f"it is the champion of {ModelKey.of(document)}", place.then)
         return document, None
     except NotFound:
-        return None, None  # it went away meanwhile
+        return None, None  # it was removed in between
     except Unreadable as problem:
         what: What = "misplaced" if "wrong place" in str(problem) else "unreadable"
         return None, StoreProblem(key, what, str(problem), place.then)

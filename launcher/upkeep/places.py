@@ -21,7 +21,7 @@ from atb.schema import Document
 
 Care = Literal["keep", "set aside", "make again", "drop"]
 """What a repair does with one that can't be read: leave it where nothing can stand in for it; move it away; move it
-away and make it again; move it away, since it is a hint that comes again by itself."""
+away and make it again; move it away, since it is a hint that is rewritten."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ _HINT = "nothing: it comes again by itself"
 
 
 def place_of(key: str) -> Place | None:
-    """The document that belongs at a key; None where something else lies there."""
+    """The document that belongs at a key; None where no document does."""
     match key.split("/"):
         case ["runs", run, *rest]:
             return _of_run(run, rest)

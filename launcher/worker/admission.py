@@ -30,7 +30,7 @@ class Occupant:
 
 
 def admit(candidates: Iterable[Candidate], running: Sequence[Occupant], slots: int, memory: int | None) -> str | None:
-    """The first candidate that has room beside what runs. ``memory``: the bytes all trainings may have, if known.
+    """The first candidate that fits besides what runs. ``memory``: the bytes all trainings may have, if known.
 
     One that runs alone waits until nothing else does, and whatever needs more than all of the memory runs alone too.
     """

@@ -69,7 +69,7 @@ class MemoryGuard:
 
     @property
     def memory(self) -> int | None:
-        """The bytes that all trainings together may have; None where nobody sets a limit."""
+        """The bytes that all trainings together may have; None without a limit."""
         return None if self._meter.limit is None else int(self._meter.limit * USABLE)
 
     def watch(self, children: Sequence[Child]) -> tuple[Child, Cause] | None:

@@ -69,7 +69,7 @@ def write_report(
 
 
 def write_verdict(store: Store, run: str, job: str, attempts: int, cause: Cause, now: float) -> None:
-    """Leave why a job has failed whose process could not even claim an attempt. Raises StoreError."""
+    """Record why a job failed whose process could not even claim an attempt. Raises StoreError."""
     verdict = Verdict(
         job=job,
         state="interrupted" if cause.category == STOPPED else "failed",

@@ -50,7 +50,7 @@ class _Tail:
                 file.seek(self._place)
                 data = file.read(MOST_BYTES)
         except OSError:
-            return []  # it was removed meanwhile
+            return []  # it was removed in between
         self.seen = True
         self._place += len(data)
         lines = (self._rest + data).split(b"\n")
@@ -129,7 +129,7 @@ def stored_lines(store: Store, run: str, job: str) -> list[str]:
 
 
 def _read_now(run: str, job: str, store: Store, tail: _Tail, clock: Clock) -> tuple[list[str], bool]:
-    """The lines there are, and whether no more can come."""
+    """The lines so far, and whether no more can come."""
     ended = _has_ended(run, job, store, clock)
     return ([] if ended else tail.read()) or stored_lines(store, run, job), ended
 

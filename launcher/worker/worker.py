@@ -111,7 +111,7 @@ class Worker:
         return list(self._children.values())
 
     def give_up(self, child: Child, reason: str) -> None:
-        """Write down that a training was stopped which nobody waits for any more. Raises StoreError."""
+        """Record that a training was stopped because it is no longer needed. Raises StoreError."""
         self._settle(child, Cause(143, STOPPED, reason))
 
     def _start_due(self) -> None:
@@ -212,7 +212,7 @@ class Worker:
             self._due[child.job] = self._clock.monotonic() + rules.pauses[min(count, len(rules.pauses)) - 1]
 
     def _watch(self) -> None:
-        """End the training that outgrows the memory, and those whose time is over."""
+        """End the training that outgrows the memory, and those past their deadline."""
         found = self._guard.watch(list(self._children.values()))
         if found is not None:
             self._end(*found)

@@ -17,7 +17,7 @@ from tests.chart.test_objects import INSTALLATIONS
 
 KUBECONFIG = os.environ.get("ATB_TEST_KUBECONFIG", "")
 WITHOUT_OTHERS = {"prometheusRule": {"enabled": False}}
-"""Nothing whose kind an operator has to bring."""
+"""Nothing whose kind needs an operator."""
 WITHOUT_NAMESPACE = (
     "clusterroles",
     "clusterrolebindings",

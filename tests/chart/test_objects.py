@@ -16,7 +16,7 @@ KUBERNETES = ("1.33", "1.34", "1.35", "1.36", "1.37")
 WARMER = "DaemonSet/rel-atb-image-warmer"
 """Its Pods sleep: they write nothing and have no credentials."""
 CUSTOM = {"PrometheusRule"}
-"""Kinds of other people's, whose schemas Kubernetes does not publish."""
+"""Third-party kinds, whose schemas Kubernetes does not publish."""
 
 INSTALLATIONS: dict[str, dict[str, Any]] = {
     "defaults": {},

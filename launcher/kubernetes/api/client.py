@@ -63,7 +63,7 @@ class Cluster:
         self.watches = 0
         self._connect = connect
         self.clock = clock
-        self.jitter = jitter or random.Random()  # our own: waiting must not move what somebody seeded
+        self.jitter = jitter or random.Random()  # our own: waiting must not advance a seeded generator
         self._retry_seconds = retry_seconds
         self._lock = threading.Lock()
         self._client = connect()
@@ -171,7 +171,7 @@ class Cluster:
                 found = attempt()
             except ApiError as error:
                 wait = error.retry_after if error.retry_after is not None else delay * self.jitter.uniform(0.75, 1.25)
-                # a merge patch names no version: 409 means that its object was written to again and again meanwhile
+                # a merge patch names no version: 409 means that other writers kept changing its object
                 transient = error.transient or (error.status == 409 and call.method == "PATCH")
                 if not transient or self.clock.monotonic() + wait > give_up:
                     raise

@@ -105,7 +105,7 @@ def _connect(kubeconfig: str | None, context: str | None) -> KubernetesConnectio
             raise SpecError(
                 f"no cluster can be reached: {brief(error)}; name one with --kubeconfig FILE or KUBECONFIG"
             ) from None
-    if not configuration.verify_ssl:  # whoever wrote so into the kubeconfig knows it, and needs no warning a request
+    if not configuration.verify_ssl:  # the kubeconfig's author chose this: no warning at each request
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     return KubernetesConnection(client.ApiClient(configuration))
 

@@ -19,7 +19,7 @@ _SCALES = {
 
 
 def parse_quantity(text: str) -> Decimal:
-    """The number a quantity stands for. Raises SpecError."""
+    """A quantity as a number. Raises SpecError."""
     match = QUANTITY.fullmatch(text.strip())
     if match is None:
         raise SpecError(f"quantity {text!r} is not like 500m, 2 or 8Gi")

@@ -40,13 +40,13 @@ def parse_date(text: str) -> float | None:
 
 
 def watch_error(resource: str, status: dict[str, Any]) -> ApiError:
-    """The error that an ERROR in a watch stands for; 410 among them, whose HTTP status was 200."""
+    """The error for an ERROR event of a watch; 410 among them, whose HTTP status was 200."""
     message = f"the watch of {resource} ended: {status.get('message', '')}"
     return ApiError(message, int(status.get("code") or 500), status.get("reason", ""))
 
 
 def error_from(call: Call, status: int, headers: Any, body: bytes) -> ApiError:
-    """The error that a status of 300 and above stands for, in the server's words."""
+    """The error for a status of 300 and above, in the server's words."""
     text = body.decode("utf-8", "replace")
     try:
         answer = json.loads(text)

@@ -38,7 +38,7 @@ class LookForResult:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """End a live Job whose time is over, and note why on it."""
+    """End a live Job whose time is over, and annotate it with the reason."""
 
     job: str
     status: JobStatus
@@ -48,7 +48,7 @@ class GiveUp:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Delete a Job that was created while somebody cancelled the run."""
+    """Delete a Job that was created while the run was being cancelled."""
 
     job: str
     status: JobStatus
@@ -122,7 +122,7 @@ class Leave:
 JobAction = Create | LookForResult | GiveUp | Delete | RemoveFinished
 """One at a time for each job."""
 Look = ReadProgress | ReadWarnings | ReadQueue
-"""What is read now and then; a launcher does not stay for it."""
+"""What is polled; a launcher does not stay for it."""
 Action = JobAction | WriteVerdict | RememberMemory | Finish | MarkCreated | Look | Leave
 
 

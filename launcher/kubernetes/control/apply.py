@@ -1,4 +1,4 @@
-"""How what is heard and what is done changes the state of a run. Applying a change twice is the same as once."""
+"""How observations and finished actions change a run's state. Applying a change twice is the same as once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from launcher.records.categories import INFRASTRUCTURE
 _Status = TypeVar("_Status", JobStatus, PodStatus)
 
 
-# what is heard
+# observations
 
 
 def apply_job(state: RunState, now: float, change: Change[JobStatus]) -> None:

@@ -1,4 +1,4 @@
-"""Follows a run to its end: takes in what is heard, decides, and has the decisions done.
+"""Follows a run to its end: takes in observations, decides, and performs the decisions.
 
 Everything this knows can be found again in the cluster and the store, so a launcher that is killed at any point and
 attached again goes on: names are deterministic, an attempt's history is on its Job, a Job given up says so itself.
@@ -34,7 +34,7 @@ from launcher.report.live_table import Row
 REQUESTS = 16
 """Requests under way at a time."""
 TICK = 0.25
-"""Seconds between two decisions where nothing is heard."""
+"""Seconds between two decisions where nothing changes."""
 SHOW_SECONDS = 1.0
 
 

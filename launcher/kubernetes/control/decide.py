@@ -43,7 +43,7 @@ SILENCE_SECONDS = 900.0
 
 
 def decide(state: RunState, now: float) -> list[Action]:
-    """What to begin now, beside what is under way. ``now`` is by the API server's clock. Nothing is changed."""
+    """The actions to start now, besides those in progress. ``now`` is by the API server's clock. Nothing is changed."""
     if state.silent_since is not None and now > state.silent_since + SILENCE_SECONDS:
         return [Leave(silent=True)]
     found = [*_decide_jobs(state, now), *_remove_finished(state, now)] if state.complete else []
@@ -61,7 +61,7 @@ def nodes_to_avoid(state: RunState, *more: tuple[str, str, str]) -> dict[str, fr
 
 
 def giving_up(found: Observation) -> tuple[str, str]:
-    """Category and reason of a job whose time in one state is over."""
+    """Category and reason of a job that has been in one state for too long."""
     assert found.clock is not None
     category = found.category or ("start" if found.node else "unschedulable")
     if found.state == "running":
@@ -232,7 +232,7 @@ def _is_due(state: RunState, look: type[Look], seconds: float, now: float) -> bo
 
 
 def _has_unexplained(state: RunState, now: float) -> bool:
-    """Whether some job has waited for a while and nothing says why."""
+    """Whether some job has waited for a while without a known reason."""
     seen = (state.observe(job, now) for job in state.open())
     waiting = (one.clock for one in seen if one.state == "pending" and not one.category)
     return any(clock is not None and now > clock.since + WARNED_AFTER for clock in waiting)

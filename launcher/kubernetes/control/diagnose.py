@@ -38,7 +38,7 @@ _START_REASONS = {"CreateContainerError", "RunContainerError", "PreStartHookErro
     "CreateContainerFailed",
 }
 _OWN_TAINT = r"taint(?:\(s\))? \{(?!node-role\.kubernetes\.io/|node\.kubernetes\.io/)"
-"""A taint that somebody gave a pool of nodes on purpose."""
+"""A taint that was put on a pool of nodes on purpose."""
 _POLICY_EXIT = re.compile(r"failed with exit code (\d+)")
 
 

@@ -45,7 +45,7 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """A job's state. One that is not ``final`` has a clock, so that nothing waits for ever."""
+    """A job's state. One that is not ``final`` has a clock, so that nothing waits forever."""
 
     state: State
     category: str = ""
@@ -159,7 +159,7 @@ def _observe_pods(
         if pod.disrupted is not None:
             finding = diagnose_ended(pod)
             if options.node_loss_seconds is not None and pod.disrupted.reason == "DeletionByTaintManager":
-                # nobody there can end it: what its node writes later does no harm, since keys carry the attempt
+                # nothing there can end it: what its node writes later is harmless, since keys carry the attempt
                 clock = Clock(pod.deleted - pod.grace, UNREACHABLE_GRACE)
             return Observation("interrupted", finding.category, finding.reason, pod.node, pod.name, clock=clock)
         return Observation("interrupted", "stopped", "told to stop", pod.node, pod.name, clock=clock)

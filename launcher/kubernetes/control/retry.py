@@ -69,7 +69,7 @@ def next_attempt(job: JobStatus, category: str, node: str, options: ClusterOptio
 
 
 def to_on_demand(following: JobAttempt) -> JobAttempt:
-    """The same attempt on nodes that nobody takes away."""
+    """The same attempt on nodes that are not reclaimed."""
     return replace(following, on_demand=True, cause=f"on demand {following.cause}")
 
 

@@ -1,4 +1,4 @@
-"""What is known of a run, all in one object. ``apply`` changes it, ``decide`` reads it, and nobody else keeps any."""
+"""All that is known of a run, in one object: ``apply`` changes it, ``decide`` reads it, and there is no other state."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ class RunState:
     found_owner: bool = field(default=False, kw_only=True)
     """Whether some launcher was here before: what is missing may be done already."""
     cancelled: bool = field(default=False, kw_only=True)
-    """Whether somebody has cancelled the run: what has vanished was stopped on purpose."""
+    """Whether the run was cancelled: what has vanished was stopped on purpose."""
     memory: Mapping[str, str] = field(default_factory=dict, kw_only=True)
     """The memory that an earlier run turned out to need, by job."""
 
     planned: dict[str, PlannedJob] = field(init=False)
     # what the cluster says
     listed: set[str] = field(default_factory=set, init=False)
-    """Resources of which everything there is has been heard."""
+    """Resources that were listed completely."""
     jobs: dict[str, dict[str, JobStatus]] = field(init=False)
     pods: dict[str, dict[str, PodStatus]] = field(init=False)
     warnings: dict[str, WarningEvent] = field(default_factory=dict, init=False)
@@ -106,9 +106,9 @@ class RunState:
     settled: set[str] = field(default_factory=set, init=False)
     """Jobs that have come to their end."""
     to_remove: set[str] = field(default_factory=set, init=False)
-    """Jobs with a result whose Jobs of the cluster are no longer needed."""
+    """Jobs with a result whose Kubernetes Jobs are no longer needed."""
     removed: set[str] = field(default_factory=set, init=False)
-    """Jobs whose Jobs of the cluster were removed for that: what was seen of them is kept."""
+    """Jobs whose Kubernetes Jobs were removed for that: what was seen of them is kept."""
     marked: bool = field(init=False)
     """Whether it is noted on the run's ConfigMap that all is created."""
     job_of: dict[str, str] = field(default_factory=dict, init=False)
@@ -130,7 +130,7 @@ class RunState:
 
     @property
     def complete(self) -> bool:
-        """Whether all Jobs and Pods that there are have been heard of."""
+        """Whether all existing Jobs and Pods have been listed."""
         return self.listed >= {"jobs", "pods"}
 
     @property
@@ -208,7 +208,7 @@ class RunState:
         return " · ".join(filter(None, (made, note)))
 
     def touch(self, job: str) -> None:
-        """Something was heard of a job."""
+        """Something about a job has changed."""
         self._seen.pop(job, None)
 
     def _observe(self, job: str, now: float) -> Observation:

@@ -36,7 +36,7 @@ def owner_name(run: str) -> str:
 
 
 def job_name(run: str, job: str, ordinal: int = 0) -> str:
-    """The name of a job's Job: the same for the same try, whoever computes it."""
+    """The name of a job's Kubernetes Job: always the same for the same try."""
     return labels.object_name("atb", run, job, *([f"try-{ordinal}"] if ordinal else []))
 
 
@@ -134,7 +134,7 @@ def run_labels(run: str) -> dict[str, str]:
 
 
 def _failure_rules() -> list[dict[str, Any]]:
-    # The first rule that matches decides, so a disrupted Pod that left with 137 is not taken for one out of memory.
+    # The first rule that matches decides, so a disrupted Pod that left with 137 is not mistaken for one out of memory.
     # 137 ends the Job: the same memory would end the same way, and the launcher makes a Job with more.
     return [
         {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},

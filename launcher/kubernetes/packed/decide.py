@@ -31,7 +31,7 @@ class GiveUpWorkers:
 
 @dataclass(frozen=True, slots=True)
 class DeleteWorkers:
-    """Delete the workers' Job of a run that somebody has cancelled."""
+    """Delete the workers' Job of a cancelled run."""
 
     status: JobStatus
 

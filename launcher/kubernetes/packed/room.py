@@ -1,4 +1,4 @@
-"""How many workers have room now: on the nodes beside what runs there, and in the namespace's quotas."""
+"""How many workers fit now: on the nodes, besides what runs there, and in the namespace's quotas."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def count_room(
     quotas: Sequence[Mapping[str, Any]],
     options: ClusterOptions,
 ) -> int:
-    """Workers that fit on the nodes beside the pods, and into the quotas. Pure."""
+    """Workers that fit on the nodes besides the pods, and into the quotas. Pure."""
     used: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
     for pod in pods:
         if pod.get("status", {}).get("phase") in ("Succeeded", "Failed"):

@@ -82,7 +82,7 @@ class PackedView:
 
 
 def explain_waiting(rows: Sequence[Row], workers: Sequence[Observation]) -> list[Row]:
-    """The rows, with what the workers wait for on those that nobody has begun, unless some worker runs."""
+    """The rows, with what the workers wait for on those not yet started, unless some worker runs."""
     if any(worker.state == "running" for worker in workers) or not workers:
         return list(rows)
     cause = next((worker for worker in workers if worker.category), workers[0])

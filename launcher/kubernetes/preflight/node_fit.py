@@ -181,7 +181,7 @@ def why_not(node: Node, options: ClusterOptions) -> str | None:
 
 
 def count_places(node: Node, options: ClusterOptions, used: Mapping[str, Decimal] | None = None) -> int:
-    """How many Pods a node has room for beside what is ``used``."""
+    """How many Pods a node has room for besides what is ``used``."""
     allocatable, taken = _allocatable(node), used or {}
 
     def left(name: str, otherwise: str) -> Decimal:

@@ -1,4 +1,4 @@
-"""One model's part of the run's page: numbers beside the baselines, verdicts in words, curves and links."""
+"""One model's part of the run's page: numbers next to the baselines, verdicts in words, curves and links."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ EVIL = "\x1b]0;owned\x07\x9b2J\x1b[2J\x08\r\u202e"
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
-    """A store with a run whose job failed, for a reason and with a log that nobody should print as they are."""
+    """A store with a run whose job failed, with a reason and a log that must not be printed as they are."""
     store = open_store(str(tmp_path / "store"), None)
     plan = make_plan("BTCUSDT").model_copy(update={"backend": "local"})
     job = plan.jobs[0].job

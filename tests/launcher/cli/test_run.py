@@ -224,7 +224,7 @@ def test_a_run_from_its_plan_to_its_manifest(
     assert [line.split()[0] for line in launch("list", *place).out.splitlines()] == ["second", "first"]
 
     if kind == "s3":
-        return  # a resume loads TensorFlow once more, and nothing in it depends on the store
+        return  # a resume loads TensorFlow again, and nothing in it depends on the store
     resumed = launch("--resume", "first", *place)
     assert resumed.code == 10
     assert re.search(r"run first: 2 to train on this machine, .*; 1 done already", resumed.err)

@@ -25,7 +25,7 @@ BTC, ETH, SOL = (job.job for job in PLAN.jobs)
 
 
 def job(name: str = BTC, ordinal: int = 0, **changes: Any) -> JobStatus:
-    """A live Job that has begun ten minutes ago."""
+    """A live Job that started ten minutes ago."""
     planned = next(planned for planned in PLAN.jobs if planned.job == name)
     attempt = make_try(ordinal=ordinal, oom=changes.get("oom", 0), infrastructure=changes.get("infrastructure", 0))
     body = build_job(planned, Target(PLAN.run, "s3://b"), OPTIONS, attempt)
@@ -64,7 +64,7 @@ def know(
     others: bool = True,
     **more: Any,
 ) -> RunState:
-    """A run of which these objects have been heard of. ``others``: the jobs without an object are done."""
+    """A run of which these objects were listed. ``others``: the jobs without an object are done."""
     state = RunState(PLAN, options, mode=mode, **{"began": BEGAN, "may_create": mode != "attach", **more})
     jobs = {one.name: one for one in objects if isinstance(one, JobStatus)}
     apply_job(state, NOW, Listed(jobs))
