@@ -84,7 +84,7 @@ def require_plugin(group: str, name: str) -> Plugin:
     found = Plugin(group, name, name) if is_reference(name) else find_entry(group, name)
     if found is None:
         known = ", ".join(each.name for each in list_plugins(group)) or "none is installed"
-        raise SpecError(f"{name!r} is no entry point of {group} here ({known}), and not module:function")
+        raise SpecError(f"{name!r} is not an installed entry point of {group} ({known}), and not module:function")
     return found
 
 

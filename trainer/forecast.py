@@ -111,7 +111,7 @@ def open_forecaster(read: Read) -> Forecaster:
         rows = int(files[bundle.MODEL_FROM_BARS]["rows"]) if bundle.MODEL_FROM_BARS in files else 0
         levels = tuple(map(float, schema.get("bands", {}).get("levels", ())))
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise SpecError(f"{bundle.FEATURE_SCHEMA} is not one of this version; train the model again") from None
+        raise SpecError(f"{bundle.FEATURE_SCHEMA} is of another version; train the model again") from None
     if not rows:
         raise SpecError(f"this bundle has no {bundle.MODEL_FROM_BARS}; see why in its {bundle.CARD}")
     return Forecaster(
@@ -188,6 +188,6 @@ def _validate_fit(forecaster: Forecaster, bars: Bars) -> None:
     whole = len(bars) - int(segment_starts(bars)[-1]) if len(bars) else 0
     if whole < forecaster.rows:
         raise DataError(
-            f"{bars.symbol}: the model reads {forecaster.rows} bars without a gap and only the last {whole} have none; "
-            "give earlier bars too, or wait"
+            f"{bars.symbol}: the model reads {forecaster.rows} bars without a gap, and only {whole} follow the "
+            "last one; give earlier bars too, or wait"
         )

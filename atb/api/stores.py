@@ -19,5 +19,5 @@ def find_store(store: StoreLike | None) -> Store:
     if store is None or isinstance(store, str | os.PathLike):
         return open_store(os.fspath(store or os.environ.get(VARIABLE) or "./store"), None)
     if not callable(getattr(store, "put_if_absent", None)):
-        raise SpecError(f"store must be a URL, a directory or what atb.open_store returns, and is {store!r}")
+        raise SpecError(f"store must be a URL, a directory or what atb.open_store returns, not {store!r}")
     return store

@@ -175,7 +175,7 @@ class Spec(Frequent, Document):
     @classmethod
     def _warm_start_is_pinned(cls, text: str) -> str:
         if text and not _PINNED.fullmatch(text):
-            raise ValueError(f"{text!r} names no one file; write KEY@SHA256, or --warm-start champion, or a run")
+            raise ValueError(f"{text!r} does not name one file; write KEY@SHA256, or --warm-start champion, or a run")
         return text
 
     @field_validator("net")

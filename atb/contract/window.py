@@ -22,7 +22,7 @@ def resolve_window(
     """
     end, cut = (_instant(options, name) for name in ("end", "as_of"))
     if end and cut and end != cut:
-        raise SpecError("--end and --as-of name two different instants; give one of them")
+        raise SpecError("--end and --as-of name two different times; give one of them")
     as_of = tf.floor(cut or end or now, timeframe)
     start = _instant(options, "start")
     if start and options.get("days") is not None:

@@ -151,7 +151,7 @@ class DirectoryStore:
                 staging.mkdir(parents=True, exist_ok=True)
                 path.parent.mkdir(parents=True, exist_ok=True)
             except (FileExistsError, FileNotFoundError, NotADirectoryError):
-                raise StoreError(f"store {self.url} is no place for {key}: name a directory as --store") from None
+                raise StoreError(f"store {self.url} can't hold {key}: name a directory as --store") from None
             staged = staging / uuid.uuid4().hex  # made with the rights that the umask leaves, unlike tempfile's
             try:
                 write(staged)

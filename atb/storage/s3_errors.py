@@ -69,7 +69,7 @@ _SETTINGS: tuple[tuple[type[Exception], str], ...] = (
     (boto.SSOError, "the login has expired: aws sso login"),
     (boto.LoginError, "the login has expired: aws login"),
     (boto.NoRegionError, "no region is set: set AWS_REGION"),
-    (boto.InvalidRegionError, "the region is no region: look at AWS_REGION"),
+    (boto.InvalidRegionError, "the region does not exist: look at AWS_REGION"),
     (boto.InvalidProxiesConfigError, "the proxy can't be used: look at HTTPS_PROXY and AWS_CA_BUNDLE"),
     (boto.ParamValidationError, "the bucket's name is not one that S3 allows"),
     (boto.SSLError, "its certificate is not trusted: name the authority's file in AWS_CA_BUNDLE"),

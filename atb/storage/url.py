@@ -30,7 +30,7 @@ def locate_store(url: str) -> Bucket | Path:
             "AWS_SECRET_ACCESS_KEY"
         )
     if not url.strip() or any(not character.isprintable() for character in url):
-        raise SpecError(f"store {url!a} is no place; {_WAYS}")
+        raise SpecError(f"store {url!a} is not valid; {_WAYS}")
     scheme = _SCHEME.match(url)
     if scheme is None:
         if url.startswith("//"):

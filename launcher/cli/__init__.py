@@ -47,7 +47,7 @@ def atb_launch(context: click.Context, /, **options: Any) -> None:
 
         if misplaced := sorted(flags_given(context) - _BEFORE_A_COMMAND):
             flag = next(parameter.opts[0] for parameter in context.command.params if parameter.name == misplaced[0])
-            raise click.UsageError(f"{flag} does not go with the command {context.invoked_subcommand}")
+            raise click.UsageError(f"{flag} can't be used with the command {context.invoked_subcommand}")
         return
     from launcher.cli.options import read_choices
     from launcher.cli.run import launch, resume

@@ -80,4 +80,4 @@ def _refuse_what_the_plan_says(context: click.Context, given: frozenset[str]) ->
             row = parameter.row
             of_the_plan = row.section == TRAIN and row.name != "log_format"
             if of_the_plan or row.name in ("symbols", "run", "schedule", "force"):
-                raise SpecError(f"{parameter.opts[0]} does not go with --resume: the run's plan says it already")
+                raise SpecError(f"{parameter.opts[0]} can't be used with --resume: the run's plan already says it")

@@ -26,7 +26,7 @@ atb-launch plan --symbols @symbols.txt --preset fast --workers 4 --image NAME --
 @click.option("--price", metavar="AMOUNT", type=click.FloatRange(0, min_open=True), help="The price of a GPU-hour.")
 @click.pass_context
 def plan_command(context: click.Context, /, cost: bool, price: float | None, **_: Any) -> None:
-    """Show what a launch with these options would do. Nothing is started, and nothing is written."""
+    """Show what a launch with these options would do. Nothing is started or written."""
     from atb.errors import SpecError
     from launcher.cli.options import read_choices
     from launcher.cli.planning import plan_launch, say_dry_run
@@ -40,7 +40,7 @@ def plan_command(context: click.Context, /, cost: bool, price: float | None, **_
         dry = choices.launch.model_copy(update={"dry_run": "client"})
         choices = replace(choices, launch=dry, setup=replace(choices.setup, launch=dry))
     if choices.launch.resume:
-        raise SpecError("--resume does not go with the command plan: a run that began has a plan")
+        raise SpecError("--resume can't be used with the command plan: a run that has started has a plan")
     planned = plan_launch(choices)
     if not cost:
         say_dry_run(planned, choices.launch)

@@ -145,7 +145,7 @@ def _read_due(options: LaunchOptions, training: Mapping[str, Any]) -> schedule.D
     """When a schedule's Pod was due, however late or often it starts: that names the run, and cuts its data."""
     given = {"run": options.run, "as_of": training.get("as_of"), "end": training.get("end")}
     if extra := [name for name, value in given.items() if value is not None]:
-        raise SpecError(f"--{extra[0].replace('_', '-')} does not go with --schedule: the schedule's time decides it")
+        raise SpecError(f"--{extra[0].replace('_', '-')} can't be used with --schedule, which decides it")
     due = schedule.read_due(os.environ)
     tell(f"schedule {options.schedule}: due at {due.at:%Y-%m-%d %H:%M:%S} UTC, by {due.source}")
     return due

@@ -60,7 +60,7 @@ def resume(choices: Choices) -> int:
     if "promote" not in given and plan.options.get("promote"):
         options = options.model_copy(update={"promote": plan.options["promote"]})
     if options.dry_run:
-        raise SpecError(f"--dry-run does not go with --resume; see: atb-launch status {plan.run}")
+        raise SpecError(f"--dry-run can't be used with --resume; see: atb-launch status {plan.run}")
     requested = options.backend if "backend" in given else plan.backend
     backend = open_named(requested, replace(choices.setup, plan=plan))
     _preflight(plan, store, backend)

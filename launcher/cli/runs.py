@@ -31,7 +31,7 @@ _T = TypeVar("_T")
 @add_options(*ACCESS)
 @with_run
 def status(store: Store, run: str, output: str | None, price: float | None, **_: Any) -> None:
-    """Show how far a RUN has come, from the store and its cluster."""
+    """Show a RUN's progress, from the store and its cluster."""
     import shutil
 
     from atb.contract import keys

@@ -57,7 +57,7 @@ def check(store: Store, repair: bool, quick: bool, output: str | None) -> None:
         last = Column("what was done" if repair else "what helps")
         click.echo("\n".join(table_lines([Column("key"), Column("what"), Column("why"), last], rows)))
     if output != "json":
-        click.echo(f"{store.url}: {_count(len(found), 'finding')}, {len(found) - len(left)} mended", err=True)
+        click.echo(f"{store.url}: {_count(len(found), 'finding')}, {len(found) - len(left)} repaired", err=True)
     if left:
         raise click.exceptions.Exit(_WRONG)
 

@@ -134,7 +134,7 @@ def _of_spec(planned: PlannedJob, record: JobRecord) -> JobRecord:
     if result is None or result.spec_digest == planned.spec_digest:
         return record
     problem = Unreadable(
-        f"{result.result} is the result of another spec ({result.spec_digest[:12]}, the plan says "
+        f"{result.result} is the result of a different spec ({result.spec_digest[:12]}, the plan says "
         f"{planned.spec_digest[:12]}); see: atb-launch store check"
     )
     return replace(record, result=None, candidate=None, problems=(*record.problems, problem))

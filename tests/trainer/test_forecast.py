@@ -59,7 +59,7 @@ def test_bars_before_those_needed_change_nothing(fitted: Fitted, forecaster: For
 
 
 def test_too_few_bars_are_refused(fitted: Fitted, forecaster: Forecaster) -> None:
-    with pytest.raises(DataError, match="reads 318 bars without a gap and only the last 317 have none"):
+    with pytest.raises(DataError, match="reads 318 bars without a gap, and only 317 follow"):
         forecast(forecaster, fitted.bars.rows(600 - ROWS + 1, 600))
 
 
@@ -100,7 +100,7 @@ def test_a_bundle_without_a_model_from_bars_is_refused(folder: Path, tmp_path: P
 @pytest.mark.parametrize("schema", ["", "[]", "{}"])
 def test_a_schema_that_says_nothing_is_refused(schema: str, tmp_path: Path) -> None:
     (tmp_path / bundle.FEATURE_SCHEMA).write_text(schema)
-    with pytest.raises(SpecError, match=r"feature_schema\.json is not one of this version"):
+    with pytest.raises(SpecError, match=r"feature_schema\.json is of another version"):
         open_forecaster(read_directory(tmp_path))
 
 

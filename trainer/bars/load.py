@@ -55,7 +55,7 @@ def load_bars(spec: Spec, store: Store, warmup: int, min_rows: int, source: Sour
     if spec.on_gap == "fail" and report.missing:
         raise DataError(
             f"{spec.symbol} {spec.timeframe}: {report.missing} bars are missing and --on-gap is fail; "
-            f"take --on-gap segment, or look with: {data_check(spec)}"
+            f"use --on-gap segment, or look with: {data_check(spec)}"
         )
     validate_bars(report, min_rows, data_check(spec))
     if spec.on_gap == "fill":

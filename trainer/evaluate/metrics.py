@@ -156,7 +156,7 @@ def validate_logs(actual: Floats, predicted: Floats) -> None:
         raise DataError(f"nothing to judge: {len(actual)} actual and {len(predicted)} forecast volatilities")
     bad = int(np.count_nonzero(~(np.abs(predicted) < _LARGEST_LOG)))
     if bad:
-        raise Diverged(f"the forecast is no volatility on {bad} of {len(predicted)} rows; lower --learning-rate")
+        raise Diverged(f"the forecast is not a volatility on {bad} of {len(predicted)} rows; lower --learning-rate")
 
 
 def newey_west_lags(rows: int, horizon: int) -> int:

@@ -54,9 +54,9 @@ def load_own_features(name: str) -> OwnFeatures:
         raise SpecError(f"{what}: one column must be {LEVEL_COLUMN} or {RETURN_COLUMN}, from which bands are made")
     for number in ("warmup", "memory"):
         if type(value := getattr(found, number, None)) is not int or value < 0:
-            raise SpecError(f"{what}: {number} must be a number of rows, and is {value!r}")
+            raise SpecError(f"{what}: {number} must be a number of rows, not {value!r}")
     if found.memory < found.warmup:
-        raise SpecError(f"{what}: memory must be at least the warm-up, {found.warmup} rows, and is {found.memory}")
+        raise SpecError(f"{what}: memory must be at least the warm-up, {found.warmup} rows, but is {found.memory}")
     if not callable(getattr(found, "compute", None)):
         raise SpecError(f"{what} has no function compute(bars)")
     return found  # type: ignore[no-any-return]

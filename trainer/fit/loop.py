@@ -118,7 +118,7 @@ def fit(
     """
     batch = min(spec.batch_size, len(train))
     if batch % device.count:
-        raise SpecError(f"a batch of {batch} can't be shared out evenly to {device.count} GPUs; set --batch-size")
+        raise SpecError(f"a batch of {batch} can't be divided evenly among {device.count} GPUs; set --batch-size")
     steps = len(train) // batch
     execution = choose_execution(
         device, steps=steps * spec.epochs, mixed_precision=spec.mixed_precision, own=bool(spec.net)

@@ -201,7 +201,7 @@ def read_committed(store: Store, run: str, spec: Spec) -> Result | None:
         return None
     if result.spec_digest != spec.digest:
         raise SpecError(
-            f"{key} is the result of another spec ({result.spec_digest[:12]}, this one is {spec.digest[:12]}); "
+            f"{key} is the result of a different spec ({result.spec_digest[:12]}, this one is {spec.digest[:12]}); "
             "name another --run"
         )
     return result

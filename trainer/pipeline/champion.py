@@ -129,7 +129,7 @@ def compare_models(store: Store, result: Result, one: LoadedModel, other: Loaded
     spec = result.spec
     loaded = load_bars(spec, store, feature_set(spec.features).memory, 1)
     if loaded.bars.digest != result.bars.digest:
-        raise SpecError(f"the bars of {spec.symbol} are not those of run {result.run} any more; train it again")
+        raise SpecError(f"the bars of {spec.symbol} have changed since run {result.run}; train it again")
     bars = loaded.bars
     ends = _ends_from(bars, tf.epoch_ms(max(one.unseen_from, other.unseen_from)), spec.horizon)
     ends = ends[has_history(spec, bars, ends)]

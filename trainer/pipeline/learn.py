@@ -127,7 +127,7 @@ def load_warm_start(spec: Spec, store: Store, feature_count: int, tested_from: d
     if (fresh := unseen_from(store, spec.warm_start)) > tested_from:
         raise SpecError(
             f"--warm-start {spec.warm_start.split('@')[0]} has seen bars up to {fresh:%Y-%m-%dT%H:%MZ}, and this "
-            f"training is tested from {tested_from:%Y-%m-%dT%H:%MZ} on; take a later --as-of or fewer --days"
+            f"training is tested from {tested_from:%Y-%m-%dT%H:%MZ} on; use a later --as-of or fewer --days"
         )
     with tempfile.TemporaryDirectory(prefix="atb-") as folder:
         path = Path(folder, MODEL_KERAS)
@@ -139,6 +139,6 @@ def load_warm_start(spec: Spec, store: Store, feature_count: int, tested_from: d
     if model.name != spec.model_type or tuple(model.input_shape) != wanted:
         raise SpecError(
             f"--warm-start {spec.warm_start.split('@')[0]} is a {model.name} net for windows {model.input_shape[1:]}, "
-            f"and this training wants {spec.model_type} for {wanted[1:]}; take the same preset, features and window"
+            f"and this training wants {spec.model_type} for {wanted[1:]}; use the same preset, features and window"
         )
     return model

@@ -98,7 +98,7 @@ def test_forecasts_are_those_of_the_test_rows(tmp_path: Path) -> None:
         ({"net": print}, "net <built-in function print>: should be a valid string"),
         ({"days": [1]}, r"days '\[1\]' is not a number above 0"),
         ({"accelerator": "tpu"}, "--accelerator tpu: should be 'auto', 'gpu' or 'cpu'"),
-        ({"store": 5}, "store must be a URL, a directory or what atb.open_store returns, and is 5"),
+        ({"store": 5}, "store must be a URL, a directory or what atb.open_store returns, not 5"),
         ({"run": "a b"}, "run 'a b' is not a name"),
     ],
 )

@@ -70,7 +70,7 @@ def test_a_warm_start_lowers_the_rate_unless_one_is_given() -> None:
     rate = PRESETS["fast"].learning_rate
     assert resolve_spec("BTCUSDT", "fast", {"warm_start": pinned}).learning_rate == pytest.approx(rate / 10)
     assert resolve_spec("BTCUSDT", "fast", {"warm_start": pinned, "learning_rate": 0.5}).learning_rate == 0.5
-    with pytest.raises(SpecError, match="names no one file"):
+    with pytest.raises(SpecError, match="does not name one file"):
         resolve_spec("BTCUSDT", "fast", {"warm_start": "champion"})
 
 

@@ -60,10 +60,10 @@ def test_a_place_is_found(url: str, place: Bucket | Path) -> None:
         ("https://bucket.s3.amazonaws.com", "is neither a directory nor"),
         ("//bucket/x", "begins with two slashes"),
         ("~nobody-of-that-name/x", "is not a directory: .*; write its path in full"),
-        ("", "is no place"),
-        (" ", "is no place"),
-        ("a\0b", "is no place"),
-        ("store\n", "is no place"),
+        ("", "is not valid"),
+        (" ", "is not valid"),
+        ("a\0b", "is not valid"),
+        ("store\n", "is not valid"),
     ],
 )
 def test_what_is_no_place_is_refused_and_makes_no_folder(

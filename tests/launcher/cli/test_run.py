@@ -81,13 +81,13 @@ def write_bars(folder: Path, symbol: str, rows: int) -> None:
         (("--symbols", "BTC USDT!"), 2, "'USDT!' is not a symbol"),
         (("--symbols", "BTCUSDT", "--days", "10", "--set", "days=11"), 2, "--days 10 and --set days=11 disagree"),
         (("--symbols", "BTCUSDT", "--run", "a/b"), 2, "run 'a/b' is not a name"),
-        (("--symbols", "BTCUSDT", "--store", "/proc/nowhere"), 75, "store /proc/nowhere is no place for"),
+        (("--symbols", "BTCUSDT", "--store", "/proc/nowhere"), 75, "store /proc/nowhere can't hold"),
         (("--symbols", "BTCUSDT", "--store", "ftp://x"), 2, "neither a directory nor s3://"),
         (("--symbols", "BTCUSDT", "--no-wait"), 2, "--no-wait is for the kubernetes backend"),
         (("--resume", "r9"), 2, "there is no run r9"),
-        (("--resume", "r9", "--symbols", "BTCUSDT"), 2, "--symbols does not go with --resume"),
+        (("--resume", "r9", "--symbols", "BTCUSDT"), 2, "--symbols can't be used with --resume"),
         (("status", "r9"), 2, "there is no run r9"),
-        (("--symbols", "BTCUSDT", "status", "r9"), 2, "--symbols does not go with the command status"),
+        (("--symbols", "BTCUSDT", "status", "r9"), 2, "--symbols can't be used with the command status"),
         (("--symbols", "BTCUSDT", "--source", "https://me:secret1234@x.y"), 2, "looks like a secret"),
     ],
 )
@@ -140,7 +140,7 @@ def test_a_plan_costs_what_its_trainings_hold_and_writes_nothing(launch: Launch)
 
 def test_a_price_without_a_cost_and_a_plan_of_a_run_that_began_are_refused(launch: Launch) -> None:
     assert launch("plan", "--symbols", "A", "--price", "2").err.endswith("error: --price is for --cost\n")
-    assert "--resume does not go with the command plan" in launch("plan", "--resume", "r1", "--cost").err
+    assert "--resume can't be used with the command plan" in launch("plan", "--resume", "r1", "--cost").err
 
 
 def test_flags_and_settings_reach_every_spec(launch: Launch) -> None:

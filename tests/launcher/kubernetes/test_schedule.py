@@ -121,4 +121,4 @@ def test_a_run_that_another_release_has_begun_in_the_same_store_is_left_alone(
 def test_a_schedule_decides_run_and_time_itself(launch: Launch) -> None:
     answer = launch("--as-of", "2026-01-01")
     assert answer.returncode == 2
-    assert answer.stderr.splitlines()[-1].startswith("error: --as-of does not go with --schedule")
+    assert answer.stderr.splitlines()[-1].startswith("error: --as-of can't be used with --schedule")

@@ -146,7 +146,7 @@ def test_a_result_that_belongs_elsewhere_is_refused() -> None:
     other = make_result("r1", "LTCUSDT").model_copy(update={"spec_digest": "0" * 64})
     store.put(keys.result("r1", "LTCUSDT-fast"), other.to_bytes())
     (problem,) = RunRecord.load(store, "r1").problems
-    assert "is the result of another spec (000000000000, the plan says" in str(problem)
+    assert "is the result of a different spec (000000000000, the plan says" in str(problem)
 
 
 class Counting(MemoryStore):

@@ -72,7 +72,7 @@ def test_filled_gaps_leave_one_segment_and_are_counted() -> None:
 
 
 def test_gaps_fail_when_that_is_wanted() -> None:
-    with pytest.raises(DataError, match="3 bars are missing and --on-gap is fail; take --on-gap segment"):
+    with pytest.raises(DataError, match="3 bars are missing and --on-gap is fail; use --on-gap segment"):
         load(Spoiled((100, 101, 500)), on_gap="fail")
     load(Spoiled((3,)), on_gap="fail")  # in the warm-up
 

@@ -143,7 +143,7 @@ def test_metrics_of_volatility_equal_hand_computed_ones() -> None:
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e3])
 def test_a_forecast_that_is_no_volatility_is_refused(bad: float) -> None:
-    with pytest.raises(Diverged, match="no volatility on 1 of 4 rows"):
+    with pytest.raises(Diverged, match="not a volatility on 1 of 4 rows"):
         dict(volatility_metrics(np.zeros(4), np.array([0, bad, 0, 0]), np.zeros(4)))
 
 

@@ -60,7 +60,7 @@ def test_a_column_of_the_file_goes_with_it() -> None:
     [
         ("FORESEEING", "momentum at 2.* changes with bars that come after it: it would know the future"),
         ("SINCE_START", "momentum at 2.* changes with bars before the 20 that its memory states"),
-        ("FORGETFUL", "memory must be at least the warm-up, 19 rows, and is 18"),
+        ("FORGETFUL", "memory must be at least the warm-up, 19 rows, but is 18"),
         ("PERCENT", r"its column log_return must be log\(close / previous close\)"),
         ("SHORT", "compute gave 3 columns for 4 names"),
         ("UNNAMED", "one column must be close or log_return"),

@@ -73,7 +73,7 @@ def test_its_precision_is_its_own() -> None:
         (f"{HERE}:no_net", "returns a str, not a keras.Model"),
         (f"{HERE}:absent", "can't be loaded from"),
         ("no.such.module:net", "can't be loaded from no.such.module:net: No module named 'no'"),
-        ("absent", "'absent' is no entry point of atb.nets here"),
+        ("absent", "'absent' is not an installed entry point of atb.nets"),
         ("./net.py", "'./net.py' is neither the name of an entry point nor module:function"),
     ],
 )

@@ -133,7 +133,7 @@ def test_the_second_call_for_a_run_finds_nothing_to_do(jobs: Jobs, shared_bars: 
 
 def test_another_spec_under_the_same_run_is_refused(jobs: Jobs, shared_bars: Path) -> None:
     store, result = jobs["directory", "BTCUSDT", "fast"]
-    with pytest.raises(SpecError, match=r"result of another spec.*name another --run"):
+    with pytest.raises(SpecError, match=r"result of a different spec.*name another --run"):
         train(store, "r1", real_spec(shared_bars, "BTCUSDT", "fast", seed=7))
     assert Result.from_bytes(store.get(keys.result("r1", result.job)), "result") == result
 

@@ -75,7 +75,9 @@ class MonthCache:
         try:
             return _decode(data, self._series)
         except (pa.ArrowException, ValueError, KeyError, TypeError, OSError) as error:
-            log.warning("%s is broken or not ours (%s); it is fetched again", key, str(error).splitlines()[0])
+            log.warning(
+                "%s is damaged or was not written by atb (%s); it is fetched again", key, str(error).splitlines()[0]
+            )
             return None
 
     def write(self, month: Month, found: CachedMonth) -> None:
@@ -85,7 +87,7 @@ class MonthCache:
             _encode(found, path)
             written = _decode(path.read_bytes(), self._series)
             if written.bars.digest != found.bars.digest:
-                raise StoreError(f"{self.key(month)} did not survive being written to {folder}; look at the disk")
+                raise StoreError(f"{self.key(month)} was damaged when it was written to {folder}; look at the disk")
             self._store.put_file(self.key(month), path)
 
     def index(self) -> BarsIndex:
@@ -125,7 +127,7 @@ class MonthCache:
         try:
             return BarsIndex.from_bytes(data, key), etag
         except SpecError as error:
-            log.warning("%s; it is written anew", error)
+            log.warning("%s; it is written again", error)
             return BarsIndex(), etag
 
 

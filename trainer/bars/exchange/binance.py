@@ -87,7 +87,7 @@ class BinanceMonths:
             return bars
         holes = np.split(missing, np.flatnonzero(np.diff(missing) != step) + 1)
         if len(holes) > _MOST_HOLES:
-            log.warning("%s %s: %d holes in the monthly file; they are left", series, month.name, len(holes))
+            log.warning("%s %s: %d gaps in the monthly file; they are kept", series, month.name, len(holes))
             return bars
         try:
             found = [self._klines.fetch(*series, int(hole[0]), int(hole[-1]) + step) for hole in holes]

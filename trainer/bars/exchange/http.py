@@ -77,7 +77,7 @@ class Http:
         if answer.status_code == 451:
             raise DataError(
                 f"{host} refuses to serve this country (451): set ATB_BINANCE_REST_URL to a mirror, choose an --as-of "
-                "two days ago so that the archive has it all, or take --source files:PATH or ccxt:EXCHANGE"
+                "two days ago so that the archive has it all, or use --source files:PATH or ccxt:EXCHANGE"
             )
         message = f"{host} answered {answer.status_code} to {path}"
         wait = self._named_wait(answer)
@@ -105,7 +105,7 @@ class Http:
     def _hold_back(self, host: str, status: int, wait: float) -> None:
         if wait > LONGEST_WAIT_SECONDS:
             raise NetworkError(
-                f"{host} has shut this address out ({status}) for {wait:,.0f} s; asking again prolongs it: "
+                f"{host} has blocked this address ({status}) for {wait:,.0f} s; asking again prolongs it: "
                 "try later, run fewer jobs at once, or set ATB_BINANCE_REST_URL to a mirror"
             )
         with self._lock:

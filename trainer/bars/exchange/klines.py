@@ -68,6 +68,6 @@ class Klines:
             wrong = said.get("code") == _ILLEGAL_CHARACTERS
             raise DataError(
                 f"{host} refuses {symbol} {timeframe}: {text}"
-                + ("; a symbol is written like BTCUSDT there" if wrong else "; check the symbol and --market")
+                + ("; symbols are written like BTCUSDT there" if wrong else "; check the symbol and --market")
             )
         raise NetworkError(f"{host} answered {answer.status} to {_PATHS[market]} with something other than bars")

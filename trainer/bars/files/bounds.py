@@ -20,13 +20,13 @@ _PIECE = 1 << 20
 def bounded(size: int, where: str, most: int = MOST_BYTES) -> None:
     """Raise DataError for more bytes than a file may hold."""
     if size > most:
-        raise DataError(f"{where} holds more than {most >> 20} MiB; cut it into files by month")
+        raise DataError(f"{where} holds more than {most >> 20} MiB; split it into files by month")
 
 
 def bounded_rows(rows: int, where: str) -> None:
     """Raise DataError for more rows than a file may hold."""
     if rows > MOST_ROWS:
-        raise DataError(f"{where} holds {rows:,} rows, more than {MOST_ROWS:,}; cut it into files by month")
+        raise DataError(f"{where} holds {rows:,} rows, more than {MOST_ROWS:,}; split it into files by month")
 
 
 def unzip(data: bytes, where: str, most: int = MOST_BYTES) -> bytes:
@@ -40,7 +40,7 @@ def unzip(data: bytes, where: str, most: int = MOST_BYTES) -> bytes:
             with archive.open(names[0]) as packed:
                 return _read_bounded(packed, where, most)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
-        raise DataError(f"{where} is not a whole zip: {error}") from None
+        raise DataError(f"{where} is not a complete zip: {error}") from None
 
 
 def gunzip(data: bytes, where: str, most: int = MOST_BYTES) -> bytes:
@@ -49,7 +49,7 @@ def gunzip(data: bytes, where: str, most: int = MOST_BYTES) -> bytes:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
             return _read_bounded(cast(IO[bytes], packed), where, most)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{where} is not a whole gzip: {str(error).splitlines()[0]}") from None
+        raise DataError(f"{where} is not a complete gzip: {str(error).splitlines()[0]}") from None
 
 
 def _read_bounded(packed: IO[bytes], where: str, most: int) -> bytes:

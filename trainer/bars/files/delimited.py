@@ -43,7 +43,7 @@ def read_csv(data: bytes, where: str) -> pa.Table:
     names = _names_without_header(fields, where)
     if names is None and skipped + 1 < len(head) and _split(head[skipped + 1][1], separator)[0] == "Ticker":
         raise DataError(
-            f"{where} has the names of its columns on three lines, {_quoted(fields)} first, as yfinance writes them; "
+            f"{where} has its column names on three lines, {_quoted(fields)} first, as yfinance writes them; "
             "download with multi_level_index=False"
         )
     begin = head[skipped][0]
@@ -105,8 +105,8 @@ def _names_without_header(fields: list[str], where: str) -> tuple[str, ...] | No
     names = {len(ARCHIVE_COLUMNS): ARCHIVE_COLUMNS, len(PLAIN_COLUMNS): PLAIN_COLUMNS}.get(len(fields))
     if names is None or not _EPOCH.fullmatch(fields[0]):
         raise DataError(
-            f"{where} has no header, and what its {len(fields)} columns are can't be known; "
-            f"write a first line with their names: {','.join(PLAIN_COLUMNS)}"
+            f"{where} has no header, and its {len(fields)} columns can't be identified; "
+            f"add a first line with their names: {','.join(PLAIN_COLUMNS)}"
         )
     return names
 

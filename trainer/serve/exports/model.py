@@ -96,7 +96,7 @@ def describe_model(result: Result, read: Callable[[str], bytes]) -> ModelToExpor
             extra_columns=tuple(schema["extra_columns"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise SpecError(f"{bundle.FEATURE_SCHEMA} is not one of this version; train the model again") from None
+        raise SpecError(f"{bundle.FEATURE_SCHEMA} is of another version; train the model again") from None
 
 
 def _tensor(value: dict[str, Any]) -> Tensor:

@@ -123,4 +123,4 @@ def test_a_broken_index_is_written_anew(caplog: pytest.LogCaptureFixture) -> Non
     cache = cache_in(store)
     cache.note({NOVEMBER: CachedMonth(BARS, 5, "parts")}, NOVEMBER.end_ms, 7)
     assert list(cache.index().months) == ["2023-11"]
-    assert "it is written anew" in caplog.text
+    assert "it is written again" in caplog.text

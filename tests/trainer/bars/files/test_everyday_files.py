@@ -118,8 +118,8 @@ def test_what_certain_text_means_is_read(data: bytes | str, tmp_path: Path) -> N
         (csv_text(style="american"), "is the day in a time like '01/01/2026 00:00' is not guessed; write the"),
         (csv_text(style="mixed"), "some have a zone and some have none"),
         (csv_text(style="words"), "the times can't be read, like 'yesterday'; write 2026-01-31 06:00 in UTC"),
-        (csv_text(header=None, style="plain"), "has no header, and what its 6 columns are can't be known"),
-        (csv_text(header=None, more=",1,2"), "has no header, and what its 8 columns are can't be known; write a first"),
+        (csv_text(header=None, style="plain"), "has no header, and its 6 columns can't be identified"),
+        (csv_text(header=None, more=",1,2"), "has no header, and its 8 columns can't be identified; add a first"),
         (csv_text(header="time,o,h,l,c,v"), "no column open, high, low, close, volume; there are time, o, h, l, c, v"),
         (csv_text(header="timestamp,open,high,low,close,Volume BTC"), "no column volume; .* if it is Volume BTC"),
         (csv_text(header="timestamp,open,high,low,close,Volume A,Volume B", more=",1"), "no column volume"),
@@ -320,7 +320,7 @@ def test_what_unpacks_to_more_than_a_file_may_hold_is_refused_while_it_unpacks()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.csv", zeros)
     for unpack, data in ((unzip, packed.getvalue()), (gunzip, gzip.compress(zeros))):
-        with pytest.raises(DataError, match="x holds more than 1 MiB; cut it into files by month"):
+        with pytest.raises(DataError, match="x holds more than 1 MiB; split it into files by month"):
             unpack(data, "x", 1 << 20)
 
 

@@ -82,7 +82,7 @@ def test_any_bytes_under_any_name_are_bars_or_one_line(kind: str, data: bytes, t
 @given(st.binary(min_size=1, max_size=200))
 def test_any_bytes_unpack_or_are_refused(data: bytes) -> None:
     for unpack in (unzip, gunzip):
-        with pytest.raises(DataError, match="x is not a whole"):
+        with pytest.raises(DataError, match="x is not a complete"):
             unpack(data, "x")
 
 

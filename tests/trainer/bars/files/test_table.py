@@ -86,7 +86,7 @@ def test_an_unreadable_file_is_named_in_one_line(text: bytes, problem: str) -> N
 
 
 def test_an_invalid_zip_is_a_data_error() -> None:
-    with pytest.raises(DataError, match=r"x\.zip is not a whole zip"):
+    with pytest.raises(DataError, match=r"x\.zip is not a complete zip"):
         unzip(b"PK\x03\x04", "x.zip")
 
 
