@@ -188,6 +188,6 @@ def _validate_fit(forecaster: Forecaster, bars: Bars) -> None:
     whole = len(bars) - int(segment_starts(bars)[-1]) if len(bars) else 0
     if whole < forecaster.rows:
         raise DataError(
-            f"{bars.symbol}: the model reads {forecaster.rows} bars without a gap, and only {whole} follow the "
-            "last one; give earlier bars too, or wait"
+            f"{bars.symbol}: the model reads {forecaster.rows} bars without a gap, but only the last {whole} "
+            "have none; give earlier bars too, or wait"
         )

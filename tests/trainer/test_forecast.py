@@ -59,7 +59,7 @@ def test_bars_before_those_needed_change_nothing(fitted: Fitted, forecaster: For
 
 
 def test_too_few_bars_are_refused(fitted: Fitted, forecaster: Forecaster) -> None:
-    with pytest.raises(DataError, match="reads 318 bars without a gap, and only 317 follow"):
+    with pytest.raises(DataError, match="reads 318 bars without a gap, but only the last 317 have none"):
         forecast(forecaster, fitted.bars.rows(600 - ROWS + 1, 600))
 
 

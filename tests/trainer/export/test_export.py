@@ -213,7 +213,7 @@ def test_a_net_that_gives_no_number_is_refused(tmp_path: Path) -> None:
     broken = dataclasses.replace(
         fitted.trained, weights={**fitted.trained.weights, "scaled": [kernel, bias * np.float32(np.nan)]}
     )
-    with pytest.raises(ExportError, match="no number"):
+    with pytest.raises(ExportError, match="not a number"):
         export(dataclasses.replace(fitted, trained=broken), tmp_path)
 
 

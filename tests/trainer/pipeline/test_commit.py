@@ -28,9 +28,9 @@ def test_a_result_of_another_spec_is_never_taken_for_ones_own(store: Store) -> N
     spec = first.spec.model_copy(update={"seed": 7})
     other = first.model_copy(update={"spec": spec, "spec_digest": spec.digest})
     commit_result(store, first, {})
-    with pytest.raises(SpecError, match="another spec"):
+    with pytest.raises(SpecError, match="a different spec"):
         commit_result(store, other, {})
-    with pytest.raises(SpecError, match="another spec"):
+    with pytest.raises(SpecError, match="a different spec"):
         read_committed(store, "r1", spec)
 
 

@@ -128,7 +128,7 @@ def test_bars_of_another_timeframe_make_no_forecast(folder: Path) -> None:
 def test_a_gap_is_refused_or_filled_as_in_the_training(folder: Path) -> None:
     holed = Given(join_bars([HISTORY.rows(0, 550), HISTORY.rows(551, 600)]))
     store, champion = serve(folder)
-    with pytest.raises(DataError, match="without a gap, and only 49 follow"):
+    with pytest.raises(DataError, match="without a gap, but only the last 49"):
         ask(store, champion, END, holed)
     store, champion = serve(folder, on_gap="fill")
     assert ask(store, champion, END, holed).target_open == END
