@@ -19,7 +19,7 @@ import pytest
 from atb.contract import timeframe as tf
 from launcher.cli import atb_launch
 from tests.exchange.archive_files import csv_text, zip_bytes
-from tests.exchange.server import serve_exchange
+from tests.exchange.server import Exchange, serve_exchange
 from tools.pages import ROOT, commands, pages
 from trainer.bars.frame import Bars
 from trainer.bars.sample import SampleSource
@@ -39,7 +39,8 @@ OURS = [
 ]
 TINY = {"ATB_EPOCHS": "1", "ATB_DAYS": "30", "ATB_SEQUENCE_LENGTH": "16", "ATB_BATCH_SIZE": "64"}
 """So that a command takes seconds. What a line itself says beats it."""
-
+AHEAD = timedelta(seconds=30)
+"""By how much the exchange's clock is ahead: it has a bar that closes while a command runs."""
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -53,8 +54,8 @@ class Outcome:
 class Shell:
     """Types the commands of OURS in their order, each once."""
 
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        self._folder, self._environment = folder, environment
+    def __init__(self, folder: Path, environment: dict[str, str], exchange: Exchange) -> None:
+        self._folder, self._environment, self._exchange = folder, environment, exchange
         self._typed: dict[tuple[str, str], Outcome] = {}
 
     def outcome(self, page: str, line: str) -> Outcome:
@@ -62,6 +63,7 @@ class Shell:
         for command in OURS[len(self._typed) : OURS.index((page, line)) + 1]:
             if command == ("docs/models.md", LINES["docs/models.md"][0]):
                 self._serve_a_return()
+            self._exchange.now_ms = tf.epoch_ms(datetime.now(UTC) + AHEAD)
             self._typed[command] = type_line(command[1], self._folder, self._environment)
         return self._typed[page, line]
 
@@ -76,7 +78,8 @@ class Shell:
 def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     """A shell, with an exchange that has 40 days of two markets, and the files that docs/start.md downloads."""
     folder, now = tmp_path_factory.mktemp("typed"), datetime.now(UTC)
-    bars = {("spot", symbol): sample(symbol, now - timedelta(days=40), now) for symbol in ("BTCUSDT", "ETHUSDT")}
+    later = now + timedelta(hours=3)  # the page goes on when an hour strikes
+    bars = {("spot", symbol): sample(symbol, now - timedelta(days=40), later) for symbol in ("BTCUSDT", "ETHUSDT")}
     (folder / "bars").mkdir()
     for month in range(3, 9):
         name = f"BTCUSDT-1h-2025-{month:02}.zip"
@@ -93,6 +96,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
                 "ATB_BINANCE_ARCHIVE_URL": exchange.url,
                 "ATB_BINANCE_REST_URL": exchange.url,
             },
+            exchange,
         )
 
 
