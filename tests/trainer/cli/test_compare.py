@@ -35,7 +35,7 @@ def test_a_training_that_fails_ends_the_comparison_with_its_code(tmp_path: Path)
     both_ends = ["--set", "start=2026-01-01", "--set", "end=2026-01-02", "--source", f"files:{tmp_path}"]
     done = CliRunner().invoke(atb, ["compare", "NOWHERE", "--presets", "fast", *both_ends, "--store", str(tmp_path)])
     assert done.exit_code == 10
-    assert "NOWHERE fast ended with 10; nothing is compared" in done.stderr
+    assert "NOWHERE fast ended with 10; continue with: atb" in done.stderr
 
 
 def test_an_invalid_setting_is_refused_before_training(tmp_path: Path) -> None:

@@ -73,9 +73,13 @@ def model(atb: Atb, store: Path, *options: str, symbol: str = "BTCUSDT") -> Done
 
 @pytest.fixture(scope="module")
 def overridden(atb: Atb, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What is printed of a spec whose every option is given beside a preset."""
-    flags = [word for words, _ in OVERRIDES.values() for word in words]
-    return model(atb, tmp_path_factory.mktemp("store"), "--preset", "legacy", *flags).output
+    """What is printed of two specs that give every option beside a preset: one has a net of the user's own, which sets
+    its precision itself."""
+    printed = ""
+    for left_out in ("net", "mixed_precision"):
+        flags = [word for name, (words, _) in OVERRIDES.items() if name != left_out for word in words]
+        printed += model(atb, tmp_path_factory.mktemp("store"), "--preset", "legacy", *flags).output
+    return printed
 
 
 def test_every_option_has_its_flag_here() -> None:

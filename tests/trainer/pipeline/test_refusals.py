@@ -26,7 +26,8 @@ from trainer.pipeline.learn import FittedModel, learn
 
 RESULT = keys.result("r1", "WAVE-fast")
 COURTESIES = ("progress/WAVE-fast.json", "/log.txt", "/exit.json", "/checkpoint.npz")
-"""What a job leaves beside its result, together with the index of results: it does without, and says so."""
+"""What a job leaves beside its result, together with the index of results and the key's
+ledger: it does without, and says so."""
 
 
 class RefusingStore(MemoryStore):
@@ -141,7 +142,7 @@ def chosen(written: list[str]) -> list[str]:
 
 
 def is_courtesy(key: str) -> bool:
-    return key.startswith("results/") or key.endswith(COURTESIES)
+    return key.startswith(("results/", "probes/")) or "/evidence/" in key or key.endswith(COURTESIES)
 
 
 def assert_whole(store: Store) -> None:
