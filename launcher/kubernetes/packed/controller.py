@@ -75,6 +75,8 @@ class PackedController:
         self._put_off_since = 0.0
         self._note = ""
         self._before = -1
+        self._ended: set[str] = set()
+        """The worker Jobs that had ended when the store was last looked at: what they left has been seen."""
         self._created = self.cancelled = self._may_create = False
 
     def run(self, mode: Mode, *, wait: bool = True, stopped: Callable[[], bool] = lambda: False) -> None:
@@ -92,8 +94,11 @@ class PackedController:
         self._begin(mode)
         while not stopped():
             self._look_at_cluster()
-            self._board.look({})
-            action = rules.decide(self.view(), self._workers, self._board.since)
+            ended = {name for name, job in self._rounds.items() if not job.status.live}
+            if self._board.look({}, at_once=ended != self._ended):
+                self._ended = ended
+            known = ended == self._ended  # else a job that a worker has just done would be taken for undone
+            action = rules.decide(self.view(), self._workers, self._board.since) if known else None
             self._show(self.rows(), self._say())
             if isinstance(action, rules.Leave) or (self._created and not wait):
                 return
