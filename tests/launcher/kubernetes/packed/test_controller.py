@@ -82,18 +82,16 @@ def states(store: DirectoryStore, plan: Plan) -> dict[str, tuple[str, str, int]]
 def test_workers_do_the_plan_with_three_objects_and_what_fails_is_named(
     fake: ClusterFixture, store: DirectoryStore
 ) -> None:
-    plan = make_plan("QUICK1", "BADBARS", "QUICK2", "KILLEDONCE", "SLOW", "FLAKY")
-    seen: list[list[str]] = []
-    controller = follow(fake, store, plan, look=lambda rows: seen.append([row.state for row in rows]))
+    plan = make_plan("QUICK1", "BADBARS", "QUICK2", "KILLEDONCE", "QUICK3", "FLAKY")
+    controller = follow(fake, store, plan)
     assert states(store, plan) == {
         "QUICK1": ("done", "", 1),
         "BADBARS": ("failed", "bad-data", 1),
         "QUICK2": ("done", "", 1),
         "KILLEDONCE": ("done", "", 2),
-        "SLOW": ("done", "", 1),
+        "QUICK3": ("done", "", 1),
         "FLAKY": ("done", "", 3),
     }
-    assert any("running" in states_then for states_then in seen)
     assert fake.server is not None
     assert len(fake.server.state.items("jobs", "lab")) == 1
     assert len(fake.server.state.items("configmaps", "lab")) == 1
