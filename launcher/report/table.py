@@ -60,7 +60,8 @@ def describe_usage(usage: Usage) -> str:
     who = f"{usage.workers} worker{'s' * (usage.workers != 1)}" if usage.workers else f"{usage.jobs} jobs"
     share = usage.fit_seconds / usage.held_seconds if usage.held_seconds else 0.0
     fit, rest = (each / usage.jobs for each in (usage.fit_seconds, usage.held_seconds - usage.fit_seconds))
-    words = f"fit {usage.fit_seconds:,.1f} s of {usage.held_seconds:,.1f} {unit} held by {who} ({share:.0%})"
+    share_words = f"{share:.0%}" if share <= 1 else f"{share:.1f} fits at a time"
+    words = f"fit {usage.fit_seconds:,.1f} s of {usage.held_seconds:,.1f} {unit} held by {who} ({share_words})"
     words += f": {fit:.1f} s a model in the fit" + (f", {rest:.1f} {unit} in all the rest" if rest > 0 else "")
     return words + _describe_packing(usage, unit)
 

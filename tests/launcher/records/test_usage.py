@@ -72,5 +72,10 @@ def test_gpus_are_counted_each(store: MemoryStore) -> None:
     )
 
 
+def test_fits_side_by_side_are_counted_and_not_given_as_more_than_all(store: MemoryStore) -> None:
+    leave_worker(store, "one", 4.0)
+    assert "held by 1 worker (1.5 fits at a time): 3.0 s a model in the fit" in describe_usage(usage_of(store))
+
+
 def test_a_run_without_a_result_has_used_nothing() -> None:
     assert build_manifest(RunRecord.of(MemoryStore(), plan)).usage is None
