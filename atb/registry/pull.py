@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from atb.contract.bundle import CARD
@@ -30,15 +32,27 @@ def pull(store: Store, champion: Champion, folder: Path) -> list[Path]:
         raise SpecError(f"{folder} holds files that are not of a pulled model ({strange}); name a new folder")
     if Path.cwd().is_relative_to(folder.resolve()):
         raise SpecError(f"{folder} is the working directory; name a new folder in it")
-    staging, former = (folder.with_name(f".{folder.name}.{os.getpid()}{end}") for end in ("", ".former"))
-    try:
-        staging.mkdir(parents=True)
+    with replaced_folder(folder) as staging:
         for file in champion.files:
             data = read_file(store, file)
             target = staging / _safe(file)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
         (staging / POINTER_NAME).write_bytes(champion.to_bytes())
+    return [folder / _safe(file) for file in champion.files]
+
+
+@contextmanager
+def replaced_folder(folder: Path) -> Iterator[Path]:
+    """A new folder to write to, which takes the place of ``folder`` once all is written; if not, that stays as it is.
+
+    A process that is killed leaves the former one whole, or in its last moment none. Raises SpecError where a file
+    can't be written.
+    """
+    staging, former = (folder.with_name(f".{folder.name}.{os.getpid()}{end}") for end in ("", ".former"))
+    try:
+        staging.mkdir(parents=True)
+        yield staging
         if folder.exists():
             os.replace(folder, former)
         os.replace(staging, folder)
@@ -47,7 +61,6 @@ def pull(store: Store, champion: Champion, folder: Path) -> list[Path]:
         raise SpecError(f"{folder} can't be written: {error.strerror}; name another folder") from None
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    return [folder / _safe(file) for file in champion.files]
 
 
 def _find_strange(folder: Path) -> str:

@@ -160,7 +160,7 @@ def validate_logs(actual: Floats, predicted: Floats) -> None:
 
 
 def newey_west_lags(rows: int, horizon: int) -> int:
-    """How many lags the variance of a mean over so many rows takes: at least all over which targets overlap."""
+    """How many lags the variance of a mean over this many rows takes: at least all over which targets overlap."""
     return max(horizon - 1, int(4 * (rows / 100) ** (2 / 9)))
 
 

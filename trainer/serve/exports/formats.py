@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from atb.documents.result import Result
 from atb.errors import SpecError
-from atb.registry.pull import bundle_file, read_file
+from atb.registry.pull import bundle_file, read_file, replaced_folder
 from atb.storage import Store
 from trainer.serve.exports.freqtrade import freqtrade_files
 from trainer.serve.exports.mlflow import mlflow_files
@@ -40,17 +38,8 @@ def export_model(model: ModelToExport, kind: str, folder: Path) -> Path:
     target = folder.resolve() / model.name
     if target.exists() and any(target.iterdir() if target.is_dir() else [target]) and not (target / ABOUT).is_file():
         raise SpecError(f"{target} is not an exported model; name another folder")
-    staging, former = (target.with_name(f".{target.name}.{os.getpid()}{end}") for end in ("", ".former"))
-    try:
+    with replaced_folder(target) as staging:
         for path, data in files.items():
             (staging / path).parent.mkdir(parents=True, exist_ok=True)
             (staging / path).write_bytes(data)
-        if target.exists():
-            os.replace(target, former)
-        os.replace(staging, target)
-        shutil.rmtree(former, ignore_errors=True)
-    except OSError as error:
-        raise SpecError(f"{target} can't be written: {error.strerror}; name another folder") from None
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return target
