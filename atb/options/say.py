@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 
@@ -10,3 +12,10 @@ def say(text: str, *, err: bool = False) -> None:
     from atb.schema import printable  # which loads pydantic: a help text needs none
 
     click.echo("\n".join(printable(line, len(line) + 1) for line in text.split("\n")), err=err)
+
+
+def say_json(value: Any) -> None:
+    """Print what ``--output json`` asks for, and nothing else to standard output."""
+    from atb.schema import readable_json
+
+    click.echo(readable_json(value), nl=False)

@@ -9,7 +9,7 @@ import click
 
 from atb.options.completion import complete_runs
 from atb.options.flags import Configured, add_options
-from atb.options.say import say
+from atb.options.say import say, say_json
 from atb.options.stores import with_store
 from launcher.cli.arguments import with_named_run, with_run
 from launcher.cli.options import ACCESS, ENDING, read_setup
@@ -40,9 +40,9 @@ def attach(store: Store, run: str, **options: Any) -> None:
 
 @click.command(cls=Configured)
 @click.option("--yes", is_flag=True, help="Don't ask.")
-@add_options(*ACCESS)
+@add_options("launch.output", *ACCESS)
 @with_named_run
-def cancel(store: Store, run: str, yes: bool, **_: Any) -> None:
+def cancel(store: Store, run: str, yes: bool, output: str | None, **_: Any) -> None:
     """Stop what is still running of a RUN. Its trainings save a checkpoint, and --resume continues from there."""
     from launcher.plan.backends import open_run
     from launcher.plan.build import read_plan
@@ -52,16 +52,16 @@ def cancel(store: Store, run: str, yes: bool, **_: Any) -> None:
             click.confirm(question, abort=True, err=True)
 
     plan = read_plan(store, run)
-    say(open_run(plan, read_setup(click.get_current_context())).cancel(plan, confirm))
+    _say_outcome(run, open_run(plan, read_setup(click.get_current_context())).cancel(plan, confirm), output)
 
 
 @click.command(cls=Configured)
 @click.argument("run", required=False, shell_complete=complete_runs)
 @click.option("--all", "everything", is_flag=True, help="All runs of the namespace, whichever store they use.")
 @click.option("--force", is_flag=True, help="Also remove live Jobs.")
-@add_options(*ACCESS)
+@add_options("launch.output", *ACCESS)
 @with_store
-def clean(store: Store, run: str | None, everything: bool, force: bool, **_: Any) -> None:
+def clean(store: Store, run: str | None, everything: bool, force: bool, output: str | None, **_: Any) -> None:
     """Remove a RUN's objects from its cluster; the store keeps its results."""
     from launcher.plan.backends import open_run
     from launcher.plan.build import read_plan
@@ -72,8 +72,16 @@ def clean(store: Store, run: str | None, everything: bool, force: bool, **_: Any
         raise click.UsageError("give one RUN, or --all")
     if run is not None:
         plan = read_plan(store, find_run(store, run))
-        say(open_run(plan, setup).clean(plan, force=force))
+        _say_outcome(plan.run, open_run(plan, setup).clean(plan, force=force), output)
         return
     from launcher.kubernetes.backend import clean_all
 
-    say(clean_all(setup, force=force))
+    _say_outcome(None, clean_all(setup, force=force), output)
+
+
+def _say_outcome(run: str | None, words: str, output: str | None) -> None:
+    """``run``: None where it was all runs."""
+    if output == "json":
+        say_json({"run": run, "outcome": words})
+    else:
+        say(words)

@@ -11,7 +11,7 @@ import click
 
 from atb.options.completion import complete_jobs, complete_runs
 from atb.options.flags import Configured, add_options
-from atb.options.say import say
+from atb.options.say import say, say_json
 from atb.options.stores import store_words, with_store
 from launcher.cli.arguments import with_named_run, with_run
 from launcher.cli.options import ACCESS, ENDING, read_setup
@@ -100,12 +100,11 @@ def _ask_backend(plan: Plan, question: Callable[[Backend], Sequence[_T]]) -> Seq
 @with_store
 def list_(store: Store, output: str | None) -> None:
     """List the store's runs, the latest first."""
-    from atb.schema import readable_json
     from launcher.records.manifest import list_runs
 
     if output == "json":
         fields = [{**asdict(each), "created": each.created and each.created.isoformat()} for each in list_runs(store)]
-        click.echo(readable_json(fields), nl=False)
+        say_json(fields)
         return
     found = False
     for each in list_runs(store):
@@ -134,8 +133,8 @@ def logs(store: Store, run: str, job: str | None, follow: bool, tail: int | None
 @click.command(cls=Configured)
 @with_named_run
 @click.argument("job", shell_complete=complete_jobs)
-@add_options(*ACCESS)
-def why(store: Store, run: str, job: str, **_: Any) -> None:
+@add_options("launch.output", *ACCESS)
+def why(store: Store, run: str, job: str, output: str | None, **_: Any) -> None:
     """Explain why a JOB is in its state, and what helps."""
     from launcher.plan.build import find_job, read_plan
     from launcher.records.categories import CATEGORIES, fill_remedy
@@ -144,24 +143,34 @@ def why(store: Store, run: str, job: str, **_: Any) -> None:
     plan = read_plan(store, run)
     planned = find_job(plan, job)
     if planned.action == "skip":
-        say(f"{planned.job}: skipped: {planned.reason}")
+        if output == "json":
+            say_json({"run": run, "job": planned.job, "state": "skipped", "reason": planned.reason})
+        else:
+            say(f"{planned.job}: skipped: {planned.reason}")
         return
-    if lines := _ask_backend(plan, lambda backend: backend.explain(plan, store, planned)):
+    lines = _ask_backend(plan, lambda backend: backend.explain(plan, store, planned))
+    if lines and output != "json":
         for line in lines:
             say(line)
         return
     record = read_record(store, run, planned.job)
-    outcome = outcome_of(record)
+    outcome, ended = outcome_of(record), record.report if record.result is None else None
+    category, where = CATEGORIES.get(outcome.category), store_words(store, os.environ)
+    remedy = fill_remedy(category.remedy, run, planned.spec, where) if category else ""
+    if output == "json":
+        fields = {"state": outcome.state, "category": outcome.category, "reason": outcome.reason, "remedy": remedy}
+        last = {"exit_code": ended and ended.code, "stage": ended and ended.stage, "attempts": record.attempts}
+        say_json({"run": run, "job": planned.job, **fields, **last, "cluster": list(lines)})
+        return
     say(f"{planned.job}: {outcome.state}{f' ({outcome.category})' if outcome.category else ''}")
     if outcome.reason:
         say(f"reason    {outcome.reason}")
     if record.attempts:
         say(f"attempts  {record.attempts}")
-    if record.result is None and record.report is not None:
-        say(f"ended     exit code {record.report.code} in stage {record.report.stage}")
-    if outcome.category in CATEGORIES:
-        where = store_words(store, os.environ)
-        say(f"remedy    {fill_remedy(CATEGORIES[outcome.category].remedy, run, planned.spec, where)}")
+    if ended is not None:
+        say(f"ended     exit code {ended.code} in stage {ended.stage}")
+    if remedy:
+        say(f"remedy    {remedy}")
 
 
 @click.command(cls=Configured)
@@ -178,8 +187,9 @@ def collect(store: Store, run: str, **options: Any) -> None:
 @click.argument("run", required=False, shell_complete=complete_runs)
 @click.option("--all", "everything", is_flag=True, help="Also rebuild the pages of all runs on the index.")
 @click.option("--last", metavar="N", type=click.IntRange(1), default=120, show_default=True, help="How many runs.")
+@add_options("launch.output")
 @with_store
-def page(store: Store, run: str | None, everything: bool, last: int) -> None:
+def page(store: Store, run: str | None, everything: bool, last: int, output: str | None) -> None:
     """Write index.html for the whole store, or the page of a RUN, and print where it is.
 
     The index has the latest runs, the schedules, the champions with their live record, and trends of skill and cost.
@@ -191,9 +201,17 @@ def page(store: Store, run: str | None, everything: bool, last: int) -> None:
 
     if run is not None and everything:
         raise click.UsageError("give one RUN, or --all")
-    if run is not None:
-        say(f"{store.url}/{write_report(store, RunRecord.load(store, find_run(store, run)))}")
-        return
-    for each in latest_runs(store, last) if everything else ():
-        say(f"{store.url}/{write_report(store, RunRecord.load(store, each))}")
-    say(f"{store.url}/{write_index(store, last)}")
+    written = []
+
+    def tell(key: str) -> None:
+        written.append(f"{store.url}/{key}")
+        if output != "json":
+            say(written[-1])
+
+    runs = [find_run(store, run)] if run is not None else latest_runs(store, last) if everything else ()
+    for each in runs:
+        tell(write_report(store, RunRecord.load(store, each)))
+    if run is None:
+        tell(write_index(store, last))
+    if output == "json":
+        say_json(written)

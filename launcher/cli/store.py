@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from atb.options.flags import ConfiguredGroup, add_options
+from atb.options.say import say_json
 from atb.options.stores import with_store
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ def check(store: Store, repair: bool, quick: bool, output: str | None) -> None:
     Exits 0 if nothing is wrong or all of it was repaired, else 1. Runs may continue meanwhile. What --repair moves away
     lies under quarantine/, and can be deleted.
     """
-    from atb.schema import readable_json
     from atb.table import Cell, Column, table_lines
     from launcher.upkeep.check import check_store
     from launcher.upkeep.repair import repair_store, sweep_machine
@@ -43,7 +43,7 @@ def check(store: Store, repair: bool, quick: bool, output: str | None) -> None:
         found = [*repair_store(store, found), *sweep_machine(store)]
     left = [finding for finding in found if not finding.repaired]
     if output == "json":
-        click.echo(readable_json([asdict(finding) for finding in found]), nl=False)
+        say_json([asdict(finding) for finding in found])
     elif found:
         rows = [
             (

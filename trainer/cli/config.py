@@ -7,6 +7,7 @@ import os
 import click
 
 from atb.options.flags import Configured, project_of, with_output
+from atb.options.say import say_json
 from trainer.cli.tables import print_table
 
 
@@ -17,14 +18,11 @@ from trainer.cli.tables import print_table
 def config(context: click.Context, all: bool, output: str) -> None:
     """Print the options set by the environment and atb.toml, and where each is set; docs/reference.md lists all."""
     from atb.options.resolve import settings
-    from atb.schema import readable_json
 
     project = project_of(context)
     chosen = [each for each in settings(project, os.environ) if all or each.chosen]
     if output == "json":
-        click.echo(
-            readable_json({each.row.key: {"value": each.value, "from": each.origin} for each in chosen}), nl=False
-        )
+        say_json({each.row.key: {"value": each.value, "from": each.origin} for each in chosen})
         return
     click.echo(f"file  {project.path or 'no atb.toml here or above'}", err=True)
     if not chosen:

@@ -130,17 +130,19 @@ def foresee(store: Store) -> None:
 @data.command()
 @_with_window
 @click.option("--folder", metavar="FOLDER", default=".", show_default=True, help="Where to write SYMBOL-TIMEFRAME.png.")
+@with_output("one object per symbol, one per line, with the picture's path")
 @with_store
-def show(store: Store, specs: list[Spec], folder: str) -> None:
+def show(store: Store, specs: list[Spec], folder: str, output: str) -> None:
     """Draw each SYMBOL's candles and volume, with the gaps marked."""
     from atb.contract.labels import safe_segment
+    from atb.schema import canonical_json
     from trainer.bars.chart import draw_bars
 
     def one(spec: Spec) -> None:
         bars, report = _read(spec, store)
         path = Path(folder, f"{safe_segment(spec.symbol)}-{spec.timeframe}.png")
         draw_bars(bars, path, report.summary())
-        click.echo(path)
+        click.echo(canonical_json({**report.to_dict(), "picture": str(path)}) if output == "json" else path)
 
     _for_each(specs, one)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from atb.options.flags import Configured, add_options, with_output
-from atb.options.say import say
+from atb.options.say import say, say_json
 
 
 @click.command(cls=Configured)
@@ -24,7 +24,6 @@ def doctor(gpus: int, accelerator: str, store: str | None, endpoint_url: str | N
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from atb.errors import AtbError
-    from atb.schema import readable_json
     from atb.storage import open_store
     from trainer.doctor import examine, train_sample
 
@@ -38,6 +37,6 @@ def doctor(gpus: int, accelerator: str, store: str | None, endpoint_url: str | N
             say(f"{mark:<6}{finding.name:<10}{finding.error or finding.text}")
         first = first or finding.error
     if output == "json":
-        click.echo(readable_json(found), nl=False)
+        say_json(found)
     if first is not None:
         raise first

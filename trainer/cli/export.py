@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from atb.options.say import say
+from atb.options.completion import complete_symbols
+from atb.options.flags import Configured, with_output
+from atb.options.say import say, say_json
 from atb.options.stores import with_store
 from trainer.cli.models import Words, result_of, with_key
 
@@ -16,19 +18,21 @@ if TYPE_CHECKING:
 
 _FORMATS = ("triton", "mlflow", "freqtrade")
 _NEXT = {
-    "triton": "serve it with: tritonserver --model-repository {parent}",
-    "mlflow": "serve it with: mlflow models serve --model-uri {folder} --env-manager local",
-    "freqtrade": "try it with: freqtrade backtesting --strategy-path {folder} --strategy {strategy}",
+    "triton": "tritonserver --model-repository {parent}",
+    "mlflow": "mlflow models serve --model-uri {folder} --env-manager local",
+    "freqtrade": "freqtrade backtesting --strategy-path {folder} --strategy {strategy}",
 }
+_USE = {"triton": "serve", "mlflow": "serve", "freqtrade": "try"}
 
 
-@click.command("export")
-@click.argument("model")
+@click.command("export", cls=Configured)
+@click.argument("model", shell_complete=complete_symbols)
 @click.argument("folder", type=click.Path(path_type=Path), default=Path("."))
 @click.option("--as", "kind", type=click.Choice(_FORMATS), required=True, help="The program to export for.")
 @with_key
+@with_output("the model, its folder and the command that uses it")
 @with_store
-def export(store: Store, model: str, folder: Path, kind: str, words: Words) -> None:
+def export(store: Store, model: str, folder: Path, kind: str, words: Words, output: str) -> None:
     """Export a MODEL for another program, to a folder of its own in FOLDER.
 
     triton: a folder of a model repository. mlflow: a model directory. freqtrade: a strategy. What the model forecasts
@@ -38,6 +42,11 @@ def export(store: Store, model: str, folder: Path, kind: str, words: Words) -> N
 
     found = read_model(store, result_of(store, model, words))
     target = export_model(found, kind, folder)
-    say(f"{found.result.run}/{found.result.job} is in {target}")
     strategy = next((path.stem for path in target.glob("*.py")), "")
-    say(_NEXT[kind].format(folder=target, parent=target.parent, strategy=strategy))
+    named, then = f"{found.result.run}/{found.result.job}", _NEXT[kind]
+    command = then.format(folder=target, parent=target.parent, strategy=strategy)
+    if output == "json":
+        say_json({"model": named, "folder": str(target), "next": command})
+        return
+    say(f"{named} is in {target}")
+    say(f"{_USE[kind]} it with: {command}")

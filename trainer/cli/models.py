@@ -13,7 +13,7 @@ import click
 from atb.options.completion import complete_symbols
 from atb.options.flags import ConfiguredGroup, add_options, with_output
 from atb.options.read import read_options
-from atb.options.say import say
+from atb.options.say import say, say_json
 from atb.options.stores import with_store
 from atb.options.table import find_rows
 from trainer.cli.tables import champion_row, print_comparison, print_table
@@ -61,7 +61,6 @@ def list_(store: Store, symbol: str | None, output: str) -> None:
     """List the champions, their skill over persistence beside the best baseline's."""
     from atb.registry.champions import ModelKey, scan_champions
     from atb.registry.record import scan_records
-    from atb.schema import readable_json
 
     champions, problems = scan_champions(store, symbol)
     name_problems(problems)
@@ -71,7 +70,7 @@ def list_(store: Store, symbol: str | None, output: str) -> None:
         found = [
             {**each.model_dump(mode="json"), "record": _record_fields(records.get(each.entry))} for each in champions
         ]
-        click.echo(readable_json(found), nl=False)
+        say_json(found)
         return
     if not champions:
         if problems:
@@ -87,18 +86,25 @@ def list_(store: Store, symbol: str | None, output: str) -> None:
 
 
 @models.command()
-@click.argument("model")
+@click.argument("model", shell_complete=complete_symbols)
 @with_key
+@with_output("the card's text beside the result, or the champion's pointer and live record")
 @with_store
-def show(store: Store, model: str, words: Words) -> None:
+def show(store: Store, model: str, words: Words, output: str) -> None:
     """Print a MODEL's card."""
     from atb.contract.bundle import CARD
+    from atb.documents.champion import Champion
     from atb.registry.pull import bundle_file, read_file
+    from atb.registry.record import read_record
     from atb.schema import printable
 
     named = _result_or_champion(store, model, words)
     run, files = named.run, named.files
     card = read_file(store, bundle_file(files, CARD, run)).decode() + "".join(_live_lines(store, named))
+    if output == "json":
+        live = read_record(store, named) if isinstance(named, Champion) else None
+        say_json({"card": card, **named.model_dump(mode="json"), "record": _record_fields(live)})
+        return
     card = "\n".join(printable(line, len(line) + 1) for line in card.split("\n"))
     if not sys.stdout.isatty():
         click.echo(card, nl=False)
@@ -117,7 +123,6 @@ def show(store: Store, model: str, words: Words) -> None:
 @with_store
 def compare(store: Store, one: str, other: str, words: Words, output: str) -> None:
     """Score two MODELs on the same rows: test rows of the later one on which neither was trained."""
-    from atb.schema import readable_json
     from trainer.pipeline.champion import compare_models
     from trainer.pipeline.loaded_model import open_result
 
@@ -126,7 +131,7 @@ def compare(store: Store, one: str, other: str, words: Words, output: str) -> No
     found = compare_models(store, later, open_result(store, first), open_result(store, second))
     if output == "json":
         named = {"candidate": f"{first.run}/{first.job}", "champion": f"{second.run}/{second.job}"}
-        click.echo(readable_json({"models": named, **found.model_dump(mode="json")}), nl=False)
+        say_json({"models": named, **found.model_dump(mode="json")})
         return
     say(f"{found.rows:,} rows of {later.spec.symbol} up to {later.spec.as_of:%Y-%m-%d %H:%M} UTC")
     print_comparison(found, f"{first.run}/{first.job}", f"{second.run}/{second.job}")
@@ -142,7 +147,6 @@ def history(store: Store, symbol: str, words: Words, last: int, output: str) -> 
     """Show who decided what, when and why, and the outcome."""
     from atb.registry.champions import read_history
     from atb.registry.gate import failures
-    from atb.schema import readable_json
 
     problems: list[Unreadable] = []
     model_key = find_key(store, symbol, words, declined=True)
@@ -150,7 +154,7 @@ def history(store: Store, symbol: str, words: Words, last: int, output: str) -> 
     name_problems(problems)
     if output == "json":
         entries = [{**each.entry.model_dump(mode="json"), "effect": each.effect} for each in decisions]
-        click.echo(readable_json(entries), nl=False)
+        say_json(entries)
         return
     rows = [
         (
@@ -170,15 +174,20 @@ def history(store: Store, symbol: str, words: Words, last: int, output: str) -> 
 @click.argument("symbol", shell_complete=complete_symbols)
 @click.argument("folder", type=click.Path(path_type=Path))
 @with_key
+@with_output("the model, the folder and its files")
 @with_store
-def pull(store: Store, symbol: str, folder: Path, words: Words) -> None:
+def pull(store: Store, symbol: str, folder: Path, words: Words, output: str) -> None:
     """Fetch the champion's files to FOLDER, each verified by its hash."""
     from atb.registry import pull as pulling
     from atb.registry.champions import require_champion
 
     champion = require_champion(store, find_key(store, symbol, words))
     paths = pulling.pull(store, champion, folder)
-    say(f"{len(paths)} files of {champion.run}/{champion.job}, every hash as in its result, are in {folder}")
+    model = f"{champion.run}/{champion.job}"
+    if output == "json":
+        say_json({"model": model, "folder": str(folder), "files": list(map(str, paths))})
+    else:
+        say(f"{len(paths)} files of {model}, every hash as in its result, are in {folder}")
 
 
 def name_problems(problems: Sequence[Unreadable]) -> None:

@@ -11,7 +11,7 @@ import click
 from atb.options.completion import complete_runs, complete_symbols
 from atb.options.flags import Configured, add_options, with_output
 from atb.options.read import read_options
-from atb.options.say import say
+from atb.options.say import say, say_json
 from atb.options.stores import with_store
 from trainer.cli.models import Words, find_key, name_problems, with_key
 from trainer.cli.tables import print_table
@@ -78,14 +78,18 @@ def promote(
 @with_key
 @click.option("--why", default="", metavar="TEXT", help="The reason, for the history.")
 @click.option("--force", is_flag=True, help="Roll back even on a store that ignores conditional writes.")
+@with_output("the model and the run that serves it")
 @with_store
-def rollback(store: Store, symbol: str, words: Words, why: str, force: bool) -> None:
+def rollback(store: Store, symbol: str, words: Words, why: str, force: bool, output: str) -> None:
     """Go back to the model that served before the champion."""
     from atb.registry.promote import roll_back, whoami
 
     model_key = find_key(store, symbol, words)
     champion = roll_back(store, model_key, by=whoami(), why=why, force=force)
-    say(f"{model_key} is served by {champion.run} again")
+    if output == "json":
+        say_json({"model": str(model_key), "run": champion.run, "job": champion.job, "action": "rollback"})
+    else:
+        say(f"{model_key} is served by {champion.run} again")
 
 
 @click.command(cls=Configured)
@@ -99,7 +103,6 @@ def evidence(store: Store, symbol: str, words: Words, last: int, plot: Path | No
     """Print SYMBOL's ledger: which rows were spent by which models, and what they have shown."""
     from atb.registry.betting import e_value
     from atb.registry.ledger import read_entries
-    from atb.schema import readable_json
 
     model_key = find_key(store, symbol, words, declined=True)
     entries = read_entries(store, model_key)
@@ -108,7 +111,7 @@ def evidence(store: Store, symbol: str, words: Words, last: int, plot: Path | No
 
         draw_evidence(str(model_key), entries, plot)
     if output == "json":
-        click.echo(readable_json([each.model_dump(mode="json") for each in entries[-last:]]), nl=False)
+        say_json([each.model_dump(mode="json") for each in entries[-last:]])
         return
     if not entries:
         say(f"{model_key} has spent no rows; a training spends them once it is committed or its run is collected")
@@ -183,12 +186,11 @@ def _find_result(store: Store, run: str, symbol: str, preset: str | None) -> Res
 
 def _print_outcome(outcome: PromotionOutcome, run: str, output: str) -> None:
     from atb.registry.gate import describe, verdict
-    from atb.schema import readable_json
 
     if output == "json":
         rules = [rule.model_dump(mode="json") for rule in outcome.rules]
         fields = {"model": str(outcome.model_key), "run": run, "action": outcome.action, "reason": outcome.reason}
-        click.echo(readable_json({**fields, "rules": rules}), nl=False)
+        say_json({**fields, "rules": rules})
         return
     for rule in outcome.rules:
         mark = verdict(rule)

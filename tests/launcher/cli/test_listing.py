@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from click.testing import CliRunner
 
@@ -26,3 +27,19 @@ def test_runs_are_listed_as_json_with_their_jobs_by_state(tmp_path: Path) -> Non
     states = [job.state for job in manifest.jobs]
     assert run["jobs"] == {state: states.count(state) for state in states}
     assert datetime.fromisoformat(run["created"]).tzinfo == UTC
+
+
+def test_why_and_page_print_one_json_value_if_asked(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    plan = run_of(store)
+    collect(store, RunRecord.of(store, plan))
+
+    def call(*words: str) -> Any:
+        return json.loads(CliRunner().invoke(atb_launch, [*words, "--output", "json", "--store", str(tmp_path)]).stdout)
+
+    failed = call("why", "r1", "LTCUSDT")
+    assert (failed["job"], failed["state"], failed["category"]) == ("LTCUSDT-fast", "failed", "oom")
+    assert "memory" in failed["remedy"]
+    assert call("why", "r1", "BTCUSDT")["state"] == "done"
+    assert call("page", "r1") == [f"{store.url}/runs/r1/report.html"]
+    assert call("page", "--all") == [f"{store.url}/runs/r1/report.html", f"{store.url}/index.html"]

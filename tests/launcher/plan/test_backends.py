@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,9 @@ def test_a_third_backend_is_one_module_and_every_command_works_with_it(sleepy: P
     assert "pending" in call("status", "r1")
     assert "BTCUSDT: zzz" in call("logs", "r1", "BTCUSDT")
     assert "BTCUSDT-balanced: asleep" in call("why", "r1", "BTCUSDT")
+    assert json.loads(call("why", "r1", "BTCUSDT", "--output", "json"))["cluster"] == ["BTCUSDT-balanced: asleep"]
     assert "woke r1" in call("clean", "r1")
+    assert json.loads(call("clean", "r1", "--output", "json")) == {"run": "r1", "outcome": "woke r1"}
 
 
 def test_an_unavailable_backend_is_a_one_line_error(sleepy: Path) -> None:

@@ -94,6 +94,19 @@ def test_rollback_and_pull_follow_the_pointer(store: DirectoryStore, tmp_path: P
     assert (tmp_path / "model" / "card.md").read_text() == "# r1\n"
 
 
+def test_show_pull_and_rollback_print_one_json_object_if_asked(store: DirectoryStore, tmp_path: Path) -> None:
+    promote(store, commit(store, "r1"), 0)
+    follow(store, "r2", 1)
+    shown = json.loads(run(store, "show", "BTCUSDT", "--output", "json").output)
+    assert (shown["run"], shown["card"].splitlines()[0], shown["record"]) == ("r2", "# r2", None)
+    assert json.loads(run(store, "show", "r1/BTCUSDT-fast", "--output", "json").output)["attempt"] == 1
+    pulled = json.loads(run(store, "pull", "BTCUSDT", str(tmp_path / "model"), "--output", "json").output)
+    assert pulled["model"] == "r2/BTCUSDT-fast"
+    assert all(Path(file).is_file() for file in pulled["files"])
+    back = json.loads(run(store, "rollback", "BTCUSDT", "--output", "json").output)
+    assert back == {"model": "BTCUSDT 1h fast", "run": "r1", "job": "BTCUSDT-fast", "action": "rollback"}
+
+
 def test_evidence_prints_which_rows_were_spent_by_which_models_and_draws_it(
     store: DirectoryStore, tmp_path: Path
 ) -> None:
