@@ -188,7 +188,10 @@ class S3Store:
 
     def _read(self, key: str) -> tuple[bytes, str]:
         """One try."""
-        plain = self._lean.get(self._key(key)) if self._lean else None
+        try:
+            plain = self._lean.get(self._key(key)) if self._lean else None
+        except NotFound:
+            raise NotFound(f"no object {key} in {self.url}") from None
         if plain is not None:
             self._compare(key, plain.metadata, hashlib.sha256(plain.data).hexdigest())
             return plain.data, plain.etag

@@ -1,89 +1,173 @@
 """The two requests that large runs make by the thousand, a read and a page of a listing, without botocore's layers.
 
-botocore takes 1.7 ms of CPU for a read of a small object and 100 ms for a page of a thousand names; this takes 0.7 ms
-and 15 ms. It knows only the plain answer: whatever else comes, a failure of any kind, is answered by None, and the
-caller asks again through botocore, which has all the rest.
+It knows only two answers, an object or a page, and that there is no such object. Whatever else comes, a failure of any
+kind, is answered by None, and the caller asks again through botocore, which has all the rest. What both take is
+measured by ``benchmarks/books.py --s3``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote, unquote
 from xml.etree import ElementTree
 
-from botocore.auth import S3SigV4Auth
-from botocore.awsrequest import AWSRequest
-
+from atb.errors import NotFound
+from atb.storage.s3_sign import Signer
 from atb.storage.store import Entry
 
 _LARGEST_PAGE = 8 << 20
+_READ_SECONDS = 60.0
+_LONGEST_LINE = 1 << 16
+_MOST_HEADERS = 200
 _META = "x-amz-meta-"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A plain answer. ``metadata`` are the object's own."""
+    """An answer with status 200. The names of ``headers`` are in lower case."""
 
     data: bytes
-    etag: str
-    metadata: dict[str, str]
+    headers: dict[str, str]
+
+    @property
+    def etag(self) -> str:
+        """The object's."""
+        return self.headers["etag"]
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The object's own."""
+        return {name.removeprefix(_META): value for name, value in self.headers.items() if name.startswith(_META)}
 
 
 class LeanReader:
     """Reads from one bucket of an S3-compatible server, whose address names the bucket in its path."""
 
     def __init__(self, session: Any, client: Any, bucket: str) -> None:
-        self._session = session
-        self._credentials: Any = None
-        self._region = client.meta.region_name
-        self._base = f"{client.meta.endpoint_url.rstrip('/')}/{quote(bucket)}"
-        self._http = client._endpoint.http_session  # with the client's proxies, certificates and pool
+        self._session, self._client = session, client
+        self._address = client.meta.endpoint_url.rstrip("/")
+        self._bucket = quote(bucket)
+        self._pool: Any = None
+        self._signer: Signer | None = None
         self._usable = True
 
     def get(self, key: str) -> Answer | None:
-        """An object; None where the answer is not simply that."""
-        response = self._send(f"/{quote(key, safe='/~')}")
-        if response is None or "ETag" not in response.headers:
-            return None
-        named = {name.lower(): value for name, value in response.headers.items()}
-        metadata = {name.removeprefix(_META): value for name, value in named.items() if name.startswith(_META)}
-        return Answer(response.content, named["etag"], metadata)
+        """An object; None where the answer is not simply that. Raises NotFound where the server says it is absent."""
+        answer = self._send(f"/{quote(key, safe='/~')}", "", key)
+        return answer if answer is not None and "etag" in answer.headers else None
 
     def list_page(self, prefix: str, token: str | None) -> tuple[list[Entry], str | None] | None:
         """A page of names with the whole keys, and the token of the next page; None where the answer is not that."""
         query = {"encoding-type": "url", "list-type": "2", "prefix": prefix}
         if token is not None:
             query = {"continuation-token": token, **query}
-        text = "&".join(f"{name}={quote(value, safe='~')}" for name, value in query.items())
-        response = self._send(f"?{text}")
-        if response is None or len(response.content) > _LARGEST_PAGE:
+        answer = self._send("", "&".join(f"{name}={quote(value, safe='~')}" for name, value in query.items()))
+        if answer is None or len(answer.data) > _LARGEST_PAGE:
             return None
         try:
-            return _read_page(response.content)
+            return _read_page(answer.data)
         except (ElementTree.ParseError, ValueError, KeyError, TypeError):
             return None
 
-    def _send(self, place: str) -> Any:
+    def _send(self, place: str, query: str, key: str | None = None) -> Answer | None:
+        """``key``: the object asked for, where it may be absent."""
         if not self._usable:
             return None
         try:
-            self._credentials = self._credentials or self._session.get_credentials()
-            if self._credentials is None:
-                return None
-            request = AWSRequest("GET", f"{self._base}{place}")
-            S3SigV4Auth(self._credentials, "s3", self._region).add_auth(request)
-            response = self._http.send(request.prepare())
-            size = response.headers.get("Content-Length")
-            if response.status_code == HTTPStatus.OK and (size is None or int(size) == len(response.content)):
-                return response
-            if response.status_code in (HTTPStatus.MOVED_PERMANENTLY, HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN):
-                self._usable = False  # another address or signature is wanted
-        except Exception:  # noqa: S110 - botocore asks the same once more, and explains what it meets
-            pass
+            if self._pool is None or self._signer is None:
+                self._pool = _open_pool(self._client._endpoint.http_session, self._address)
+                region, credentials = self._client.meta.region_name, self._session.get_credentials()
+                self._signer = Signer(self._address, region, credentials) if credentials is not None else None
+                self._usable = self._pool is not None and self._signer is not None
+                if not self._usable or self._signer is None:
+                    return None
+            status, answer = _exchange(self._pool, self._signer.sign(f"/{self._bucket}{place}", query))
+        except Exception:  # botocore asks the same once more, and explains what it meets
+            return None
+        if status in (HTTPStatus.MOVED_PERMANENTLY, HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN):
+            self._usable = False  # another address or signature is wanted
+        if status == HTTPStatus.NOT_FOUND and key is not None and b"<Code>NoSuchKey</Code>" in answer.data:
+            raise NotFound(key)
+        return answer if status == HTTPStatus.OK else None
+
+
+def _open_pool(http_session: Any, address: str) -> Any:
+    """The client's pool of connections to the address, with its certificates; None where a proxy is between."""
+    if http_session._proxy_config.proxy_url_for(address):
         return None
+    pool = http_session._get_connection_manager(address).connection_from_url(address)
+    http_session._setup_ssl_cert(pool, address, http_session._verify)
+    return pool
+
+
+def _exchange(pool: Any, request: bytes) -> tuple[int, Answer]:
+    """Send a request on a connection of the pool, and read all of the answer. Raises whatever goes wrong."""
+    connection: Any = pool._get_conn()
+    try:
+        socket = connection.sock
+        if socket is None:
+            connection.timeout = pool.timeout.connect_timeout
+            connection.connect()
+            socket = connection.sock
+            socket.settimeout(_READ_SECONDS)
+        socket.sendall(request)
+        with socket.makefile("rb") as file:
+            status, answer = _read_answer(file)
+        if answer.headers.get("connection", "").lower() == "close":
+            connection.close()
+    except BaseException:
+        connection.close()
+        raise
+    finally:
+        pool._put_conn(connection)
+    return status, answer
+
+
+def _read_answer(file: BinaryIO) -> tuple[int, Answer]:
+    """What a server answered to a GET. Raises ValueError where it is cut, or not as RFC 9112 has it."""
+    version, status, *_ = _read_line(file).split(" ", 2)
+    if version != "HTTP/1.1":
+        raise ValueError("of another version")
+    headers: dict[str, str] = {}
+    while line := _read_line(file):
+        name, _, value = line.partition(":")
+        if len(headers) > _MOST_HEADERS:
+            raise ValueError("too many headers")
+        headers[name.lower()] = value.strip()
+    if "transfer-encoding" not in headers:
+        data = _read_exactly(file, int(headers["content-length"]))
+    elif headers["transfer-encoding"].lower() == "chunked":
+        data = b"".join(_read_chunks(file))
+    else:
+        raise ValueError("encoded in another way")
+    return int(status), Answer(data, headers)
+
+
+def _read_chunks(file: BinaryIO) -> Iterator[bytes]:
+    while size := int(_read_line(file).partition(";")[0], 16):
+        yield _read_exactly(file, size)
+        if _read_line(file):
+            raise ValueError("a chunk is longer than it says")
+    while _read_line(file):
+        continue  # fields after the last chunk
+
+
+def _read_line(file: BinaryIO) -> str:
+    line = file.readline(_LONGEST_LINE)
+    if not line.endswith(b"\r\n"):
+        raise ValueError("cut, or too long")
+    return line[:-2].decode("latin-1")
+
+
+def _read_exactly(file: BinaryIO, size: int) -> bytes:
+    data = file.read(max(0, size))
+    if len(data) != size:
+        raise ValueError("cut")
+    return data
 
 
 def _read_page(data: bytes) -> tuple[list[Entry], str | None] | None:

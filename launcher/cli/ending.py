@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -19,10 +19,9 @@ from atb.errors import AtbError
 from atb.options.read import read_options
 from atb.options.say import say
 from atb.options.stores import store_words
-from atb.registry.champions import ModelKey
 from atb.registry.demote import demote_behind
 from atb.registry.promote import whoami
-from atb.registry.record import scan_records
+from atb.registry.record import Live, scan_records
 from atb.storage import Store
 from launcher.plan.options import LaunchOptions
 from launcher.records.manifest import collect
@@ -76,12 +75,15 @@ def finish(run: str, store: Store, ending: Ending) -> Manifest:
         for promotion in promote_run(store, record, weighed, accept_first=ending.accept_first):
             tell(f"{promotion.job}: {promotion.decided}: {promotion.reason}")
             promoted[promotion.job] = promotion.decided == "promoted"
+    lives = scan_records(store, record.model_keys)
     if ending.demotion != "off":
-        records = scan_records(store, [ModelKey.of(planned.spec) for planned in record.plan.jobs])
-        for line in demote_behind(store, records, auto=ending.demotion == "auto", by=whoami()):
+        said = list(demote_behind(store, lives, auto=ending.demotion == "auto", by=whoami()))
+        for line in said:
             tell(line)
-    _write_metrics(store, record.plan, manifest, ending.push_gateway)
-    page = write_report(store, record)
+        if said:
+            lives = scan_records(store, record.model_keys)
+    _write_metrics(store, record.plan, manifest, lives, ending.push_gateway)
+    page = write_report(store, record, lives)
     if ending.output == "json":
         click.echo(manifest.to_bytes(), nl=False)
     else:
@@ -99,10 +101,10 @@ def _file_of(store: Store, key: str) -> str:
     return "" if "://" in store.url else f"{store.url}/{key}"
 
 
-def _write_metrics(store: Store, plan: Plan, manifest: Manifest, gateway: str | None) -> None:
+def _write_metrics(store: Store, plan: Plan, manifest: Manifest, lives: Sequence[Live], gateway: str | None) -> None:
     """Leave the run's metrics in the store, and push them. A failure here is no reason to stop."""
     try:
-        families = measure_run(store, plan, manifest, datetime.now(UTC).timestamp())
+        families = measure_run(store, plan, manifest, lives, datetime.now(UTC).timestamp())
         store.put(keys.metrics(plan.run), render_text(families).encode())
     except AtbError as error:
         tell(f"warning: the metrics could not be written: {error}")

@@ -80,6 +80,11 @@ class RunRecord:
         problems += [problem for record in jobs.values() for problem in record.problems]
         return cls(plan, jobs, previous, tuple(problems), workers)
 
+    @property
+    def model_keys(self) -> list[ModelKey]:
+        """Of all jobs, in the plan's order."""
+        return [ModelKey.of(planned.spec) for planned in self.plan.jobs]
+
     def left(self) -> list[PlannedJob]:
         """The jobs to run that have no committed result, in the plan's order."""
         return [job for job in self.plan.to_run if self.jobs[job.job].result is None]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -16,8 +15,8 @@ from atb.documents.attempt import MemoryNeed
 from atb.documents.champion import Champion
 from atb.documents.manifest import Manifest, ManifestJob, State
 from atb.documents.plan import Plan
-from atb.errors import NotFound, Unreadable
-from atb.registry.champions import ModelKey, read_champion
+from atb.registry.champions import ModelKey
+from atb.registry.record import Live
 from atb.storage import Store
 from launcher.records.memory_needs import read_needs
 
@@ -32,7 +31,6 @@ OTHER = "other"
 """The stage of what no other covers: claiming the attempt, committing the result."""
 STARTUP = "startup"
 """The stage of imports, before anything else."""
-_READERS = 16
 
 
 @dataclass(frozen=True)
@@ -50,8 +48,9 @@ class Family:
         self.samples.append((suffix or ("_total" if self.kind == "counter" else ""), labels, value))
 
 
-def measure_run(store: Store, plan: Plan, manifest: Manifest, now: float) -> list[Family]:
-    """All metrics of a run; ``now`` is when they are measured, in seconds since 1970. Raises StoreError."""
+def measure_run(store: Store, plan: Plan, manifest: Manifest, lives: Iterable[Live], now: float) -> list[Family]:
+    """All metrics of a run; ``lives``: the champions of its model keys; ``now`` is when they are measured, in seconds
+    since 1970. Raises StoreError."""
     needs = read_needs(store, plan.to_run)
     grown = {job: need for job, need in needs.items() if need.run == plan.run}
     return [
@@ -60,23 +59,8 @@ def measure_run(store: Store, plan: Plan, manifest: Manifest, now: float) -> lis
         *_measure_memory(plan, grown),
         _measure_waits(manifest),
         *_measure_stages(plan, manifest),
-        _date_champions(read_champions(store, plan)),
+        _date_champions([live.champion for live in lives if live.champion is not None]),
     ]
-
-
-def read_champions(store: Store, plan: Plan) -> list[Champion]:
-    """The champions of a plan's model keys, of those that have a readable one. Raises StoreError."""
-
-    def read(key: ModelKey) -> Champion | None:
-        try:
-            found = read_champion(store, key)
-        except (Unreadable, NotFound):
-            return None
-        return None if found is None else found[0]
-
-    with ThreadPoolExecutor(_READERS) as pool:
-        found = list(pool.map(read, dict.fromkeys(ModelKey.of(planned.spec) for planned in plan.jobs)))
-    return [champion for champion in found if champion is not None]
 
 
 def _describe_run(plan: Plan, now: float) -> Iterator[Family]:

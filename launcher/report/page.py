@@ -15,9 +15,7 @@ from atb.documents.plan import Plan
 from atb.documents.result import Result
 from atb.errors import AtbError, NotFound, Unreadable
 from atb.options.stores import store_words
-from atb.registry.champions import ModelKey, read_champion
-from atb.registry.promote import model_key_of
-from atb.registry.record import scan_records
+from atb.registry.record import Live, scan_records
 from atb.registry.weigh import read_evidence
 from atb.render import render
 from atb.storage import Store
@@ -34,8 +32,9 @@ MOST_DRAWN = 60
 """Models whose curves are drawn: of more, those with the most skill. The others link to their plots."""
 
 
-def write_report(store: Store, record: RunRecord) -> str:
-    """Make the page of a run and write it next to the manifest. Returns its key. Raises StoreError."""
+def write_report(store: Store, record: RunRecord, lives: Sequence[Live] | None = None) -> str:
+    """Make the page of a run and write it next to the manifest. ``lives``: the champions of its model keys, where they
+    were read already. Returns its key. Raises StoreError."""
     evidence = read_evidence(store, record.plan.run)
     manifest = decide_gates(build_manifest(record), evidence)
     key = keys.report(manifest.run)
@@ -44,9 +43,10 @@ def write_report(store: Store, record: RunRecord) -> str:
         drawn = sorted(results.values(), key=lambda result: -result.metrics.get("skill", 0.0))[:MOST_DRAWN]
         read = pool.map(lambda result: _read_curves(store, result), drawn)
         curves = dict(zip((result.job for result in drawn), read, strict=True))
-        serve = pool.map(lambda result: _serves(store, result), results.values())
-        promoted = dict(zip(results, serve, strict=True))
-    lives = scan_records(store, [ModelKey.of(planned.spec) for planned in record.plan.jobs])
+    if lives is None:
+        lives = scan_records(store, record.model_keys)
+    serving = {(live.champion.run, live.champion.job) for live in lives if live.champion is not None}
+    promoted = {job: (result.run, result.job) in serving for job, result in results.items()}
     together = build_together(evidence, lives)
     page = render_page(record.plan, manifest, results, curves, promoted, store_words(store), together)
     store.put(key, page.encode())
@@ -81,15 +81,6 @@ def render_page(
     """The page. ``results``, ``curves`` and ``promoted`` are by job and may lack some."""
     page = replace(build_page(plan, manifest, results, curves, promoted, where), together=together)
     return render("launcher.report", "report.html.j2", page=page)
-
-
-def _serves(store: Store, result: Result) -> bool:
-    """Whether the model is the champion of its key now; False where that cannot be read."""
-    try:
-        found = read_champion(store, model_key_of(result))
-    except AtbError:
-        return False
-    return found is not None and (found[0].run, found[0].job) == (result.run, result.job)
 
 
 _LARGEST_HISTORY = 64 << 20

@@ -245,3 +245,16 @@ def test_a_store_that_never_answered_is_given_up_soon(monkeypatch: pytest.Monkey
 def test_an_absent_key_is_no_outage(store: Store) -> None:
     with pytest.raises(NotFound):
         store.get("nothing")
+
+
+def test_an_absent_object_takes_one_request(store: Store, proxy: FaultProxy) -> None:
+    proxy.seen.clear()
+    with pytest.raises(NotFound, match="no object nowhere in s3://"):
+        store.get("nowhere")
+    assert len(proxy.seen) == 1
+
+
+def test_a_missing_bucket_is_no_missing_object(store: Store, proxy: FaultProxy) -> None:
+    proxy.add("status", "GET", "there", times=9, status=404, body=xml_error("NoSuchBucket"))
+    with pytest.raises(StoreSetting, match="there is no bucket"):
+        store.get("there")

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import io
 from datetime import UTC, datetime
 
 import pytest
 from botocore.exceptions import BotoCoreError
 
-from atb.storage.s3_lean import LeanReader, _read_page
+from atb.storage.s3_lean import LeanReader, _read_answer, _read_page
 from atb.storage.store import Entry
 
 PAGE = """<?xml version="1.0"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>b</Name>
@@ -52,3 +53,42 @@ def test_any_failure_is_left_to_botocore() -> None:
     reader = LeanReader(Broken(), Broken(), "bucket")
     assert reader.get("key") is None
     assert reader.list_page("", None) is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        ("Content-Length: 5\r\n", "hello"),
+        ("content-length:0\r\n", ""),
+        ("Transfer-Encoding: chunked\r\n", "2;x=y\r\nhe\r\n3\r\nllo\r\n0\r\nTrailer: 1\r\n\r\n"),
+    ],
+)
+def test_an_answer_is_read_to_its_end_and_no_further(headers: str, body: str) -> None:
+    file = io.BytesIO(f'HTTP/1.1 200 OK\r\nETag: "0f"\r\nX-Amz-Meta-Sha256: 7\r\n{headers}\r\n{body}next'.encode())
+    status, answer = _read_answer(file)
+    assert (status, answer.data, file.read()) == (200, b"hello" if body else b"", b"next")
+    assert (answer.etag, answer.metadata) == ('"0f"', {"sha256": "7"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "HTTP/1.1 200 OK",
+        "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1\r\n\r\n",
+        "<html>\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell",
+        "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nhell",
+        "HTTP/1.1 200 OK\r\nContent-Length: five\r\n\r\nhello",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nhello",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhell",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhello\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nhello\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n" + "".join(f"a{n}: b\r\n" for n in range(500)) + "\r\n",
+        "HTTP/1.1 200 OK\r\na: " + "b" * 100_000 + "\r\n\r\n",
+    ],
+)
+def test_a_cut_or_malformed_answer_is_none(text: str) -> None:
+    with pytest.raises((ValueError, KeyError)):
+        _read_answer(io.BytesIO(text.encode()))

@@ -20,6 +20,7 @@ from atb.documents.plan import Plan
 from atb.documents.result import StageTime
 from atb.documents.worker import WorkerState
 from atb.registry.champions import ModelKey
+from atb.registry.record import scan_records
 from atb.storage import MemoryStore
 from launcher.cli.ending import Ending, finish
 from launcher.records.manifest import build_manifest, collect
@@ -90,7 +91,8 @@ def store() -> MemoryStore:
 
 
 def measure(store: MemoryStore, plan: Plan = PLAN) -> list[Family]:
-    return measure_run(store, plan, build_manifest(RunRecord.of(store, plan)), AT + 600)
+    record = RunRecord.of(store, plan)
+    return measure_run(store, plan, build_manifest(record), scan_records(store, record.model_keys), AT + 600)
 
 
 def values(families: list[Family]) -> dict[str, float]:
