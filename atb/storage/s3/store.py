@@ -16,9 +16,9 @@ from botocore.exceptions import BotoCoreError
 
 from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError
 from atb.patience import Patience
-from atb.storage import s3_errors as failures
-from atb.storage.s3_client import connect
-from atb.storage.s3_lean import LeanReader
+from atb.storage.s3 import errors as failures
+from atb.storage.s3.client import connect
+from atb.storage.s3.lean import LeanReader
 from atb.storage.store import Entry
 from atb.storage.url import Bucket, locate_store
 

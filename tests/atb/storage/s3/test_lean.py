@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from botocore.exceptions import BotoCoreError
 
-from atb.storage.s3_lean import LeanReader, _read_answer, _read_page
+from atb.storage.s3.lean import LeanReader, _read_answer, _read_page
 from atb.storage.store import Entry
 
 PAGE = """<?xml version="1.0"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>b</Name>

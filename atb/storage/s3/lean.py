@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote
 from xml.etree import ElementTree
 
 from atb.errors import NotFound
-from atb.storage.s3_sign import Signer
+from atb.storage.s3.sign import Signer
 from atb.storage.store import Entry
 
 _LARGEST_PAGE = 8 << 20

@@ -10,7 +10,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
 from atb.errors import SpecError, StoreSetting
-from atb.storage import s3_errors as failures
+from atb.storage.s3 import errors as failures
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from botocore.credentials import Credentials
 
-from atb.storage.s3_sign import Signer
+from atb.storage.s3.sign import Signer
 
 EXAMPLE = Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
 """Of the examples that AWS publishes with their signatures."""
