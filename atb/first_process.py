@@ -9,7 +9,8 @@ import signal
 def end_on_sigterm() -> None:
     """As process 1, end at SIGTERM from here on; whoever has something to save puts a handler of its own in place.
 
-    Called before anything is imported that takes a while: a Job that is deleted as it starts must not train to its end.
+    Called before anything is imported that takes a while. In our Pods nothing of ours is process 1, so that not even
+    the interpreter's first moment is deaf; this is for ``docker run`` and Pods made by others.
     """
     if os.getpid() == 1:
         signal.signal(signal.SIGTERM, lambda number, frame: os._exit(128 + number))

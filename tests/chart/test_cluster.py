@@ -63,10 +63,12 @@ def install(namespace: str, values: dict[str, Any], folder: Path) -> None:
 
 @pytest.mark.parametrize("name", INSTALLATIONS)
 def test_it_installs_upgrades_and_leaves_nothing(name: str, namespace: str, tmp_path: Path) -> None:
-    install(namespace, INSTALLATIONS[name], tmp_path)
+    values = INSTALLATIONS[name]
+    install(namespace, values, tmp_path)
     found = json.loads(run("kubectl", "get", "cronjobs", "--namespace", namespace, "--output", "json"))["items"]
-    assert len(found) == len(INSTALLATIONS[name].get("schedules", []))
-    install(namespace, {**INSTALLATIONS[name], "schedules": []}, tmp_path)
+    predictions = values.get("predictions", {}).get("enabled", False)
+    assert len(found) == len(values.get("schedules", [])) + predictions
+    install(namespace, {**values, "schedules": [], "predictions": {"enabled": False}}, tmp_path)
     assert run("kubectl", "get", "cronjobs", "--namespace", namespace, "--output", "name") == ""
     run("helm", "uninstall", namespace, "--namespace", namespace, "--wait")
     kinds = ",".join(

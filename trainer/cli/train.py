@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,8 @@ from atb.options.completion import complete_symbols
 from atb.options.flags import ConfiguredGroup, add_options, with_output
 from atb.options.read import read_options
 from atb.options.stores import with_patient_store, with_store
-from atb.patience import INTERRUPT
 from trainer.cli.own_run import plan_run, resume_words, write_page
+from trainer.stop_signals import StopSignals
 
 if TYPE_CHECKING:
     from atb.documents.result import Result
@@ -97,7 +97,8 @@ def _train(spec: Spec, store: Store, options: Mapping[str, Any]) -> None:
     run = validate_run(options["run"]) if options["run"] else new_run()
     execution = read_options(ExecutionOptions, options)
     log_format, as_json = execution.log_format, options.get("output") == "json"
-    tail, should_stop = start_logging(log_format, spec.symbol, spec.preset), _listen_for_stop()
+    tail, signals = start_logging(log_format, spec.symbol, spec.preset), StopSignals()
+    signals.listen()
     store.on_wait = log.warning
     for line in (f"run     {run}, spec {spec.digest[:16]}, store {store.url}", *describe_spec(spec)):
         click.echo(line, err=as_json) if log_format == "text" else log.info("%s", line)
@@ -110,11 +111,14 @@ def _train(spec: Spec, store: Store, options: Mapping[str, Any]) -> None:
         tune_malloc()
         startup = process_seconds()
         device = prepare_device(execution.accelerator, execution.gpus, execution.threads)
-        context = RunContext(device, should_stop, tail, None, options.get("attempt"), startup)
+        context = RunContext(device, signals.should_stop, tail, None, options.get("attempt"), startup, signals.ended_by)
         result = run_job(spec, store, run, context)
-    except Exception as error:
-        if log_format == "text":
-            raise  # to be told as one plain line
+    except Exception as caught:
+        error = signals.ended_by(caught) or caught
+        if log_format == "text":  # to be told as one plain line
+            if error is caught:
+                raise
+            raise error from None
         known = isinstance(error, AtbError)
         log.error("%s", error if known else f"a bug in atb: {type(error).__name__}: {error}", exc_info=not known)
         sys.exit(error.exit_code if isinstance(error, AtbError) else AtbError.exit_code)
@@ -125,33 +129,6 @@ def _train(spec: Spec, store: Store, options: Mapping[str, Any]) -> None:
         for line in describe_outcome(result):
             click.echo(line)
     click.echo(f"{store.url}/{keys.result(run, result.job)}")
-
-
-def _listen_for_stop() -> Callable[[], bool]:
-    """Whether SIGTERM or SIGINT has come. Before the first call, bars are being loaded, and that may wait minutes for
-    an exchange: the signal ends it there. Later a second Ctrl-C ends the process wherever it is; SIGTERM never does,
-    since a launcher and the system may both send it while the checkpoint is being saved."""
-    import signal
-    import threading
-
-    stop, training = threading.Event(), threading.Event()
-
-    def hear(number: int, frame: Any) -> None:
-        again, early = stop.is_set(), not training.is_set()
-        stop.set()
-        INTERRUPT.stop()
-        if again and number == signal.SIGINT:
-            raise Stopped("stopped by a second signal; the next attempt resumes from the last checkpoint")
-        if early and not again:
-            raise Stopped("stopped before training; the next attempt starts it")
-
-    def should_stop() -> bool:
-        training.set()
-        return stop.is_set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, hear)
-    return should_stop
 
 
 _BLOCK = {

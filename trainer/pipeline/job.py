@@ -61,7 +61,8 @@ class RunContext:
     """What a job needs beside its spec: where it runs, what may stop it, where its log goes, a source for tests.
 
     ``attempt``: the number to claim, where a worker has chosen one. ``startup_seconds``: what its process took
-    until now, where that does nothing but train."""
+    until now, where that does nothing but train. ``ended_by``: Stopped, where a stop signal caused the error.
+    """
 
     device: Device
     should_stop: Callable[[], bool] = lambda: False
@@ -69,6 +70,7 @@ class RunContext:
     source: Source | None = None
     attempt: int | None = None
     startup_seconds: float = 0.0
+    ended_by: Callable[[BaseException], AtbError | None] = lambda error: None
 
 
 def run_job(spec: Spec, store: Store, run: str, context: RunContext) -> Result:
@@ -111,6 +113,9 @@ def run_job(spec: Spec, store: Store, run: str, context: RunContext) -> Result:
         code, message = full.exit_code, str(full)
         raise full from None
     except BaseException as error:
+        if (stopped := context.ended_by(error)) is not None:
+            code, message = stopped.exit_code, str(stopped)
+            raise stopped from None
         message = _log_bug(error)
         raise
     finally:

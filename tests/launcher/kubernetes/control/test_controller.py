@@ -199,6 +199,15 @@ def test_deleting_a_job_removes_its_pods(testbed: ClusterFixture) -> None:
     until(lambda: not pods_of(testbed))
 
 
+def test_a_container_that_has_no_handler_yet_ends_at_once_with_its_job(testbed: ClusterFixture) -> None:
+    """As in the first moment of a training: were it process 1, the kernel would drop the signal."""
+    options = make_options(termination_grace_seconds=60)
+    testbed.run_controller(make_plan("BTCUSDT"), options, build=running("exec sleep 600")).run("create", wait=False)
+    until(lambda: started(testbed))
+    delete_object(testbed.cluster, "jobs", job_name("run-1", "BTCUSDT-fast"))
+    until(lambda: not pods_of(testbed), seconds=30)
+
+
 def test_a_cancelled_run_ends_as_cancelled(testbed: ClusterFixture) -> None:
     testbed.run_controller(make_plan("BTCUSDT"), build=running(FOREVER)).run("create", wait=False)
     until(lambda: started(testbed))
