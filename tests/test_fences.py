@@ -22,7 +22,7 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
         {"table"},
         {"contract"},
         {"documents"},
-        {"code", "storage"},
+        {"code", "comparison", "storage"},
         {"registry", "options"},
         {"api"},
     ),

@@ -40,12 +40,13 @@ def compare(store: Store, symbols: tuple[str, ...], preset: str | None, run: str
     runs/RUN/comparison.json and comparison.png. A training that is already there under the run's name is not
     done again.
     """
+    from atb.comparison import quality_table, stage_table, symbol_table
     from atb.contract import keys
     from atb.contract.runs import validate_run
     from atb.contract.spec import resolve_spec
     from atb.options.training import training_options
     from atb.registry.promote import read_result
-    from trainer.bundle.comparison import draw_comparison, quality_table, stage_table, symbol_table
+    from trainer.bundle.comparison import draw_comparison
     from trainer.pipeline.compare import compare_presets
 
     now = datetime.now(UTC)

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from atb.comparison import quality_table, stage_table
 from atb.documents.comparison import Comparison
 from atb.documents.result import Result
 from atb.errors import SpecError
 from atb.storage import MemoryStore, Store
 from tests.trainer.pipeline.market import sine_close, tiny_spec, train, write_bars
-from trainer.bundle.comparison import quality_table, stage_table
 from trainer.pipeline.compare import compare_presets
 
 

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
+from atb.comparison import quality_table, symbol_table
 from atb.contract import bundle
 from atb.documents.evidence import TestRows
 from atb.documents.result import Result
@@ -24,7 +25,7 @@ from atb.storage import DirectoryStore, MemoryStore, Store
 from benchmarks.garch import simulate
 from tests.atb.registry.test_promote import promote
 from tests.trainer.pipeline.market import START, tiny_spec, train, write_rows
-from trainer.bundle.comparison import draw_comparison, quality_table, symbol_table
+from trainer.bundle.comparison import draw_comparison
 from trainer.cli import atb
 from trainer.evaluate.bands import conformal_quantiles
 from trainer.evaluate.metrics import volatility_metrics
