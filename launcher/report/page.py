@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from atb.contract import bundle, keys
+from atb.documents.comparison import Comparison
 from atb.documents.manifest import Manifest
 from atb.documents.plan import Plan
 from atb.documents.result import Result
@@ -23,6 +24,7 @@ from atb.storage.read import read_document
 from launcher.records.manifest import build_manifest
 from launcher.records.run_record import READERS, RunRecord
 from launcher.report.together import Together, build_together, decide_gates
+from launcher.report.views.compared import Compared, build_compared
 from launcher.report.views.model_details import Curves
 from launcher.report.views.page_model import build_page
 
@@ -48,7 +50,8 @@ def write_report(store: Store, record: RunRecord, lives: Sequence[Live] | None =
     serving = {(live.champion.run, live.champion.job) for live in lives if live.champion is not None}
     promoted = {job: (result.run, result.job) in serving for job, result in results.items()}
     together = build_together(evidence, lives)
-    page = render_page(record.plan, manifest, results, curves, promoted, store_words(store), together)
+    compared = _read_compared(store, manifest.run)
+    page = render_page(record.plan, manifest, results, curves, promoted, store_words(store), together, compared)
     store.put(key, page.encode())
     return key
 
@@ -77,10 +80,20 @@ def render_page(
     promoted: Mapping[str, bool],
     where: Sequence[str],
     together: Together | None = None,
+    compared: Compared | None = None,
 ) -> str:
     """The page. ``results``, ``curves`` and ``promoted`` are by job and may lack some."""
-    page = replace(build_page(plan, manifest, results, curves, promoted, where), together=together)
+    page = build_page(plan, manifest, results, curves, promoted, where)
+    page = replace(page, together=together, compared=compared)
     return render("launcher.report", "report.html.j2", page=page)
+
+
+def _read_compared(store: Store, run: str) -> Compared | None:
+    """What ``atb compare`` found; None for a run of anything else, or where it can't be read."""
+    try:
+        return build_compared(read_document(store, Comparison, keys.comparison(run, "json"), run=run))
+    except (NotFound, Unreadable):
+        return None
 
 
 _LARGEST_HISTORY = 64 << 20

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import subprocess
 import sys
 from datetime import UTC, datetime
 from io import BytesIO
@@ -15,7 +14,7 @@ from atb.contract.presets import PRESET_NAMES
 from atb.options.completion import complete_symbols
 from atb.options.flags import Configured, add_options, with_output
 from atb.options.stores import with_store
-from trainer.cli.own_run import plan_run, write_page
+from trainer.cli.own_run import plan_run, run_training, write_page
 from trainer.cli.tables import print_table
 
 if TYPE_CHECKING:
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from atb.storage import Store
 
 _DAYS = "180"
-_STDERR = 2
-"""Where a training's own words go: the tables alone are this command's output."""
 
 
 @click.command(cls=Configured)
@@ -44,6 +41,7 @@ def compare(store: Store, symbols: tuple[str, ...], preset: str | None, run: str
     from atb.contract import keys
     from atb.contract.runs import validate_run
     from atb.contract.spec import resolve_spec
+    from atb.errors import Stopped
     from atb.options.training import training_options
     from atb.registry.promote import read_result
     from trainer.bundle.comparison import draw_comparison
@@ -61,11 +59,15 @@ def compare(store: Store, symbols: tuple[str, ...], preset: str | None, run: str
     plan_run(store, name, specs)
     again = _again(name, specs[0], named=run is not None)
     results = []
-    for number, spec in enumerate(specs, start=1):
-        click.echo(f"{number} of {len(specs)}: {spec.symbol} {spec.preset}", err=True)
-        _train(store, spec, name, again)
-        results.append(read_result(store, name, keys.job_id(spec.symbol, spec.preset)))
-    comparison = compare_presets(store, name, results)
+    try:
+        for number, spec in enumerate(specs, start=1):
+            click.echo(f"{number} of {len(specs)}: {spec.symbol} {spec.preset}", err=True)
+            _train(store, spec, name, again)
+            results.append(read_result(store, name, keys.job_id(spec.symbol, spec.preset)))
+        click.echo("comparing the models on the test rows that they share", err=True)
+        comparison = compare_presets(store, name, results)
+    except KeyboardInterrupt:
+        raise Stopped(f"stopped; continue with: {again}") from None
     picture = BytesIO()
     draw_comparison(comparison).savefig(picture, dpi=110, format="png")
     store.put(keys.comparison(name, "json"), comparison.to_bytes())
@@ -93,11 +95,14 @@ def _again(run: str, spec: Spec, *, named: bool) -> str:
 
 
 def _train(store: Store, spec: Spec, run: str, again: str) -> None:
-    """One training in its own process, so that its time and memory are its own. Ends with the training's code."""
+    """One training. If it fails or is stopped, so is the comparison, with its exit code."""
+    from atb.errors import Stopped
+
     words = [sys.executable, "-m", "trainer.cli", "train", "job", spec.to_bytes().decode()]
     words += ["--run", run, "--store", store.url]
     words += ["--endpoint-url", store.endpoint_url] if store.endpoint_url else []
-    code = subprocess.run(words, stdout=_STDERR, check=False).returncode
+    code = run_training(words)
     if code:
-        click.echo(f"{spec.symbol} {spec.preset} ended with {code}; continue with: {again}", err=True)
+        ended = "was stopped" if code == Stopped.exit_code else f"ended with {code}"
+        click.echo(f"{spec.symbol} {spec.preset} {ended}; continue with: {again}", err=True)
         raise click.exceptions.Exit(code)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from atb.errors import Stopped
 from atb.options.say import say
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 _MADE_BY = "made_by"
 """Among a plan's options: only a plan of ours takes in further trainings."""
 _TRIES = 20
+_STDERR = 2
 
 
 def plan_run(store: Store, run: str, specs: Sequence[Spec]) -> None:
@@ -57,6 +60,34 @@ def plan_run(store: Store, run: str, specs: Sequence[Spec]) -> None:
         except PreconditionFailed:
             continue  # another training of the run was first
     raise StoreError(f"the plan of run {run} keeps being changed by other processes; try again")
+
+
+def run_training(words: Sequence[str]) -> int:
+    """Run a training in a process of its own, so that its time and memory are its own; returns its exit code.
+
+    SIGINT and SIGTERM are the training's to answer: it saves a checkpoint, and this process waits for that. Ctrl-C at
+    a terminal reaches both; a signal to this process alone is passed on. Its output goes to standard error.
+    """
+    children: list[subprocess.Popen[bytes]] = []
+    stopped = False
+
+    def hear(number: int, _: object) -> None:
+        nonlocal stopped
+        stopped = True
+        for child in children:
+            child.terminate()
+
+    before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with subprocess.Popen(words, stdout=_STDERR) as child:
+            children.append(child)
+            if stopped:  # the signal came before the child was known
+                child.terminate()
+            code = child.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return Stopped.exit_code if stopped and code < 0 else 128 - code if code < 0 else code
 
 
 def resume_words(store: Store, run: str) -> str:

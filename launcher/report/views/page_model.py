@@ -20,6 +20,7 @@ from launcher.report.guide import Step, describe_request, next_steps
 from launcher.report.table import describe_usage
 from launcher.report.together import Together
 from launcher.report.views.charts import Skill, SkillAxis, make_axis
+from launcher.report.views.compared import Compared
 from launcher.report.views.model_details import Curves, Model, build_model, describe_gate, link_to
 
 _UNKNOWN = Category("", "the reason is not known", "look with: atb-launch why RUN SYMBOL", "never", 1)
@@ -132,6 +133,7 @@ class Page:
     synthetic: str
     axis: PageAxis | None
     together: Together | None = None
+    compared: Compared | None = None
     columns: tuple[Column, ...] = field(default=COLUMNS)
 
 

@@ -20,6 +20,7 @@ from launcher.records.manifest import collect
 from launcher.records.run_record import RunRecord
 from launcher.report.index import write_index
 from launcher.report.page import write_report
+from tests.atb.test_comparison import BOTH
 from tools.screenshots.browser import find_chromium, open_browser
 from tools.screenshots.made_up import FixedClock, Shape, make_run, symbols
 
@@ -56,6 +57,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     commit_plan(plan, store)
     verdict = Verdict(job="AUSDT-fast", state="failed", category="bad-data", reason=HOSTILE, recorded=NOW)
     store.put(keys.verdict("hostile", "AUSDT-fast"), verdict.to_bytes())
+    store.put(keys.comparison("hostile", "json"), BOTH.model_copy(update={"run": "hostile"}).to_bytes())
     record = RunRecord.load(store, "hostile")
     collect(store, record)
     return {

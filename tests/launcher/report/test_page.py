@@ -15,6 +15,7 @@ from launcher.records.run_record import RunRecord
 from launcher.report.page import render_page, write_report
 from launcher.report.views.charts import Skill, line_chart, make_axis
 from tests.atb.registry.candidates import NOISE, NOTHING, NOW, commit
+from tests.atb.test_comparison import BOTH
 
 
 def record_of(store: Store, *symbols: str) -> RunRecord:
@@ -160,3 +161,17 @@ def test_an_axis_needs_a_model_and_bears_equal_ones() -> None:
 @pytest.mark.parametrize("name", ["<b>", 'a"b'])
 def test_names_in_pictures_are_escaped(name: str) -> None:
     assert name not in line_chart(name, {"a": [1.0, 2.0]})
+
+
+def test_a_comparison_of_presets_has_its_tables_on_the_page() -> None:
+    store = MemoryStore()
+    commit(store, "c", "BTCUSDT")
+    record = RunRecord.of(store, build_plan("c", ["BTCUSDT"], ["fast"], {"as_of": NOW}, backend="local", now=NOW))
+    store.put(keys.comparison("c", "json"), BOTH.to_bytes())
+    page = store.get(write_report(store, record)).decode()
+    Balance().feed(page)
+    for words in ("Presets compared", "speed-up over legacy", '<td data-label="fast">4.00 ×</td>', "peak memory, MB",
+                  "RMSE, % of legacy&#39;s (lower is better)", "below 100% is better"):  # fmt: skip
+        assert words in page
+    store.put(keys.comparison("c", "json"), b"{")
+    assert b"Presets compared" not in store.get(write_report(store, record))

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -36,6 +40,23 @@ def test_a_training_that_fails_ends_the_comparison_with_its_code(tmp_path: Path)
     done = CliRunner().invoke(atb, ["compare", "NOWHERE", "--presets", "fast", *both_ends, "--store", str(tmp_path)])
     assert done.exit_code == 10
     assert "NOWHERE fast ended with 10; continue with: atb" in done.stderr
+
+
+def test_ctrl_c_names_the_command_that_continues(tmp_path: Path) -> None:
+    words = ["compare", "BTCUSDT", "--source", "sample", "--presets", "fast", "--store", str(tmp_path), "--run", "c"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trainer.cli", *words], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    with process:
+        assert process.stderr is not None
+        while "1 of 1" not in (line := process.stderr.readline()):
+            assert line, "it ended before its first training"
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        *_, last = process.stderr.read().splitlines()
+    assert "stopped; continue with: atb compare BTCUSDT" in last
+    assert "--run c" in last
+    assert "--as-of" in last
+    assert process.returncode == 143
 
 
 def test_an_invalid_setting_is_refused_before_training(tmp_path: Path) -> None:
