@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Literal
 
+from atb.errors import Stopped
+
 Format = Literal["text", "json"]
 _TAIL_LINES = 400
 
@@ -71,7 +73,9 @@ def capture_stderr() -> Iterator[None]:
         os.dup2(aside.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, Stopped):
+                raise  # nothing failed
             aside.seek(0)
             os.write(kept, aside.read())
             raise

@@ -17,7 +17,7 @@ from atb.documents.manifest import Manifest
 from atb.documents.plan import Plan
 from atb.errors import AtbError
 from atb.options.read import read_options
-from atb.options.say import say
+from atb.options.say import say, say_if_slow
 from atb.options.stores import store_words
 from atb.registry.demote import demote_behind
 from atb.registry.promote import whoami
@@ -60,14 +60,17 @@ def ending_of(options: LaunchOptions) -> Ending:
 
 def finish(run: str, store: Store, ending: Ending) -> Manifest:
     """Collect the run, promote what may be promoted, write its page and print the outcome."""
-    record = RunRecord.load(store, run, afresh=True)
-    manifest = collect(store, record)
+    with say_if_slow(f"reading the results of {run}", tell):
+        record = RunRecord.load(store, run, afresh=True)
+        manifest = collect(store, record)
     rows = PanelRows(record.plan)
-    weighed = weigh_record(store, record, ending.fdr, rows.add)
+    with say_if_slow("weighing the evidence of its models", tell):
+        weighed = weigh_record(store, record, ending.fdr, rows.add)
     evidence = None
     if weighed.shown:
         tell(weighed.summary)
-        evidence = write_evidence(store, run, weighed, rows)
+        with say_if_slow("comparing all symbols together", tell):
+            evidence = write_evidence(store, run, weighed, rows)
         for line in panel_lines(evidence.panels):
             tell(line)
     promoted: dict[str, bool] = {}
@@ -75,15 +78,17 @@ def finish(run: str, store: Store, ending: Ending) -> Manifest:
         for promotion in promote_run(store, record, weighed, accept_first=ending.accept_first):
             tell(f"{promotion.job}: {promotion.decided}: {promotion.reason}")
             promoted[promotion.job] = promotion.decided == "promoted"
-    lives = scan_records(store, record.model_keys)
+    with say_if_slow("reading the champions and their live records", tell):
+        lives = scan_records(store, record.model_keys)
     if ending.demotion != "off":
         said = list(demote_behind(store, lives, auto=ending.demotion == "auto", by=whoami()))
         for line in said:
             tell(line)
         if said:
             lives = scan_records(store, record.model_keys)
-    _write_metrics(store, record.plan, manifest, lives, ending.push_gateway)
-    page = write_report(store, record, lives)
+    with say_if_slow("writing metrics and page", tell):
+        _write_metrics(store, record.plan, manifest, lives, ending.push_gateway)
+        page = write_report(store, record, lives)
     if ending.output == "json":
         click.echo(manifest.to_bytes(), nl=False)
     else:

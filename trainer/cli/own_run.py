@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import signal
-import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -68,6 +66,9 @@ def run_training(words: Sequence[str]) -> int:
     SIGINT and SIGTERM are the training's to answer: it saves a checkpoint, and this process waits for that. Ctrl-C at
     a terminal reaches both; a signal to this process alone is passed on. Its output goes to standard error.
     """
+    import signal
+    import subprocess
+
     children: list[subprocess.Popen[bytes]] = []
     stopped = False
 
@@ -99,6 +100,8 @@ def resume_words(store: Store, run: str) -> str:
 
 def write_page(store: Store, run: str, *, quiet: bool = False) -> None:
     """Have the run's page written, and say where. A page that can't be made stops nothing."""
+    import subprocess
+
     from atb.options.stores import store_words
 
     words = [sys.executable, "-m", "launcher.cli", "page", run, *store_words(store)]

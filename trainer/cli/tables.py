@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from atb.table import Column, table_lines
-
 if TYPE_CHECKING:
     from atb.documents.champion import Champion
     from atb.documents.evaluation import ForecastComparison
@@ -17,6 +15,8 @@ if TYPE_CHECKING:
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Columns as wide as their widest cell, so that a line stays one line when piped."""
+    from atb.table import Column, table_lines
+
     for line in table_lines([Column(name) for name in head], rows):
         click.echo(line)
 

@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from atb.contract.spec import Spec
 from atb.errors import AtbError, Stopped
 from atb.options.completion import complete_symbols
 from atb.options.flags import ConfiguredGroup, add_options, with_output
 from atb.options.read import read_options
 from atb.options.stores import with_patient_store, with_store
 from trainer.cli.own_run import plan_run, resume_words, write_page
-from trainer.stop_signals import StopSignals
 
 if TYPE_CHECKING:
+    from atb.contract.spec import Spec
     from atb.documents.result import Result
     from atb.storage import Store
 
@@ -76,6 +75,8 @@ def model(context: click.Context, /, symbol: str, preset: str | None, store: Sto
 @click.pass_context
 def job(context: click.Context, /, spec: str, store: Store, **_: Any) -> None:
     """Train from a resolved SPEC in JSON: what a launcher calls."""
+    from atb.contract.spec import Spec
+
     _train(Spec.from_bytes(spec, "SPEC"), store, context.params)
 
 
@@ -93,6 +94,7 @@ def _train(spec: Spec, store: Store, options: Mapping[str, Any]) -> None:
     from trainer.log import start_logging
     from trainer.own_process import own_imports
     from trainer.process_memory import tune_malloc
+    from trainer.stop_signals import StopSignals
 
     run = validate_run(options["run"]) if options["run"] else new_run()
     execution = read_options(ExecutionOptions, options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,7 +29,9 @@ from trainer.features.targets import feature_returns, target_values
 from trainer.features.training_data import TrainingData
 from trainer.features.volatility import bar_variance, zero_ranges
 from trainer.features.windows import Split, log_returns
-from trainer.pipeline.learn import FittedModel
+
+if TYPE_CHECKING:
+    from trainer.pipeline.learn import FittedModel  # which loads TensorFlow: what judges committed models needs none
 
 COMPARED_BARS = 100
 """How many returns the EWMA of the bands beside the model's reads: its weights have fallen to 0.2 % there."""

@@ -55,12 +55,25 @@ def test_a_store_that_is_no_folder_here_completes_nothing(url: str, monkeypatch:
     assert complete(atb_launch, "atb-launch", "status", "2") == []
 
 
-def test_completing_loads_nothing_that_is_slow(store: Path) -> None:
-    code = "import sys; from launcher.cli import atb_launch\nfrom click.shell_completion import ShellComplete as S\n"
-    code += "S(atb_launch, {}, 'atb-launch', '').get_completions(['status'], '2')\n"
-    code += "print(sorted({'pydantic', 'boto3', 'rich', 'jinja2', 'kubernetes'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+@pytest.mark.parametrize(
+    ("module", "words", "found"),
+    [
+        ("launcher.cli", "atb-launch status 2", "20260201-0600"),
+        ("trainer.cli", "atb models show B", "BTCUSDT"),
+    ],
+)
+def test_completing_loads_nothing_that_is_slow(store: Path, module: str, words: str, found: str) -> None:
+    slow = "{'pydantic', 'boto3', 'rich', 'jinja2', 'kubernetes', 'numpy', 'asyncio', 'subprocess'}"
+    code = f"import atexit, sys\nfrom {module} import main\n"
+    code += f"atexit.register(lambda: print(sorted({slow} & set(sys.modules)), file=sys.stderr))\nmain()"
+    variables = {
+        f"_{words.split()[0].upper().replace('-', '_')}_COMPLETE": "bash_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(words.count(" ")),
+    }
+    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, **variables}, capture_output=True, text=True)
+    assert f"plain,{found}" in done.stdout
+    assert done.stderr.strip() == "[]"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,3 +43,8 @@ def test_presets_with_another_seed_are_not_compared(trained: tuple[Store, list[R
     other = train(store, "d", tiny_spec(folder, "WAVE", "legacy", sequence_length=24, seed=1, epochs=1))
     with pytest.raises(SpecError, match="fast has seed 42 and legacy has 1"):
         compare_presets(store, "c", [results[0], other])
+
+
+def test_judging_committed_models_loads_no_tensorflow() -> None:
+    code = "import sys, trainer.pipeline.champion, trainer.pipeline.compare; print('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
