@@ -25,7 +25,7 @@ from launcher.records.liveness import read_launcher, say_alive
 from launcher.records.run_record import RunRecord
 from launcher.report.eta import Usual
 from launcher.report.guide import can_help
-from launcher.report.live_table import RunView
+from launcher.report.run_view import RunView
 
 AWAY_SECONDS = 5.0
 """How long to wait once more for a store that was just given up, to collect the run."""

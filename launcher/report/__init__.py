@@ -1,3 +1,15 @@
 """What people see of a run: tables and the page."""
 
-__all__ = ["board_rows", "eta", "exposition", "guide", "index", "live_table", "metrics", "page", "table", "together"]
+__all__ = [
+    "board_rows",
+    "eta",
+    "exposition",
+    "guide",
+    "index",
+    "live_table",
+    "metrics",
+    "page",
+    "run_view",
+    "table",
+    "together",
+]

@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 
 from launcher.report.eta import format_eta
-from launcher.report.live_table import Row, RunView, cut_reasons, row_lines, summary_line
+from launcher.report.live_table import Row, cut_reasons, row_lines, summary_line
+from launcher.report.run_view import RunView
 
 ROWS = [
     Row("A-fast", "BTCUSDT", "fast", "done", epoch=40, epochs=100, validation_loss=0.1234567, attempts=1),
