@@ -2,6 +2,7 @@
 
 __all__ = [
     "board_rows",
+    "changes",
     "eta",
     "exposition",
     "guide",

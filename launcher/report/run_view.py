@@ -15,26 +15,22 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from atb.documents.manifest import State
 from atb.errors import AtbError
 from atb.schema import printable
 from launcher.report.eta import Usual, Watch, bar_line
-from launcher.report.live_table import NUMBER, Row, cut_reasons, row_lines, summary_line, waiting_lines
+from launcher.report.changes import Changes
+from launcher.report.live_table import NUMBER, Row, cut_reasons, row_lines, summary_line
 
 _REFRESH_SECONDS = 0.25
 _MOST_REASONS = 2
 """Reasons that are shown in full below a live table."""
-_MOST_KINDS = 100
-"""Kinds of reasons that are printed where nothing is repainted."""
 _LONGEST = 2_000
 _HEARTBEAT_SECONDS = 60.0
 """How often a run without a terminal prints its state."""
-_FEW = 8
-"""With more jobs, a run that is not on a terminal does not name every stage of each."""
 
 
 class RunView:
-    """Shows a run as it goes: a table that repaints on a terminal, a line for each change of state elsewhere."""
+    """Shows a run as it goes: a table that repaints on a terminal, a line for each change that matters elsewhere."""
 
     def __init__(
         self,
@@ -50,8 +46,7 @@ class RunView:
         self._painted = -_REFRESH_SECONDS
         self._beat = clock()
         self._rows: Sequence[Row] = ()
-        self._printed: dict[str, tuple[State, str]] = {}
-        self._kinds: set[str] = set()
+        self._changes = Changes()
         self._note = ""
         self._watch = Watch()
         self._usual = usual
@@ -105,25 +100,16 @@ class RunView:
         self._live.update(Group(*lines), refresh=True)
 
     def _tell(self, rows: Sequence[Row], note: str) -> None:
-        for row in rows:
-            stage = row.detail if row.state == "running" and len(rows) <= _FEW else ""
-            now = (row.state, row.category or stage)
-            if self._printed.get(row.job) != now:
-                if row.state != "pending" or (row.job in self._printed and not row.category):
-                    words = f"{row.job}: {row.state}{f' ({row.category})' if row.category else ''}"
-                    self._say(f"{words}{f': {row.detail}' if row.detail else ''}")
-                self._printed[row.job] = now
-        for kind, line in waiting_lines(rows, self._kinds):
-            if len(self._kinds) < _MOST_KINDS:
-                self._kinds.add(kind)
-                self._say(line)
+        for line in self._changes.take(rows):
+            self._say(line)
         kind = NUMBER.sub("", note)  # counts and seconds change all the time
         if note and kind != self._note:
             self._say(note)
         self._note = kind
         if self._clock() - self._beat >= _HEARTBEAT_SECONDS:
             self._beat = self._clock()
-            self._say(" · ".join(filter(None, (self._bar(rows) if rows else "", summary_line(rows), note))))
+            parts = (self._bar(rows) if rows else "", summary_line(rows), self._changes.retries(), note)
+            self._say(" · ".join(filter(None, parts)))
 
     def _bar(self, rows: Sequence[Row]) -> str:
         return bar_line([row.state for row in rows], self._watch.run_eta(rows, self._clock()))

@@ -72,7 +72,7 @@ def test_without_a_terminal_each_change_of_state_is_one_line() -> None:
         view.show([Row("B-fast", "ETHUSDT", "fast", "failed", "diverged", "the loss is not a number")])
     assert console.file.getvalue().splitlines() == [  # type: ignore[attr-defined]
         "A-fast: done",
-        "B-fast: running",
+        "B-fast: attempt 2, running",
         "the API server is busy",
         "B-fast: failed (diverged): the loss is not a number",
     ]
@@ -88,6 +88,33 @@ def test_a_note_that_differs_only_in_its_numbers_is_repeated_once_a_minute() -> 
         "created 0 of 100 · trying again in 0.0 s",
         "nothing to do · created 60 of 100 · trying again in 0.60 s",
     ]
+
+
+def test_without_a_terminal_many_jobs_print_what_matters_and_a_line_a_minute() -> None:
+    console, now = Console(file=io.StringIO(), width=80, force_terminal=False), [0.0]
+    rows = [Row(f"J{n}-fast", f"J{n}USDT", "fast", "pending") for n in range(400)]
+    ends = {7: ("failed", "oom", "64 MiB"), 8: ("interrupted", "stopped", "")}
+    ends |= {n: ("failed", "diverged", "the loss is not a number") for n in range(100, 200)}
+    with RunView("run r", console, lambda: now[0]) as view:
+        for n, row in enumerate(rows):
+            view.show([*rows[:n], replace(row, state="running", detail="training", attempts=1), *rows[n + 1 :]])
+            if n == 3:
+                rows[n] = replace(row, state="running", detail="(96Mi, after oom with 64Mi)", attempts=2)
+                view.show(rows)
+            state, category, detail = ends.get(n, ("done", "", ""))
+            rows[n] = replace(rows[n], state=state, category=category, detail=detail)
+            view.show(rows)
+            now[0] += 0.5
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert lines[:3] == [
+        "J3-fast: attempt 2, running: (96Mi, after oom with 64Mi)",
+        "J7-fast: failed (oom): 64 MiB",
+        "J8-fast: interrupted (stopped)",
+    ]
+    assert lines[12] == "J109-fast: failed (diverged): the loss is not a number"
+    assert lines[13] == "further jobs that are failed (diverged) like these are only counted"
+    assert len(lines) == 14 + 3, "and a line for each of three minutes"
+    assert "101 failed (diverged 100, oom) · 1 retry" in lines[-1]
 
 
 NO_QUOTA = (
