@@ -41,9 +41,8 @@ class Changes:
                 yield from self._name(row, few)
             elif again and row.state != "done":
                 yield from self._name(row, few, f"attempt {row.attempts}, ")
-            elif few and (before is None or before[:2] != now[:2]):
-                if row.state != "pending" or (before is not None and not row.category):
-                    yield _line(row)
+            elif few and (before is None or before[:2] != now[:2]) and not _waits(row, before):
+                yield _line(row)
         for kind, line in waiting_lines(rows, self._waiting):
             if len(self._waiting) < _MOST_KINDS:
                 self._waiting.add(kind)
@@ -65,6 +64,11 @@ class Changes:
         elif self._kinds[kind] == _MOST_OF_A_KIND + 1:
             what = "retries" if attempt else f"jobs that are {row.state}{f' ({row.category})' if row.category else ''}"
             yield f"further {what} like these are only counted"
+
+
+def _waits(row: Row, before: tuple[State, str, int] | None) -> bool:
+    """Whether a job has not begun, or says elsewhere why it waits."""
+    return row.state == "pending" and (before is None or bool(row.category))
 
 
 def _line(row: Row, attempt: str = "") -> str:

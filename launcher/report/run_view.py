@@ -17,8 +17,8 @@ from rich.text import Text
 
 from atb.errors import AtbError
 from atb.schema import printable
-from launcher.report.eta import Usual, Watch, bar_line
 from launcher.report.changes import Changes
+from launcher.report.eta import Usual, Watch, bar_line
 from launcher.report.live_table import NUMBER, Row, cut_reasons, row_lines, summary_line
 
 _REFRESH_SECONDS = 0.25

@@ -169,5 +169,12 @@ class Unanswered:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreSilent:
+    """The store did not answer; it is read again soon."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Gone:
     """The Job was not there any more."""

@@ -233,9 +233,22 @@ def finish(state: RunState, action: Action, now: float, outcome: Any) -> None:
                 apply_cancelled(state)
         case actions.ReadProgress() | actions.ReadWarnings() | actions.ReadQueue():
             state.looking.discard(type(action))
-            if isinstance(action, actions.ReadProgress) and outcome is not None:
-                state.store_note = ""
-            _finish_look(state, action, outcome)
+            if isinstance(action, actions.ReadProgress):
+                _note_store(state, outcome, now)
+            _finish_look(state, action, None if isinstance(outcome, actions.StoreSilent) else outcome)
+
+
+def _note_store(state: RunState, outcome: Any, now: float) -> None:
+    """Say that the store does not answer from the second reading on that fails, and then when it does again."""
+    since = state.store_silent_since
+    if isinstance(outcome, actions.StoreSilent):
+        state.store_silent_since = now if since is None else since
+        if since is not None:
+            state.store_note = f"{outcome.reason}; trainings wait for it, and so does this launcher"
+    elif outcome is not None:
+        if since is not None and state.store_note:
+            apply_note(state, now, f"the store answers again after {now - since:.0f} s")
+        state.store_silent_since, state.store_note = None, ""
 
 
 def _hurry(state: RunState, count: int, now: float) -> None:

@@ -25,6 +25,7 @@ from launcher.kubernetes.control.actions import (
     LookForResult,
     PutOff,
     Refused,
+    StoreSilent,
     Unanswered,
 )
 from launcher.kubernetes.objects.ensure import create_job, delete_object, find_owner, give_up_job, mark_owner, notes_of
@@ -89,6 +90,8 @@ class Performer:
             case actions.ReadProgress() | actions.ReadWarnings() | actions.ReadQueue():
                 try:
                     return self._look(action)
+                except StoreError as error:
+                    return StoreSilent(str(error)) if error.retry_seconds else None
                 except AtbError:
                     return None  # what decides comes by other ways
         return None

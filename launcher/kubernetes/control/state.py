@@ -79,6 +79,8 @@ class RunState:
     """When it last said so."""
     store_note: str = field(default="", init=False)
     """Why the store was last waited for, until it is read again."""
+    store_silent_since: float | None = field(default=None, init=False)
+    """Since when no reading of it has succeeded."""
     # what the store says
     progress: dict[str, Progress] = field(default_factory=dict, init=False)
     results: dict[str, Committed | None] = field(default_factory=dict, init=False)

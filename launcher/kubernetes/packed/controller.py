@@ -42,6 +42,8 @@ Build = Callable[[Plan, Target, ClusterOptions, WorkerRound], dict[str, Any]]
 
 POLL_SECONDS = 3.0
 TICK = 0.25
+CALL_SECONDS = 5.0
+"""How long one look at the store waits for an answer: meanwhile nothing is shown."""
 WARNINGS_SECONDS = 30.0
 
 
@@ -85,9 +87,9 @@ class PackedController:
         Raises SpecError where the cluster holds another run of that name, NetworkError where it stays silent,
         StoreError.
         """
-        self._board = Board(
-            self._plan, self._plan.to_run, self._store, _launcher(self._cluster), self._cluster.clock, self._leases
-        )
+        store, clock = self._store.within(CALL_SECONDS), self._cluster.clock
+        self._board = Board(self._plan, self._plan.to_run, store, _launcher(self._cluster), clock, self._leases)
+        self._store.on_wait = lambda words: self._show(self.rows(), words)
         state, target = prepare(self._cluster, self._store, self._plan, self._options, mode, wait=wait)
         self._may_create, self.cancelled = state.may_create, state.cancelled
         self._look_at_cluster()
@@ -239,7 +241,8 @@ class PackedController:
         return labels.CANCELLED_ANNOTATION in notes_of(find_owner(self._cluster, self._plan.run))
 
     def _say(self) -> str:
-        return self._note or (f"the store does not answer: {self._board.trouble}" if self._board.trouble else "")
+        trouble = self._board.trouble
+        return self._note or (f"{trouble}; workers wait for it, and so does this launcher" if trouble else "")
 
 
 def _launcher(cluster: Cluster) -> WorkerState:

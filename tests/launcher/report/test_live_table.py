@@ -94,7 +94,7 @@ def test_without_a_terminal_many_jobs_print_what_matters_and_a_line_a_minute() -
     console, now = Console(file=io.StringIO(), width=80, force_terminal=False), [0.0]
     rows = [Row(f"J{n}-fast", f"J{n}USDT", "fast", "pending") for n in range(400)]
     ends = {7: ("failed", "oom", "64 MiB"), 8: ("interrupted", "stopped", "")}
-    ends |= {n: ("failed", "diverged", "the loss is not a number") for n in range(100, 200)}
+    ends |= dict.fromkeys(range(100, 200), ("failed", "diverged", "the loss is not a number"))
     with RunView("run r", console, lambda: now[0]) as view:
         for n, row in enumerate(rows):
             view.show([*rows[:n], replace(row, state="running", detail="training", attempts=1), *rows[n + 1 :]])

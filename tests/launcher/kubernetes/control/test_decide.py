@@ -28,6 +28,7 @@ from launcher.kubernetes.control.actions import (
     Refused,
     RememberMemory,
     RemoveFinished,
+    StoreSilent,
     Unanswered,
     WriteVerdict,
 )
@@ -589,6 +590,22 @@ def test_a_silent_server_is_left_after_a_quarter_of_an_hour() -> None:
     apply.apply_job(state, NOW, Unreachable(ApiError("no answer")))
     assert named(state, NOW + 899) == []
     assert only(state, NOW + 901) == Leave(silent=True)
+
+
+def test_a_store_that_is_silent_for_more_than_a_moment_is_reported_and_when_it_answers_again_too() -> None:
+    state, silent = know(job(), pod()), StoreSilent("store s3://b did not answer")
+    for seconds, outcome, words in (
+        (0, silent, ""),
+        (5, {}, ""),
+        (10, silent, ""),
+        (15, silent, "store s3://b did not answer; trainings wait for it, and so does this launcher"),
+        (50, silent, "store s3://b did not answer; trainings wait for it, and so does this launcher"),
+        (55, {}, "the store answers again after 45 s"),
+        (150, {}, ""),
+    ):
+        apply.begin(state, ReadProgress(), NOW + seconds)
+        apply.finish(state, ReadProgress(), NOW + seconds, outcome)
+        assert state.summary(NOW + seconds) == words, seconds
 
 
 def test_a_server_that_answers_again_is_reported_for_a_while() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ import yaml
 from atb.contract import keys
 from atb.documents.attempt import Verdict
 from atb.documents.plan import Plan
-from atb.storage import DirectoryStore
+from atb.errors import StoreError
+from atb.storage import DirectoryStore, Entry
 from launcher.kubernetes.backend import KubernetesBackend
 from launcher.kubernetes.cleanup import cancel_run
 from launcher.kubernetes.objects.pod import Target
@@ -149,6 +150,37 @@ def test_workers_that_no_node_takes_are_given_up_with_the_cause(fake: ClusterFix
     assert states(store, plan) == {"QUICK1": ("failed", "affinity", 0), "QUICK2": ("failed", "affinity", 0)}
     key = keys.verdict(plan.run, "QUICK1-fast")
     assert "given up after" in Verdict.from_bytes(store.get(key), key).reason
+
+
+class Outage(DirectoryStore):
+    """A store that does not answer while ``away``."""
+
+    away = False
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        if self.away:
+            raise StoreError(f"store {self.url} did not answer")
+        return super().list(prefix)
+
+
+def test_the_table_says_that_the_store_does_not_answer_and_the_run_goes_on_once_it_does(
+    fake: ClusterFixture, store: DirectoryStore, tmp_path: Path
+) -> None:
+    plan, notes = make_plan("QUICK1"), list[str]()
+    store.put(keys.plan(plan.run), plan.to_bytes())
+    outage = Outage(tmp_path / "store")
+
+    def show(rows: Sequence[Row], note: str) -> None:
+        notes.append(note)
+        outage.away = not any(notes)
+
+    build, options = pods_that_work(store), make_options(workers=1, slots=2)
+    PackedController(fake.cluster, outage, plan, options, 1, show=show, leases=RULES, poll=0.2, build=build).run(
+        "create"
+    )
+    words = f"store {store.url} did not answer; workers wait for it, and so does this launcher"
+    assert {note for note in notes if note} == {words}
+    assert states(store, plan) == {"QUICK1": ("done", "", 1)}
 
 
 def test_attach_follows_and_creates_nothing(fake: ClusterFixture, store: DirectoryStore) -> None:
