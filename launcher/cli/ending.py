@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,6 +34,9 @@ from launcher.report.metrics import measure_run
 from launcher.report.page import write_report
 from launcher.report.table import print_manifest
 from launcher.report.together import PanelRows, decide_gates, panel_lines, write_evidence
+
+MOST_ROWS = 200
+"""With more jobs, the end of a run that is not on a terminal names those alone that need eyes."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ def finish(run: str, store: Store, ending: Ending) -> Manifest:
     if ending.output == "json":
         click.echo(manifest.to_bytes(), nl=False)
     else:
-        print_manifest(manifest, store.url)
+        print_manifest(manifest, store.url, None if sys.stdout.isatty() else MOST_ROWS)
         say(f"report    {store.url}/{page}")
         say(f"manifest  {store.url}/{keys.manifest(run)}")
         where, file = store_words(store, os.environ), _file_of(store, page)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
@@ -28,15 +29,24 @@ _MOST_LINES = 40
 """Jobs of which each has its lines below the table; of more, only those that need eyes."""
 
 
-def print_manifest(manifest: Manifest, store_url: str) -> None:
-    """The table, each failure's reason and each model's place."""
-    click.echo("\n".join(manifest_lines(manifest, store_url, shutil.get_terminal_size().columns)))
+def print_manifest(manifest: Manifest, store_url: str, most: int | None = None) -> None:
+    """The table, each failure's reason and each model's place. A run of more than ``most`` jobs shows only those that
+    need eyes, and no more of them."""
+    click.echo("\n".join(manifest_lines(manifest, store_url, shutil.get_terminal_size().columns, most)))
 
 
-def manifest_lines(manifest: Manifest, store_url: str, width: int) -> Iterator[str]:
+def manifest_lines(manifest: Manifest, store_url: str, width: int, most: int | None = None) -> Iterator[str]:
     """The table in ``width`` columns, and below it lines of any length."""
-    yield from job_lines(manifest.jobs, width)
-    for job in manifest.jobs:
+    shown: Sequence[ManifestJob] = manifest.jobs
+    if most is not None and len(shown) > most:
+        shown = [job for job in manifest.jobs if job.state not in ("done", "skipped")][:most]
+    if shown:
+        yield from job_lines(shown, width)
+    if len(shown) < len(manifest.jobs):
+        counts = Counter(job.state for job in manifest.jobs)
+        words = ", ".join(f"{count} {state}" for state, count in counts.most_common())
+        yield f"{words}; for all of them: atb-launch status {manifest.run}"
+    for job in shown:
         if job.reason and job.state not in ("done", "skipped"):
             words = (
                 f"{job.job} {job.state} ({job.category}): {job.reason}" if job.category else f"{job.job}: {job.reason}"

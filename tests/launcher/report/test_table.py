@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 import pytest
 
-from atb.documents.manifest import ManifestJob
-from launcher.report.table import job_lines
+from atb.documents.manifest import Manifest, ManifestJob
+from launcher.report.table import job_lines, manifest_lines
+from tests.launcher.fixtures import NOW
 
 JOBS = [
     ManifestJob(
@@ -33,6 +34,18 @@ def test_what_gives_way_are_whole_columns() -> None:
     ]  # fmt: skip
     assert next(job_lines(JOBS, 60)).split() == ["symbol", "state", "test", "RMSE", "baseline", "skill", "time"]
     assert "+0.0456" in "".join(job_lines(JOBS, 60))
+
+
+def test_of_a_large_run_the_jobs_that_need_eyes_are_listed_and_the_rest_is_counted() -> None:
+    jobs = [JOBS[1].model_copy(update={"job": f"J{n}-balanced", "symbol": f"J{n}"}) for n in range(300)]
+    for n in (7, 70):
+        jobs[n] = jobs[n].model_copy(update={"state": "failed", "category": "oom", "reason": "8 GiB was not enough"})
+    manifest = Manifest(run="r1", created=NOW, jobs=tuple(jobs))
+    lines = [click.unstyle(line) for line in manifest_lines(manifest, "s3://b", 100, most=200)]
+    assert [line.split()[0] for line in lines[:4]] == ["symbol", "J7", "J70", "298"]
+    assert lines[3] == "298 done, 2 failed; for all of them: atb-launch status r1"
+    assert lines[4:] == [f"J{n}-balanced failed (oom): 8 GiB was not enough" for n in (7, 70)]
+    assert len(list(manifest_lines(manifest, "s3://b", 100, most=300))) == 1 + 300 + 2
 
 
 def test_a_run_without_jobs_has_a_head() -> None:
