@@ -9,6 +9,7 @@ import click
 import pytest
 from rich.console import Console
 
+from atb.documents.manifest import State
 from launcher.report.eta import format_eta
 from launcher.report.live_table import Row, cut_reasons, row_lines, summary_line
 from launcher.report.run_view import RunView
@@ -93,7 +94,7 @@ def test_a_note_that_differs_only_in_its_numbers_is_repeated_once_a_minute() -> 
 def test_without_a_terminal_many_jobs_print_what_matters_and_a_line_a_minute() -> None:
     console, now = Console(file=io.StringIO(), width=80, force_terminal=False), [0.0]
     rows = [Row(f"J{n}-fast", f"J{n}USDT", "fast", "pending") for n in range(400)]
-    ends = {7: ("failed", "oom", "64 MiB"), 8: ("interrupted", "stopped", "")}
+    ends: dict[int, tuple[State, str, str]] = {7: ("failed", "oom", "64 MiB"), 8: ("interrupted", "stopped", "")}
     ends |= dict.fromkeys(range(100, 200), ("failed", "diverged", "the loss is not a number"))
     with RunView("run r", console, lambda: now[0]) as view:
         for n, row in enumerate(rows):
@@ -101,7 +102,8 @@ def test_without_a_terminal_many_jobs_print_what_matters_and_a_line_a_minute() -
             if n == 3:
                 rows[n] = replace(row, state="running", detail="(96Mi, after oom with 64Mi)", attempts=2)
                 view.show(rows)
-            state, category, detail = ends.get(n, ("done", "", ""))
+            done: tuple[State, str, str] = ("done", "", "")
+            state, category, detail = ends.get(n, done)
             rows[n] = replace(rows[n], state=state, category=category, detail=detail)
             view.show(rows)
             now[0] += 0.5
