@@ -19,6 +19,7 @@ from trainer.cli.tables import print_table
 
 if TYPE_CHECKING:
     from atb.contract.spec import Spec
+    from atb.documents.comparison import Comparison
     from atb.storage import Store
 
 _DAYS = "180"
@@ -37,7 +38,6 @@ def compare(store: Store, symbols: tuple[str, ...], preset: str | None, run: str
     runs/RUN/comparison.json and comparison.png. A training that is already there under the run's name is not
     done again.
     """
-    from atb.comparison import quality_table, stage_table, symbol_table
     from atb.contract import keys
     from atb.contract.runs import validate_run
     from atb.contract.spec import resolve_spec
@@ -45,6 +45,7 @@ def compare(store: Store, symbols: tuple[str, ...], preset: str | None, run: str
     from atb.options.training import training_options
     from atb.registry.promote import read_result
     from trainer.bundle.comparison import draw_comparison
+    from trainer.pipeline.attempt import read_committed
     from trainer.pipeline.compare import compare_presets
 
     now = datetime.now(UTC)
@@ -61,9 +62,13 @@ def compare(store: Store, symbols: tuple[str, ...], preset: str | None, run: str
     results = []
     try:
         for number, spec in enumerate(specs, start=1):
-            click.echo(f"{number} of {len(specs)}: {spec.symbol} {spec.preset}", err=True)
-            _train(store, spec, name, again)
-            results.append(read_result(store, name, keys.job_id(spec.symbol, spec.preset)))
+            found = read_committed(store, name, spec)
+            note = ", trained already" if found else ""
+            click.echo(f"{number} of {len(specs)}: {spec.symbol} {spec.preset}{note}", err=True)
+            if found is None:
+                _train(store, spec, name, again)
+                found = read_result(store, name, keys.job_id(spec.symbol, spec.preset))
+            results.append(found)
         click.echo("comparing the models on the test rows that they share", err=True)
         comparison = compare_presets(store, name, results)
     except KeyboardInterrupt:
@@ -74,14 +79,21 @@ def compare(store: Store, symbols: tuple[str, ...], preset: str | None, run: str
     store.put(keys.comparison(name, "png"), picture.getvalue())
     if output == "json":
         click.echo(comparison.to_bytes(), nl=False)
+        write_page(store, name, quiet=True)
         return
+    _print_tables(comparison)
+    click.echo(f"kept in {store.url}: {keys.comparison(name, 'json')} and .png")
+    write_page(store, name)
+
+
+def _print_tables(comparison: Comparison) -> None:
+    from atb.comparison import quality_table, stage_table, symbol_table
+
     for table in (stage_table(comparison), quality_table(comparison), symbol_table(comparison)):
         print_table(table[0], table[1:])
         click.echo()
     counted = ", ".join(f"{symbol} {count:,}" for symbol, count in comparison.rows.items())
     click.echo(f"shared test rows: {counted}; devices: {', '.join({each.device for each in comparison.trained})}")
-    click.echo(f"kept in {store.url}: {keys.comparison(name, 'json')} and .png")
-    write_page(store, name)
 
 
 def _again(run: str, spec: Spec, *, named: bool) -> str:
