@@ -44,8 +44,8 @@ class ManifestJob(FrequentPart):
 
 
 class Usage(Part):
-    """What a run held and what it used of that. Seconds of fits run beside each other add up, so the share of a worker
-    with several slots may be above one.
+    """What a run held and what it used of that. Seconds of fits that run side by side add up: their share is that of
+    ``slot_seconds``, the time of the workers once for each of their ``slots``.
 
     ``held_seconds``: of its workers from their start to their end, once for each GPU; where each job was a Job or a
     process of its own, of the trainings from their process's start to their last line. ``startup_seconds`` of
@@ -58,6 +58,8 @@ class Usage(Part):
     jobs: int
     workers: int = 0
     gpus: int = 0
+    slots: int = 0
+    slot_seconds: float = 0.0
 
 
 class Problem(Part):

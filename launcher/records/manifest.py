@@ -45,9 +45,11 @@ def measure_usage(record: RunRecord) -> Usage | None:
     startup = sum(result.startup_seconds for result in done)
     held = startup + sum(result.seconds for result in done)
     held += sum((report.finished - report.started).total_seconds() for report in reports)
+    slot_seconds = 0.0
     if record.workers:
-        times = ((worker, (worker.finished or worker.updated) - worker.started) for worker in record.workers)
+        times = [(worker, (worker.finished or worker.updated) - worker.started) for worker in record.workers]
         held = sum(time.total_seconds() * max(1, worker.gpus) for worker, time in times)
+        slot_seconds = sum(time.total_seconds() * worker.slots for worker, time in times)
         loads = ((worker, worker.ready - worker.started) for worker in record.workers if worker.ready)
         startup = sum(time.total_seconds() * max(1, worker.gpus) for worker, time in loads)
     return Usage(
@@ -57,6 +59,8 @@ def measure_usage(record: RunRecord) -> Usage | None:
         jobs=len(done),
         workers=len(record.workers),
         gpus=sum(worker.gpus for worker in record.workers),
+        slots=sum(worker.slots for worker in record.workers),
+        slot_seconds=slot_seconds,
     )
 
 

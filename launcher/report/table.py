@@ -65,15 +65,20 @@ def manifest_lines(manifest: Manifest, store_url: str, width: int, most: int | N
 
 
 def describe_usage(usage: Usage) -> str:
-    """``fit 92 s of 310 s held by 2 workers (30 %): 3.1 s a model in the fit, 7.3 s in all the rest``."""
-    unit = "GPU-s" if usage.gpus else "s"
+    """``fit 92 s of 310 s held by 2 workers (30%): 3.1 s a model in the fit, 7.3 s in all the rest``. Where workers
+    train side by side, it is the time of their slots that the fits share."""
+    unit, held = "GPU-s" if usage.gpus else "s", usage.held_seconds
     who = f"{usage.workers} worker{'s' * (usage.workers != 1)}" if usage.workers else f"{usage.jobs} jobs"
-    share = usage.fit_seconds / usage.held_seconds if usage.held_seconds else 0.0
-    fit, rest = (each / usage.jobs for each in (usage.fit_seconds, usage.held_seconds - usage.fit_seconds))
-    share_words = f"{share:.0%}" if share <= 1 else f"{share:.1f} fits at a time"
-    words = f"fit {usage.fit_seconds:,.1f} s of {usage.held_seconds:,.1f} {unit} held by {who} ({share_words})"
-    words += f": {fit:.1f} s a model in the fit" + (f", {rest:.1f} {unit} in all the rest" if rest > 0 else "")
-    return words + _describe_packing(usage, unit)
+    cost = ""
+    if usage.slots > usage.workers:
+        who += f" in {usage.slots} slots"
+        cost = f"; {held / usage.jobs:.1f} GPU-s a model" if usage.gpus else ""
+        unit, held = "s", usage.slot_seconds
+    share = min(1.0, usage.fit_seconds / held) if held else 0.0
+    fit, rest = (each / usage.jobs for each in (usage.fit_seconds, max(0.0, held - usage.fit_seconds)))
+    words = f"fit {usage.fit_seconds:,.1f} s of {held:,.1f} {unit} held by {who} ({share:.0%})"
+    words += f": {fit:.1f} s a model in the fit, {rest:.1f} {unit} in all the rest{cost}"
+    return words + _describe_packing(usage, "GPU-s" if usage.gpus else "s")
 
 
 def _describe_packing(usage: Usage, unit: str) -> str:

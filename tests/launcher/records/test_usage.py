@@ -61,20 +61,30 @@ def test_workers_hold_their_whole_life_and_a_launcher_that_follows_holds_nothing
     leave_worker(store, "one", 5.0)
     leave_worker(store, "dead", 3.0, finished=None)
     leave_worker(store, "launcher", 99.0, slots=0)
-    assert usage_of(store) == Usage(fit_seconds=6.0, held_seconds=8.0, jobs=2, workers=2)
+    assert usage_of(store) == Usage(fit_seconds=6.0, held_seconds=8.0, jobs=2, workers=2, slots=4, slot_seconds=16.0)
 
 
 def test_gpus_are_counted_each(store: MemoryStore) -> None:
-    leave_worker(store, "one", 5.0, gpus=2, ready=BEGAN + timedelta(seconds=1))
+    leave_worker(store, "one", 5.0, gpus=2, slots=1, ready=BEGAN + timedelta(seconds=1))
     assert describe_usage(usage_of(store)) == (
         "fit 6.0 s of 10.0 GPU-s held by 1 worker (60%): 3.0 s a model in the fit, 2.0 GPU-s in all the rest; "
         "importing once a worker and not once a model saved 2.0 GPU-s"
     )
 
 
-def test_fits_side_by_side_are_counted_and_not_given_as_more_than_all(store: MemoryStore) -> None:
+def test_fits_side_by_side_share_the_time_of_the_slots(store: MemoryStore) -> None:
     leave_worker(store, "one", 4.0)
-    assert "held by 1 worker (1.5 fits at a time): 3.0 s a model in the fit" in describe_usage(usage_of(store))
+    assert describe_usage(usage_of(store)) == (
+        "fit 6.0 s of 8.0 s held by 1 worker in 2 slots (75%): 3.0 s a model in the fit, 1.0 s in all the rest"
+    )
+
+
+def test_a_gpu_that_is_shared_is_paid_once(store: MemoryStore) -> None:
+    leave_worker(store, "one", 4.0, gpus=1, slots=4)
+    assert describe_usage(usage_of(store)) == (
+        "fit 6.0 s of 16.0 s held by 1 worker in 4 slots (38%): 3.0 s a model in the fit, 5.0 s in all the rest; "
+        "2.0 GPU-s a model"
+    )
 
 
 def test_a_run_without_a_result_has_used_nothing() -> None:
