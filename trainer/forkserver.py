@@ -36,6 +36,7 @@ from typing import Any
 
 from atb.contract.labels import COMPILE_CACHE_VARIABLE
 from trainer.own_process import own_imports
+from trainer.stop_signals import expect_parent
 
 PRELOADED = ("trainer.pipeline.job",)
 """What every training needs and takes seconds to import, TensorFlow with it."""
@@ -121,6 +122,7 @@ class _Server:
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
             if os.getppid() != self._parent:
                 os._exit(143)  # it died before the kernel was asked to tell
+            expect_parent(self._parent)
             self._selector.close()
             log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
             nothing = os.open(os.devnull, os.O_RDONLY)

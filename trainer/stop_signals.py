@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from typing import Any
 
 from atb.errors import AtbError, Stopped
 from atb.patience import INTERRUPT
+
+_started_by: int | None = None
+
+
+def expect_parent(process: int) -> None:
+    """This process was forked by another one, and lives for as long as that."""
+    global _started_by
+    _started_by = process
+
+
+def is_orphaned() -> bool:
+    """Whether that process has died: then nobody asked for a stop, and it is the system that sent the signal."""
+    return _started_by is not None and os.getppid() != _started_by
+
 
 EARLY = "stopped before training; the next attempt starts it"
 

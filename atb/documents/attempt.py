@@ -41,6 +41,11 @@ class Progress(Document):
     updated: datetime
 
 
+KILLED = "killed"
+"""The category of an attempt that ended by a signal nobody asked for, or without a word: its process or its machine
+was lost."""
+
+
 class ExitReport(Document):
     """Written by an attempt at its end, whenever it still can."""
 

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from atb.contract import exits
+from atb.documents.attempt import KILLED
 
 _T = TypeVar("_T")
 
 STOPPED, OOM, DEVICE_FULL = "stopped", "oom", "device-full"
 DEADLINE = "deadline"
-KILLED = "killed"
-"""Ended by a signal, or without a word: its process or its machine was lost."""
 _ELSEWHERE = "no-accelerator"
 """What another machine may not have."""
 

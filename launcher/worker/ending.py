@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from atb.contract import exits, keys
-from atb.documents.attempt import Claim, ExitReport, Verdict
+from atb.documents.attempt import KILLED, Claim, ExitReport, Verdict
 from atb.errors import PreconditionFailed
 from atb.redaction import redact
 from atb.storage import Store
-from launcher.records.leases import KILLED, STOPPED
+from launcher.records.leases import STOPPED
 from launcher.worker.forkserver_client import Ended
 
 _LOG_TAIL = 64 * 1024

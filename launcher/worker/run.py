@@ -103,7 +103,9 @@ def describe_worker(slots: MachineSlots, clock: Clock) -> WorkerState:
 
 
 def abandon(worker: Worker, clock: Clock) -> None:
-    """The fork server has died, and the kernel has signalled its trainings to stop: wait for what they leave."""
+    """The fork server has died, and the kernel has signalled its trainings to stop: wait for what they leave.
+
+    They count as killed, and run alone the next time: nobody asked them to stop, and memory may have run out."""
     deadline = clock.monotonic() + ABANDON_SECONDS
     for child in worker.running():
         while child.pid and Path(f"/proc/{child.pid}").exists() and clock.monotonic() < deadline:

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from atb.clock import Clock
 from atb.contract import exits
+from atb.documents.attempt import KILLED
 from atb.documents.plan import Plan
 from atb.errors import StoreError
 from atb.machine import machine_id
 from atb.storage import Store
 from launcher.plan.backend import Show
 from launcher.records.board import Board
-from launcher.records.leases import DEADLINE, DEFAULT_RULES, KILLED, OOM, STOPPED, Rules
+from launcher.records.leases import DEADLINE, DEFAULT_RULES, OOM, STOPPED, Rules
 from launcher.records.memory_needs import known_need, remember_use
 from launcher.report.board_rows import build_rows
 from launcher.worker.admission import Candidate, admit, reserve
@@ -111,8 +112,8 @@ class Worker:
         return list(self._children.values())
 
     def give_up(self, child: Child, reason: str) -> None:
-        """Record that a training was stopped because it is no longer needed. Raises StoreError."""
-        self._settle(child, Cause(143, STOPPED, reason))
+        """Record that a training has ended with the process that started it. Raises StoreError."""
+        self._settle(child, Cause(137, KILLED, reason))
 
     def _start_due(self) -> None:
         while not self.unfit and len(self._children) < self._slots.parallel and not self._board.trouble:

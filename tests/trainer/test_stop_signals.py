@@ -14,12 +14,14 @@ from atb.contract import keys
 from atb.documents.attempt import ExitReport
 from atb.errors import Stopped
 from atb.storage import MemoryStore
+from launcher.records.attempt_facts import AttemptReader
+from launcher.records.leases import Rules, classify_job
 from tests.processes import PATIENCE, ROOT, job_arguments
-from tests.trainer.pipeline.market import DEVICE, tiny_spec
+from tests.trainer.pipeline.market import DEVICE, sine_close, tiny_spec, write_bars
 from trainer.bars.frame import Bars
 from trainer.pipeline.attempt import EXIT
 from trainer.pipeline.job import run_job
-from trainer.stop_signals import EARLY
+from trainer.stop_signals import EARLY, expect_parent
 
 SWALLOWS = """
 import os, signal, time
@@ -61,3 +63,19 @@ def test_a_stop_while_bars_are_loaded_is_no_bug_in_the_attempts_report(tmp_path:
         run_job(spec, store, "r1", context)
     report = ExitReport.from_bytes(store.get(keys.attempt("r1", "WAVE-fast", 1, EXIT)), EXIT)
     assert (report.code, report.category) == (143, "stopped")
+
+
+def test_a_training_whose_parent_was_killed_was_not_stopped_on_purpose(tmp_path: Path) -> None:
+    write_bars(tmp_path, "WAVE", sine_close())
+    store, spec = MemoryStore(), tiny_spec(tmp_path, "WAVE")
+    expect_parent(os.getppid() + 1)
+    try:
+        with pytest.raises(Stopped, match="what starts trainings was killed"):
+            run_job(spec, store, "r1", replace(DEVICE, should_stop=lambda: True))
+    finally:
+        expect_parent(os.getppid())
+    report = ExitReport.from_bytes(store.get(keys.attempt("r1", "WAVE-fast", 1, EXIT)), EXIT)
+    assert (report.code, report.category) == (143, "killed")
+    facts = AttemptReader(store, "r1").read_job("WAVE-fast")
+    standing = classify_job(facts, report.finished.timestamp(), 0.0, Rules())
+    assert (standing.state, standing.attempt, standing.alone) == ("free", 2, True)

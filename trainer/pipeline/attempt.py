@@ -120,13 +120,16 @@ class Attempt:
                 return number, checkpoint
         return None
 
-    def end(self, code: int, message: str, stage: str, log: bytes) -> None:
-        """Leave the exit report and the log's tail. If the store can't take them, that is not a second failure."""
+    def end(self, code: int, message: str, stage: str, log: bytes, category: str = "") -> None:
+        """Leave the exit report and the log's tail. If the store can't take them, that is not a second failure.
+
+        ``category``: where it is another than the code's.
+        """
         known = BY_CODE.get(code)
         report = ExitReport(
             attempt=self.number,
             code=code,
-            category=known.category if known else "unknown",
+            category=category or (known.category if known else "unknown"),
             message=message,
             stage=stage,
             epochs=self.epochs,

@@ -15,6 +15,7 @@ import numpy as np
 from atb.code import code_identity
 from atb.contract import bundle, keys
 from atb.contract.spec import Spec
+from atb.documents.attempt import KILLED
 from atb.documents.evaluation import Folds
 from atb.documents.evidence import TestRows
 from atb.documents.export import ExportSummary
@@ -50,6 +51,7 @@ from trainer.pipeline.learn import FittedModel, find_unseen, learn, load_warm_st
 from trainer.pipeline.record import record_champion
 from trainer.pipeline.stages import StageClock
 from trainer.process_memory import peak_memory
+from trainer.stop_signals import is_orphaned
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +92,7 @@ def run_job(spec: Spec, store: Store, run: str, context: RunContext) -> Result:
         attempt.say_stage(stage, spec.epochs)
 
     clock = StageClock(announce)
-    code, message = 70, ""
+    code, message, category = 70, "", ""
     try:
         with heartbeat(attempt.renew):
             result = train_job(spec, store, run, context, attempt, clock)
@@ -100,6 +102,9 @@ def run_job(spec: Spec, store: Store, run: str, context: RunContext) -> Result:
     except AtbError as error:
         if isinstance(error, Unavailable) and context.should_stop():
             error = Stopped(f"{spec.symbol} {spec.preset}: stopped while it waited; {error}")
+        if isinstance(error, Stopped) and is_orphaned():
+            error = Stopped(f"{error}; what starts trainings was killed: the system does this when memory runs out")
+            category = KILLED
         code, message = error.exit_code, str(error)
         raise error from None
     except OSError as error:
@@ -120,7 +125,8 @@ def run_job(spec: Spec, store: Store, run: str, context: RunContext) -> Result:
         raise
     finally:
         last = f"error: {message}\n".encode() if code else b""
-        attempt.end(code, message, clock.current, (context.log_tail.to_bytes() if context.log_tail else b"") + last)
+        tail = context.log_tail.to_bytes() if context.log_tail else b""
+        attempt.end(code, message, clock.current, tail + last, category)
 
 
 def train_job(spec: Spec, store: Store, run: str, context: RunContext, attempt: Attempt, clock: StageClock) -> Result:
