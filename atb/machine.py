@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import cache
 from pathlib import Path
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -11,6 +12,7 @@ _PROCESSES = Path("/proc/self/ns/pid")
 _CGROUP = Path("/sys/fs/cgroup")
 
 
+@cache
 def machine_id() -> str:
     """What processes that see each other's PIDs share: this boot of the machine and the PID namespace.
 

@@ -26,6 +26,7 @@ COMES_WITH = {
     "keras": "tensorflow",
     "markupsafe": "jinja2",
     "mypy_boto3_s3": "boto3-stubs",  # for type checkers alone
+    "pydantic_core": "pydantic",
     "threadpoolctl": "scikit-learn",
     "urllib3": "kubernetes",
 }

@@ -19,7 +19,7 @@ from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError, Unre
 from atb.registry.champions import ModelKey, read_champion, read_pointer, verify_files
 from atb.registry.gate import DEFAULT_BOUNDS, Bounds, Shown, check_candidate, failures, passes
 from atb.storage import Store
-from atb.storage.probe import probe_store
+from atb.storage.probe import is_conditional
 from atb.storage.read import read_document
 
 
@@ -200,7 +200,7 @@ def move_pointer(
     Raises PreconditionFailed where another move was first, StoreError where a file is missing or damaged, or the store
     ignores conditional writes.
     """
-    conditional = probe_store(store).conditional
+    conditional = is_conditional(store)
     if not conditional and not force:
         raise StoreError(
             f"store {store.url} ignores conditional writes, so two promotions could undo each other; "

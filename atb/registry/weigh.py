@@ -18,7 +18,7 @@ from atb.registry.candidate import Candidate
 from atb.registry.gate import Shown
 from atb.registry.ledger import advance, read_ledger, read_rows, spend
 from atb.storage import Store
-from atb.storage.probe import probe_store
+from atb.storage.probe import is_conditional
 from atb.storage.read import map_calls, read_document
 
 
@@ -158,7 +158,7 @@ def planned_candidates(store: Store, run: str) -> int:
 
 def _find_careless(store: Store) -> str:
     """Why the store can't record spent rows; empty if it can."""
-    if probe_store(store).conditional:
+    if is_conditional(store):
         return ""
     return f"store {store.url} ignores conditional writes, so that rows could be spent twice"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 from atb.errors import PreconditionFailed
 from atb.storage.store import Store
@@ -21,6 +22,17 @@ class Probe:
     def conditional(self) -> bool:
         """Whether the champion's pointer can be moved safely."""
         return self.if_absent and self.if_match
+
+
+_CONDITIONAL: WeakKeyDictionary[Store, bool] = WeakKeyDictionary()
+
+
+def is_conditional(store: Store) -> bool:
+    """Whether conditional writes are honoured: tried once for each store that a process opens, since a run promotes
+    hundreds of models. Raises StoreError where it can't be tried."""
+    if (known := _CONDITIONAL.get(store)) is None:
+        known = _CONDITIONAL[store] = probe_store(store).conditional
+    return known
 
 
 def probe_store(store: Store) -> Probe:

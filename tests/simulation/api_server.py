@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import bisect
 import json
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from email.utils import formatdate
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote
 
 import urllib3
+from pydantic_core import to_json
 
 from tests.simulation.kernel import START, Kernel, Process
 
@@ -56,13 +61,21 @@ class ApiServer:
         self.on_request: Callable[[Process, str, str, Any], None] = lambda process, method, path, body: None
         """Told of every request that has an effect, before it has."""
         self._history: dict[str, list[tuple[int, str, Object]]] = {resource: [] for resource in RESOURCES}
+        self._encoded: dict[str, bytes] = {}
+        """Each version of an object as it travels: the same to all who read it."""
         self._waiters: dict[str, deque[Any]] = {resource: deque() for resource in RESOURCES}
         self._uids = 0
 
     def now(self) -> str:
         """The server's time in RFC 3339, whole seconds."""
-        at = int(START + self.kernel.time + self.skew)
-        return _STAMPS.setdefault(at, _stamp(at))
+        return _stamp(int(START + self.kernel.time + self.skew))
+
+    def encode(self, item: Object) -> bytes:
+        """An object as it travels. Versions never change: whatever writes makes another object of it."""
+        version = item["metadata"]["resourceVersion"]
+        if (found := self._encoded.get(version)) is None:
+            found = self._encoded[version] = to_json(item)
+        return found
 
     def create(self, resource: str, body: Object) -> Object:
         """As POST does. Raises Refused."""
@@ -70,9 +83,8 @@ class ApiServer:
         if name in self.objects[resource]:
             raise Refused(409, "AlreadyExists", f'{resource} "{name}" already exists')
         self._uids += 1
-        item: Object = json.loads(json.dumps(body))
-        item["metadata"] |= {"uid": f"uid-{self._uids}", "creationTimestamp": self.now()}
-        item.setdefault("status", {})
+        metadata = {**body["metadata"], "uid": f"uid-{self._uids}", "creationTimestamp": self.now()}
+        item: Object = {"status": {}, **body, "metadata": metadata}
         self._write(resource, "ADDED", item)
         return item
 
@@ -111,7 +123,7 @@ class ApiServer:
 
     # requests
 
-    def handle(self, process: Process, method: str, path: str, query: dict[str, str], body: Any) -> tuple[int, Object]:
+    def handle(self, process: Process, method: str, path: str, query: dict[str, str], body: Any) -> tuple[int, bytes]:
         """Carry out a request. Raises Refused."""
         parts = path.split("/namespaces/sim/")[1].split("/")
         resource, name = parts[0], unquote(parts[1]) if len(parts) > 1 else ""
@@ -122,34 +134,35 @@ class ApiServer:
         if method == "POST":
             if resource == "jobs" and self.kernel.random.random() < self.faults.quota:
                 raise Refused(403, "Forbidden", 'jobs "x" is forbidden: exceeded quota: jobs')
-            return 201, self.create(resource, body)
+            return 201, self.encode(self.create(resource, body))
         item = self.find(resource, name)
         if item is None:
             raise Refused(404, "NotFound", f'{resource} "{name}" not found')
         if method == "GET":
-            return 200, item
+            return 200, self.encode(item)
         if method == "PATCH":
             merged = _merge(item, body)
             merged["metadata"] = dict(merged["metadata"])
             self._write(resource, "MODIFIED", merged)
-            return 200, merged
-        wanted = (body or {}).get("preconditions", {}).get("resourceVersion")
+            return 200, self.encode(merged)
+        wanted = body.get("preconditions", {}).get("resourceVersion")
         if wanted is not None and wanted != item["metadata"]["resourceVersion"]:
             raise Refused(409, "Conflict", "the object has been modified")
         self.remove(resource, name)
-        return 200, {"kind": "Status", "status": "Success"}
+        return 200, b'{"kind":"Status","status":"Success"}'
 
-    def _list(self, resource: str, query: dict[str, str]) -> Object:
-        selected = [item for _, item in sorted(self.objects[resource].items()) if _matches(item, query)]
-        meta = {"resourceVersion": str(self.version)}
-        return {"kind": f"{KINDS[resource]}List", "metadata": meta, "items": selected}
+    def _list(self, resource: str, query: dict[str, str]) -> bytes:
+        label, objects = query.get("labelSelector", ""), self.objects[resource]
+        selected = [self.encode(objects[name]) for name in sorted(objects) if _matches(objects[name], label)]
+        head = f'{{"kind":"{KINDS[resource]}List","metadata":{{"resourceVersion":"{self.version}"}},"items":['
+        return head.encode() + b",".join(selected) + b"]}"
 
     def watch(self, process: Process, resource: str, query: dict[str, str]) -> Iterator[bytes]:
         """Lines of a watch, as they come."""
         kernel, chance, faults = self.kernel, self.kernel.random, self.faults
         version, end = int(query["resourceVersion"]), kernel.time + float(query["timeoutSeconds"])
-        history = self._history[resource]
-        at = next((index for index, change in enumerate(history) if change[0] > version), len(history))
+        history, label = self._history[resource], query.get("labelSelector", "")
+        at = bisect.bisect_right(history, version, key=itemgetter(0))
         if at and chance.random() < faults.gone:
             status = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"}
             yield json.dumps({"type": "ERROR", "object": status}).encode() + b"\n"
@@ -165,12 +178,12 @@ class ApiServer:
             if self.is_down() or chance.random() < faults.drop:
                 kernel.log(process.name, f"the watch of {resource} breaks")
                 raise urllib3.exceptions.ProtocolError("connection broken")
-            lines = []
-            while at < len(history):
-                _, kind, item = history[at]
-                at += 1
-                if _matches(item, query):
-                    lines.append(json.dumps({"type": kind, "object": item}).encode() + b"\n")
+            new, at = history[at:], len(history)
+            lines = [
+                b'{"type":"%s","object":%s}\n' % (kind.encode(), self.encode(item))
+                for _, kind, item in new
+                if _matches(item, label)
+            ]
             if lines:
                 yield b"".join(lines)
 
@@ -206,19 +219,21 @@ class ApiConnection:
         if chance.random() < faults.busy:
             status, answer = _refusal(Refused(429, "TooManyRequests", "too many requests"))
             return _Response(server, status, answer, {"Retry-After": "1"})
-        split = urlsplit(url)
-        query = {key: values[-1] for key, values in parse_qs(split.query).items()}
+        path, _, rest = url.partition("?")
+        query = _parse_query(rest)
         if query.get("watch"):
-            return _Response(server, 200, b"", stream=server.watch(process, split.path.split("/")[-1], query))
+            return _Response(server, 200, b"", stream=server.watch(process, path.split("/")[-1], query))
+        sent = json.loads(body) if body else {}
         try:
-            status, item = server.handle(process, method, split.path, query, json.loads(body) if body else None)
-            answer = json.dumps(item).encode()
+            status, answer = server.handle(process, method, path, query, sent)
         except Refused as refused:
             status, answer = _refusal(refused)
         if method != "GET":
-            kernel.log(process.name, f"{method} {'/'.join(split.path.split('/')[6:])}{_name(body)} -> {status}")
+            name = sent.get("metadata", {}).get("name")
+            where = "/".join(path.split("/")[6:]) + (f"/{name}" if name else "")
+            kernel.log(process.name, f"{method} {where} -> {status}")
         if chance.random() < faults.lost:
-            kernel.log(process.name, f"the answer to {method} {split.path.split('/')[-1]} is lost")
+            kernel.log(process.name, f"the answer to {method} {path.split('/')[-1]} is lost")
             raise urllib3.exceptions.ProtocolError("connection reset")
         return _Response(server, status, answer)
 
@@ -235,8 +250,7 @@ class _Response:
         stream: Iterator[bytes] | None = None,
     ) -> None:
         self.status, self._body, self._stream = status, body, stream
-        date = formatdate(int(START + server.kernel.time + server.skew), usegmt=True)
-        self.headers = {"Date": date, **(headers or {})}
+        self.headers = {"Date": _date(int(START + server.kernel.time + server.skew)), **(headers or {})}
 
     def read(self) -> bytes:
         return self._body
@@ -256,15 +270,14 @@ def _refusal(refused: Refused) -> tuple[int, bytes]:
     return refused.code, json.dumps(status).encode()
 
 
-def _name(body: bytes | None) -> str:
-    found = json.loads(body) if body else {}
-    name = found.get("metadata", {}).get("name")
-    return f"/{name}" if name else ""
-
-
-def _matches(item: Object, query: dict[str, str]) -> bool:
-    key, _, value = query.get("labelSelector", "").partition("=")
+def _matches(item: Object, selector: str) -> bool:
+    key, _, value = selector.partition("=")
     return not key or item["metadata"].get("labels", {}).get(key) == value
+
+
+@lru_cache(1024)
+def _parse_query(text: str) -> dict[str, str]:
+    return {key: values[-1] for key, values in parse_qs(text).items()}
 
 
 def _merge(item: Any, change: Any) -> Any:
@@ -279,10 +292,11 @@ def _merge(item: Any, change: Any) -> Any:
     return merged
 
 
-_STAMPS: dict[int, str] = {}
-
-
+@lru_cache(8192)
 def _stamp(at: int) -> str:
-    from datetime import UTC, datetime
-
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@lru_cache(8192)
+def _date(at: int) -> str:
+    return formatdate(at, usegmt=True)

@@ -105,11 +105,11 @@ class Kernel:
 
     def run(self, until: Callable[[], bool], limit: float) -> bool:
         """Let time pass until a condition holds; False where it does not within the limit or nothing is left to do."""
-        end = self.time + limit
+        end, due, pop = self.time + limit, self._due, heapq.heappop
         while not until():
-            if not self._due or self._due[0][0] > end:
+            if not due or due[0][0] > end:
                 return False
-            self.time, _, act = heapq.heappop(self._due)
+            self.time, _, act = pop(due)
             act()
             self.steps += 1
         return True
@@ -146,17 +146,7 @@ class Kernel:
     def wake(self, task: _Task, token: int, why: str = "") -> None:
         """Let a waiting thread go on, unless it has done so since; a paused process's when it is awake again."""
 
-        def act() -> None:
-            if task.token != token or task not in self._live:
-                return
-            late = task.process.paused_until - self.time
-            if late > 0 and task.process.alive:
-                self.at(late, act)
-                return
-            task.woken_by = why
-            self._switch(task)
-
-        self.at(0.0, act)
+        self.at(0.0, lambda: self._resume(task, token, why))
 
     def sleep(self, seconds: float) -> None:
         """Let time pass for the calling thread."""
@@ -202,11 +192,21 @@ class Kernel:
         task.token += 1
         token = task.token
         if timeout is not None:
-            self.at(max(0.0, timeout), lambda: self.wake(task, token, "timeout"))
+            self.at(max(0.0, timeout), lambda: self._resume(task, token, "timeout"))
         self._world.switch()
         if not task.process.alive:
             raise Killed
         return task.woken_by
+
+    def _resume(self, task: _Task, token: int, why: str) -> None:
+        if task.token != token or task not in self._live:
+            return
+        late = task.process.paused_until - self.time
+        if late > 0 and task.process.alive:
+            self.at(late, lambda: self._resume(task, token, why))
+            return
+        task.woken_by = why
+        self._switch(task)
 
     def _switch(self, task: _Task) -> None:
         if task not in self._live:

@@ -39,8 +39,8 @@ class ObjectStore:
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
         self.faults = StoreFaults()
-        self.objects: dict[str, tuple[bytes, float, str, dict[str, str]]] = {}
-        """Content, time of the last write, etag and metadata."""
+        self.objects: dict[str, tuple[bytes, dict[str, Any], str, dict[str, str]]] = {}
+        """Content, what a listing says, etag and metadata."""
         self._keys: list[str] = []
         self.requests = 0
         self.writes = 0
@@ -66,7 +66,8 @@ class ObjectStore:
         etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
         if old is None:
             bisect.insort(self._keys, key)
-        self.objects[key] = (bytes(data), self.kernel.time, etag, dict(metadata or {}))
+        line = {"Key": key, "Size": len(data), "ETag": etag, "LastModified": _moment(self.kernel.time)}
+        self.objects[key] = (bytes(data), line, etag, dict(metadata or {}))
         return etag
 
     def remove(self, key: str) -> None:
@@ -74,12 +75,11 @@ class ObjectStore:
         if self.objects.pop(key, None) is not None:
             del self._keys[bisect.bisect_left(self._keys, key)]
 
-    def below(self, prefix: str) -> list[tuple[str, tuple[bytes, float, str, dict[str, str]]]]:
-        """The objects whose key begins so, in key order."""
-        first = last = bisect.bisect_left(self._keys, prefix)
-        while last < len(self._keys) and self._keys[last].startswith(prefix):
-            last += 1
-        return [(key, self.objects[key]) for key in self._keys[first:last]]
+    def below(self, prefix: str) -> list[str]:
+        """The keys that begin so, in order."""
+        first = bisect.bisect_left(self._keys, prefix)
+        last = bisect.bisect_left(self._keys, f"{prefix}\U0010ffff", first)
+        return self._keys[first:last]
 
 
 def open_store(server: ObjectStore, process: Process, kind: type[S3Store] = S3Store) -> S3Store:
@@ -119,13 +119,10 @@ class S3Client:
         def act() -> dict[str, Any]:
             found = self._server.below(Prefix)
             if Delimiter:
-                below = {key[: key.index("/", len(Prefix)) + 1] for key, _ in found if "/" in key[len(Prefix) :]}
+                below = {key[: key.index("/", len(Prefix)) + 1] for key in found if "/" in key[len(Prefix) :]}
                 return {"IsTruncated": False, "CommonPrefixes": [{"Prefix": each} for each in sorted(below)]}
-            contents = [
-                {"Key": key, "Size": len(data), "ETag": etag, "LastModified": _moment(at)}
-                for key, (data, at, etag, _) in found
-            ]
-            return {"IsTruncated": False, "Contents": contents}
+            objects = self._server.objects
+            return {"IsTruncated": False, "Contents": [objects[key][1] for key in found]}
 
         return self._send("LIST", Prefix, act)
 
@@ -144,7 +141,7 @@ class S3Client:
         server.requests += 1
         chance, faults = kernel.random, server.faults
         kernel.sleep(0.01 if chance.random() >= faults.slow else chance.uniform(1, 30))
-        if any(begin <= kernel.time < end for begin, end in faults.outages):
+        if faults.outages and any(begin <= kernel.time < end for begin, end in faults.outages):
             raise ConnectionClosedError(endpoint_url="http://simulated")
         if chance.random() < faults.error:
             raise _answer(503, "SlowDown")

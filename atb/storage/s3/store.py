@@ -62,7 +62,7 @@ class S3Store:
         self._bucket, self._prefix = place.name, place.prefix
         self._patience: Patience | None = None
         self._waits, self._connect = waits, connect
-        self._first = replace(waits, seconds=first_seconds)
+        self._first, self._later = replace(waits, seconds=first_seconds), replace(waits, seconds=PATIENCE_SECONDS)
         self._answered: set[bool] = set()
         """Not empty once the store has answered; shared with copies of another patience."""
         self._session, self._client = self._connect(self.url, place.name, self.endpoint_url)
@@ -242,7 +242,7 @@ class S3Store:
             self._answered.add(True)
             return value
 
-        patience = self._patience or (replace(self._waits, seconds=PATIENCE_SECONDS) if self._answered else self._first)
+        patience = self._patience or (self._later if self._answered else self._first)
         return patience.persist(attempt, lambda words: self.on_wait(words), f"store {self.url}")
 
     def _send(self, key: str, call: Callable[[], _T]) -> _T:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import random
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
+
+from pydantic_core import from_json, to_json
 
 from atb.clock import SYSTEM_CLOCK, Clock
 from launcher.kubernetes.api import requests
@@ -91,14 +92,14 @@ class Cluster:
         """
         data = self._retrying(call, lambda: self._read(call))
         try:
-            return json.loads(data) if data else {}
+            return from_json(data) if data else {}
         except ValueError:
             raise ApiError(f"{self.host} answered {call.path} with something other than JSON") from None
 
     def send_once(self, call: Call) -> Any:
         """The parsed answer of a single try. Raises ApiError."""
         data = self._read(call)
-        return json.loads(data) if data else {}
+        return from_json(data) if data else {}
 
     def list(
         self, resource: str, read: Callable[[dict[str, Any]], _Facts], *, selector: str = "", fields: str = ""
@@ -136,7 +137,7 @@ class Cluster:
             yield "OPENED", {}
             for line in split_lines(chunks):
                 try:
-                    change = json.loads(line)
+                    change = from_json(line)
                 except ValueError:
                     return  # the connection broke within a line; the watch is opened again
                 if change["type"] == "ERROR":
@@ -214,7 +215,7 @@ class Cluster:
         headers = {"Accept": call.accept, "User-Agent": "atb-launch", **self._credentials(client)}
         if call.body is not None:
             headers["Content-Type"] = call.content_type
-        body = json.dumps(call.body).encode() if call.body is not None else None
+        body = to_json(call.body) if call.body is not None else None
         with self._lock:
             self.requests += 1
         try:

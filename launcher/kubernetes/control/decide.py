@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 from launcher.kubernetes.api.quantity import parse_quantity
 from launcher.kubernetes.control.actions import (
@@ -77,7 +78,8 @@ def _decide_jobs(state: RunState, now: float) -> list[Action]:
     for job in state.open():
         if job in state.in_flight or state.rests(job, now):
             continue
-        wanted = list(_decide_job(state, job, now))
+        if not (wanted := list(_decide_job(state, job, now, room))):
+            continue
         creations = sum(isinstance(action, Create) for action in wanted)
         if creations <= max(room, 0):
             room -= creations
@@ -117,26 +119,27 @@ def _is_over(state: RunState) -> bool:
     return made and not state.wait
 
 
-def _decide_job(state: RunState, job: str, now: float) -> Iterator[Action]:
-    """The rules of one job about which nothing is under way; the first that applies counts."""
+def _decide_job(state: RunState, job: str, now: float, room: int) -> Iterator[Action]:
+    """The rules of one job about which nothing is under way; the first that applies counts. ``room``: how many
+    creations may begin, so that none is made up in vain."""
     if state.cancelled and (live := state.latest(job)) is not None and live.live:
         yield Delete(job, live)
         return
     if job in state.to_restart:
-        if state.has_looked(job):
-            last = state.to_restart[job]
-            yield _create(state, job, _first_attempt(state, job, last, now), fresh=True)
-        else:
+        if not state.has_looked(job):
             yield LookForResult(job, state.latest_uid(job))
+        elif room > 0:
+            yield _create(state, job, _first_attempt(state, job, state.to_restart[job], now), fresh=True)
         return
     found = state.observe(job, now)
     if found.final:
         yield from _end(state, job, found, state.latest(job), now)
     elif (later := state.put_off.get(job)) is not None:
-        if now >= later.at:
+        if now >= later.at and room > 0:
             yield _create(state, job, later.attempt, again=True)
     elif job not in state.created:
-        yield _create(state, job, _first_attempt(state, job, None, now))
+        if room > 0:
+            yield _create(state, job, _first_attempt(state, job, None, now))
     elif (leaving := _leave_spot(state, job)) is not None:
         yield leaving
     elif found.clock is not None and found.clock.is_over(now):
@@ -179,10 +182,10 @@ def _give_up(state: RunState, job: str, found: Observation, latest: JobStatus | 
 def _leave_spot(state: RunState, job: str) -> GiveUp | None:
     """End a Job that was taken from spot nodes often enough, unless a Pod of it is at work: another try follows, on
     other nodes."""
+    if not _interrupted_enough(state, job):
+        return None
     latest = state.latest(job)
     if latest is None or not latest.live or latest.failing or latest.on_demand or latest.uid in state.given_up:
-        return None
-    if not _interrupted_enough(state, job):
         return None
     pods = [pod for pod in state.pods[job].values() if pod.job_name == latest.name]
     if any(pod.phase in ("Running", "Unknown") for pod in pods):
@@ -210,18 +213,23 @@ def _create(
     fresh: bool = False,
 ) -> Create:
     blamed = [(after.node, job, after.category)] if after is not None else []
-    avoid = tuple(sorted(nodes_to_avoid(state, *blamed)))
-    return Create(job, replace(attempt, exclude=avoid), after=after, again=again, fresh=fresh)
+    if (avoid := tuple(sorted(nodes_to_avoid(state, *blamed)))) != attempt.exclude:
+        attempt = replace(attempt, exclude=avoid)
+    return Create(job, attempt, after=after, again=again, fresh=fresh)
 
 
 def _look_around(state: RunState, now: float) -> Iterator[Look]:
     """What no watch reports is polled while a job waits for it."""
     if _is_due(state, ReadProgress, PROGRESS_SECONDS, now):
         yield ReadProgress()
-    if _is_due(state, ReadWarnings, WARNINGS_SECONDS, now) and _has_unexplained(state, now):
+    warnings = _is_due(state, ReadWarnings, WARNINGS_SECONDS, now)
+    queue = _is_due(state, ReadQueue, QUEUE_SECONDS, now)
+    if not (warnings or queue):
+        return
+    waiting = [one for one in (state.observe(job, now) for job in state.open()) if one.state == "pending"]
+    if warnings and any(map(partial(_is_unexplained, now), waiting)):
         yield ReadWarnings()
-    queued = (job for job in state.open() if state.observe(job, now).category == "queue")
-    if _is_due(state, ReadQueue, QUEUE_SECONDS, now) and any(queued):
+    if queue and any(one.category == "queue" for one in waiting):
         yield ReadQueue()
 
 
@@ -231,8 +239,6 @@ def _is_due(state: RunState, look: type[Look], seconds: float, now: float) -> bo
     return look not in state.looking and (before is None or not before <= now < before + seconds)
 
 
-def _has_unexplained(state: RunState, now: float) -> bool:
-    """Whether some job has waited for a while without a known reason."""
-    seen = (state.observe(job, now) for job in state.open())
-    waiting = (one.clock for one in seen if one.state == "pending" and not one.category)
-    return any(clock is not None and now > clock.since + WARNED_AFTER for clock in waiting)
+def _is_unexplained(now: float, waiting: Observation) -> bool:
+    """Whether it has waited for a while without a known reason."""
+    return not waiting.category and waiting.clock is not None and now > waiting.clock.since + WARNED_AFTER

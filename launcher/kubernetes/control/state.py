@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 
 from atb.documents.attempt import Progress
 from atb.documents.plan import Plan, PlannedJob
@@ -142,7 +143,8 @@ class RunState:
 
     def latest(self, job: str) -> JobStatus | None:
         """The Job of the last try."""
-        return max(self.jobs[job].values(), key=lambda status: status.ordinal, default=None)
+        tries = self.tries(job)
+        return tries[-1] if tries else None
 
     def latest_uid(self, job: str) -> str:
         """Its uid; empty where there is none."""
@@ -151,7 +153,7 @@ class RunState:
 
     def tries(self, job: str) -> list[JobStatus]:
         """The Jobs of all tries that are still there, in order."""
-        return sorted(self.jobs[job].values(), key=lambda status: status.ordinal)
+        return sorted(self.jobs[job].values(), key=attrgetter("ordinal"))
 
     def interruptions(self, job: str) -> int:
         """How many times its latest Job and the tries that led to it were taken from spot nodes."""

@@ -207,7 +207,7 @@ def test_two_hundred_kills_lose_no_evidence_and_count_none_twice() -> None:
         nights.commit()
         for _ in range(rng.randrange(1, 4)):
             try:
-                nights.collect(MortalStore(nights.store, rng.randrange(1, 40), rng.random() < 0.5))
+                nights.collect(MortalStore(nights.store, rng.randrange(1, 24), rng.random() < 0.5))
             except Death:
                 killed += 1
         nights.collect(nights.store)
