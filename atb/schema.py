@@ -123,7 +123,7 @@ class Document(BaseModel):
             raise _explain(cls, data, where, error) from None
         if "schema_version" not in document.model_fields_set or _major(document.schema_version) != cls.major:
             raise _explain(cls, data, where, None)
-        if b"NaN" in data or b"Infinity" in data:
+        if not is_sealed(data) and (b"NaN" in data or b"Infinity" in data):  # what is sealed was written without
             _refuse_constants(cls, data, where)
         if is_altered(data):
             raise Unreadable(f"{where} was altered or damaged: its content is not what its own digest says; {_REMEDY}")

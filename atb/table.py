@@ -85,9 +85,12 @@ def _line(
 ) -> str:
     parts = []
     for place, (column, room, text, name) in enumerate(zip(columns, widths, texts, styles, strict=True)):
-        cut = text if _width(text) <= room else _cut(text, room)
-        space = " " * (room - _width(cut))
-        shown = style(cut, name)
+        width = len(text) if text.isascii() else _width(text)
+        if width > room:
+            text = _cut(text, room)
+            width = _width(text)
+        space = " " * (room - width)
+        shown = style(text, name) if name else text
         parts.append(f"{space}{shown}" if column.right else shown if place == last else f"{shown}{space}")
     return "  ".join(parts).rstrip()
 

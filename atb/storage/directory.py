@@ -22,6 +22,8 @@ from atb.storage.store import Entry
 
 _STAGING = ".staging"
 """Half-written files lie here, on the same file system, and are never listed."""
+_NEVER = frozenset({"", ".", "..", _STAGING})
+"""No key has a part like these."""
 
 
 class DirectoryStore:
@@ -34,14 +36,18 @@ class DirectoryStore:
     def __init__(self, root: str | Path) -> None:
         self.on_wait: Callable[[str], None] = lambda words: None
         self.root = Path(root).expanduser()
+        self._top = str(self.root).rstrip("/")
         self.url = str(root)
 
     def within(self, seconds: float) -> Self:
         return self
 
     def get(self, key: str) -> bytes:
-        with self._explain(key):
-            return self._path(key).read_bytes()
+        try:
+            with open(self._name(key), "rb") as file:
+                return file.read()
+        except OSError as error:
+            raise self._failure(key, error) from None
 
     def get_with_etag(self, key: str) -> tuple[bytes, str]:
         data = self.get(key)
@@ -76,9 +82,9 @@ class DirectoryStore:
     def list_without(self, prefix: str, folder: str) -> Iterator[Entry]:
         """The same without what lies in folders of that name, which are not looked into."""
         top, _, begins = prefix.rpartition("/")
-        start = len(str(self.root)) + 1
+        start = len(self._top) + 1
         with self._explain(prefix):
-            for each in _walk(str(self.root / top), {_STAGING, folder}, begins):
+            for each in _walk(f"{self._top}/{top}", {_STAGING, folder}, begins):
                 try:
                     stat = each.stat()
                 except FileNotFoundError:
@@ -127,11 +133,13 @@ class DirectoryStore:
             user = str(os.getuid())
         return f"user {user} on this machine"
 
-    def _path(self, key: str) -> Path:
-        parts = key.split("/")
-        if not key or any(part in ("", ".", "..", _STAGING) for part in parts):
+    def _name(self, key: str) -> str:
+        if "\0" in key or not _NEVER.isdisjoint(key.split("/")):
             raise SpecError(f"{key!r} is not a key")
-        return self.root.joinpath(*parts)
+        return f"{self._top}/{key}"
+
+    def _path(self, key: str) -> Path:
+        return Path(self._name(key))
 
     def _write(self, key: str, data: bytes, publish: Callable[[Path, Path], None]) -> str:
         def write(staged: Path) -> None:
@@ -203,16 +211,19 @@ class DirectoryStore:
             yield
         except FileExistsError:
             raise
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            raise NotFound(f"no object {key} in {self.url}") from None
         except OSError as error:
-            hint = {
-                errno.ENOSPC: "free some space, then continue with --resume",
-                errno.EDQUOT: "free some space, then continue with --resume",
-                errno.EACCES: "give this user read and write access, or name another --store",
-                errno.EROFS: "it is mounted read-only; name another --store",
-            }.get(error.errno or 0, "look at the disk")
-            raise StoreError(f"store {self.url} refused {key}: {error.strerror}; {hint}") from None
+            raise self._failure(key, error) from None
+
+    def _failure(self, key: str, error: OSError) -> StoreError | NotFound:
+        if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
+            return NotFound(f"no object {key} in {self.url}")
+        hint = {
+            errno.ENOSPC: "free some space, then continue with --resume",
+            errno.EDQUOT: "free some space, then continue with --resume",
+            errno.EACCES: "give this user read and write access, or name another --store",
+            errno.EROFS: "it is mounted read-only; name another --store",
+        }.get(error.errno or 0, "look at the disk")
+        return StoreError(f"store {self.url} refused {key}: {error.strerror}; {hint}")
 
 
 def _is_same(handle: int, path: Path) -> bool:

@@ -82,7 +82,7 @@ class Store(Protocol):
 
 @runtime_checkable
 class SkipsFolders(Protocol):
-    """A store that can list without looking into folders of a name; in a bucket there is nothing to save by it."""
+    """A store that can list without looking into folders of a name, in less time than with them."""
 
     def list_without(self, prefix: str, folder: str) -> Iterator[Entry]:
         """All objects whose key begins with the prefix, but for those in such folders, in key order."""

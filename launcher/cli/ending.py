@@ -92,7 +92,7 @@ def finish(run: str, store: Store, ending: Ending) -> Manifest:
             lives = scan_records(store, record.model_keys)
     with say_if_slow("writing metrics and page", tell):
         _write_metrics(store, record.plan, manifest, lives, ending.push_gateway)
-        page = write_report(store, record, lives)
+        page = write_report(store, record, manifest, lives)
     if ending.output == "json":
         click.echo(manifest.to_bytes(), nl=False)
     else:

@@ -34,11 +34,13 @@ MOST_DRAWN = 60
 """Models whose curves are drawn: of more, those with the most skill. The others link to their plots."""
 
 
-def write_report(store: Store, record: RunRecord, lives: Sequence[Live] | None = None) -> str:
-    """Make the page of a run and write it next to the manifest. ``lives``: the champions of its model keys, where they
-    were read already. Returns its key. Raises StoreError."""
+def write_report(
+    store: Store, record: RunRecord, manifest: Manifest | None = None, lives: Sequence[Live] | None = None
+) -> str:
+    """Make the page of a run and write it next to the manifest. What was made or read already: ``manifest``, and
+    ``lives``, the champions of the run's model keys. Returns the page's key. Raises StoreError."""
     evidence = read_evidence(store, record.plan.run)
-    manifest = decide_gates(build_manifest(record), evidence)
+    manifest = decide_gates(manifest or build_manifest(record), evidence)
     key = keys.report(manifest.run)
     results = read_detailed(store, record, manifest)
     with ThreadPoolExecutor(READERS) as pool:

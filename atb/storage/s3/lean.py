@@ -60,8 +60,9 @@ class LeanReader:
         answer = self._send(f"/{quote(key, safe='/~')}", "", key)
         return answer if answer is not None and "etag" in answer.headers else None
 
-    def list_page(self, prefix: str, token: str | None) -> tuple[list[Entry], str | None] | None:
-        """A page of names with the whole keys, and the token of the next page; None where the answer is not that."""
+    def list_page(self, prefix: str, token: str | None, without: str = "") -> tuple[list[Entry], str | None] | None:
+        """A page of names with the whole keys, and the token of the next page; None where the answer is not that.
+        ``without``: the name of folders below the prefix whose objects are left out."""
         query = {"encoding-type": "url", "list-type": "2", "prefix": prefix}
         if token is not None:
             query = {"continuation-token": token, **query}
@@ -69,7 +70,7 @@ class LeanReader:
         if answer is None or len(answer.data) > _LARGEST_PAGE:
             return None
         try:
-            return _read_page(answer.data)
+            return _read_page(answer.data, len(prefix), f"/{without}/" if without else "")
         except (ElementTree.ParseError, ValueError, KeyError, TypeError):
             return None
 
@@ -170,16 +171,22 @@ def _read_exactly(file: BinaryIO, size: int) -> bytes:
     return data
 
 
-def _read_page(data: bytes) -> tuple[list[Entry], str | None] | None:
+def _read_page(data: bytes, start: int = 0, skipped: str = "") -> tuple[list[Entry], str | None] | None:
+    """``skipped``: what a key that is left out holds behind its first ``start`` characters."""
     root = ElementTree.fromstring(data)  # noqa: S314 - of the store that the user named, and bounded
     space = root.tag.rpartition("}")[0] + "}" if root.tag.startswith("{") else ""
     if root.tag != f"{space}ListBucketResult" or root.find(f"{space}IsTruncated") is None:
         return None
     entries = []
     for item in root.iter(f"{space}Contents"):
-        fields = {child.tag[len(space) :]: child.text or "" for child in item}
-        modified = datetime.fromisoformat(fields["LastModified"])
-        entries.append(Entry(unquote(fields["Key"]), int(fields["Size"]), fields["ETag"], modified))
+        key = unquote(item.findtext(f"{space}Key", ""))
+        if skipped and skipped in f"/{key[start:]}":
+            continue
+        size, etag = item.findtext(f"{space}Size", ""), item.findtext(f"{space}ETag", "")
+        modified = datetime.fromisoformat(item.findtext(f"{space}LastModified", ""))
+        if not (key and etag):
+            return None
+        entries.append(Entry(key, int(size), etag, modified))
     truncated = root.findtext(f"{space}IsTruncated") == "true"
     token = root.findtext(f"{space}NextContinuationToken")
     if truncated and not token:

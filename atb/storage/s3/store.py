@@ -106,18 +106,24 @@ class S3Store:
         return self._put(key, data, {})
 
     def list(self, prefix: str) -> Iterator[Entry]:
+        return self.list_without(prefix, "")
+
+    def list_without(self, prefix: str, folder: str) -> Iterator[Entry]:
+        """The same without what lies in folders of that name below the prefix."""
         options: dict[str, Any] = {}
         token: str | None = None
-        while self._lean and (found := self._lean.list_page(f"{self._prefix}{prefix}", token)) is not None:
+        start, whole = len(self._prefix), f"{self._prefix}{prefix}"
+        while self._lean and (found := self._lean.list_page(whole, token, folder)) is not None:
             entries, token = found
             for entry in entries:
-                yield Entry(entry.key[len(self._prefix) :], entry.size, entry.etag, entry.modified)
+                yield Entry(entry.key[start:], entry.size, entry.etag, entry.modified)
             if token is None:
                 return
             options = {"ContinuationToken": token}
         for page in self._pages(prefix, options):
             for item in page.get("Contents", []):
-                yield Entry(item["Key"][len(self._prefix) :], item["Size"], item["ETag"], item["LastModified"])
+                if not folder or f"/{folder}/" not in f"/{item['Key'][len(whole) :]}":
+                    yield Entry(item["Key"][start:], item["Size"], item["ETag"], item["LastModified"])
 
     def folders(self, prefix: str) -> Iterator[str]:
         for page in self._pages(prefix, {"Delimiter": "/"}):

@@ -204,7 +204,8 @@ def describe_gate(rules: tuple[Rule, ...]) -> tuple[str, str, str]:
 
 def link_to(run: str, key: str) -> str:
     """A link from the run's page to another object of the store."""
-    return quote(posixpath.relpath(key, posixpath.dirname(keys.report(run))))
+    own = keys.run_prefix(run)
+    return quote(key[len(own) :] if key.startswith(own) else posixpath.relpath(key, own))
 
 
 def _links(result: Result, run: str) -> Iterator[Link]:

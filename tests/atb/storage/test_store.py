@@ -14,6 +14,7 @@ from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError
 from atb.storage import DirectoryStore, MemoryStore, Store, open_store
 from atb.storage.probe import probe_store
 from atb.storage.read import map_calls
+from atb.storage.store import SkipsFolders
 
 
 def test_what_was_put_is_read_back_whole(store: Store) -> None:
@@ -93,6 +94,26 @@ def test_a_listing_is_sorted_and_keeps_to_its_prefix(store: Store) -> None:
     assert [entry.key for entry in store.list("runs/a/1")] == ["runs/a/1"]
     assert list(store.list("runs/a/1/")) == []
     assert list(store.list("nothing/")) == []
+
+
+def test_a_listing_leaves_folders_of_a_name_out_below_its_prefix(store: Store) -> None:
+    for key in ("runs/bundle/a", "runs/bundle/j/bundle/1/x", "runs/bundle/j/bundles/x", "runs/bundle/bundle/x"):
+        store.put(key, b"1")
+    if isinstance(store, SkipsFolders):
+        found = [entry.key for entry in store.list_without("runs/bundle/", "bundle")]
+        assert found == ["runs/bundle/a", "runs/bundle/j/bundles/x"]
+
+
+@pytest.mark.parametrize("root", [".", "a", "./a", "a/", "a/../b"])
+def test_keys_are_the_same_however_a_directory_is_written(
+    root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = DirectoryStore(root)
+    store.put("runs/r/plan.json", b"1")
+    for prefix in ("", "runs/", "runs/r/", "runs/r/p"):
+        assert [entry.key for entry in store.list(prefix)] == ["runs/r/plan.json"]
+    assert store.get("runs/r/plan.json") == b"1"
 
 
 def test_a_changed_object_has_another_etag_in_the_listing(store: Store) -> None:
