@@ -114,7 +114,7 @@ class ClusterFixture:
 
     def hurried(self, **changes: Any) -> ClusterOptions:
         """Options whose budgets end as soon as this cluster can have reported what is wrong."""
-        seconds = 60 if self.server is None else 2
+        seconds = 30 if self.server is None else 2
         return make_options(**changes).model_copy(update={"schedule_seconds": seconds, "start_seconds": seconds})
 
     def run_controller(self, plan: Plan, options: ClusterOptions | None = None, **parts: Any) -> RunController:

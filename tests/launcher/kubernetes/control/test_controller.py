@@ -4,8 +4,6 @@ scheduler, Job controller, kubelet and garbage collector write every status."""
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,7 +16,7 @@ from launcher.kubernetes.api import requests
 from launcher.kubernetes.api.informer import Changed, Deleted, Heartbeat, Listed, follow
 from launcher.kubernetes.api.requests import ApiError, Call
 from launcher.kubernetes.api.responses import format_time
-from launcher.kubernetes.logs import find_pods, follow_log, read_log
+from launcher.kubernetes.logs import follow_log, read_log
 from launcher.kubernetes.objects.ensure import (
     create_job,
     create_owner,
@@ -28,39 +26,13 @@ from launcher.kubernetes.objects.ensure import (
     mark_owner,
     sweep_owners,
 )
-from launcher.kubernetes.objects.job_status import PodStatus, read_job
-from launcher.kubernetes.objects.jobs import JobAttempt, build_job, job_name, owner_name, run_selector
+from launcher.kubernetes.objects.jobs import JobAttempt, build_job, job_name, owner_name
 from launcher.kubernetes.objects.pod import Target
 from launcher.kubernetes.preflight.checks import check_all
 from tests.launcher.fixtures import ClusterFixture, commit, make_options, make_plan, make_try, running
+from tests.launcher.kubernetes.control.live import FOREVER, jobs_of, pods_of, started, until
 
 pytestmark = pytest.mark.cluster
-
-FOREVER = "trap 'exit 143' TERM; while true; do sleep 1; done"
-
-
-def until(condition: Callable[[], Any], seconds: float = 150.0) -> Any:
-    """Its value, as soon as it has one."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if value := condition():
-            return value
-        time.sleep(0.05)
-    raise AssertionError("it did not happen")
-
-
-def pods_of(testbed: ClusterFixture, run: str = "run-1") -> list[PodStatus]:
-    return find_pods(testbed.cluster, run_selector(run))
-
-
-def jobs_of(testbed: ClusterFixture, run: str = "run-1") -> dict[str, Any]:
-    return testbed.cluster.list("jobs", read_job, selector=run_selector(run))[0]
-
-
-def started(testbed: ClusterFixture, but: str = "") -> PodStatus | None:
-    return next(
-        (pod for pod in pods_of(testbed) if pod.phase == "Running" and not pod.deleted and pod.name != but), None
-    )
 
 
 def test_a_run_ends_with_every_job_done_once_their_results_are_there(testbed: ClusterFixture) -> None:
