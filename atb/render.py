@@ -20,9 +20,14 @@ def render(package: str, name: str, **values: Any) -> str:
 
 def render_blocks(package: str, name: str, **values: Any) -> Iterator[str]:
     """The same in blocks: a page of thousands of rows takes as much memory again while it is put together."""
-    stream = _environment(package).get_template(name).stream(values)
+    stream = load_template(package, name).stream(values)
     stream.enable_buffering(_PIECES)
     yield from stream
+
+
+def load_template(package: str, name: str) -> jinja2.Template:
+    """A template of ``package``, compiled once in a process."""
+    return _environment(package).get_template(name)
 
 
 @functools.cache

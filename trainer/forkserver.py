@@ -31,15 +31,24 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import metadata
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from atb.contract.labels import COMPILE_CACHE_VARIABLE
+from trainer.log import capture_stderr
 from trainer.own_process import own_imports
+from trainer.process_memory import gc_frozen
 from trainer.stop_signals import expect_parent
 
-PRELOADED = ("trainer.pipeline.job",)
+PRELOADED = ("trainer.pipeline.job", "trainer.cli")
 """What every training needs and takes seconds to import, TensorFlow with it."""
+PRELOADED_LATE = (
+    "atb.storage.s3", "trainer.bars.cache.cached", "trainer.bars.files", "trainer.bars.sample", "pandas",
+    "pyarrow.pandas_compat", "pyarrow.parquet", "sklearn.ensemble", "threadpoolctl", "matplotlib.backends.backend_agg",
+)  # fmt: skip
+"""What a training imports only where it needs it; the first ones must not be loaded before TensorFlow. None of it may
+start a thread: a child has only its own."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -181,15 +190,31 @@ def describe_processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     return hashlib.sha256("\n".join([platform.machine(), *found]).encode()).hexdigest()[:12]
 
 
+def preload() -> None:
+    """Do once what every training would do before or after its fit: imports, the code's digest, the card's template,
+    the fonts of a chart. Runs no TensorFlow operation and leaves no thread."""
+    with own_imports():
+        for module in PRELOADED:
+            importlib.import_module(module)
+    with capture_stderr(), gc_frozen():
+        for module in PRELOADED_LATE:
+            importlib.import_module(module)
+        from atb.code import code_digest
+        from atb.render import load_template
+        from trainer.bundle.charts import draw_history
+
+        code_digest()
+        load_template("trainer.bundle", "card.md.j2")
+        draw_history("", {"loss": [1.0, 0.9], "val_loss": [1.0, 0.9], "learning_rate": [0.1, 0.1]}).savefig(BytesIO())
+
+
 def main(run: Callable[[list[str]], int] = run_atb) -> None:
-    """Import what every training needs, then serve. What XLA compiles for one training, the next ones load."""
+    """Preload, then serve. What XLA compiles for one training, the next ones load."""
     with compile_cache(os.environ.get(COMPILE_CACHE_VARIABLE, "")) as folder:
         os.environ.setdefault("TF_XLA_FLAGS", f"--tf_xla_persistent_cache_directory={folder}")
         # It warns of the processor's tuning hints as if they were features, each time it loads what it has compiled
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        with own_imports():
-            for module in PRELOADED:
-                importlib.import_module(module)
+        preload()
         serve(run)
 
 
