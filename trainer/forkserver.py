@@ -47,8 +47,8 @@ PRELOADED_LATE = (
     "atb.storage.s3", "trainer.bars.cache.cached", "trainer.bars.files", "trainer.bars.sample", "pandas",
     "pyarrow.pandas_compat", "pyarrow.parquet", "sklearn.ensemble", "threadpoolctl", "matplotlib.backends.backend_agg",
 )  # fmt: skip
-"""What a training imports only where it needs it; the first ones must not be loaded before TensorFlow. None of it may
-start a thread: a child has only its own."""
+"""What a training imports only where it needs it, two seconds' worth. None of it may start a thread: a child would lack
+it."""
 _PR_SET_PDEATHSIG = 1
 
 

@@ -20,17 +20,28 @@ ROOT = Path(__file__).parents[2]
 STUB = (sys.executable, "-m", "tests.launcher.stub_server")
 
 
-def test_the_imports_run_no_operation_that_children_would_inherit() -> None:
+def test_what_is_done_before_the_fork_runs_no_operation_and_leaves_no_thread_that_children_would_lack() -> None:
     check = """
-import importlib
-from trainer.forkserver import PRELOADED
-for module in PRELOADED:
-    importlib.import_module(module)
+import sys
+from pathlib import Path
+from trainer.forkserver import preload
+preload()
 from tensorflow.python.eager import context
 print(context.context_safe() is None or not context.context()._initialized)
+names = [path.read_text() for path in Path("/proc/self/task").glob("*/comm")]
+print(sum(not name.startswith("jemalloc") for name in names))  # Arrow's allocator, which minds forks itself
+before = set(sys.modules)
+import numpy as np
+from trainer.evaluate.trees import forecast_trees
+forecast_trees(np.ones((50, 2)), np.arange(50.0), np.ones((2, 2)))
+print(sorted(set(sys.modules) - before))
 """
-    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, cwd=ROOT)
-    assert done.stdout == "True\n", done.stderr
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}  # as every worker starts the server
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, cwd=ROOT, env=environment)
+    modules, threads, imported = done.stdout.splitlines() or ["", "", ""]
+    assert modules == "True", done.stderr
+    assert threads == "1"
+    assert imported == "[]"
 
 
 def test_atb_in_a_child_ends_with_the_code_of_atb(tmp_path: Path) -> None:
