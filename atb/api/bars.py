@@ -39,7 +39,7 @@ def load_bars(
     given = {"source": source, "market": market, "timeframe": timeframe, "days": days, "start": start, "as_of": as_of}
     spec = resolve_spec(symbol, "fast", {name: value for name, value in given.items() if value is not None})
     first, cut = tf.epoch_ms(spec.start), tf.epoch_ms(spec.as_of)
-    raw = open_source(source, find_store(store)).fetch(symbol, spec.timeframe, market, first, cut)
+    raw = open_source(source, find_store(store)).fetch(spec.symbol, spec.timeframe, market, first, cut)
     return to_frame(check_bars(raw, first, cut)[0])
 
 

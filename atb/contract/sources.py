@@ -61,6 +61,23 @@ def plain_symbol(symbol: str) -> str:
     return "".join(character for character in unicodedata.normalize("NFC", composed) if _is_letter(character))
 
 
+def canonical_symbol(symbol: str, source: str, market: str) -> str:
+    """The one spelling of a symbol that its source answers to in several: models, runs and bars are kept under it.
+
+    Files answer to all spellings of ``plain_symbol``; an exchange of ccxt to ``BTC/USDT`` (``BTC/USDT:USDT`` for
+    futures) and to ``BTCUSDT``. Other sources have one spelling, or are strict about theirs.
+    """
+    kind = source.partition(":")[0]
+    if kind == "files":
+        return plain_symbol(symbol)
+    base, slash, quote = symbol.partition("/")
+    if kind != "ccxt" or not slash:
+        return symbol
+    quote, colon, settled = quote.partition(":")
+    own = not colon if market == "spot" else settled == quote
+    return f"{base}{quote}" if own and base.isalnum() and quote.isalnum() else symbol
+
+
 def _is_letter(character: str) -> bool:
     """A letter, a digit, or a mark that belongs to the letter before it."""
     return character.isalnum() or unicodedata.category(character).startswith("M")

@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from atb.contract import timeframe as tf
 from atb.contract.features import canonical_features, check_features, split_features
 from atb.contract.presets import DEFAULT_PRESET, MODEL_TYPES, PRESET_NAMES, PRESETS, ModelType, PresetName
-from atb.contract.sources import check_source, normal_symbol, split_source
+from atb.contract.sources import canonical_symbol, check_source, normal_symbol, split_source
 from atb.contract.window import WINDOW_OPTIONS, resolve_window
 from atb.errors import SpecError
 from atb.plugins import validate_name
@@ -264,6 +264,7 @@ def resolve_spec(symbol: str, preset: str, options: Mapping[str, Any], *, now: d
         raise SpecError(f"{str(symbol)[:80]!a} {preset}: {first_problem(error)}") from None
     check_source(spec.source)
     check_features(spec.features)
+    spec = spec.model_copy(update={"symbol": canonical_symbol(spec.symbol, spec.source, spec.market)})
     if spec.expected_bars > _MOST_BARS:
         raise SpecError(f"a window of {spec.expected_bars:,} bars is more than {_MOST_BARS:,}; lower --days")
     return spec

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from atb.contract import keys
+from atb.contract.sources import plain_symbol
 from atb.contract.spec import Spec
 from atb.documents.champion import Champion, HistoryEntry, Signal
 from atb.documents.result import FileEntry
@@ -133,10 +134,15 @@ def find_model_key(
 ) -> ModelKey:
     """The one model key of a symbol that these words fit. Raises SpecError where none or several fit.
 
-    ``declined``: also one that has a history or a ledger and no champion.
+    A symbol that has none as it is written may be another spelling of one that has. ``declined``: also one that has a
+    history or a ledger and no champion.
     """
     signs = (keys.CHAMPION, "history", "evidence") if declined else (keys.CHAMPION,)
-    found_keys = set(_keys_of(store, symbol, signs))
+    found_keys: set[ModelKey] = set()
+    for spelling in dict.fromkeys((symbol, plain_symbol(symbol.partition(":")[0]), plain_symbol(symbol))):
+        if spelling and (found_keys := set(_keys_of(store, spelling, signs))):
+            symbol = spelling
+            break
     wanted = (symbol, timeframe, preset, target, horizon)
     fitting = sorted(
         (

@@ -67,10 +67,13 @@ def build_plan(
     check_features(str(options.get("features", "classic")))
     unpinned = {name: value for name, value in options.items() if name != "warm_start"}
     jobs = []
-    _validate_distinct(symbols)
+    spellings: dict[str, str] = {}
     for symbol in symbols:
         for preset in presets:
             spec = resolve_spec(symbol, preset, unpinned, now=now)
+            for market in (plain_symbol(symbol), spec.symbol):
+                if (other := spellings.setdefault(market, symbol)) != symbol:
+                    raise SpecError(f"--symbols: {other} and {symbol} are the same market; name it once")
             if "warm_start" in options:
                 pinned = {"warm_start": pin(str(options["warm_start"]), ModelKey.of(spec))}
                 spec = resolve_spec(symbol, preset, {**options, **pinned}, now=now)
@@ -78,15 +81,6 @@ def build_plan(
                 PlannedJob.model_construct(job=keys.job_id(spec.symbol, preset), spec=spec, spec_digest=spec.digest)
             )
     return Plan(run=run, created=now, backend=backend, options=dict(launcher_options or {}), jobs=tuple(jobs))
-
-
-def _validate_distinct(symbols: Sequence[str]) -> None:
-    """Raise SpecError where two symbols are spellings of one market."""
-    seen: dict[str, str] = {}
-    for symbol in symbols:
-        other = seen.setdefault(plain_symbol(symbol), symbol)
-        if other != symbol:
-            raise SpecError(f"--symbols: {other} and {symbol} are the same market; name it once")
 
 
 def skip_unchanged(plan: Plan, store: Store, code_digest: Callable[[Spec], str], image: str | None) -> Plan:
@@ -174,7 +168,7 @@ def read_plan(store: Store, run: str) -> Plan:
 
 def find_job(plan: Plan, job: str) -> PlannedJob:
     """A job of a plan by its id, or by its symbol where that names one job. Raises SpecError."""
-    names = {job, unicodedata.normalize("NFC", job)}
+    names = {job, unicodedata.normalize("NFC", job), plain_symbol(job)}
     found = [planned for planned in plan.jobs if names & {planned.job, planned.spec.symbol}]
     if len(found) == 1:
         return found[0]

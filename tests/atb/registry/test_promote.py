@@ -273,6 +273,8 @@ def test_a_model_key_is_found_by_the_fewest_words_that_identify_it() -> None:
         ("BTCUSDT", "quality"),
         ("ETHUSDT", "fast"),
     ]
+    for spelling in ("ETH/USDT", "eth-usdt", "ETH/USDT:USDT"):
+        assert find_model_key(store, spelling).symbol == "ETHUSDT"
     assert find_model_key(store, "ETHUSDT") == ModelKey("ETHUSDT", "1h", "fast")
     assert find_model_key(store, "BTCUSDT", None, "quality").preset == "quality"
     with pytest.raises(SpecError, match=r"2 models .*--preset"):

@@ -201,6 +201,34 @@ def test_two_spellings_of_one_market_are_refused(pair: tuple[str, str]) -> None:
         plan_of("ETHUSDT", *pair, source="files:/data")
 
 
+@pytest.mark.parametrize("spelling", ["BTC/USDT", "BTC-USDT", "btcusdt", "btc_usdt", "BTCUSDT"])
+def test_one_file_has_one_model_key_in_every_run(spelling: str) -> None:
+    (job,) = plan_of(spelling, source="files:/data").jobs
+    assert (job.job, job.spec_digest) == ("BTCUSDT-fast", plan_of("BTCUSDT", source="files:/data").jobs[0].spec_digest)
+    assert find_job(plan_of("BTCUSDT", source="files:/data"), spelling).spec.symbol == "BTCUSDT"
+
+
+@pytest.mark.parametrize(
+    ("spelling", "market", "kept"),
+    [
+        ("BTC/USDT", "spot", "BTCUSDT"),
+        ("BTC/USDT:USDT", "um", "BTCUSDT"),
+        ("BTC/USDT", "um", "BTC/USDT"),
+        ("BTC/USDT:USDT", "spot", "BTC/USDT:USDT"),
+        ("BTC/USDT:USDT-260327", "um", "BTC/USDT:USDT-260327"),
+        ("BTC/USD:BTC", "cm", "BTC/USD:BTC"),
+        ("PF_XBTUSD", "um", "PF_XBTUSD"),
+    ],
+)
+def test_one_market_of_an_exchange_has_one_model_key_and_others_theirs(spelling: str, market: str, kept: str) -> None:
+    assert plan_of(spelling, source="ccxt:kraken", market=market).jobs[0].spec.symbol == kept
+
+
+def test_two_spellings_of_a_future_are_one_market() -> None:
+    with pytest.raises(SpecError, match="BTCUSDT and BTC/USDT:USDT are the same market"):
+        plan_of("BTCUSDT", "BTC/USDT:USDT", source="ccxt:kraken", market="um")
+
+
 def test_symbols_that_only_look_alike_to_a_regular_expression_are_two() -> None:
     plan = plan_of("币安人生USDT", "我踏马来了USDT", "USDT", "BTC/USDT", "BTC/USDT:USDT")
     assert len({job.job for job in plan.jobs}) == 5
