@@ -1,4 +1,5 @@
-"""Train one price model for each crypto symbol, and ask it: the Python API, and below it what both commands share.
+"""Train one price model for each crypto symbol, and forecast with it: the Python API, and below it
+what both commands share.
 
 Importing it is quick: pandas, TensorFlow and the rest are loaded when something is called that needs them.
 """

@@ -35,7 +35,7 @@ DECIDES = (
     "trainer/networks",
     "trainer/pipeline",
 )
-"""Whatever makes a model and its numbers out of a spec. How a spec comes to be is in the spec's own digest; help texts,
+"""All that turns a spec into a model and its numbers. How a spec is resolved is in the spec's own digest; help texts,
 the card, the charts, the doctor and the store change no model."""
 DECIDES_NOTHING = ("trainer/bars/chart.py", "trainer/pipeline/compare.py", "trainer/pipeline/heartbeat.py")
 

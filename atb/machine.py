@@ -46,7 +46,7 @@ def process_seconds(process: Path = Path("/proc/self")) -> float:
 
 
 def cpu_quota(cgroup: Path = _CGROUP) -> float | None:
-    """The CPUs that the container's limit comes to; None where there is none. A Pod sees its node's cores all the same.
+    """The container's CPU limit; None where there is none. A Pod sees its node's cores all the same.
 
     Read from ``cpu.max`` of cgroup v2 or ``cpu.cfs_quota_us`` of v1.
     """

@@ -64,8 +64,8 @@ class Patience:
     def persist(
         self, attempt: Callable[[], _T], say: Callable[[str], None] = lambda words: None, name: str = "it"
     ) -> _T:
-        """Call ``attempt`` until it succeeds and return its result. ``say`` hears why a wait of more than a moment goes
-        on, and that ``name`` answers again.
+        """Call ``attempt`` until it succeeds and return its result. ``say`` is called with the reason for a wait of
+        more than a moment, and once ``name`` answers again.
 
         Raises the last failure when time is up, when it is not transient, or at once on a stop signal.
         """
@@ -83,11 +83,11 @@ class Patience:
                 wait = min(wait, end - now())  # one last try when time is up
                 if wait < 0 or now() >= end or self.interrupt.count != signals_before:
                     if now() - began > QUIET_SECONDS:
-                        error.args = (f"{error}; tried again for {spell_seconds(now() - began)}",)
+                        error.args = (f"{error}; retried for {spell_seconds(now() - began)}",)
                     raise
                 if now() + wait - began > QUIET_SECONDS:
                     announced = True
-                    say(f"{error}; trying again for up to {spell_seconds(end - now())}")
+                    say(f"{error}; retrying for up to {spell_seconds(end - now())}")
                 self.clock.sleep(wait)
                 if self.interrupt.count != signals_before:
                     raise

@@ -21,7 +21,7 @@ PLAIN_NAME = re.compile(
 )
 """Environment variables that are known to hold no secret. No look-around: Go reads this in the chart's schema too."""
 TELLING_NAME = r"(?i)(secret|passw|token|credential|private|api_?key|access_?key|_auth)"
-"""A part of a name that speaks of a secret, for the same two."""
+"""A part of a name that suggests a secret, for the same two."""
 TELLING_VALUE = r"://[^/\s]*@|-----BEGIN [A-Z ]*PRIVATE KEY-----"
 """What no plain value may hold, however it is named, for the same two."""
 _BLOB = re.compile(r"(?=[A-Za-z0-9+=]*[a-z])(?=[A-Za-z0-9+=]*[A-Z])(?=[A-Za-z0-9+=]*[0-9])[A-Za-z0-9+=]{20,}")

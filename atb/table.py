@@ -38,8 +38,8 @@ class Cell:
 def table_lines(
     columns: Sequence[Column], rows: Sequence[Sequence[str | Cell]], *, width: int | None = None
 ) -> Iterator[str]:
-    """The head and one line a row, columns as wide as their widest cell. With ``width`` no line is wider, as far as the
-    columns that give way allow. Text is shown without control characters; styles are the terminal's codes."""
+    """The head and one line per row, columns as wide as their widest cell. With ``width`` no line is wider, as far as
+    the columns that give way allow. Text is shown without control characters; styles are the terminal's codes."""
     cells = [[_plain(cell) for cell in row] for row in rows]
     heads = [column.name for column in columns]
     widths = [max(map(_width, column)) for column in zip(heads, *cells, strict=True)]

@@ -1,4 +1,4 @@
-"""Dates below a chart that are whole by themselves."""
+"""Dates below a chart, each complete by itself."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MOST_TICKS = 6
 
 
 def set_date_axis(axes: Any, at: npt.NDArray[np.datetime64]) -> None:
-    """Evenly spaced dates that are whole by themselves, over hours or years."""
+    """Evenly spaced dates, each complete by itself, over hours or years."""
     hour = np.timedelta64(1, "h")
     first, last = at[0], at[-1]
     if first == last:

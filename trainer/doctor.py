@@ -1,4 +1,4 @@
-"""What this place can do: libraries, machine, scratch, device, a real training of one epoch, store and clock.
+"""What this machine can do: libraries, machine, scratch, device, a real training of one epoch, store and clock.
 
 Each ``check_*`` returns one HealthCheck and never raises; the worst one decides how ``atb doctor`` exits.
 """
@@ -36,7 +36,7 @@ _DRIVER = Path("/proc/driver/nvidia/version")
 
 @dataclass(frozen=True)
 class HealthCheck:
-    """One line of the doctor's. ``error`` is what a job would end with here; ``note`` marks what only looks odd."""
+    """One line of the report. ``error`` is what a job would end with here; ``note`` marks what only looks odd."""
 
     name: str
     text: str

@@ -181,7 +181,7 @@ def run_session(
 
 def _validate_fit(forecaster: Forecaster, bars: Bars) -> None:
     if bars.timeframe != forecaster.timeframe:
-        raise DataError(f"the model reads {forecaster.timeframe} bars, but was given {bars.timeframe} ones")
+        raise DataError(f"the model reads {forecaster.timeframe} bars, but was given {bars.timeframe} bars")
     for name in forecaster.extra_columns:
         if name not in bars.extra:
             raise DataError(f"the model reads the column {name}, which the bars of {bars.symbol} don't have")

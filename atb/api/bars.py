@@ -71,7 +71,7 @@ def from_frame(frame: pd.DataFrame, symbol: str, timeframe: str) -> Bars:
         raise DataError(f"bars must be a pandas DataFrame, not a {type(frame).__name__}")
     held = frame.attrs.get("timeframe", timeframe)
     if held != timeframe:
-        raise DataError(f"the model reads {timeframe} bars, but was given {held} ones")
+        raise DataError(f"the model reads {timeframe} bars, but was given {held} bars")
     named = frame.rename_axis("time") if frame.index.name is None and frame.index.dtype.kind == "M" else frame
     table = pa.Table.from_pandas(named.reset_index() if named.index.name else named, preserve_index=False)
     raw = bars_from_table(table, symbol, timeframe, "the DataFrame")

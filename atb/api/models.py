@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 _PATH_STARTS = ("/", "./", "../", "~")
-"""No symbol begins so."""
+"""No symbol begins with these."""
 
 
 def load_model(
@@ -81,7 +81,7 @@ class Model:
 
     @property
     def bars_needed(self) -> int:
-        """How many bars without a gap one forecast takes."""
+        """How many consecutive bars one forecast takes."""
         return self.loaded.model.rows
 
     def predict(self, bars: pd.DataFrame) -> pd.DataFrame:

@@ -41,7 +41,7 @@ class Run:
     store: Store
 
     def results(self) -> pd.DataFrame:
-        """One row a job, indexed by its id, with and without a result.
+        """One row per job, indexed by its id, with and without a result.
 
         Columns: ``state``, ``category`` and ``reason``; the spec's fields by name; the metrics by name (in price, on
         the test rows); ``BASELINE_METRIC`` for each baseline, such as ``persistence_rmse``; ``gate``, whether the

@@ -98,7 +98,7 @@ def _error_of(code: int, log: IO[bytes]) -> AtbError:
         for kind in (each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, AtbError))
         if kind.__base__ is AtbError
     }
-    message = last_error(text) or (text.strip().splitlines() or ["nothing was said"])[-1]
+    message = last_error(text) or (text.strip().splitlines() or ["it printed nothing"])[-1]
     return kinds.get(code, AtbError)(message if code > 0 else f"the training was killed by signal {-code}: {message}")
 
 

@@ -14,7 +14,7 @@ _COLUMN = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 
 
 def canonical_features(text: str) -> str:
-    """The one spelling of a ``--features`` text. Raises SpecError."""
+    """The canonical spelling of a ``--features`` text. Raises SpecError."""
     base, extras = split_features(text)
     return ",".join([base, *(f"+{name}" for name in extras)])
 

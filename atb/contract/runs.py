@@ -20,10 +20,10 @@ def new_run(now: datetime | None = None) -> str:
 def validate_run(run: str) -> str:
     """The name, where a run can have it. Raises SpecError."""
     if not _RUN.fullmatch(run):
-        raise SpecError(f"run {run!r} is not a name: letters, digits and . _ - up to 63, like 20260131-0600")
+        raise SpecError(f"run {run!r} is not a name: use up to 63 letters, digits and . _ -, like 20260131-0600")
     return run
 
 
 DEFAULT_FDR = 0.05
-"""The false-discovery rate of a run where nobody says another: the expected share of promoted models that know
+"""The false-discovery rate of a run unless another is given: the expected share of promoted models that know
 nothing."""

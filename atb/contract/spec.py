@@ -36,7 +36,7 @@ _BARS, _NET, _FIT, _OUTCOME = (functools.partial(Option, heading) for heading in
 _MOST_BANDS = 9
 _MOST_BARS = 20_000_000  # minute bars of 38 years
 _ADDED = ("net", "target", "residual", "bands")
-"""Fields that specs of earlier versions don't have: a default among them is left out of the digest, which so stays."""
+"""Fields that specs of earlier versions don't have: their defaults are left out of the digest, which stays the same."""
 
 
 class Spec(Frequent, Document):

@@ -23,7 +23,7 @@ def complete_jobs(context: click.Context, parameter: click.Parameter, incomplete
 
 
 def complete_symbols(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """Symbols that the store has models or bars of; of a list with commas the last one."""
+    """Symbols that the store has models or bars of; in a list with commas the last one."""
     store = _store(context)
     bars = [market for source in _folders(store / "bars") for market in _folders(source)]
     known = {name for folder in (store / "models", *bars) for name in _names(folder)}
@@ -31,7 +31,7 @@ def complete_symbols(context: click.Context, parameter: click.Parameter, incompl
 
 
 def complete_presets(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """Presets; of a list with commas the last one."""
+    """Presets; in a list with commas the last one."""
     return _complete_last(PRESET_NAMES, incomplete)
 
 

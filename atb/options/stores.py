@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def with_store(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options to a command, which gets the opened ``store``; what was given before its name counts too."""
+    """Add the options to a command, which gets the opened ``store``; what was given before its name counts as well."""
     return _with_store(command, patient=False)
 
 

@@ -53,7 +53,7 @@ def start_wealth(horizon: int) -> Wealth:
 
 
 def place_bets(wealth: Wealth, bets: Iterable[Bet], horizon: int) -> Wealth:
-    """The wealth after these rows, which follow all rows before them. Raises ValueError for a number that is none."""
+    """The wealth after these rows, which follow all rows before them. Raises ValueError for one without numbers."""
     moved = [list(stakes) for stakes in wealth]
     for bet in bets:
         if not (math.isfinite(bet.forecast) and math.isfinite(bet.outcome)):

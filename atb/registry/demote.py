@@ -54,7 +54,7 @@ def demote(
 def demote_behind(store: Store, records: Iterable[Live], *, auto: bool, by: str) -> Iterator[str]:
     """Yield a line for each champion behind its bar, demoted where ``auto``; and for each that can't be read.
 
-    A champion that was promoted a moment ago has no record yet: doing it twice demotes nothing twice.
+    A champion that was promoted a moment ago has no record yet: doing it twice demotes only once.
     """
     for live in records:
         if live.problem:

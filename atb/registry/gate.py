@@ -29,11 +29,13 @@ from atb.registry.betting import e_value
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a candidate may not pass. ``tolerance``: how much larger than the champion's the RMSE may be, as a share.
-    ``kept_skill``: the least share of the champion's skill. ``over_volatility_baseline``: how much larger the RMSE may
-    be than the best baseline's of volatility, as a share; of the return it may be no larger.
-    ``least_spread``: forecast returns' standard deviation over actual returns'. ``drawdown``: of the backtest, or
-    buy-and-hold's on the same rows where that is deeper."""
+    """The bounds that a candidate must stay within.
+
+    ``tolerance``: how much larger than the champion's the RMSE may be, as a share. ``kept_skill``: the least share of
+    the champion's skill. ``over_volatility_baseline``: how much larger the RMSE may be than the best baseline's of
+    volatility, as a share; of the return it may be no larger. ``least_spread``: forecast returns' standard deviation
+    over actual returns'. ``drawdown``: of the backtest, or buy-and-hold's on the same rows where that is deeper.
+    """
 
     tolerance: float = 0.05
     kept_skill: float = 0.5

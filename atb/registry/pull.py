@@ -21,15 +21,15 @@ POINTER_NAME = "champion.json"
 
 
 def pull(store: Store, champion: Champion, folder: Path) -> list[Path]:
-    """Fetch every file of the champion's bundle into ``folder``, all or nothing; a former pull there is replaced.
+    """Fetch every file of the champion's bundle into ``folder``, all or nothing; an earlier pull there is replaced.
 
-    Only a folder in which every file is one that a pull wrote, unchanged, is replaced and so deleted. A pull that is
+    Only a folder in which a pull wrote every file, unchanged, is replaced and so deleted. A pull that is
     killed leaves the former one whole, or in its last moment none: never a part of one. Raises SpecError where the
     folder holds anything else or can't be written, StoreError where a file is missing or damaged.
     """
     folder = folder.resolve() if folder.is_symlink() else folder
     if folder.exists() and (strange := _find_strange(folder)):
-        raise SpecError(f"{folder} holds files that are not of a pulled model ({strange}); name a new folder")
+        raise SpecError(f"{folder} holds files that do not belong to a pulled model ({strange}); name a new folder")
     if Path.cwd().is_relative_to(folder.resolve()):
         raise SpecError(f"{folder} is the working directory; name a new folder in it")
     with replaced_folder(folder) as staging:
@@ -64,7 +64,7 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
 
 
 def _find_strange(folder: Path) -> str:
-    """What in a folder no pull has left there as it is; empty where there is nothing such."""
+    """Something in a folder that no pull left there as it is; empty if there is none."""
     if not folder.is_dir():
         return "it is a file"
     there = sorted(path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())

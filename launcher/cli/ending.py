@@ -41,7 +41,7 @@ MOST_ROWS = 200
 
 @dataclass(frozen=True)
 class Ending:
-    """What is done with a run that has come to its end."""
+    """What happens to a run that has come to its end."""
 
     promote: str = "manual"
     accept_first: bool = False

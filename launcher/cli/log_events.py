@@ -1,4 +1,4 @@
-"""The launcher's lines as events for a log collector: one JSON object a line, with the fields of the
+"""The launcher's lines as events for a log collector: one JSON object per line, with the fields of the
 trainings' logs."""
 
 from __future__ import annotations

@@ -104,7 +104,7 @@ def open_named(requested: str, setup: Setup) -> Backend:
 
 
 def say_dry_run(planned: Planned, options: LaunchOptions) -> None:
-    """The plan as JSON, the exact objects where the backend creates any, or a line a job."""
+    """The plan as JSON, the exact objects where the backend creates any, or one line per job."""
     plan, store, backend = planned.plan, planned.store, planned.backend
     if options.output == "json":
         click.echo(plan.to_bytes(), nl=False)

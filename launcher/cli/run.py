@@ -89,7 +89,7 @@ def follow(plan: Plan, store: Store, backend: Backend, mode: Mode, ending: Endin
         record = RunRecord.of(store, plan)
         to_run = len(record.left())
         for place in record.set_aside_results(store):
-            tell(f"a result that can't be read was moved to {store.url}/{place}; its job is done again")
+            tell(f"a result that can't be read was moved to {store.url}/{place}; its job will be done again")
     counts = {"done already": planned - to_run, "skipped as unchanged": len(plan.jobs) - planned}
     work = f"{to_run} to train {backend.describe(to_run)}" if to_run else "nothing to train"
     tell("; ".join([f"run {plan.run}: {work}", *(f"{count} {what}" for what, count in counts.items() if count)]))
@@ -121,7 +121,7 @@ def follow(plan: Plan, store: Store, backend: Backend, mode: Mode, ending: Endin
         return 128 + abs(stopped)
     if manifest.complete:
         return 0
-    tell(f"not every model is there; retry with: {resume}" if can_help(manifest) else "not every model is there")
+    tell(f"some models are missing; retry with: {resume}" if can_help(manifest) else "some models are missing")
     failed = [job.category for job in manifest.jobs if job.state not in ("done", "skipped")]
     return run_exit_code(failed, backend.exit_codes)
 

@@ -27,7 +27,7 @@ def follow_log(
 ) -> Iterator[str]:
     """The lines of a Pod's log until its container has ended, however often the stream breaks or falls silent.
 
-    Each time it goes on from the last timestamp, and lines that come twice are dropped. Raises ApiError.
+    Each time it continues from the last timestamp, and lines that come twice are dropped. Raises ApiError.
     """
     last, seen = "", 0
     while True:

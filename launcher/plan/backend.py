@@ -18,7 +18,7 @@ from launcher.plan.options import LaunchOptions
 from launcher.report.live_table import Row
 
 Show = Callable[[Sequence[Row], str], None]
-"""Called with one row a job and a note, as things change."""
+"""Called with one row per job and a note, as things change."""
 Say = Callable[[str], None]
 """Called with one line for the user."""
 Mode = Literal["create", "attach", "resume"]
@@ -101,7 +101,7 @@ class Backend(Protocol):
         """Do the jobs; returns the signal that stopped it before they were done, if one did."""
 
     def rows(self, plan: Plan, store: Store) -> Sequence[Row]:
-        """What it knows now and the store does not, one row a job; none where the store knows all."""
+        """What it knows now and the store does not, one row per job; none where the store knows all."""
 
     def explain(self, plan: Plan, store: Store, planned: PlannedJob) -> Sequence[str]:
         """What it knows of a job and the store does not, as lines."""

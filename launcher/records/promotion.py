@@ -43,7 +43,7 @@ def promote_run(
 ) -> Iterator[Promotion]:
     """Judge the run's results and let those that pass serve; yields one line for each, in the order of the plan.
 
-    Doing it twice decides nothing twice. One that another promotion overtook, or whose files are damaged, does not
+    Doing it twice decides only once. One that another promotion overtook, or whose files are damaged, does not
     keep the others from being judged.
     """
     for result in record.read_results(store):

@@ -226,5 +226,5 @@ def _recover_plan(store: Store, run: str, files: RunFiles, problem: Unreadable) 
         except (Unreadable, NotFound, ValueError):
             continue
     if not jobs:
-        raise Unreadable(f"{problem}; nothing of run {run} can be told without it") from None
+        raise Unreadable(f"{problem}; nothing of run {run} is known without it") from None
     return Plan(run=run, created=files.plan.modified, backend="unknown", jobs=tuple(jobs))

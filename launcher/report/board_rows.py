@@ -14,7 +14,7 @@ from launcher.report.live_table import Row
 
 
 def build_rows(plan: Plan, board: Board, running: Collection[str], *, stopping: bool) -> list[Row]:
-    """One row a job, in the plan's order. ``running``: the jobs whose process this worker has."""
+    """One row per job, in the plan's order. ``running``: the jobs whose process this worker has."""
     return [_row(planned, board, planned.job in running, stopping) for planned in plan.jobs]
 
 

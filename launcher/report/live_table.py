@@ -47,7 +47,7 @@ class Row:
 
 
 def row_lines(rows: Sequence[Row], *, width: int, height: int | None = None) -> Iterator[str]:
-    """A head and one line a row, what needs eyes first; rows beyond ``height`` are counted in the last line."""
+    """A head and one line per row, what needs attention first; rows beyond ``height`` are counted in the last line."""
     presets, node = len({row.preset for row in rows}) > 1, width >= _WIDE and any(row.node for row in rows)
     columns = [
         Column("symbol", gives=True),

@@ -26,7 +26,7 @@ _GIVING = ("preset", "epochs", "baseline", "time", "")
 _SYMBOL = 10
 """Characters of a symbol that a column is left out for."""
 _MOST_LINES = 40
-"""Jobs of which each has its lines below the table; of more, only those that need eyes."""
+"""Jobs of which each has its lines below the table; of more, only those that need attention."""
 
 
 def print_manifest(manifest: Manifest, store_url: str, most: int | None = None) -> None:
@@ -93,7 +93,7 @@ def _describe_packing(usage: Usage, unit: str) -> str:
 
 
 def job_lines(jobs: Sequence[ManifestJob], width: int) -> Iterator[str]:
-    """One line a job. What gives way first where that is wider than the terminal are whole columns, then the end of a
+    """One line per job. What gives way first where that is wider than the terminal are whole columns, then the end of a
     long symbol, and never a digit.
 
     RMSE is in the price's unit, or in logs of volatility; skill 0 is as good as persistence, and the best baseline's

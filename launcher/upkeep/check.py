@@ -1,4 +1,4 @@
-"""What is wrong in a store: every document read, every bundle's files held against the result that names them."""
+"""What is wrong in a store: every document read, every bundle's files compared with the result that names them."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class Child:
     alone: bool
     reserved: int
     began: float
-    """By the clock that never goes back."""
+    """By the monotonic clock."""
     pid: int = 0
     used: int = 0
     peak: int = 0

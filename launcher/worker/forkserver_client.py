@@ -147,5 +147,5 @@ class ForkServerClient:
         how = f"was killed by {signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
         self._stderr.seek(0)
         lines = [line for line in self._stderr.read().decode("utf-8", "replace").splitlines() if line.strip()]
-        last = lines[-1].strip()[-_TAIL:] if lines else "it said nothing"
+        last = lines[-1].strip()[-_TAIL:] if lines else "it printed nothing"
         return Unavailable(f"the process that starts trainings {how}: {last}")

@@ -157,4 +157,4 @@ def test_a_store_that_does_not_answer_is_waited_for_until_the_launcher_is_stoppe
     rules = pick(objects, "CronJob")["spec"]["jobTemplate"]["spec"]["podFailurePolicy"]["rules"]
     code = process.returncode if process.returncode > 0 else 128 - process.returncode  # as a container's
     assert code in rules[1]["onExitCodes"]["values"], output + rest
-    assert "trying again for up to" in output
+    assert "retrying for up to" in output

@@ -17,7 +17,7 @@ from trainer.bars.grid import MOST_OFF_GRID, explain_shift, explain_timeframe, f
 MIN_COMPLETE = 0.99
 """Below this share of the expected bars a series is not used."""
 MOST_CONFLICTING = 0.01
-"""Above this share of rows whose time stands there again with other values, it is not known which rows are meant."""
+"""If a larger share of rows repeat a time with other values, it is not known which are meant."""
 JUMP = 0.5
 """A close that differs from the one before by more than this share is counted."""
 
@@ -35,7 +35,7 @@ class BarsReport:
 
     ``expected``: bars between the window's start, or the listing where that is later, and the cut. ``listed_ms``: the
     first bar, where the window begins before it and there is none before the window. ``first_ms``: the first bar.
-    ``conflicting``: rows whose time stands there again with other values; which of them is meant can't be known.
+    ``conflicting``: rows that repeat a time with other values; which of them is meant can't be known.
     ``spacing_ms``: the most common distance between rows. ``shift_ms``: how far after the grid nearly all rows lie.
     """
 
@@ -187,13 +187,15 @@ def validate_times(report: BarsReport) -> None:
         many = f"{report.off_grid:,} of {received:,} rows are off the grid"
         if report.shift_ms:
             raise DataError(f"{name}: {many}: {explain_shift(report.shift_ms, report.timeframe)}")
-        raise DataError(f"{name}: {many}, each by another length: these are not whole {report.timeframe} bars in UTC")
+        raise DataError(
+            f"{name}: {many}, each by a different amount: these are not whole {report.timeframe} bars in UTC"
+        )
     if spacing > step:
         raise DataError(f"{name}: {explain_timeframe(spacing, report.timeframe)}")
     if report.conflicting > MOST_CONFLICTING * received:
         raise DataError(
-            f"{name}: {report.conflicting:,} of {received:,} rows have a time that is there again with other values, "
-            "as where two markets or timeframes are in one file; give a file with the rows of one market alone"
+            f"{name}: {report.conflicting:,} of {received:,} rows repeat a time with other values, "
+            "as where two markets or timeframes are in one file; give a file with the rows of one market only"
         )
 
 

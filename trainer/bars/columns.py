@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 
 def read_parquet(data: bytes) -> pa.Table:
-    """The table in a Parquet file. Raises ArrowInvalid or OSError where it is none."""
+    """The table in a Parquet file. Raises ArrowInvalid or OSError where it is not one."""
     return pq.ParquetFile(pa.BufferReader(data)).read()
 
 

@@ -149,7 +149,7 @@ def draw_volatility_errors(title: str, rows: JudgedRows, predicted: Floats) -> F
 
 
 def draw_equity(title: str, time: Times, trading: Trading) -> Figure:
-    """What one unit became after costs, and the loss from its peak below."""
+    """What one unit turned into after costs, and the loss from its peak below."""
     figure, (top, bottom) = new_panels(f"{title}: trading on the test rows, after costs", (3, 1))
     for backtest, color, label in ((trading.hold, QUIET, "buy and hold"), (trading.model, MODEL, "model")):
         at = _dates(time[backtest.ends + 1])

@@ -1,6 +1,6 @@
 """``forecasts.parquet``: the model's forecast for each validation and test row, and the outcome.
 
-One row a window, in order of time. ``split`` is ``validation`` (the rows that early stopping and the bands were chosen
+One row per window, ordered by time. ``split`` is ``validation`` (the rows that early stopping and the bands were chosen
 on) or ``test`` (those that the numbers of the result are of). ``time`` is the open time of the window's last bar, at
 whose close the forecast is made; ``target_time`` that of the bar ``horizon`` bars later. ``forecast``, ``actual`` and
 each ``baseline_NAME`` are prices, or volatilities per bar; ``lower_P`` to ``upper_P`` is the band of level P of

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 _HERE = ("files", "sample")
-"""Sources that can be read without asking anybody."""
+"""Sources that can be read without a network."""
 _MOST_READ = 50
 """Jobs whose bars a dry run reads; of further ones it only counts how many the window can hold."""
 _WINDOW = ("source", "market", "timeframe", "days", "start", "end", "as-of")
@@ -186,7 +186,7 @@ def _for_each(specs: list[Spec], one: Callable[[Spec], None]) -> None:
 
 
 def _describe_gaps(bars: Bars, most: int = 20) -> list[str]:
-    """One line a gap, the longest ones where there are many."""
+    """One line per gap, the longest ones where there are many."""
     from atb.contract import timeframe as tf
     from trainer.bars.frame import gaps
 

@@ -41,7 +41,7 @@ def open_printer(output: str, *, single: bool) -> Callable[[Sequence[Row]], None
 
 
 def _print_json(rows: Sequence[Row]) -> None:
-    """One object a line."""
+    """One object per line."""
     for row in rows:
         click.echo(json.dumps(_fields(row), ensure_ascii=False, allow_nan=False))
 
@@ -141,6 +141,6 @@ def _lines(found: Signal) -> Iterator[str]:
     yield f"age         {found.age_days:.1f} days since the last bar that it knows"
     if not found.unseen:
         yield (
-            f"trained on  these bars: it has seen all before {found.unseen_from:%Y-%m-%d %H:%M} UTC, so this is no "
-            "forecast that was put to the test"
+            f"trained on  these bars: it has seen all before {found.unseen_from:%Y-%m-%d %H:%M} UTC, so this "
+            "forecast is no test of it"
         )

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 Words = dict[str, Any]
-"""The options of a model key that were given."""
+"""The options given of a model key."""
 
 
 def with_key(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -42,7 +42,7 @@ def judge_forecast(
 ) -> Judgement:
     """Judge a forecast float64[len(rows.ends)] beside those of the baselines, of which the best comes first.
 
-    Raises Diverged where a forecast is none.
+    Raises Diverged where a forecast is not a number.
     """
     measured = {name: rows.measure(forecast) for name, forecast in baselines.items()}
     measured = dict(sorted(measured.items(), key=lambda each: each[1]["rmse"]))
@@ -67,7 +67,7 @@ def judge_forecast(
 def compare_forecasts(
     rows: JudgedRows, candidate: Floats, champion: Floats, rules: TradingRules = DEFAULT_RULES
 ) -> ForecastComparison:
-    """Metrics and trading of both on the same rows. Raises Diverged where a forecast is none."""
+    """Metrics and trading of both on the same rows. Raises Diverged where a forecast is not a number."""
 
     def measure(predicted: Floats) -> tuple[dict[str, float], dict[str, float]]:
         trading = {} if rows.variance is not None else dict(summarise(trade(rows, predicted, rules), rows.bar_ms))

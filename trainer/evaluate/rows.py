@@ -55,7 +55,7 @@ class JudgedRows:
         return self.last if self.variance is None else past_volatility(self.variance, self.ends, self.horizon)
 
     def measure(self, predicted: Floats) -> dict[str, float]:
-        """The metrics of a forecast float64[len(ends)]. Raises Diverged where one is none."""
+        """The metrics of a forecast float64[len(ends)]. Raises Diverged where one is not a number."""
         if self.variance is None:
             return dict(price_metrics(self.actual, predicted, self.last, self.horizon))
         return dict(volatility_metrics(self.actual, predicted, self.persistence, self.horizon, self.train_mean))

@@ -16,7 +16,7 @@ INPUT = "scaled_windows"
 
 
 def convert_net(model: Any, name: str) -> onnx.ModelProto:
-    """The net for scaled windows float32 ``[batch, steps, features]``. Raises ExportError where a layer has no ONNX."""
+    """The net for scaled windows float32 ``[batch, steps, features]``. Raises ExportError for a layer that has none."""
     import tensorflow as tf
     import tf2onnx
 

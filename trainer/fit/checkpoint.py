@@ -63,12 +63,12 @@ def unpack_checkpoint(data: bytes, identity: str) -> Checkpoint | None:
             return Checkpoint(identity, dict(head["state"]), **groups)
     except Exception as error:  # readers of archives, arrays and JSON raise anything for bytes that are none of theirs
         why = printable(f"{type(error).__name__}: {error}" if type(error) is not ValueError else str(error), 200)
-        log.warning("a checkpoint is not usable, the fit does not resume from it: %s", why)
+        log.warning("a checkpoint is not usable, so the fit does not resume from it: %s", why)
         return None
 
 
 def is_of(checkpoint: Checkpoint, variables: Arrays, optimizer: Arrays) -> bool:
-    """Whether a checkpoint's arrays have the shapes and types of a fit's own, and no number in them is none."""
+    """Whether a checkpoint's arrays have the shapes and types of a fit's own, and all their numbers are finite."""
     pairs = ((checkpoint.variables, variables), (checkpoint.best, variables), (checkpoint.optimizer, optimizer))
     return all(
         len(saved) == len(own)

@@ -49,7 +49,7 @@ class Hooks:
     """Steps between two checks of ``should_stop``."""
     save: Callable[[Checkpoint], None] = lambda checkpoint: None
     save_every: float = 60.0
-    """Seconds between checkpoints: the guarantee where no one says stop before the end."""
+    """Seconds between checkpoints: a kill without warning costs at most this much."""
     save_last: float = 10.0
     """Seconds of fitting that are worth a checkpoint at the end, in case what comes after fails."""
     resume: Callable[[], Checkpoint | None] = lambda: None

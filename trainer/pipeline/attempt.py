@@ -221,7 +221,7 @@ def commit_result(store: Store, result: Result, origins: dict[str, str]) -> Resu
     except PreconditionFailed:
         standing = read_committed(store, result.run, result.spec)
         if standing is not None and standing != result:
-            log.info("another attempt has committed %s first; its result stands", key)
+            log.info("another attempt committed %s first; its result stands", key)
             return standing
         if standing is None:
             log.warning("%s can't be read and was moved to %s", key, set_aside(store, key))
@@ -237,7 +237,7 @@ def commit_result(store: Store, result: Result, origins: dict[str, str]) -> Resu
     try:
         store.put(keys.result_index(result.spec_digest), pointer.to_bytes())
     except StoreError as error:  # a hint: without it, the same spec is trained again some day
-        log.warning("%s is committed, and can't be found by its spec: %s", key, error)
+        log.warning("%s is committed, but can't be found by its spec: %s", key, error)
     log.info(
         "committed %s: test RMSE %.6g, persistence %.6g, skill %+.4f, gate %s",
         key, result.metrics["rmse"], result.baselines["persistence"]["rmse"], result.metrics["skill"],

@@ -193,7 +193,7 @@ def _spend(store: Store, result: Result) -> None:
     try:
         shown = spend_alone(store, result)
     except AtbError as problem:
-        log.warning("the evidence was not written, and will be when the model is promoted: %s", problem)
+        log.warning("the evidence could not be written; it will be when the model is promoted: %s", problem)
         return
     if shown is not None:
         log.info("evidence of %s: %s", ModelKey.of(result.spec), shown.words)

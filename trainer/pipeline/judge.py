@@ -51,7 +51,7 @@ class Judged:
 def judge_model(spec: Spec, data: TrainingData, fitted_model: FittedModel) -> Judged:
     """Forecast validation and test rows, make the bands from the former, and judge all on the latter.
 
-    Raises Diverged where a forecast is none.
+    Raises Diverged where a forecast is not a number.
     """
     split = fitted_model.split
     both = np.concatenate([split.validation, split.test])

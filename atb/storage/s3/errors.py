@@ -28,7 +28,7 @@ _CREDENTIALS = {
     "ExpiredToken": "the session has expired: log in again, or renew the Secret, then continue with --resume",
     "ExpiredTokenException": "the session has expired: log in again, or renew the Secret, then continue with --resume",
     "TokenRefreshRequired": "the session has expired: log in again, or renew the Secret, then continue with --resume",
-    "InvalidToken": "AWS_SESSION_TOKEN is not of this key: give all three of one login, or leave it out",
+    "InvalidToken": "AWS_SESSION_TOKEN does not belong to this key: set all three from one login, or leave it out",
     "InvalidAccessKeyId": "the server does not know this key: look at AWS_ACCESS_KEY_ID and at --endpoint-url",
     "SignatureDoesNotMatch": "the secret key does not belong to this key: look at AWS_SECRET_ACCESS_KEY",
     "InvalidIdentityToken": "the identity provider does not know this account: look at the role's trust policy",
@@ -54,8 +54,8 @@ _CAUSES: tuple[tuple[type[Exception], str], ...] = (
     (boto.CredentialRetrievalError, "the credentials could not be fetched"),
     (boto.MetadataRetrievalError, "the credentials could not be fetched"),
     (boto.TokenRetrievalError, "the credentials could not be fetched"),
-    (boto.ChecksumError, "the answer came altered"),
-    (boto.FlexibleChecksumError, "the answer came altered"),
+    (boto.ChecksumError, "the answer was altered on the way"),
+    (boto.FlexibleChecksumError, "the answer was altered on the way"),
     (boto.CapacityNotAvailableError, "too many failures in a row"),
     (boto.HTTPClientError, "the connection broke"),
     (boto.ConnectionError, "no connection"),
@@ -63,7 +63,7 @@ _CAUSES: tuple[tuple[type[Exception], str], ...] = (
 _SETTINGS: tuple[tuple[type[Exception], str], ...] = (
     (boto.ProfileNotFound, "there is no such profile: look at AWS_PROFILE and ~/.aws/config"),
     (boto.ConfigParseError, "a configuration file can't be read: look at ~/.aws/config and ~/.aws/credentials"),
-    (boto.ConfigNotFound, "a configuration file is not there: look at AWS_CONFIG_FILE"),
+    (boto.ConfigNotFound, "a configuration file does not exist: look at AWS_CONFIG_FILE"),
     (boto.NoCredentialsError, "there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or log in"),
     (boto.PartialCredentialsError, "half of the credentials is missing: set both key and secret"),
     (boto.SSOError, "the login has expired: aws sso login"),
@@ -158,7 +158,7 @@ def _explain_answer(error: boto.ClientError, url: str, bucket: str, key: str) ->
             f"store {url} is full ({code or status}): free some space or raise its quota, then continue with --resume"
         )
     if status == 501 or code == "NotImplemented":
-        return ConditionsRejected(f"store {url} does not know what was asked of it for {key} ({code or status})")
+        return ConditionsRejected(f"store {url} does not support the request for {key} ({code or status})")
     page = "html" in str(headers.get("content-type", ""))
     if page and code in ("", "500"):  # botocore calls a page that came with 200 a 500
         return not_s3(url)
@@ -192,7 +192,7 @@ def _explain_redirect(url: str, status: int, headers: dict[str, str]) -> StoreSe
     target = urlsplit(str(headers.get("location", "")))
     if target.scheme and target.hostname:
         return StoreSetting(
-            f"store {url}: the server sends us on ({status}) to {target.scheme}://{target.hostname}; "
+            f"store {url}: the server redirects ({status}) to {target.scheme}://{target.hostname}; "
             "give the address of the S3 API as --endpoint-url"
         )
     return StoreSetting(f"store {url}: the bucket is in another region; set AWS_REGION to the bucket's")

@@ -25,7 +25,7 @@ from atb.storage.url import Bucket, locate_store
 PATIENCE_SECONDS = 600.0
 """How long a store that has answered before is waited for."""
 FIRST_SECONDS = 10.0
-"""How long one is that has never answered: its address may be wrong."""
+"""How long a store that has never answered is waited for: its address may be wrong."""
 _DIGEST = "sha256"
 """The object's metadata that holds the digest of its content: an etag is a digest on some stores and not on others."""
 _CHUNK = 1 << 20

@@ -1,4 +1,4 @@
-"""Sends calls to the API server, retries what may pass, and reads raw JSON and bytes."""
+"""Sends calls to the API server, retries transient failures, and reads raw JSON and bytes."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ class Cluster:
                 transient = error.transient or (error.status == 409 and call.method == "PATCH")
                 if not transient or self.clock.monotonic() + wait > give_up:
                     raise
-                busy = "is busy" if error.status in (409, 429) else "does not answer well"
+                busy = "is busy" if error.status in (409, 429) else "answers with an error"
                 self.on_wait(f"the API server {busy} ({error.status or 'no answer'}); trying again in {wait:.1f} s")
                 waited = True
             else:

@@ -51,7 +51,7 @@ class ApiError(NetworkError):
 
     @property
     def transient(self) -> bool:
-        """Whether the same request may go well a little later."""
+        """Whether the same request may succeed a little later."""
         return self.status in (0, 408, 429, 500, 502, 503, 504)
 
 

@@ -143,7 +143,7 @@ class Created:
 
 @dataclass(frozen=True, slots=True)
 class PutOff:
-    """The creation may go well later."""
+    """The creation may succeed later."""
 
     category: str
     reason: str
@@ -151,7 +151,7 @@ class PutOff:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The creation will never go well."""
+    """The creation will never succeed."""
 
     reason: str
 

@@ -1,7 +1,7 @@
 """Follows a run to its end: takes in observations, decides, and performs the decisions.
 
 Everything this knows can be found again in the cluster and the store, so a launcher that is killed at any point and
-attached again goes on: names are deterministic, an attempt's history is on its Job, a Job given up says so itself.
+attached again continues: names are deterministic, an attempt's history is on its Job, a Job given up says so itself.
 One thread owns the state; the watches and the pool hand it what they found.
 """
 

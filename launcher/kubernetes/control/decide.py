@@ -180,7 +180,7 @@ def _give_up(state: RunState, job: str, found: Observation, latest: JobStatus | 
 
 
 def _leave_spot(state: RunState, job: str) -> GiveUp | None:
-    """End a Job that was taken from spot nodes often enough, unless a Pod of it is at work: another try follows, on
+    """End a Job that was taken from spot nodes often enough, unless one of its Pods is running: another try follows, on
     other nodes."""
     if not _interrupted_enough(state, job):
         return None

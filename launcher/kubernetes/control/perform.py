@@ -1,4 +1,4 @@
-"""Doing what was decided: each action as requests to the API server and the store. What comes of it is a value."""
+"""Doing what was decided: each action as requests to the API server and the store. The outcome is a value."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class RequestPool:
             return
 
     def submit(self, work: Callable[[], _T], done: Callable[[_T], None]) -> None:
-        """Do ``work`` in the pool; the owner then calls ``done``, or meets what ``work`` has raised."""
+        """Do ``work`` in the pool; the owner then calls ``done``, or gets what ``work`` has raised."""
         self._under_way += 1
         if self._started < min(self._count, self._under_way):
             self._started += 1

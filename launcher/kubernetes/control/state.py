@@ -20,7 +20,7 @@ from launcher.records.progress import Committed
 from launcher.report.live_table import Row
 
 NOTE_SECONDS = LONGEST_WAIT + 5.0
-"""How long what a request waits for is shown: it says so again before each further try."""
+"""How long the reason for a waiting request is shown: it is given again before each further try."""
 AGAIN_SECONDS = 15.0
 """Seconds before what a quota or a silent server stopped is tried again."""
 COUNTED_SECONDS = 2.0

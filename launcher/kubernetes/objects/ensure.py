@@ -150,7 +150,7 @@ def _create(
             if "deletionTimestamp" not in found["metadata"]:
                 accept(found)
                 return found
-            cluster.on_wait(f"waiting for the old {name} to go")
+            cluster.on_wait(f"waiting for the old {name} to be deleted")
         if cluster.clock.monotonic() > give_up:
             raise conflict
         cluster.clock.sleep(0.5)

@@ -15,7 +15,7 @@ from launcher.kubernetes.options import ClusterOptions
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 PRIORITY_LABEL = "kueue.x-k8s.io/priority-class"
 KILLED = 137
-"""What a container leaves with that the kernel killed: almost always for its memory."""
+"""The exit code of a container that the kernel killed: almost always for its memory."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from launcher.kubernetes.api.client import Cluster
 from launcher.kubernetes.api.requests import ApiError, Call
 
 GROUP = "kueue.x-k8s.io"
-TOO_LARGE = "it asks for more than its ClusterQueue ever gives"
+TOO_LARGE = "it requests more than its ClusterQueue can ever give"
 
 
 def queue_version(cluster: Cluster) -> str | None:

@@ -1,6 +1,6 @@
 """Follows a packed run to its end. Two lists of the API server and two of the store, every few seconds.
 
-Everything this knows can be found again in the cluster and the store, so another launcher can go on at any time.
+Everything this knows can be found again in the cluster and the store, so another launcher can continue at any time.
 """
 
 from __future__ import annotations

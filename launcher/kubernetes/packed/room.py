@@ -15,7 +15,7 @@ from launcher.kubernetes.preflight.node_fit import count_places, count_quota, wh
 
 
 def find_room(cluster: Cluster, options: ClusterOptions) -> int | None:
-    """Workers that would be scheduled at once; None where we may not look at the nodes. Raises ApiError."""
+    """Workers that would be scheduled at once; None where we may not list the nodes. Raises ApiError."""
     nodes = _list(cluster, "/api/v1/nodes")
     if nodes is None:
         return None

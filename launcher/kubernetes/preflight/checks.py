@@ -124,7 +124,7 @@ def check_rights(cluster: Cluster) -> Iterator[Check]:
     if names[True]:
         yield Check("error", "permissions", f"missing: {names[True]}; ask for the chart's launcher role")
     if names[False]:
-        yield Check("note", "permissions", f"without: {names[False]}; logs, why, cancel or clean can't do their part")
+        yield Check("note", "permissions", f"without: {names[False]}; logs, why, cancel or clean may not work")
     if not missing:
         yield Check("ok", "permissions", f"all {len(RIGHTS)} that are needed")
 
@@ -133,7 +133,7 @@ def check_namespace(cluster: Cluster) -> Iterator[Check]:
     """Whether the namespace is there and not going away."""
     namespace = _look_up(cluster, "namespaces", cluster.namespace)
     if namespace is _FORBIDDEN:
-        yield Check("note", "namespace", f"{cluster.namespace} (we may not look at it)")
+        yield Check("note", "namespace", f"{cluster.namespace} (not allowed to look at it)")
     elif namespace is None:
         how = f"kubectl create namespace {cluster.namespace}"
         yield Check("error", "namespace", f"{cluster.namespace} is not there; create it ({how}) or name another")
@@ -172,7 +172,7 @@ def check_fit(cluster: Cluster, options: ClusterOptions, jobs: int) -> Iterator[
     except ApiError as error:
         if error.status != 403:
             raise
-        yield Check("note", "nodes", "we may not look at them")
+        yield Check("note", "nodes", "not allowed to list them")
     else:
         level, text = check_nodes(list(nodes.values()), options, jobs)
         yield Check(level, "nodes", text)
@@ -235,11 +235,11 @@ def check_admission(
             else:
                 yield Check("error", "dry run", str(error))
         else:
-            yield Check("ok", "dry run", "the server takes the Job as it is")
+            yield Check("ok", "dry run", "the server accepts the Job as it is")
 
 
 def check_store(store: Store) -> Iterator[Check]:
-    """Whether the store answers here, who we are there, and whether it keeps conditions."""
+    """Whether the store answers here, who we are there, and whether it honours conditional writes."""
     if not store.url.startswith("s3://"):
         text = f"{store.url} can't be reached from a Pod; name an s3:// store"
         yield Check("error", "store", text)

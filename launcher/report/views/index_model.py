@@ -105,7 +105,7 @@ def build_index(
                   f"demotion begins at evidence of {BEHIND_BOUND:,.0f} against it.",
                   ("model", "serving since", "run", "promised skill", "live skill", "live rows", "evidence against",
                    "days since its cut"), champions,
-                  "No model serves yet: atb models promote RUN SYMBOL lets one."),
+                  "No model serves yet; let one with: atb models promote RUN SYMBOL"),
             Table("runs", "Runs", f"The latest {len(ordered):,}. Cost is the time held for each model trained.",
                   ("run", "planned, UTC", "done", "missing", "why", "passed the gate", "serving now", "median skill",
                    "cost a model"), tuple(map(_run_row, ordered)), "There are no runs yet."),

@@ -76,7 +76,7 @@ def test_a_folder_is_replaced_only_where_a_pull_wrote_every_file_in_it(tmp_path:
         pull(store, champion, folder)
         spoil()
         before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-        with pytest.raises(SpecError, match="holds files that are not of a pulled model"):
+        with pytest.raises(SpecError, match="holds files that do not belong to a pulled model"):
             pull(store, champion, folder)
         assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before, what
         shutil.rmtree(folder)

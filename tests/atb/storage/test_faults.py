@@ -98,7 +98,7 @@ def test_an_outage_is_waited_out_and_reported(store: Store, proxy: FaultProxy) -
     store.on_wait = messages.append
     with proxy.outage(4.0):
         store.put("after", b"1")
-    assert "trying again for up to 10 min" in messages[0]
+    assert "retrying for up to 10 min" in messages[0]
     assert "prefix answers again after" in messages[-1]
 
 
@@ -238,7 +238,7 @@ def test_invalid_settings_are_refused_when_the_store_is_opened(
 def test_a_store_that_never_answered_is_given_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "k")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
-    with pytest.raises(StoreError, match=r"no connection; look with: atb doctor; tried again for \d s"):
+    with pytest.raises(StoreError, match=r"no connection; look with: atb doctor; retried for \d s"):
         S3Store("s3://bucket/x", "http://127.0.0.1:9", first_seconds=2.5).get("a")
 
 

@@ -198,7 +198,7 @@ def test_a_run_from_its_plan_to_its_manifest(
     manifest = Manifest.from_bytes(first.out, "stdout")
     assert [job.state for job in manifest.jobs] == ["done", "failed", "failed"]
     assert [job.category for job in manifest.jobs[1:]] == ["bad-data", "bad-data"]
-    assert "not every model is there" in first.err
+    assert "some models are missing" in first.err
     assert "--resume" not in first.err, "the same bars would be as bad again"
 
     store = open_store(url, endpoint)

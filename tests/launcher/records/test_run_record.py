@@ -118,7 +118,7 @@ def test_a_plan_that_can_not_be_read_leaves_the_jobs_that_have_a_result() -> Non
     assert states(store) == [("done", ""), ("done", "")]
     assert record.problems[0].key == keys.plan("r1")
     store.put(keys.plan("r2"), b"")
-    with pytest.raises(Unreadable, match=r"runs/r2/plan.json .*nothing of run r2 can be told without it"):
+    with pytest.raises(Unreadable, match=r"runs/r2/plan.json .*nothing of run r2 is known without it"):
         RunRecord.load(store, "r2")
     with pytest.raises(SpecError, match="there is no run r3"):
         RunRecord.load(store, "r3")

@@ -174,7 +174,7 @@ def test_two_markets_in_one_file_are_refused_in_any_order_and_a_single_slip_is_a
     other = doubled(one)
     for raw in (join_bars([one, other]), join_bars([other.rows(100, 110), one]), join_bars([one, other.rows(0, 4)])):
         _, report = check(raw, 300)
-        with pytest.raises(DataError, match="have a time that is there again with other values, as where two markets"):
+        with pytest.raises(DataError, match="repeat a time with other values, as where two markets"):
             validate_bars(report, 1)
     _, report = check(join_bars([one, other.rows(7, 8)]), 300)
     validate_bars(report, 1)

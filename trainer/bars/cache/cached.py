@@ -107,7 +107,7 @@ class CachedSource:
             except (NetworkError, DataError) as error:
                 if have is None or have.covers_until_ms < until_ms:
                     raise
-                log.warning("%s %s: not asked whether it changed: %s", series, month.name, error)
+                log.warning("%s %s: could not check whether it changed: %s", series, month.name, error)
                 return have
             if found is have:
                 return have
@@ -124,7 +124,7 @@ class CachedSource:
                 _show_progress(f"{series}: month {number} of {len(due)}", number == len(due))
         finally:
             cache.note(fetched, end_ms, self._now_ms())
-        log.info("%s: asked %s for %d months", series, self.name, len(fetched))
+        log.info("%s: read %d months from %s", series, len(fetched), self.name)
         return fetched
 
 

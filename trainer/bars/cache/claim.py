@@ -27,7 +27,7 @@ _POLL_SECONDS = 0.5
 def hold_claim(store: Store, key: str, *, clock: Clock = WAITING_CLOCK) -> Iterator[Callable[[], None]]:
     """Hold the claim at ``key`` for the body, waiting while another does; yields what renews it.
 
-    A help against doing work twice, not a lock: on a store that ignores conditions everybody holds it. A holder on
+    It saves doing work twice and is not a lock: on a store that ignores conditions everybody holds it. A holder on
     this machine that has ended is seen at once. Of others no clocks are compared: a waiter takes over what *it* has
     seen unchanged for PATIENCE_SECONDS. Raises Stopped on a stop signal while it waits.
     """
@@ -63,7 +63,7 @@ def _acquire(store: Store, key: str, content: bytes, clock: Clock) -> None:
         except NotFound:
             continue
         if not seen:
-            log.info("waiting while %s; without news it is taken over after %.0f s", _who(data), PATIENCE_SECONDS)
+            log.info("waiting while %s; taken over if nothing is heard for %.0f s", _who(data), PATIENCE_SECONDS)
         if etag != seen:
             seen, since = etag, clock.monotonic()
         if _is_gone(data) or clock.monotonic() - since > PATIENCE_SECONDS:
@@ -77,7 +77,7 @@ def _acquire(store: Store, key: str, content: bytes, clock: Clock) -> None:
 
 def _who(data: bytes) -> str:
     holder = _read(data)
-    return f"process {holder.get('process', '?')} on {holder.get('host', 'another machine')} fetches these bars"
+    return f"process {holder.get('process', '?')} on {holder.get('host', 'another machine')} is fetching these bars"
 
 
 def _is_gone(data: bytes) -> bool:

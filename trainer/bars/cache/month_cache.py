@@ -116,7 +116,7 @@ class MonthCache:
                 return
             except PreconditionFailed:
                 time.sleep(0.01 * number)
-        log.warning("%s is being written by too many at once; these months will be looked at again", key)
+        log.warning("%s is being written by too many processes at once; these months will be checked again", key)
 
     def _index(self) -> tuple[BarsIndex, str | None]:
         key = keys.bars_index(*self._identity)

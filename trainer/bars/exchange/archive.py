@@ -57,7 +57,7 @@ class Archive:
                 problem = f"status {answer.status}"
                 continue
             if hashlib.sha256(answer.body).hexdigest() != checksum:
-                problem = "its sha256 is not the one beside it"
+                problem = "its sha256 differs from the published one"
                 continue
             try:
                 return bars_from_table(read_csv(unzip(answer.body, url), url), symbol, timeframe, url)

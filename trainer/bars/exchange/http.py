@@ -96,7 +96,7 @@ class Http:
         if wait <= 0:
             return
         if wait > 1:
-            self._say(f"{host} asked to be left alone for {wait:.0f} s more; waiting")
+            self._say(f"{host} asked for a pause of another {wait:.0f} s; waiting")
         interrupts = INTERRUPT.count
         self._clock.sleep(wait)
         if INTERRUPT.count != interrupts:
@@ -160,7 +160,7 @@ def _explain(error: Exception, url: str) -> NetworkError | SpecError:
     if isinstance(error, kinds.SSLError) and ("CERTIFICATE_VERIFY" in words or "CERTIFICATE_OR_CRL" in words):
         return SpecError(
             f"the certificate of {host} is not trusted: name your authority's file in REQUESTS_CA_BUNDLE, as the "
-            "proxy that opens encrypted connections needs it"
+            "proxy that decrypts connections requires"
         )
     if not isinstance(error, requests.RequestException) and "CA certificate bundle" in words:
         return SpecError("REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names a file that is not there")
@@ -168,7 +168,7 @@ def _explain(error: Exception, url: str) -> NetworkError | SpecError:
     if isinstance(error, kinds.ProxyError):
         cause = "the proxy did not let us through"
     return _Transient(
-        f"{host} did not answer {urlsplit(url).path}: {cause}; where there is no way out to it, "
+        f"{host} did not answer {urlsplit(url).path}: {cause}; if it can't be reached from here, "
         "a mirror (ATB_BINANCE_ARCHIVE_URL, ATB_BINANCE_REST_URL) or a proxy (HTTPS_PROXY) may help"
     )
 

@@ -36,7 +36,7 @@ def unzip(data: bytes, where: str, most: int = MOST_BYTES) -> bytes:
             names = [name for name in archive.namelist() if not name.startswith("__MACOSX/") and not name.endswith("/")]
             if len(names) != 1:
                 some = ", ".join(map(ascii, names[:3])) or "none"
-                raise DataError(f"{where} holds {len(names)} files and one is read ({some}); zip one file")
+                raise DataError(f"{where} holds {len(names)} files and only one is read ({some}); zip a single file")
             with archive.open(names[0]) as packed:
                 return _read_bounded(packed, where, most)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:

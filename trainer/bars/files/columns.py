@@ -72,7 +72,7 @@ def refuse_absent(names: list[str], absent: list[str], where: str) -> DataError:
     if absent == ["volume"] and volumes:
         hint = f"; name the one that counts what is traded volume, if it is {show_names(volumes[:2])}"
     elif "timestamp" in absent and any(plain_name(name) in CLOSE_NAMES for name in names):
-        hint = "; bars are named by the time they open, and only closing times are there"
+        hint = "; bars are named by the time they open, and there are only closing times"
     elif len(names) == 1:
         hint = "; separate columns by commas, semicolons or tabs"
     return DataError(f"{where}: no column {', '.join(absent)}; there are {show_names(names)}{hint}")

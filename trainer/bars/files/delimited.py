@@ -1,4 +1,4 @@
-"""Text with one row a line: its encoding, its separator, and whether it names its columns."""
+"""Text with one row per line: its encoding, its separator, and whether it names its columns."""
 
 from __future__ import annotations
 

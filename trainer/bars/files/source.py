@@ -100,7 +100,7 @@ class FilesSource:
             folder = Path(self._path).expanduser()
             if not folder.is_dir():
                 raise DataError(
-                    f"there is no directory {self._path}; name one that is, or {_IN_STORE}FOLDER for the store"
+                    f"there is no directory {self._path}; name one that exists, or {_IN_STORE}FOLDER for the store"
                 )
             return [str(path) for path in folder.iterdir()]
         except (RuntimeError, ValueError) as error:

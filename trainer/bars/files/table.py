@@ -73,7 +73,7 @@ def bars_from_table(table: pa.Table, symbol: str, timeframe: str, where: str) ->
 
 
 def _extra_columns(table: pa.Table, names: list[str], taken: set[int]) -> dict[str, int]:
-    """The numeric columns beside the bars', by name; a name that two of them have is none."""
+    """The numeric columns beside the bars', by name; a name that two of them share is left out."""
     found: dict[str, list[int]] = {}
     for number, name in enumerate(names):
         plain = plain_name(name)

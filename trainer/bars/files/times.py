@@ -96,13 +96,13 @@ def _read_text(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
 
 
 def _explain(text: pa.ChunkedArray) -> str:
-    """Why a column of text is none of times."""
+    """Why a column of text does not hold times."""
     values = [value.as_py() for value in text.slice(0, 1000)]
     odd = next((value for value in values if _DAY_FIRST.fullmatch(value)), None)
     if odd is not None:
         first, second, _ = _DAY_FIRST.fullmatch(odd).groups()  # type: ignore[union-attr]
         return (
-            f"which of {first} and {second} is the day in a time like {odd[:_SHOWN]!a} is not guessed; write the "
+            f"which of {first} and {second} is the day in a time like {odd[:_SHOWN]!a} is unclear; write the "
             "year first, as in 2026-01-31 06:00"
         )
     zoned = [bool(re.search(_ZONE, value)) for value in values]

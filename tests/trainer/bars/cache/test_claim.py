@@ -79,7 +79,7 @@ def test_a_holder_that_died_on_this_machine_is_seen_at_once(slept: Slept, caplog
     store.put("k", json.dumps(claim).encode())
     with hold_claim(store, "k", clock=slept):
         assert sum(slept) == 0
-    assert f"waiting while process {dead.pid} on here fetches these bars" in caplog.text
+    assert f"waiting while process {dead.pid} on here is fetching these bars" in caplog.text
 
 
 def test_a_live_holder_is_waited_for_until_a_stop_signal() -> None:
@@ -92,7 +92,7 @@ def test_a_live_holder_is_waited_for_until_a_stop_signal() -> None:
             INTERRUPT.stop()
 
     clock = Interrupted()
-    with pytest.raises(Stopped, match="fetches these bars"), hold_claim(store, "k", clock=clock):
+    with pytest.raises(Stopped, match="is fetching these bars"), hold_claim(store, "k", clock=clock):
         pass
     assert len(clock) == 1
 

@@ -114,8 +114,8 @@ def test_what_certain_text_means_is_read(data: bytes | str, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("data", "problem"),
     [
-        (csv_text(style="german"), "which of 01 and 01 is the day in a time like '01.01.2026 00:00' is not guessed"),
-        (csv_text(style="american"), "is the day in a time like '01/01/2026 00:00' is not guessed; write the"),
+        (csv_text(style="german"), "which of 01 and 01 is the day in a time like '01.01.2026 00:00' is unclear"),
+        (csv_text(style="american"), "is the day in a time like '01/01/2026 00:00' is unclear; write the"),
         (csv_text(style="mixed"), "some have a zone and some have none"),
         (csv_text(style="words"), "the times can't be read, like 'yesterday'; write 2026-01-31 06:00 in UTC"),
         (csv_text(header=None, style="plain"), "has no header, and its 6 columns can't be identified"),
@@ -241,7 +241,7 @@ def test_indistinguishable_markets_are_refused_with_the_columns_name(text: str, 
 def test_two_markets_without_a_column_that_says_so_are_never_mixed(tmp_path: Path) -> None:
     bars = read(tmp_path, "XUSDT_1h.csv", two_markets(int, "note"))
     _, report = check_bars(bars, START, START + ROWS * HOUR)
-    with pytest.raises(DataError, match="60 of 60 rows have a time that is there again with other values"):
+    with pytest.raises(DataError, match="60 of 60 rows repeat a time with other values"):
         validate_bars(report, 1)
 
 
@@ -332,7 +332,7 @@ def test_a_zip_of_several_files_is_refused_and_one_beside_an_apples_notes_is_rea
     assert len(read(tmp_path, "XUSDT_1h.zip", packed.getvalue())) == ROWS
     with zipfile.ZipFile(packed, "a") as archive:
         archive.writestr("YUSDT_1h.csv", csv_text())
-    with pytest.raises(DataError, match="holds 2 files and one is read"):
+    with pytest.raises(DataError, match="holds 2 files and only one is read"):
         read(tmp_path, "XUSDT_1h.zip", packed.getvalue())
 
 
