@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ SHARED_BARS = Path(os.environ.get("ATB_SHARED_BARS", Path(__file__).parents[2] /
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+gc.disable()  # until all is collected: looking for garbage among what is imported takes a third of that time
 
 settings.register_profile("fuzz", max_examples=5_000, deadline=None)
 
@@ -38,6 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """What is imported by now is there for good, as it is in a training."""
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
@@ -76,7 +79,8 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
 @pytest.fixture(scope="session")
 def atb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Atb]:
     """``atb`` as processes forked from one that has imported TensorFlow."""
-    with ForkServerClient(environment={"TF_CPP_MIN_LOG_LEVEL": "2"}) as forks:
+    server = (sys.executable, "-m", "tests.forks")
+    with ForkServerClient(server, environment={"TF_CPP_MIN_LOG_LEVEL": "2"}) as forks:
         yield Atb(forks, tmp_path_factory.mktemp("logs"))
 
 
