@@ -15,7 +15,7 @@ from atb.contract.spec import Spec
 from launcher.worker.forkserver_client import Ended, ForkServerClient
 
 ROOT = Path(__file__).parents[1]
-PATIENCE = 120.0
+PATIENCE = 280.0
 """Seconds after which a test gives a process up."""
 
 
@@ -39,15 +39,67 @@ class Atb:
         self.forks, self._folder, self._count = forks, folder, 0
 
     def __call__(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Done:
+        return self.begin(*arguments, environment=environment).wait()
+
+    def begin(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Running:
+        """The same, to be watched and stopped."""
         self._count += 1
         name, log = str(self._count), self._folder / f"{self._count}.log"
         self.forks.start(name, arguments, str(log), environment)
+        return Running(self.forks, name, log)
+
+    def module(self, name: str, *arguments: str) -> Done:
+        """``python -m NAME ARGUMENTS``."""
+        return self("-m", name, *arguments)
+
+    def with_small_files(self, *arguments: str) -> Done:
+        """``atb ARGUMENTS``, to which the system refuses files above 64 KiB, wherever they are."""
+        return self("--small-files", *arguments)
+
+
+@dataclass
+class Running:
+    """A process that was forked."""
+
+    forks: ForkServerClient
+    name: str
+    log: Path
+    ended: Ended | None = None
+
+    def wait(self) -> Done:
+        """Its end."""
+        deadline = time.monotonic() + PATIENCE
+        while self.ended is None and time.monotonic() < deadline:
+            self._look(1.0)
+        if self.ended is None:
+            raise AssertionError(f"it did not end: {self.log.read_text()}")
+        code = self.ended.code if self.ended.code is not None else -(self.ended.signal or 0)
+        return Done(code, self.log.read_text())
+
+    def read_until(self, words: str) -> None:
+        """Wait until its JSON log has an event that holds the words; fails where it ends before."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
-            for event in self.forks.events(1.0):
-                if isinstance(event, Ended) and event.name == name:
-                    return Done(event.code if event.code is not None else -(event.signal or 0), log.read_text())
-        raise AssertionError(f"atb {' '.join(arguments)} did not end: {log.read_text()}")
+            over = self.ended is not None
+            if any(words in event["message"] for event in self.events()):
+                return
+            assert not over, f"the process ended without saying {words!r}"
+            self._look(0.02)
+        raise AssertionError(f"it did not say {words!r}: {self.log.read_text()}")
+
+    def events(self) -> list[dict[str, Any]]:
+        """The events of its JSON log so far."""
+        lines = self.log.read_text().splitlines(keepends=True) if self.log.exists() else []
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
+
+    def send(self, number: int) -> None:
+        """Send it a signal."""
+        self.forks.stop(self.name, number)
+
+    def _look(self, seconds: float) -> None:
+        for event in self.forks.events(seconds):
+            if isinstance(event, Ended) and event.name == self.name:
+                self.ended = event
 
 
 def job_arguments(spec: Spec, run: str, store: str, *more: str) -> list[str]:
@@ -65,14 +117,3 @@ def begin(arguments: Sequence[str]) -> subprocess.Popen[str]:
         text=True,
         cwd=ROOT,
     )
-
-
-def read_until(process: subprocess.Popen[str], words: str) -> list[dict[str, Any]]:
-    """The log's events up to the first that holds the words; fails where the log ends before."""
-    assert process.stderr is not None
-    events = []
-    for line in process.stderr:
-        events.append(json.loads(line))
-        if words in events[-1]["message"]:
-            return events
-    raise AssertionError(f"the process ended without saying {words!r}: {events[-3:]}")

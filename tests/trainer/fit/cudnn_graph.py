@@ -1,7 +1,8 @@
 """Run by a test in a process of its own: what a step's graph is made of where TensorFlow reports a GPU.
 
 Only the report is a stand-in: Keras chooses its kernels by it. The step is traced with its gradient, not run.
-Prints how often each type of operation is in the graph, as JSON.
+Given pairs of a preset and a precision, prints how often each type of operation is in the graph, as a line of JSON
+for each.
 """
 
 from __future__ import annotations
@@ -46,5 +47,5 @@ def trace_step(preset: str, mixed_precision: bool) -> dict[str, int]:
 
 if __name__ == "__main__":
     tf.config.list_logical_devices = lambda device_type=None: [tf.config.LogicalDevice("/device:GPU:0", "GPU")]
-    preset, precision = sys.argv[1:]
-    sys.stdout.write(json.dumps(trace_step(preset, precision == "mixed")) + "\n")
+    for preset, precision in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
+        sys.stdout.write(json.dumps(trace_step(preset, precision == "mixed")) + "\n")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from atb.errors import NoAccelerator, SpecError
+from tests.processes import Atb
 from trainer.fit.device import Accelerator, Device, count_gpus, prepare_device
 
 
@@ -37,8 +36,8 @@ def test_no_gpu_at_all_is_spelt_cpu() -> None:
         prepare_device("auto", gpus=0)
 
 
-def test_two_replicas_learn_what_one_device_does() -> None:
-    command = [sys.executable, "-m", "tests.trainer.fit.two_replicas", "balanced"]
-    answer = subprocess.run(command, capture_output=True, text=True, check=True)
-    one, two = json.loads(answer.stdout.splitlines()[-1])
+def test_two_replicas_learn_what_one_device_does(atb: Atb) -> None:
+    done = atb.module("tests.trainer.fit.two_replicas")
+    assert done.code == 0, done.output
+    one, two = json.loads(done.lines[-1])
     np.testing.assert_allclose(one, two, rtol=1e-3, atol=1e-4)

@@ -3,41 +3,40 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import Any
 
 import keras
 import numpy as np
-import pytest
 
 from atb.contract.presets import PRESETS, PresetName
+from tests.processes import Atb
 from trainer.fit.execution import CUDNN
 from trainer.fit.steps import Table, compile_training
 from trainer.networks.architecture import ARCHITECTURES
-from trainer.networks.build import build_network
 
 
-def operations(preset: str, precision: str) -> dict[str, int]:
-    command = [sys.executable, "-m", "tests.trainer.fit.cudnn_graph", preset, precision]
-    answer = subprocess.run(command, capture_output=True, text=True, check=True)
-    found: dict[str, int] = json.loads(answer.stdout.splitlines()[-1])
-    return found
-
-
-@pytest.mark.parametrize(("preset", "precision"), [("balanced", "mixed"), ("quality", "float32")])
-def test_on_a_gpu_every_recurrent_layer_and_its_gradient_is_cudnns(preset: PresetName, precision: str) -> None:
-    found = operations(preset, precision)
-    layers = sum(1 + layer.bidirectional for layer in ARCHITECTURES[PRESETS[preset].model_type].recurrents)
-    assert (found.get("CudnnRNNV3"), found.get("CudnnRNNBackpropV3")) == (layers, layers)
-    assert not {"XlaLaunch", "NcclAllReduce"} & found.keys()
-    assert found["While"] == 1, "the loop over the chunk's steps and none over time"
+def test_on_a_gpu_every_recurrent_layer_and_its_gradient_is_cudnns(atb: Atb) -> None:
+    traced: tuple[tuple[PresetName, str], ...] = (("balanced", "mixed"), ("quality", "float32"))
+    done = atb.module("tests.trainer.fit.cudnn_graph", *(word for pair in traced for word in pair))
+    assert done.code == 0, done.output
+    for (preset, _), line in zip(traced, done.lines[-2:], strict=True):
+        found = json.loads(line)
+        layers = sum(1 + layer.bidirectional for layer in ARCHITECTURES[PRESETS[preset].model_type].recurrents)
+        assert (found.get("CudnnRNNV3"), found.get("CudnnRNNBackpropV3")) == (layers, layers), preset
+        assert not {"XlaLaunch", "NcclAllReduce"} & found.keys()
+        assert found["While"] == 1, "the loop over the chunk's steps and none over time"
 
 
 def make_step(scale: float) -> tuple[Any, Any, Any]:
     rng = np.random.default_rng(3)
     table = Table(rng.normal(size=(80, 4)).astype(np.float32), rng.normal(size=80).astype(np.float32))
-    model = build_network("fast", 16, 4, 1, mixed_precision=True)
+    inputs = keras.Input((16, 4))
+    x = keras.layers.Dense(8, "relu", dtype="mixed_float16", kernel_initializer=keras.initializers.GlorotUniform(1))(
+        keras.layers.Flatten(dtype="mixed_float16")(inputs)
+    )
+    model = keras.Model(
+        inputs, keras.layers.Dense(1, dtype="float32", kernel_initializer=keras.initializers.GlorotUniform(2))(x)
+    )
     optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.01), initial_scale=scale)
     return model, optimizer, compile_training(model, optimizer, table, 8, CUDNN)
 

@@ -17,6 +17,8 @@ from trainer.pipeline.job import RunContext, run_job
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ROWS = 900
+PLAIN = "tests.trainer.networks.own_nets:plain"
+"""A net that is traced at once, where it does not matter which it is."""
 DEVICE = RunContext(prepare_device("cpu", threads=1))
 
 

@@ -10,7 +10,7 @@ import pytest
 from atb.contract import timeframe as tf
 from atb.contract.spec import Spec
 from atb.storage import MemoryStore
-from tests.trainer.pipeline.market import DEVICE, ROWS, START, tiny_spec, walk_close
+from tests.trainer.pipeline.market import DEVICE, PLAIN, ROWS, START, tiny_spec, walk_close
 from trainer.bars.frame import Bars
 from trainer.features.training_data import TrainingData, load_training_data, split_training_data
 from trainer.features.windows import gather_windows
@@ -47,7 +47,7 @@ def fit_model(spec: Spec, bars: Bars) -> tuple[TrainingData, FittedModel]:
 
 @pytest.mark.parametrize("features", ["classic", "relative"])
 def test_other_rows_after_the_train_end_change_nothing_that_is_learnt_from(features: str) -> None:
-    spec = tiny_spec(Path("unused"), "WALK", epochs=1, features=features)
+    spec = tiny_spec(Path("unused"), "WALK", epochs=1, features=features, net=PLAIN)
     close = walk_close(seed=3)
     stop = int(ROWS * 0.7)
     other = np.concatenate([close[:stop], 1_000 * walk_close(seed=4)[stop:]])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from atb.documents.attempt import Claim, ExitReport
 from atb.documents.result import Result
 from atb.errors import NotFound
 from atb.storage import DirectoryStore
-from tests.processes import PATIENCE, Atb, Done, begin, job_arguments, read_until
+from tests.processes import Atb, Done, job_arguments
 from tests.trainer.pipeline.market import sine_close, tiny_spec, write_bars
 from trainer.pipeline.attempt import CHECKPOINT, CLAIM, EXIT, LOG
 
@@ -53,20 +52,25 @@ def story(tmp_path_factory: pytest.TempPathFactory, atb: Atb) -> Story:
     # seconds of training, so that it can't be over before the signal comes
     spec = tiny_spec(folder, "WAVE", sequence_length=32, epochs=EPOCHS, batch_size=32, patience=100, augment="jitter")
 
-    process = begin(job_arguments(spec, "hard", store.url, *JSON))
-    read_until(process, "epoch 1/")
-    killed_code, _ = end(process, signal.SIGKILL)
+    process = atb.begin(*job_arguments(spec, "hard", store.url, *JSON))
+    process.read_until("epoch 1/")
+    process.send(signal.SIGKILL)
+    killed_code = process.wait().code
     after_kill = names(store, "hard")
 
-    process = begin(job_arguments(spec, "hard", store.url, *JSON))
-    events = read_until(process, "epoch 2/")
-    stopped_code, rest = end(process, signal.SIGTERM, again=True)
+    process = atb.begin(*job_arguments(spec, "hard", store.url, *JSON))
+    process.read_until("epoch 2/")
+    for _ in range(2):  # a launcher and the system may both send it
+        process.send(signal.SIGTERM)
+        time.sleep(0.02)
+    stopped_code = process.wait().code
+    events = process.events()
     after_stop = names(store, "hard")
 
     finished = atb(*job_arguments(spec, "hard", store.url, *JSON))
     assert atb(*job_arguments(spec, "alone", store.url)).code == 0
     alone = read_result(store, "alone")
-    return Story(store, killed_code, after_kill, stopped_code, events + rest, after_stop, finished, alone)
+    return Story(store, killed_code, after_kill, stopped_code, events, after_stop, finished, alone)
 
 
 def test_a_killed_process_leaves_its_claim_and_nothing_that_looks_like_a_result(story: Story) -> None:
@@ -118,28 +122,17 @@ def test_every_line_of_a_json_log_is_one_event(story: Story) -> None:
     assert epochs == [f"{number}/{EPOCHS}" for number in range(EPOCHS + 1 - len(epochs), EPOCHS + 1)]
 
 
-def test_a_stop_while_bars_are_loaded_ends_the_wait(tmp_path: Path) -> None:
+def test_a_stop_while_bars_are_loaded_ends_the_wait(atb: Atb, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "WAVE_1h.csv")  # a source that never answers
     store = DirectoryStore(tmp_path / "store")
-    process = begin(job_arguments(tiny_spec(tmp_path, "WAVE"), "hard", store.url, *JSON))
-    read_until(process, "attempt 1")
+    process = atb.begin(*job_arguments(tiny_spec(tmp_path, "WAVE"), "hard", store.url, *JSON))
+    process.read_until("attempt 1")
     time.sleep(0.5)
-    code, events = end(process, signal.SIGTERM)
-    assert code == 143
-    assert "stopped before training" in events[-1]["message"]
+    process.send(signal.SIGTERM)
+    assert process.wait().code == 143
+    assert "stopped before training" in process.events()[-1]["message"]
     report = ExitReport.from_bytes(store.get(keys.attempt("hard", JOB, 1, EXIT)), EXIT)
     assert (report.code, report.stage) == (143, "data loading")
-
-
-def end(process: subprocess.Popen[str], number: int, again: bool = False) -> tuple[int, list[dict[str, Any]]]:
-    """Send the signal, or send it twice as a launcher and the system may, and wait: the exit code, and the events it
-    still logged."""
-    process.send_signal(number)
-    if again:
-        time.sleep(0.02)
-        process.send_signal(number)
-    _, rest = process.communicate(timeout=PATIENCE)
-    return process.returncode, [json.loads(line) for line in rest.splitlines()]
 
 
 def logged(done: Done) -> list[dict[str, Any]]:
