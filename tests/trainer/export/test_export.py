@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,17 @@ from trainer.features.scaling import TargetScaler
 from trainer.forecast import open_session, run_from_bars
 
 RESIDUALS = ("har", "none")
+PRICES = (1e-8, 1e5)
+Exported = Callable[[ModelType, str, float], tuple[Fitted, ExportSummary, Path]]
+
+
+def in_turn(nets: Sequence[str], others: Sequence[str], prices: Sequence[float]) -> list[tuple[str, str, float]]:
+    """Every net with every one of the others, at prices in turn: so each of either meets each price."""
+    return [
+        (net, other, prices[(number + place) % len(prices)])
+        for number, net in enumerate(nets)
+        for place, other in enumerate(others)
+    ]
 
 
 def export(fitted: Fitted, directory: Path) -> ExportSummary:
@@ -41,6 +54,18 @@ def export(fitted: Fitted, directory: Path) -> ExportSummary:
     )
 
 
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """A net with random weights, how its export went, and where its files are: each made once."""
+
+    @functools.cache
+    def make(model_type: ModelType, features: str, price: float) -> tuple[Fitted, ExportSummary, Path]:
+        fitted, folder = make_fitted(model_type, features, make_bars(600, price)), tmp_path_factory.mktemp("bundle")
+        return fitted, export(fitted, folder), folder
+
+    return make
+
+
 def file_of(summary: ExportSummary, name: str) -> ExportedFile:
     return dict(summary.files())[name]
 
@@ -51,9 +76,7 @@ def parity_of(summary: ExportSummary, name: str) -> Parity:
     return parity
 
 
-@pytest.mark.parametrize("price", [1e-8, 1e5])
-@pytest.mark.parametrize("residual", RESIDUALS)
-@pytest.mark.parametrize("model_type", MODEL_TYPES)
+@pytest.mark.parametrize(("model_type", "residual", "price"), in_turn(MODEL_TYPES, RESIDUALS, PRICES))
 def test_volatility_and_its_bands_are_the_same_from_features_and_from_bars(
     model_type: ModelType, residual: str, price: float, tmp_path: Path
 ) -> None:
@@ -86,14 +109,11 @@ def test_where_nothing_of_the_net_is_kept_the_files_forecast_what_har_does(tmp_p
     assert np.log(found[:, 0]) == pytest.approx(har.forecast(inputs), abs=1e-5)
 
 
-@pytest.mark.parametrize("price", [1e-8, 1e5])
-@pytest.mark.parametrize("features", FEATURE_SETS)
-@pytest.mark.parametrize("model_type", MODEL_TYPES)
+@pytest.mark.parametrize(("model_type", "features", "price"), in_turn(MODEL_TYPES, FEATURE_SETS, PRICES))
 def test_every_net_and_set_gives_the_same_numbers_from_features_and_from_bars(
-    model_type: ModelType, features: str, price: float, tmp_path: Path
+    model_type: ModelType, features: str, price: float, exported: Exported
 ) -> None:
-    fitted = make_fitted(model_type, features, make_bars(600, price))
-    summary = export(fitted, tmp_path)
+    _, summary, folder = exported(model_type, features, price)
     for file in (bundle.MODEL, bundle.MODEL_FROM_BARS):
         found = parity_of(summary, file)
         assert found.windows >= 256
@@ -103,7 +123,7 @@ def test_every_net_and_set_gives_the_same_numbers_from_features_and_from_bars(
         assert found.bands is not None
         assert found.bands < 1e-6
         assert (file_of(summary, file).latency_ms or 0) > 0
-        onnx.checker.check_model(onnx.load(tmp_path / file), full_check=True)
+        onnx.checker.check_model(onnx.load(folder / file), full_check=True)
     assert parity_of(summary, bundle.MODEL_FROM_BARS).whole_history == pytest.approx(0, abs=1e-5)
 
 
@@ -116,20 +136,20 @@ def test_a_net_as_it_is_built_for_two_gpus_in_mixed_precision_is_exported_in_flo
     assert onnx.TensorProto.FLOAT16 not in {tensor.data_type for tensor in model.graph.initializer}
 
 
-def test_the_result_says_what_the_files_are(tmp_path: Path) -> None:
-    summary = export(make_fitted("fast", "classic", make_bars(600, 1.0)), tmp_path)
-    model = onnx.load(tmp_path / bundle.MODEL)
+def test_the_result_says_what_the_files_are(exported: Exported) -> None:
+    _, summary, folder = exported("fast", "classic", PRICES[0])
+    model = onnx.load(folder / bundle.MODEL)
     assert (summary.opset, summary.ir_version) == (model.opset_import[0].version, model.ir_version)
     json.dumps(summary.model_dump(by_alias=True), allow_nan=False)
-    assert not list(tmp_path.glob(".*"))
+    assert not list(folder.glob(".*"))
 
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
 def test_the_graph_has_native_recurrent_nodes_and_no_loop_and_no_normalisation_of_batches(
-    model_type: ModelType, tmp_path: Path
+    model_type: ModelType, exported: Exported
 ) -> None:
-    export(make_fitted(model_type, "classic", make_bars(600, 1.0)), tmp_path)
-    used = [node.op_type for node in onnx.load(tmp_path / bundle.MODEL).graph.node]
+    _, _, folder = exported(model_type, "classic", PRICES[MODEL_TYPES.index(model_type) % 2])
+    used = [node.op_type for node in onnx.load(folder / bundle.MODEL).graph.node]
     assert used.count("GRU" if model_type in ("fast", "balanced") else "LSTM") == 2
     assert not {"Loop", "Scan", "BatchNormalization"} & set(used)
 
@@ -154,17 +174,16 @@ print("same numbers")
 """
 
 
-@pytest.mark.parametrize(("model_type", "features", "price"), [("fast", "relative", 1e-6), ("quality", "classic", 1e5)])
+@pytest.mark.parametrize(("model_type", "features", "price"), [("fast", "relative", 1e5), ("quality", "classic", 1e-8)])
 def test_both_files_give_the_numbers_in_a_process_without_tensorflow(
-    model_type: ModelType, features: str, price: float, tmp_path: Path
+    model_type: ModelType, features: str, price: float, exported: Exported
 ) -> None:
-    fitted = make_fitted(model_type, features, make_bars(600, price))
-    export(fitted, tmp_path)
+    fitted, _, folder = exported(model_type, features, price)
     trained, ends = fitted.trained, fitted.ends[-5:]
     windows = np.stack([fitted.flat[end + 1 - trained.spec.sequence_length : end + 1] for end in ends])
     scaled = fitted.predict(trained.scaler.transform(windows))
     np.savez(
-        tmp_path / "windows.npz",
+        folder / "windows.npz",
         features=windows,
         last_close=fitted.bars.close[ends].astype(np.float32),
         bars=np.stack([fitted.bars.values[end + 1 - trained.bar_rows : end + 1] for end in ends]),
@@ -173,7 +192,7 @@ def test_both_files_give_the_numbers_in_a_process_without_tensorflow(
         price=trained.target.price(scaled, fitted.bars.close[ends]),
     )
     done = subprocess.run(
-        [sys.executable, "-c", _WITHOUT_TENSORFLOW], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, "-c", _WITHOUT_TENSORFLOW], cwd=folder, capture_output=True, text=True, check=False
     )
     assert done.stdout == "same numbers\n", done.stderr
 
@@ -276,12 +295,12 @@ def test_the_forecast_may_lie_several_bars_ahead(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("features", FEATURE_SETS)
-def test_the_schema_names_the_inputs_and_outputs_that_the_files_have(features: str, tmp_path: Path) -> None:
-    export(make_fitted("fast", features, make_bars(600, 1.0)), tmp_path)
-    schema = json.loads((tmp_path / bundle.FEATURE_SCHEMA).read_text())
+def test_the_schema_names_the_inputs_and_outputs_that_the_files_have(features: str, exported: Exported) -> None:
+    _, _, folder = exported("fast", features, PRICES[FEATURE_SETS.index(features) % 2])
+    schema = json.loads((folder / bundle.FEATURE_SCHEMA).read_text())
     assert {entry["file"] for entry in schema["files"]} >= {bundle.MODEL, bundle.MODEL_FROM_BARS}
     for entry in schema["files"]:
-        session = open_session((tmp_path / entry["file"]).read_bytes())
+        session = open_session((folder / entry["file"]).read_bytes())
         for values, described in ((session.get_inputs(), "inputs"), (session.get_outputs(), "outputs")):
             assert [(value.name, value.shape) for value in values] == [
                 (value["name"], value["shape"]) for value in entry[described]
@@ -289,10 +308,9 @@ def test_the_schema_names_the_inputs_and_outputs_that_the_files_have(features: s
     assert "as in the source" not in [column["unit"] for column in schema["columns"]]
 
 
-def test_the_scaler_file_brings_the_scalers_back(tmp_path: Path) -> None:
-    fitted = make_fitted("fast", "classic", make_bars(600, 1e-6))
-    export(fitted, tmp_path)
-    written = json.loads((tmp_path / bundle.SCALER).read_text())
+def test_the_scaler_file_brings_the_scalers_back(exported: Exported) -> None:
+    fitted, _, folder = exported("fast", "classic", PRICES[0])
+    written = json.loads((folder / bundle.SCALER).read_text())
     assert written["features"] == fitted.trained.scaler.to_dict()
     assert written["target"] == fitted.trained.target.to_dict()
     assert written["columns"] == list(fitted.trained.features.columns)
@@ -307,10 +325,10 @@ def test_the_same_net_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("model_type", ["fast", "quality"])
-def test_a_batch_of_none_is_answered_with_none(model_type: ModelType, tmp_path: Path) -> None:
+def test_a_batch_of_none_is_answered_with_none(model_type: ModelType, exported: Exported) -> None:
     """ONNX Runtime's own recurrent kernels end the process instead."""
-    export(make_fitted(model_type, "relative", make_bars(600, 1.0)), tmp_path)
-    for path in tmp_path.glob("*.onnx"):
+    _, _, folder = exported(model_type, "relative", PRICES[1 - MODEL_TYPES.index(model_type) % 2])
+    for path in folder.glob("*.onnx"):
         session = open_session(path.read_bytes())
         feed = {
             given.name: np.zeros([0, *given.shape[1:]], np.float64 if "double" in given.type else np.float32)
