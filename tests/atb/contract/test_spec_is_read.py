@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from atb.contract.spec import Spec
 TRAINER = Path(__file__).parents[3] / "trainer"
 
 
+@functools.cache
 def fields_read() -> set[str]:
     """What is read as ``spec.FIELD`` or ``….spec.FIELD`` outside the contract."""
     found = set()

@@ -17,7 +17,7 @@ from atb.registry.record import is_behind, read_record
 from atb.registry.warm import pin_warm_start
 from atb.storage import MemoryStore, Store
 from tests.atb.registry.test_promote import promote
-from tests.trainer.pipeline.market import ROWS, START, sine_close, tiny_spec, train, walk_close, write_bars
+from tests.trainer.pipeline.market import ROWS, START, sine_close, tiny_spec, train, write_bars
 from trainer.pipeline.champion import compare_again
 
 MODEL_KEY = ModelKey("WAVE", "1h", "fast")
@@ -27,7 +27,6 @@ MODEL_KEY = ModelKey("WAVE", "1h", "fast")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder: Path = tmp_path_factory.mktemp("market")
     write_bars(folder, "WAVE", sine_close(1e-6))
-    write_bars(folder, "WALK", walk_close(seed=0))
     write_bars(folder, "FLAT", np.full(ROWS, 7.0))
     return folder
 
@@ -107,12 +106,6 @@ def test_folds_are_in_the_result(waves: tuple[Store, Result, Result]) -> None:
 def test_a_price_that_stands_still_is_refused_before_training(folder: Path) -> None:
     with pytest.raises(DataError, match="FLAT 1h: the price moves in 0 of 629 bars of the train part, 2026-01-01T"):
         train(MemoryStore(), "r1", tiny_spec(folder, "FLAT"))
-
-
-def test_noise_does_not_pass(folder: Path) -> None:
-    result = train(MemoryStore(), "r1", tiny_spec(folder, "WALK", epochs=6))
-    assert not passes(result.gate)
-    assert result.metrics["skill"] < 0.05
 
 
 def test_a_warm_start_begins_where_the_champion_ended(waves: tuple[Store, Result, Result], folder: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from atb.contract.presets import PRESET_NAMES
+from atb.registry.gate import passes
 from atb.storage import MemoryStore
 from tests.trainer.pipeline.market import sine_close, tiny_spec, train, walk_close, write_bars
 
@@ -36,3 +37,4 @@ def test_a_random_walk_is_forecast_no_better_and_hardly_worse(preset: str, folde
     assert metrics["skill_low"] <= 0  # three standard errors below: no skill is shown
     assert abs(metrics["skill"]) < 0.05
     assert [rule.passed for rule in result.gate if rule.name == "skill-shown"] == [False]
+    assert not passes(result.gate)

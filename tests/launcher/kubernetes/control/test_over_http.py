@@ -16,7 +16,7 @@ from atb.documents.attempt import MemoryNeed, Progress
 from atb.documents.plan import Plan
 from atb.errors import NetworkError
 from launcher.kubernetes.api.client import Cluster
-from launcher.kubernetes.control.decide import nodes_to_avoid
+from launcher.kubernetes.control.decide import QUEUE_SECONDS, nodes_to_avoid
 from launcher.kubernetes.control.observe import Observation
 from launcher.kubernetes.control.snapshot import read_state
 from launcher.kubernetes.objects.ensure import delete_object, mark_owner
@@ -292,7 +292,8 @@ def test_a_queued_job_shows_why_its_queue_lets_it_wait(server: ApiServer, lab: C
     condition = {"type": "QuotaReserved", "status": "False", "reason": "Pending", "message": message}
     meta = {"name": "job-x", "ownerReferences": [owner]}
     server.state.create("workloads", "lab", {"metadata": meta, "status": {"conditions": [condition]}})
-    launch.until(lambda: any(row.detail == message for row in launch.rows), 30)  # the queue is read every 20 s
+    server.advanced = QUEUE_SECONDS  # the queue may have been read already, without the workload
+    launch.until(lambda: any(row.detail == message for row in launch.rows))
     plan = make_plan("BTCUSDT")
     state = read_state(lab.cluster, lab.store, plan, make_options(queue="team-a"))
     assert f"reason    {message}" in explain_job(lab.cluster, lab.store, state, plan, plan.jobs[0])
