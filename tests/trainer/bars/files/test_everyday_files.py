@@ -125,7 +125,7 @@ def test_what_certain_text_means_is_read(data: bytes | str, tmp_path: Path) -> N
         (csv_text(header="timestamp,open,high,low,close,Volume A,Volume B", more=",1"), "no column volume"),
         (csv_text(header="timestamp,open,high,low,close,volume,Close", more=",1"), "close, Close both mean close"),
         (csv_text(header="timestamp,open,high,low,close,close,volume", more=",1"), "close, close both mean close"),
-        (csv_text(header="close time,open,high,low,close,volume"), "only closing times are there"),
+        (csv_text(header="close time,open,high,low,close,volume"), "there are only closing times"),
         (csv_text(separator=";").replace(".", ","), "column open is not numeric: .*decimal point"),
         (csv_text(separator="!"), "separate columns by commas, semicolons or tabs"),
         (csv_text(header="timestamp,open,high,low,close,volume,date", more=",2026-01-01 00:00:00"), "and not the same"),
