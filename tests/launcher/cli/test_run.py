@@ -185,8 +185,17 @@ def test_a_run_from_its_plan_to_its_manifest(launch: Launch, tmp_path: Path, s3_
     """
     write_bars(tmp_path / "bars", "BTCUSDT", 1_300)
     write_bars(tmp_path / "bars", "SHORT", 40)
-    place: tuple[str, ...] = ("--store", s3_url, "--endpoint-url", s3_endpoint)
-    what = ("--preset", "fast", "--set", "epochs=1", "--days", "35", "--source", f"files:{tmp_path}/bars")
+    place = ("--store", s3_url, "--endpoint-url", s3_endpoint)
+    what: tuple[str, ...] = (
+        "--preset",
+        "fast",
+        "--set",
+        "epochs=1",
+        "--days",
+        "35",
+        "--source",
+        f"files:{tmp_path}/bars",
+    )
     what = (*what, "--as-of", AS_OF, "--backend", "local", *place)
     first = launch("--symbols", "BTCUSDT,SHORT,GONE", *what, "--run", "first", "--output", "json")
     assert first.code == 10  # the one code that both failures share
