@@ -84,6 +84,7 @@ def run_and_exit(main: Callable[[], object]) -> NoReturn:
     Ctrl-C also ends what other threads wait for, which Python would wait for in turn. A character that the terminal
     can't show is printed as its escape, and output that can't be written is a failure.
     """
+    _open_missing_streams()
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is _DEFAULT:
         signal.signal(signal.SIGINT, _interrupt)
     for stream in (sys.stdout, sys.stderr):
@@ -95,6 +96,16 @@ def run_and_exit(main: Callable[[], object]) -> NoReturn:
     except OSError as error:
         code = _end_output(error) or code
     sys.exit(code)
+
+
+def _open_missing_streams() -> None:
+    """Let what is printed to a stream that the caller has closed go nowhere, instead of into the next file opened."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            taken = os.open(os.devnull, os.O_RDWR)
+            if taken != number:
+                os.dup2(taken, number)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False))
 
 
 def _run(main: Callable[[], object]) -> int:

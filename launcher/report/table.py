@@ -22,7 +22,8 @@ _COLUMNS = (
     *(Column(name, right=True) for name in ("epochs", "test RMSE", "baseline", "skill", "time")),
 )
 _GIVING = ("preset", "epochs", "baseline", "time", "")
-"""Columns that a narrow terminal goes without, the first of them first; the page and the JSON have them."""
+"""Columns that a narrow terminal goes without, the first of them first; the page and the JSON have them. Of
+several presets, theirs goes last: it says which row is which."""
 _SYMBOL = 10
 """Characters of a symbol that a column is left out for."""
 _MOST_LINES = 40
@@ -113,7 +114,8 @@ def job_lines(jobs: Sequence[ManifestJob], width: int) -> Iterator[str]:
         for job in jobs
     ]
     kept = list(range(len(_COLUMNS)))
-    for name in _GIVING:
+    several = len({job.preset for job in jobs}) > 1
+    for name in (*_GIVING[several:-1], *_GIVING[:several], _GIVING[-1]):
         sizes = [max(len(_COLUMNS[place].name), *(_size(row[place]) for row in rows)) for place in kept if rows]
         if not rows or sum(sizes[1:]) + min(sizes[0], _SYMBOL) + 2 * (len(kept) - 1) <= width:
             break

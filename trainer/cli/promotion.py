@@ -181,7 +181,9 @@ def _find_result(store: Store, run: str, symbol: str, preset: str | None) -> Res
     if found:
         names = ", ".join(sorted((result.spec.preset for result in found), key=PRESET_NAMES.index))
         raise SpecError(f"run {run} has models of {symbol} for {names}; add --preset")
-    raise SpecError(f"run {run} has no result of {' '.join(filter(None, (symbol, preset)))} in {store.url}")
+    raise SpecError(
+        f"run {run} has no result of {' '.join(filter(None, (symbol, preset)))} in {store.url}; see: atb-launch list"
+    )
 
 
 def _print_outcome(outcome: PromotionOutcome, run: str, output: str) -> None:

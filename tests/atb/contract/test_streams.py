@@ -13,6 +13,7 @@ import pytest
 from atb.contract.exits import last_error, one_line
 from atb.storage import DirectoryStore
 
+ROOT = Path(__file__).parents[3]
 COMMAND = [sys.executable, "-c"]
 RUN = "from atb.contract.exits import run_and_exit\nfrom atb.errors import SpecError\n"
 
@@ -40,6 +41,19 @@ def test_a_full_disk_at_the_errors_still_ends_with_the_code() -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run([*COMMAND, RUN + code], stdout=full, stderr=full, check=False)
     assert done.returncode == 2
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_is_closed_takes_what_is_printed_and_no_file_does(closed: str, tmp_path: Path) -> None:
+    code = "import sys\ndef f():\n with open('file', 'w') as file:\n  print('out'); print('err', file=sys.stderr)\n"
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$0" -c "$1" {closed}', sys.executable, f"{RUN}{code}  sys.stdin.read()\nrun_and_exit(f)"],
+        stdin=subprocess.DEVNULL, capture_output=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert done.stdout == (b"" if ">&-" in closed.replace("2>&-", "") else b"out\n")
+    assert done.stderr == (b"" if "2>&-" in closed else b"err\n")
+    assert (tmp_path / "file").read_text() == ""
 
 
 def test_a_character_the_terminal_cannot_show_is_printed_escaped() -> None:

@@ -36,6 +36,12 @@ def test_what_gives_way_are_whole_columns() -> None:
     assert "+0.0456" in "".join(job_lines(JOBS, 60))
 
 
+def test_presets_stay_where_they_tell_rows_apart() -> None:
+    several = [JOBS[1], JOBS[1].model_copy(update={"preset": "fast"})]
+    assert next(job_lines(several, 60)).split() == ["symbol", "preset", "state", "test", "RMSE", "skill", "time"]
+    assert "preset" not in next(job_lines(several, 40))
+
+
 def test_of_a_large_run_the_jobs_that_need_eyes_are_listed_and_the_rest_is_counted() -> None:
     jobs = [JOBS[1].model_copy(update={"job": f"J{n}-balanced", "symbol": f"J{n}"}) for n in range(300)]
     for n in (7, 70):
