@@ -10,6 +10,7 @@ from atb.contract.presets import PRESETS
 from atb.contract.spec import Spec, data_check
 from atb.documents.manifest import Manifest, ManifestJob
 from atb.documents.plan import Plan
+from atb.options.table import find_rows
 from atb.registry.gate import passes
 
 _OF_PRESET = {
@@ -20,6 +21,10 @@ _OF_PRESET = {
     "learning_rate": "Adam",
 }
 _SHOWN_SYMBOLS = 5
+_NAMED = ("source", "start", "as_of", "preset")
+"""Options that the command that plans a run again names in any case."""
+_BY_TARGET = ("features", "residual")
+"""Options whose default is another one for volatility."""
 
 
 @dataclass(frozen=True)
@@ -48,17 +53,31 @@ def describe_request(plan: Plan, where: Sequence[str]) -> Iterator[tuple[str, st
 
 
 def _request_words(plan: Plan, symbols: list[str], presets: list[str], spec: Spec) -> list[str]:
-    """The command that plans the same run again."""
+    """The command that plans the same run again; what differs between its jobs is left to the presets."""
     named = ",".join(symbols) if len(symbols) <= _SHOWN_SYMBOLS else "@symbols.txt"
     words = ["atb-launch", "--symbols", named, "--presets", ",".join(presets), "--source", spec.source]
-    words += ["--as-of", f"{spec.as_of:%Y-%m-%dT%H:%M}", "--start", f"{spec.start:%Y-%m-%dT%H:%M}"]
-    for name in ("market", "timeframe", "features", "target", "horizon", "seed", "on_gap", "augment", "folds"):
-        if (value := getattr(spec, name)) != Spec.model_fields[name].default:
-            words += [f"--{name.replace('_', '-')}", str(value)]
-    for name in _OF_PRESET:
-        if len(presets) == 1 and (value := getattr(spec, name)) != getattr(PRESETS[spec.preset], name):
-            words += [f"--{name.replace('_', '-')}", f"{value:g}"]
+    words += ["--as-of", f"{spec.as_of:%Y-%m-%dT%H:%M}"]
+    specs = [job.spec for job in plan.jobs]
+    if len({each.start for each in specs}) == 1:
+        words += ["--start", f"{spec.start:%Y-%m-%dT%H:%M}"]
+    for row in find_rows(["Spec"]):
+        values = {getattr(each, row.name) for each in specs}
+        if row.name in _NAMED or len(values) > 1 or all(_is_default(each, row.name) for each in specs):
+            continue
+        value = values.pop()
+        if row.kind == "switch":
+            words.append(row.flags[0].split("/")[not value])
+        else:
+            words += [row.flags[0], f"{value:g}" if isinstance(value, float) else str(value)]
     return [*words, "--backend", plan.backend]
+
+
+def _is_default(spec: Spec, name: str) -> bool:
+    """Whether an option has the value that it has where nobody names it."""
+    if name in _BY_TARGET and spec.target != "return":
+        return False
+    default = getattr(PRESETS[spec.preset], name, Spec.model_fields[name].default)
+    return bool(getattr(spec, name) == default)
 
 
 def next_steps(

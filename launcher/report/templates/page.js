@@ -1,8 +1,20 @@
 "use strict";
 const tables = [...document.querySelectorAll("table.sortable")], find = document.getElementById("find");
 const models = [...document.querySelectorAll("details.model")], more = document.getElementById("more");
-const FIRST = 20;
+const FIRST = 20, FIRST_ROWS = 25, narrow = matchMedia("(max-width:60rem)");
+const rests = new Map(tables.map(table => [table, addRest(table)]));
 let all = models.length <= FIRST;
+
+function addRest(table) { // a narrow page stacks each row's cells: of many rows it shows the first ones
+  const place = document.createElement("p"), button = document.createElement("button");
+  place.className = "more";
+  button.type = "button";
+  button.textContent = `Show all ${table.tBodies[0].rows.length} rows`;
+  button.addEventListener("click", () => { place.dataset.all = "yes"; show(); });
+  place.append(button);
+  table.parentNode.after(place);
+  return place;
+}
 
 function value(cell) {
   return cell.dataset.value === undefined ? cell.textContent.trim().toLowerCase() : Number(cell.dataset.value || -Infinity);
@@ -33,13 +45,19 @@ function show() {
   const words = find.value.trim().toLowerCase(), wanted = new Set();
   let count = 0, matching = 0, shown = 0;
   for (const table of tables) {
+    const rest = rests.get(table), whole = words || !narrow.matches || rest.dataset.all;
+    let here = 0;
     for (const row of table.tBodies[0].rows) {
-      row.hidden = !row.textContent.toLowerCase().includes(words);
+      const fits = row.textContent.toLowerCase().includes(words);
       count += 1;
-      if (row.hidden) continue;
-      matching += 1;
-      wanted.add(row.dataset.job);
+      if (fits) {
+        here += 1;
+        wanted.add(row.dataset.job);
+      }
+      row.hidden = !fits || (!whole && here > FIRST_ROWS);
     }
+    rest.hidden = whole || here <= FIRST_ROWS;
+    matching += here;
   }
   for (const model of models) {
     model.hidden = !model.open && (!wanted.has(model.id) || (!all && shown >= FIRST));
@@ -64,6 +82,7 @@ for (const table of tables) {
   }
 }
 find.addEventListener("input", show);
+narrow.addEventListener("change", show);
 if (more) more.querySelector("button").addEventListener("click", () => { all = true; show(); });
 addEventListener("hashchange", open);
 show();

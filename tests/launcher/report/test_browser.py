@@ -45,12 +45,12 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The page of a run of 30 jobs, a tenth of them failed, the store's, and one of a run with hostile texts."""
+    """The page of a run of 60 jobs, a tenth of them failed, the store's, and one of a run with hostile texts."""
     folder = tmp_path_factory.mktemp("store")
     store = open_store(str(folder))
     for night in (2, 1, 0):
         at = NOW - timedelta(days=night)
-        count = 30 if night == 0 else 4
+        count = 60 if night == 0 else 4
         make_run(store, f"nightly-{at:%Y%m%d-%H%M%S}", symbols(count), at, night, Shape(failing=0.1 * (night == 0)))
     index = write_index(store, clock=FixedClock(NOW + timedelta(hours=1)))
     plan = build_plan("hostile", ["AUSDT"], ["fast"], {"as_of": NOW}, backend="local", now=NOW)
@@ -123,12 +123,28 @@ def test_what_is_searched_for_leaves_only_its_rows_and_models(browser: Browser, 
         page.get_by_label("Find a symbol").fill("ethusdt")
         assert page.locator("tbody tr[data-job]:visible").count() == 1
         assert page.locator("details.model:visible").count() <= 1
-        assert page.locator("#found").inner_text() == "1 of 30"
+        assert page.locator("#found").inner_text() == "1 of 60"
         page.get_by_label("Find a symbol").fill("")
-        assert page.locator("tbody tr[data-job]:visible").count() == 30
+        assert page.locator("tbody tr[data-job]:visible").count() == 60
         assert page.locator("details.model:visible").count() == 20
         page.get_by_role("button", name="Show all").click()
         assert page.locator("details.model:visible").count() > 20
+
+
+def test_a_phone_gets_the_first_rows_of_a_long_table_and_the_others_when_asked(
+    browser: Browser, pages: dict[str, Path]
+) -> None:
+    with visit(browser, pages["run"], 390) as page:
+        rows = page.locator("tbody tr[data-job]:visible")
+        assert rows.count() == 25
+        page.get_by_label("Find a symbol").fill("usdt")
+        assert rows.count() == 60, "a search looks at all rows"
+        page.get_by_label("Find a symbol").fill("")
+        page.get_by_role("button", name="Show all 60 rows").click()
+        assert rows.count() == 60
+        assert page.get_by_role("button", name="Show all 60 rows").count() == 0
+    with visit(browser, pages["run"]) as page:
+        assert page.locator("tbody tr[data-job]:visible").count() == 60
 
 
 def test_a_link_to_a_job_opens_its_model_or_shows_its_row(browser: Browser, pages: dict[str, Path]) -> None:

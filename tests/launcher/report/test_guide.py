@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import shlex
 
+import pytest
+
 from atb.contract.spec import data_check
 from atb.documents.manifest import Manifest, ManifestJob
 from atb.documents.plan import Plan
 from atb.options.stores import store_words
+from atb.options.training import training_options
 from atb.storage import open_store
+from launcher.cli import atb_launch
 from launcher.plan.build import build_plan
 from launcher.records.categories import CATEGORIES, fill_remedy
-from launcher.report.guide import can_help, next_steps
+from launcher.report.guide import can_help, describe_request, next_steps
 from tests.atb.registry.candidates import NOW
 
 WHERE = ["--store", "s3://bucket/books", "--endpoint-url", "http://127.0.0.1:9000"]
@@ -43,6 +47,32 @@ def test_bad_bars_are_looked_at_with_their_source_and_never_just_tried_again() -
 def test_what_may_end_otherwise_is_resumed() -> None:
     assert "atb-launch --resume r1" in " ".join(steps_of(failed("AUSDT", "bad-data"), failed("BUSDT", "oom")))
     assert can_help(Manifest(run="r1", created=NOW, jobs=(failed("BUSDT", "oom"),)))
+
+
+@pytest.mark.parametrize(
+    ("presets", "options"),
+    [
+        (["fast"], {}),
+        (["fast", "legacy"], {"epochs": "2", "seed": "7"}),
+        (["quality"], {"target": "volatility"}),
+        (["fast"], {"target": "volatility", "residual": "none", "features": "classic", "horizon": "24"}),
+        (
+            ["balanced", "fast"],
+            {"learning_rate": "0.003", "short": "yes", "onnx": "no", "bands": "0.9", "market": "um"},
+        ),
+        (["fast"], {"model_type": "quality", "fee_bps": "0", "threshold_bps": "4.5", "on_gap": "fail", "folds": "2"}),
+        (["fast"], {"timeframe": "15m", "augment": "jitter,scale", "mixed_precision": "yes", "batch_size": "128"}),
+    ],
+)
+def test_the_command_of_a_run_plans_the_same_trainings_again(presets: list[str], options: dict[str, str]) -> None:
+    plan = build_plan("r1", ["AUSDT", "BUSDT"], presets, {**options, "as_of": NOW}, backend="local", now=NOW)
+    words = shlex.split(dict(describe_request(plan, WHERE))["command"])
+    context = atb_launch.make_context(words[0], words[1:])
+    with context:
+        chosen = training_options(context)
+    symbols, named = (context.params[name].split(",") for name in ("symbols", "preset"))
+    again = build_plan("r2", symbols, named, chosen, backend="local", now=NOW)
+    assert [job.spec_digest for job in again.jobs] == [job.spec_digest for job in plan.jobs]
 
 
 def test_a_suggested_check_asks_for_exactly_the_bars_of_the_training() -> None:
