@@ -27,7 +27,7 @@ gc.disable()  # until all is collected: looking for garbage among what is import
 
 settings.register_profile("fuzz", max_examples=5_000, deadline=None)
 
-SLOW_FIRST = ("fit", "pipeline", "export", "launcher", "cli")
+SLOW_FIRST = ("docs", "fit", "pipeline", "export", "launcher", "cli")
 """Folders whose files take long: begun last, one of them would leave the other processes idle."""
 
 

@@ -24,7 +24,7 @@ from atb.registry.pull import bundle_file, read_file
 from atb.storage import DirectoryStore, MemoryStore, Store
 from benchmarks.garch import simulate
 from tests.atb.registry.test_promote import promote
-from tests.trainer.pipeline.market import START, tiny_spec, train, write_rows
+from tests.trainer.pipeline.market import PLAIN, START, tiny_spec, train, write_rows
 from trainer.bundle.comparison import draw_comparison
 from trainer.cli import atb
 from trainer.evaluate.bands import conformal_quantiles
@@ -200,9 +200,9 @@ def test_presets_of_volatility_are_compared_on_their_shared_rows(jobs: tuple[Sto
 def others(folder: Path) -> dict[str, Result]:
     store = MemoryStore()
     specs = {
-        "day": tiny_spec(folder, "GARCH", horizon=24, onnx=False, folds=1, **TIME),
+        "day": tiny_spec(folder, "GARCH", horizon=24, onnx=False, folds=1, net=PLAIN, **TIME),
         "relative": tiny_spec(folder, "GARCH", features="relative", **TIME),
-        "still": tiny_spec(folder, "STILL", onnx=False, **TIME),
+        "still": tiny_spec(folder, "STILL", onnx=False, net=PLAIN, **TIME),
     }
     return {name: train(store, name, spec) for name, spec in specs.items()}
 
