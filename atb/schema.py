@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
-from atb.errors import Unreadable
+from atb.errors import AtbError, Unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class Document(BaseModel):
         validate_size(cls, len(data), where)
         try:
             document = cls.model_validate_json(data)
-        except (ValidationError, RecursionError) as error:
+        except (ValidationError, RecursionError, AtbError) as error:  # a validator's own refusal
             raise _explain(cls, data, where, error) from None
         if "schema_version" not in document.model_fields_set or _major(document.schema_version) != cls.major:
             raise _explain(cls, data, where, None)
@@ -136,6 +136,8 @@ _VERSION = re.compile(rb'\A\{\n  "schema_version": "(?:[^"\\\n]|\\.)*"(,?)')
 _SPELLED_OTHERWISE = re.compile(rb" -?(?:[0-9.]+e-?[0-9]+|0\.0000[0-9]+)(?=,?\n)")
 """Floats that Python writes with another exponent than pydantic. A text's content is never followed by a newline."""
 _BLOCK = 4 << 20
+_LONGEST_REASON = 400
+"""Characters of why a document or an option is refused: a value can be of any length."""
 _REMEDY = "see: atb-launch store check"
 
 
@@ -207,7 +209,9 @@ def _explain(kind: type[Document], data: bytes, where: str, error: Exception | N
     if _major(version) != kind.major:
         words = f"is a {kind.kind} of schema {printable(version, 20)}; this version reads {kind.major}.x: upgrade atb"
         return Unreadable(f"{where} {words}")
-    problem = first_problem(error) if isinstance(error, ValidationError) else "it is nested too deeply"
+    problem = "it is nested too deeply"
+    if isinstance(error, ValidationError | AtbError):
+        problem = printable(str(error), _LONGEST_REASON) if isinstance(error, AtbError) else first_problem(error)
     return Unreadable(f"{where} is not a valid {kind.kind}: {problem}; {_REMEDY}")
 
 
@@ -222,6 +226,6 @@ def first_problem(error: ValidationError) -> str:
     problem = error.errors()[0]
     field = ".".join(printable(str(part), 60) for part in problem["loc"]) or "document"
     if problem["type"] == "value_error":  # our own sentence, which names the value
-        return f"{field}: {problem['msg'].removeprefix('Value error, ')}"
+        return f"{field}: {printable(problem['msg'].removeprefix('Value error, '), _LONGEST_REASON)}"
     value = "" if problem["type"] == "missing" else f" {printable(str(problem['input']), 40)}"
     return f"{field}{value}: {problem['msg'].removeprefix('Input ')}"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import click
 
+from atb.contract.exits import one_line
 from atb.options.completion import complete_presets, complete_runs, complete_symbols
 from atb.options.project import Project, load_project
 from atb.options.table import Row, find_rows
@@ -122,6 +124,24 @@ class ConfiguredGroup(Configured, click.Group):
     """A group of such commands."""
 
     command_class = Configured
+
+    def make_context(self, *arguments: Any, **settings: Any) -> click.Context:
+        with _in_plain_text():
+            return super().make_context(*arguments, **settings)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _in_plain_text():
+            return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _in_plain_text() -> Iterator[None]:
+    """What click says about words that were typed holds them: no control character of them reaches the terminal."""
+    try:
+        yield
+    except click.ClickException as error:
+        error.message = "\n".join(map(one_line, error.message.split("\n")))  # type: ignore[misc]
+        raise
 
 
 ConfiguredGroup.group_class = ConfiguredGroup

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from atb.contract.spec import resolve_spec
+from atb.contract.spec import Spec, resolve_spec
 from atb.documents.attempt import Progress, Verdict
 from atb.documents.champion import Champion
 from atb.documents.plan import Plan, PlannedJob
@@ -168,3 +168,20 @@ def test_parts_that_share_the_names_of_their_fields_are_changed_apart() -> None:
     assert first.model_fields_set == second.model_fields_set == before
     assert first.__pydantic_fields_set__ is second.__pydantic_fields_set__
     assert Rule.model_validate_json(first.model_dump_json()) == first
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("timeframe", "x"),
+        ("timeframe", "x" * 5_000),
+        ("features", ""),
+        ("as_of", "9999-12-31T23:59:59Z"),
+        ("augment", "x" * 5_000),
+    ],
+)
+def test_a_value_that_a_spec_refuses_makes_its_document_unreadable_and_not_the_command(field: str, value: str) -> None:
+    spec = json.loads(resolve_spec("BTCUSDT", "fast", {"source": "sample"}, now=NOW).to_bytes())
+    with pytest.raises(Unreadable, match=r"^spec.json is not a valid spec: ") as caught:
+        Spec.from_bytes(json.dumps({**spec, field: value}), "spec.json")
+    assert len(str(caught.value)) < 600
