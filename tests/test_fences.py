@@ -27,7 +27,7 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
         {"api"},
     ),
     "trainer": (
-        {"date_axis", "log", "process_memory", "stop_signals"},
+        {"compile_cache", "date_axis", "log", "process_memory", "stop_signals"},
         {"own_process"},
         {"bars"},
         {"features", "networks", "forecast"},

@@ -18,24 +18,21 @@ input ends, the trainings get a stop signal and are waited for; when the parent 
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import importlib
 import json
 import os
-import platform
 import selectors
 import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from importlib import metadata
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from atb.contract.labels import COMPILE_CACHE_VARIABLE
+from trainer.compile_cache import keep_compiled, load_compiled, shared_place
 from trainer.log import capture_stderr
 from trainer.own_process import own_imports
 from trainer.process_memory import gc_frozen
@@ -161,35 +158,6 @@ def run_atb(arguments: list[str]) -> int:
     return 0
 
 
-@contextmanager
-def compile_cache(shared: str) -> Iterator[str]:
-    """The folder of compiled code: below ``shared`` for as long as that is kept, one for each TensorFlow and processor,
-    or one that goes with this server. XLA itself tells the nets apart, and moves what it writes into place whole."""
-    if not shared:
-        with tempfile.TemporaryDirectory(prefix="atb-xla-") as folder:
-            yield folder
-        return
-    place = Path(shared, f"{tensorflow_version()}-{describe_processor()}")
-    place.mkdir(parents=True, exist_ok=True)
-    yield str(place)
-
-
-def tensorflow_version() -> str:
-    """``tensorflow-cpu-2.21.0``, without loading it."""
-    for name in ("tensorflow-cpu", "tensorflow"):
-        with suppress(metadata.PackageNotFoundError):
-            return f"{name}-{metadata.version(name)}"
-    return "tensorflow"
-
-
-def describe_processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """Equal for processors that run the same code: 12 hex digits of their model and abilities."""
-    lines = cpuinfo.read_text().split("\n\n")[0].splitlines() if cpuinfo.exists() else []
-    telling = ("model name", "flags", "Features", "CPU part", "CPU implementer")
-    found = sorted(line for line in lines if line.split("\t")[0].strip() in telling)
-    return hashlib.sha256("\n".join([platform.machine(), *found]).encode()).hexdigest()[:12]
-
-
 def preload() -> None:
     """Do once what every training would do before or after its fit: imports, the code's digest, the card's template,
     the fonts of a chart. Runs no TensorFlow operation and leaves no thread."""
@@ -210,12 +178,24 @@ def preload() -> None:
 
 def main(run: Callable[[list[str]], int] = run_atb) -> None:
     """Preload, then serve. What XLA compiles for one training, the next ones load."""
-    with compile_cache(os.environ.get(COMPILE_CACHE_VARIABLE, "")) as folder:
+    shared = os.environ.get(COMPILE_CACHE_VARIABLE, "")
+    place = shared_place(shared) if shared else None
+    with tempfile.TemporaryDirectory(prefix="atb-xla-") as name:
+        folder = Path(name)
+        if place is not None:
+            load_compiled(place, folder)
         os.environ.setdefault("TF_XLA_FLAGS", f"--tf_xla_persistent_cache_directory={folder}")
         # It warns of the processor's tuning hints as if they were features, each time it loads what it has compiled
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         preload()
-        serve(run)
+
+        def run_and_keep(arguments: list[str]) -> int:
+            code = run(arguments)
+            if place is not None:
+                keep_compiled(folder, place)
+            return code
+
+        serve(run_and_keep)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from atb.contract.spec import resolve_spec
 from atb.documents.attempt import Claim, ExitReport
 from atb.storage import DirectoryStore
 from launcher.worker.forkserver_client import Ended, ForkServerClient, Started
-from trainer.forkserver import compile_cache, describe_processor
 
 ROOT = Path(__file__).parents[2]
 STUB = (sys.executable, "-m", "tests.launcher.stub_server")
@@ -72,7 +71,8 @@ main(compile_one)
 def test_what_one_child_has_compiled_the_next_ones_load(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "TF_XLA_FLAGS"}
     seen: list[tuple[Path, int, int]] = []
-    with ForkServerClient((sys.executable, "-c", COMPILE), {**environment, "TMPDIR": str(tmp_path)}) as forks:
+    environment |= {"TMPDIR": str(tmp_path), "ATB_COMPILE_CACHE": str(tmp_path / "shared")}
+    with ForkServerClient((sys.executable, "-c", COMPILE), environment) as forks:
         for name in ("first", "second"):
             forks.start(name, [], str(tmp_path / name))
             ended: list[Ended] = []
@@ -82,6 +82,7 @@ def test_what_one_child_has_compiled_the_next_ones_load(tmp_path: Path) -> None:
             seen += [(path, path.stat().st_ino, path.stat().st_mtime_ns) for path in tmp_path.glob("atb-xla-*/*")]
     assert len(seen) == 2
     assert seen[0] == seen[1]  # the second would have written it anew
+    assert [path.name.split("@")[0] for path in tmp_path.glob("shared/*/*")] == [seen[0][0].name]
 
 
 @pytest.fixture
@@ -125,20 +126,3 @@ def test_a_training_is_a_session_of_its_own(slow: tuple[DirectoryStore, list[str
         while not ended:
             ended += [event for event in forks.events(10) if isinstance(event, Ended)]
     assert [(event.code, event.signal) for event in ended] == [(143, None)]
-
-
-def test_compiled_code_is_kept_where_the_environment_says_apart_for_each_processor(tmp_path: Path) -> None:
-    with compile_cache(str(tmp_path)) as folder:
-        assert Path(folder).parent == tmp_path
-        Path(folder, "step").touch()
-    with compile_cache(str(tmp_path)) as again:
-        assert Path(again, "step").exists()
-    with compile_cache("") as temporary:
-        assert Path(temporary).is_dir()
-    assert not Path(temporary).exists()
-    old, new = tmp_path / "old", tmp_path / "new"
-    old.write_text("processor\t: 0\nmodel name\t: A\nflags\t\t: sse avx2\ncpu MHz\t\t: 2000\n\nprocessor\t: 1\n")
-    new.write_text("processor\t: 0\nmodel name\t: A\nflags\t\t: sse avx2 avx512f\ncpu MHz\t\t: 2000\n\n")
-    assert describe_processor(old) != describe_processor(new)
-    old.write_text(new.read_text().replace("2000", "2100"))
-    assert describe_processor(old) == describe_processor(new), "its speed at this moment tells nothing"
