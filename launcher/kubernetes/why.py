@@ -62,7 +62,14 @@ def _last_lines(cluster: Cluster, store: Store, run: str, job: str, pods: list[P
 
 
 def _say_job(job: JobStatus) -> str:
-    state = "given up" if job.verdict else "failed" if job.failed else "complete" if job.complete else "active"
+    if job.deleting:
+        state = "being deleted"
+    elif job.verdict:
+        state = "given up"
+    elif job.failed or job.complete:
+        state = "failed" if job.failed else "complete"
+    else:
+        state = "suspended" if job.suspended else "active"
     cause = f", {job.cause}" if job.cause else ""
     return f"{job.name} {state}, {job.memory}{cause}"
 
@@ -75,4 +82,5 @@ def say_pod(pod: PodStatus) -> str:
         code = "" if pod.exit_code is None else f" with code {pod.exit_code}"
         return f"{pod.name}{where} failed{code} ({finding.category}): {finding.reason}"
     message = pod.waiting_message or pod.waiting or (pod.unscheduled.message if pod.unscheduled else "")
-    return f"{pod.name}{where} {pod.phase.lower()}{f': {message}' if message else ''}"
+    phase = "terminating" if pod.deleted and pod.phase in ("Pending", "Running") else pod.phase.lower()
+    return f"{pod.name}{where} {phase}{f': {message}' if message else ''}"

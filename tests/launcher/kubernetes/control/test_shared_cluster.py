@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from atb.errors import SpecError
 from launcher.kubernetes.api import requests
 from launcher.kubernetes.cleanup import cancel_run, clean_namespace
 from launcher.kubernetes.control.prepare import prepare
+from launcher.kubernetes.objects.ensure import delete_object
 from launcher.kubernetes.objects.jobs import JobAttempt
+from launcher.kubernetes.why import say_pod
 from tests.launcher.fixtures import ClusterFixture, commit, make_options, make_plan, running
 from tests.launcher.kubernetes.control.live import FOREVER, jobs_of, pods_of, started, until
 
@@ -68,6 +71,17 @@ def test_a_run_that_has_ended_is_not_cancelled_and_cleaning_leaves_nothing(testb
     prepare(testbed.cluster, testbed.store, make_plan("ETHUSDT", run="run-2"), make_options(), "create", wait=True)
     assert clean_namespace(testbed.cluster, force=False).startswith("removed 2 runs")
     until(lambda: not jobs_of(testbed) and not pods_of(testbed))
+
+
+def test_why_tells_a_pod_that_is_ending_from_one_that_runs(testbed: ClusterFixture) -> None:
+    options, script = make_options(termination_grace_seconds=30), "trap '' TERM; while true; do sleep 1; done"
+    testbed.run_controller(make_plan("BTCUSDT"), options, build=running(script)).run("create", wait=False)
+    pod = until(lambda: started(testbed))
+    assert say_pod(pod) == f"{pod.name} on {pod.node} running"
+    assert say_pod(replace(pod, deleted=1.0)) == f"{pod.name} on {pod.node} terminating"
+    if testbed.server is None:  # the fake's Pods are gone at once
+        delete_object(testbed.cluster, "jobs", pod.job_name)
+        until(lambda: [say_pod(one) for one in pods_of(testbed)] == [f"{pod.name} on {pod.node} terminating"])
 
 
 def test_live_jobs_are_cleaned_only_by_force(testbed: ClusterFixture) -> None:
