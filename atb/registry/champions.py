@@ -184,8 +184,9 @@ def read_history(
 ) -> list[Decision]:
     """Decisions, oldest first: all, the ``last`` ones, or those about a ``run``. No more entries are read than needed.
 
-    An entry whose pointer never moved, since its writer died or lost, says so. What can't be read is passed over and
-    put to ``problems``; what took effect before it is then unknown. Raises StoreError.
+    An entry whose pointer never moved, since its writer died or lost, says so, and so does one that declines a
+    candidate again beside the same champion. What can't be read is passed over and put to ``problems``; what took
+    effect before it is then unknown. Raises StoreError.
     """
     problems = [] if problems is None else problems
     found = [item.key for item in store.list(model_key.history) if run is None or item.key.endswith(f"-{run}.json")]
@@ -211,10 +212,20 @@ def read_history(
             unknown_before = step
             break
         step = entry.replaced
-    return [
-        Decision(key, entry, _effect(key, entry, current, effective, unknown=key < unknown_before))
-        for key, entry in entries.items()
-    ]
+    decided: set[tuple[str, str, str | None]] = set()
+    decisions = []
+    for key, entry in entries.items():
+        effect = _effect(key, entry, current, effective, unknown=key < unknown_before)
+        about = (entry.run, entry.job, entry.replaced)
+        if effect == "declined" and about in decided:
+            effect = NO_EFFECT  # two collections at once
+        if entry.action in ("promote", "decline") and effect != NO_EFFECT:
+            decided.add(about)
+        decisions.append(Decision(key, entry, effect))
+    return decisions
+
+
+NO_EFFECT = "never took effect"
 
 
 _LAST = "\U0010ffff"
@@ -249,4 +260,4 @@ def _effect(key: str, entry: HistoryEntry, current: str | None, effective: set[s
         return "none serves" if entry.champion is not None and entry.champion.vacant else "serving"
     if unknown:
         return "unknown"
-    return "replaced" if key in effective else "never took effect"
+    return "replaced" if key in effective else NO_EFFECT

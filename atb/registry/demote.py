@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
+from atb.clock import SYSTEM_CLOCK, Clock
 from atb.documents.champion import Champion, HistoryEntry
 from atb.documents.record import RecordEntry
 from atb.errors import AtbError, PreconditionFailed
@@ -51,7 +52,9 @@ def demote(
     return None if target.vacant else target
 
 
-def demote_behind(store: Store, records: Iterable[Live], *, auto: bool, by: str) -> Iterator[str]:
+def demote_behind(
+    store: Store, records: Iterable[Live], *, auto: bool, by: str, clock: Clock = SYSTEM_CLOCK
+) -> Iterator[str]:
     """Yield a line for each champion behind its bar, demoted where ``auto``; and for each that can't be read.
 
     A champion that was promoted a moment ago has no record yet: doing it twice demotes only once.
@@ -65,11 +68,12 @@ def demote_behind(store: Store, records: Iterable[Live], *, auto: bool, by: str)
                 yield f"{what}; --demotion auto would demote it"
                 continue
             try:
-                now = demote(store, live.model_key, live.record, by=by)
+                now = datetime.fromtimestamp(clock.now(), UTC)
+                serves = demote(store, live.model_key, live.record, by=by, now=now)
             except AtbError as problem:
                 yield f"{what}, and was not demoted: {problem}"
             else:
-                yield f"{what}; {now.run if now else 'none'} serves now"
+                yield f"{what}; {serves.run if serves else 'none'} serves now"
 
 
 def describe_behind(record: RecordEntry) -> str:

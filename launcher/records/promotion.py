@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from atb.clock import SYSTEM_CLOCK, Clock
 from atb.documents.evidence import TestRows
 from atb.documents.result import Result
-from atb.errors import StoreError, Unreadable
+from atb.errors import SpecError, StoreError, Unreadable
 from atb.registry.candidate import Candidate
-from atb.registry.champions import read_history
+from atb.registry.champions import NO_EFFECT, read_history
 from atb.registry.promote import evaluate_candidate, model_key_of, whoami
 from atb.registry.weigh import Weighed, weigh_run
 from atb.storage import Store
@@ -64,6 +64,9 @@ def promote_run(
         except (StoreError, Unreadable) as error:
             yield Promotion(result.job, "refused", str(error))
             continue
+        except SpecError as error:  # another collection has promoted it since
+            yield Promotion(result.job, "decided before", str(error))
+            continue
         yield Promotion(result.job, "promoted" if outcome.action == "promote" else "declined", outcome.reason)
 
 
@@ -71,6 +74,6 @@ def _decided_before(store: Store, result: Result) -> str:
     """The outcome of an earlier decision; one that never took effect, since its writer died, does not count."""
     for decision in reversed(read_history(store, model_key_of(result), run=result.run)):
         entry = decision.entry
-        if (entry.run, entry.job) == (result.run, result.job) and decision.effect != "never took effect":
+        if (entry.run, entry.job) == (result.run, result.job) and decision.effect != NO_EFFECT:
             return f"{decision.effect} since {entry.time:%Y-%m-%d %H:%M} UTC"
     return ""

@@ -29,6 +29,7 @@ FIRST_SECONDS = 10.0
 _DIGEST = "sha256"
 """The object's metadata that holds the digest of its content: an etag is a digest on some stores and not on others."""
 _CHUNK = 1 << 20
+_TRANSFER = TransferConfig(use_threads=False)
 
 _T = TypeVar("_T")
 Connect = Callable[[str, str, str | None], tuple[Any, Any]]
@@ -67,7 +68,6 @@ class S3Store:
         """Not empty once the store has answered; shared with copies of another patience."""
         self._session, self._client = self._connect(self.url, place.name, self.endpoint_url)
         self._lean = LeanReader(self._session, self._client, place.name) if self.endpoint_url else None
-        self._transfer = TransferConfig(use_threads=False)
 
     def within(self, seconds: float) -> S3Store:
         other = copy.copy(self)
@@ -155,7 +155,7 @@ class S3Store:
             extra = {"Metadata": {_DIGEST: hashlib.file_digest(file, "sha256").hexdigest()}}
 
         def call() -> str:
-            self._client.upload_file(str(path), self._bucket, self._key(key), Config=self._transfer, ExtraArgs=extra)
+            self._client.upload_file(str(path), self._bucket, self._key(key), Config=_TRANSFER, ExtraArgs=extra)
             return str(self._client.head_object(Bucket=self._bucket, Key=self._key(key))["ETag"])
 
         return self._call(key, call)

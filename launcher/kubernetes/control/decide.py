@@ -115,8 +115,9 @@ def _room(state: RunState) -> int:
 def _is_over(state: RunState) -> bool:
     if len(state.settled) == len(state.planned):
         return True
-    made = state.created.union(state.refused).issuperset(state.planned) and not state.to_restart
-    return made and not state.wait
+    if state.wait or state.to_restart:
+        return False
+    return state.created.union(state.refused).issuperset(state.planned)
 
 
 def _decide_job(state: RunState, job: str, now: float, room: int) -> Iterator[Action]:

@@ -24,7 +24,7 @@ from atb.registry.champions import (
 from atb.registry.promote import PromotionOutcome, evaluate_candidate, read_result, roll_back
 from atb.registry.weigh import weigh_run
 from atb.storage import Entry, MemoryStore, Store, open_store
-from tests.atb.registry.candidates import GOOD, NOISE, NOW, SHOWN, commit, measured
+from tests.atb.registry.candidates import GOOD, NOISE, NOTHING, NOW, SHOWN, commit, measured
 from tests.atb.registry.doubles import CarelessStore, Death, MortalStore
 from tests.s3_proxy import FaultProxy
 
@@ -354,3 +354,12 @@ def test_a_declined_model_of_another_target_is_found_by_its_history() -> None:
     found = find_model_key(store, "BTCUSDT", declined=True)
     assert found == ModelKey("BTCUSDT", "1h", "fast", "volatility", 1)
     assert [decision.effect for decision in read_history(store, found)] == ["declined"]
+
+
+def test_of_two_collections_that_decline_one_candidate_one_takes_effect() -> None:
+    store = MemoryStore()
+    result = commit(store, metrics=NOISE)
+    for second in (1, 2):
+        at = NOW + timedelta(seconds=second)
+        assert evaluate_candidate(store, result, NOTHING, by="somebody", why="collected", now=at).action == "decline"
+    assert [effect for _, _, effect in effects(store)] == ["declined", "never took effect"]
