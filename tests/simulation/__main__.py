@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import resource
 import sys
 import time
 
 from tests.simulation.night import collect_rarely, live
 from tests.simulation.planted import PLANTED, find
+from tests.simulation.small import list_faults, try_fault
 
 
 def main() -> int:
@@ -18,12 +20,20 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=24, help="jobs of a night")
     parser.add_argument("--processes", type=int, default=2, help="nights at a time")
     parser.add_argument("--planted", action="store_true", help="look for the faults planted on purpose instead")
+    parser.add_argument(
+        "--small",
+        type=int,
+        metavar="EVERY",
+        help="try the faults of the small worlds instead: 1 for all, 10 for a tenth",
+    )
     parser.add_argument("--log", action="store_true", help="print the history of each night")
     arguments = parser.parse_args()
     if arguments.planted:
         for fault in PLANTED:
             print(find(fault, arguments.jobs, 1000), flush=True)
         return 0
+    if arguments.small:
+        return try_small_worlds(arguments.small, arguments.processes)
     first, _, last = arguments.seeds.partition("-")
     seeds = range(int(first), int(last or first) + 1)
     began, failed, steps, requests = time.monotonic(), 0, 0, 0
@@ -38,12 +48,32 @@ def main() -> int:
                 failed += 1
                 print(f"seed {seed}: {violations[0]}")
                 print(f"  see it again: python -m tests.simulation --jobs {arguments.jobs} --seeds {seed} --log")
-    seconds = time.monotonic() - began
+        pool.close()
+        pool.join()
     print(
-        f"{len(seeds)} nights of {arguments.jobs} jobs: {failed} with violations; {steps:,} steps and "
-        f"{requests:,} requests in {seconds:.0f} s on {arguments.processes} processes"
+        f"{len(seeds):,} nights of {arguments.jobs} jobs: {failed} with violations; {steps:,} steps and "
+        f"{requests:,} requests in {say_time(began, processes)}"
     )
     return 1 if failed else 0
+
+
+def try_small_worlds(every: int, processes: int) -> int:
+    """Try their faults, and print those that break a promise."""
+    began, faults = time.monotonic(), list(list_faults(every))
+    with multiprocessing.get_context("spawn").Pool(processes, collect_rarely) as pool:
+        violations = [line for found in pool.imap(try_fault, faults, chunksize=50) for line in found]
+        pool.close()
+        pool.join()
+    print("\n".join(violations[:20]), end="\n" if violations else "")
+    print(f"{len(faults):,} faults of small worlds: {len(violations)} violations in {say_time(began, processes)}")
+    return 1 if violations else 0
+
+
+def say_time(began: float, processes: int) -> str:
+    """What it took, once the processes have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = used.ru_utime + used.ru_stime
+    return f"{time.monotonic() - began:.0f} s on {processes} processes, {cpu:.0f} s of CPU"
 
 
 if __name__ == "__main__":

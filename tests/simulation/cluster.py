@@ -12,6 +12,8 @@ from tests.simulation.api_server import ApiServer, Object
 from tests.simulation.kernel import START, Process
 
 NODES = ("node-a", "node-b", "node-c")
+SPOT_NODES = ("node-a", "node-b")
+LABELS: dict[str, dict[str, str]] = {node: {"spot": "yes"} if node in SPOT_NODES else {} for node in NODES}
 
 
 @dataclass
@@ -55,6 +57,8 @@ class Kubernetes:
             self._sync_later(owner)
         elif resource == "jobs" and kind != "DELETED":
             self._sync_later(name)
+            if kind == "ADDED":
+                self._later(1, 30, lambda: self._collect_garbage(name))
 
     def _later(self, low: float, high: float, act: Callable[[], None]) -> None:
         self.kernel.at(self.kernel.random.uniform(low, high), act)
@@ -132,14 +136,21 @@ class Kubernetes:
         metadata["ownerReferences"] = [owner]
         self.server.create("pods", {"metadata": metadata, "spec": template["spec"], "status": {"phase": "Pending"}})
 
+    def _collect_garbage(self, name: str) -> None:
+        """A Job whose run's ConfigMap went before it came goes, too."""
+        job = self.server.find("jobs", name)
+        owners = {owner["uid"] for owner in job["metadata"].get("ownerReferences", ())} if job else set()
+        if owners and owners.isdisjoint(each["metadata"]["uid"] for each in self.server.objects["configmaps"].values()):
+            self.server.remove("jobs", name)
+
     # the scheduler and the kubelets
 
     def _schedule(self, name: str) -> None:
         pod = self.server.find("pods", name)
         if pod is None or "nodeName" in pod["spec"] or "deletionTimestamp" in pod["metadata"]:
             return
-        banned = _banned(pod)
-        fitting = [node for node in NODES if node not in self.dead | self.faults.full | banned]
+        banned = self.dead | self.faults.full
+        fitting = [node for node in NODES if node not in banned and _suits(pod, node)]
         if not fitting:
             message = f"0/{len(NODES)} nodes are available: {len(NODES)} Insufficient nvidia.com/gpu."
             self._condition("pods", name, "PodScheduled", "Unschedulable", message, status="False")
@@ -277,11 +288,15 @@ def _ended(pod: Object) -> float:
     return 0.0
 
 
-def _banned(pod: Object) -> set[str]:
+def _suits(pod: Object, node: str) -> bool:
+    """Whether a node has the labels that a Pod asks for, and none of those that it keeps off."""
+    if not LABELS[node].items() >= pod["spec"].get("nodeSelector", {}).items():
+        return False
     affinity = pod["spec"].get("affinity", {}).get("nodeAffinity", {})
     terms = affinity.get("requiredDuringSchedulingIgnoredDuringExecution", {}).get("nodeSelectorTerms", [])
-    fields: list[Any] = [one for term in terms for one in term.get("matchFields", []) if one["operator"] == "NotIn"]
-    return {name for one in fields for name in one["values"]}
+    bans: list[Any] = [(one, node) for term in terms for one in term.get("matchFields", [])]
+    bans += [(one, LABELS[node].get(one["key"])) for term in terms for one in term.get("matchExpressions", [])]
+    return not any(one["operator"] == "NotIn" and has in one["values"] for one, has in bans)
 
 
 def _container(state: Object) -> Object:

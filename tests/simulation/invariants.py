@@ -7,19 +7,24 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from atb.contract import keys, labels
-from atb.documents.attempt import Verdict
+from atb.documents.attempt import MemoryNeed, Verdict
 from atb.documents.champion import Champion
+from atb.documents.record import RecordEntry
 from atb.documents.result import Result
 from atb.errors import AtbError
 from atb.registry.champions import ModelKey, read_champion, read_history
 from atb.registry.ledger import read_entries
+from atb.storage.read import read_document
 from launcher.kubernetes.api.client import RETRY_SECONDS
+from launcher.kubernetes.api.quantity import parse_quantity
 from launcher.kubernetes.objects.jobs import owner_name
 from launcher.records.categories import CATEGORIES
 from launcher.records.promotion import Promotion
 from launcher.records.run_record import RunRecord
+from tests.simulation.job_rules import JobRules
 from tests.simulation.kernel import Process
 from tests.simulation.object_store import frozen_view
+from tests.simulation.registry import behind
 from tests.simulation.trainings import ROWS
 
 if TYPE_CHECKING:
@@ -40,6 +45,13 @@ class Invariants:
         self._marked_at: float | None = None
         self._late: list[tuple[str, Process, float]] = []
         """Jobs that were created after a cancel, by whom and when."""
+        self.was_cancelled = False
+        self.cleaning_since = 0.0
+        self._rules = JobRules(night)
+        self._results: dict[bytes, Result] = {}
+        """What was read of them before."""
+        self._moves: dict[str, list[str]] = {}
+        """By pointer, the entries that it has named, in order."""
         night.store.on_write = self._on_write
         night.server.on_request = self._on_request
 
@@ -59,6 +71,13 @@ class Invariants:
                 there = self._night.store.objects.get(file.key)
                 if there is None or hashlib.sha256(there[0]).hexdigest() != file.sha256:
                     self.violate(f"{key} names {file.key}, which is not there as it was")
+            if champion.entry not in self._night.store.objects:
+                self.violate(f"{key} names {champion.entry}, which is not written")
+            self._moves.setdefault(key, []).append(champion.entry)
+        if key.startswith(keys.memory_prefix()):
+            need, most = MemoryNeed.from_bytes(new, key).memory, self._night.options.max_memory
+            if parse_quantity(need) > parse_quantity(most):
+                self.violate(f"{key} remembers {need}, more than {most}")
 
     def _on_request(self, process: Process, method: str, path: str, body: Any) -> None:
         if method == "PATCH" and path.endswith(owner_name("night")):
@@ -66,10 +85,22 @@ class Invariants:
             if labels.CANCELLED_ANNOTATION in notes:
                 self._marked_at = None if notes[labels.CANCELLED_ANNOTATION] is None else self._night.kernel.time
                 self._late.clear()
+                self.was_cancelled |= self._marked_at is not None
+        found: list[str] = []
+        if method == "DELETE" and "/jobs/" in path:
+            found = self._rules.check_removed(process, path.rpartition("/")[2])
+        if method == "DELETE" and path.endswith(owner_name("night")):
+            found = self._rules.check_cleaned(process, self.cleaning_since)
+            self._marked_at = None
+            self._late.clear()
         if method == "POST" and path.endswith("/jobs"):
             name, now = body["metadata"]["name"], self._night.kernel.time
+            if self._night.server.find("jobs", name) is None:
+                found = self._rules.check_created(process, body)
             if self._marked_at is not None and self._night.server.find("jobs", name) is None:
                 self._late.append((name, process, now))
+        for wrong in found:
+            self.violate(wrong)
 
     # at the end of a run
 
@@ -94,7 +125,9 @@ class Invariants:
                 self._check_verdict(view, planned.job, one.category)
             if committed:
                 data = night.store.objects[keys.result(night.plan.run, planned.job)][0]
-                self._check_files(Result.from_bytes(data, planned.job))
+                if data not in self._results:
+                    self._results[data] = Result.from_bytes(data, planned.job)
+                self._check_files(self._results[data])
         self._check_jobs(cancelled)
         for name, process, at in self._late if cancelled else ():
             if process.ended_at > at + NOTICE_SECONDS > process.paused_until and name in night.server.objects["jobs"]:
@@ -155,8 +188,15 @@ class Invariants:
         found = read_champion(self._view, ModelKey.of(planned.spec))
         if alone and promotion.decided == "refused" and "did not answer" not in promotion.reason:
             self.violate(f"{promotion.job}: alone, and refused: {promotion.reason}")
-        if promotion.decided == "promoted" and (found is None or found[0].run != night.plan.run):
+        rivals = night.moves and any("roll" in each.name or "demo" in each.name for each in night.collectors)
+        if promotion.decided == "promoted" and not rivals and (found is None or found[0].run != night.plan.run):
             self.violate(f"{promotion.job} is said to be promoted and does not serve")
+
+    def check_rollback(self, model_key: ModelKey, served: Champion) -> None:
+        """Who was told that a model serves again finds the move in the history."""
+        history = read_history(self._view, model_key)
+        if not any(each.key == served.entry and each.effect != "never took effect" for each in history):
+            self.violate(f"{model_key} was rolled back by {served.entry}, which never took effect")
 
     def check_registry(self) -> None:
         """Each candidate is decided once, and serves where its decision says so."""
@@ -165,13 +205,33 @@ class Invariants:
             model_key = ModelKey.of(planned.spec)
             committed = keys.result(night.plan.run, planned.job) in night.store.objects
             history = read_history(view, model_key)
-            decided = [each for each in history if each.effect != "never took effect"]
-            if len(decided) > 1:
+            effective = [each for each in history if each.effect != "never took effect"]
+            moves = [each for each in effective if each.entry.action != "decline"]
+            served = [each.key for each in moves if each.key not in night.left_before]
+            if served != [each for each in self._moves.get(model_key.pointer, []) if each not in night.left_before]:
+                self.violate(f"the history of {model_key} is not that of its pointer")
+            if len({each.entry.replaced for each in moves}) < len(moves):
+                self.violate(f"a champion of {model_key} was replaced twice")
+            decided = [each for each in effective if each.entry.run == night.plan.run]
+            decided = [each for each in decided if each.entry.action in ("promote", "decline")]
+            if len(decided) > len({each.entry.replaced for each in decided}):
                 self.violate(f"{planned.job} was decided {len(decided)} times")
+            if sum(each.entry.action == "promote" for each in decided) > 1:
+                self.violate(f"{planned.job} was promoted twice")
             if committed and not decided:
                 self.violate(f"{planned.job} was never decided")
             spent = read_entries(self._view, model_key)
             if committed and (len(spent) != 1 or spent[0].total_rows != ROWS):
                 self.violate(f"{planned.job} has spent its rows {len(spent)} times")
-            if committed and read_champion(view, model_key) is None:
+            champion = read_champion(view, model_key)
+            if committed and champion is None:
                 self.violate(f"{planned.job} passed and does not serve")
+        for planned in behind(night.jobs) if night.moves else ():
+            history = read_history(view, ModelKey.of(planned.spec))
+            record = read_document(view, RecordEntry, keys.record_entry(ModelKey.of(planned.spec).prefix, 1))
+            champion = read_champion(view, ModelKey.of(planned.spec))
+            if champion is not None and champion[0].entry == record.champion:
+                self.violate(f"{planned.job}: a champion that is behind still serves")
+            demoted = [each for each in history if each.entry.action == "demote" and each.effect != "never took effect"]
+            if len(demoted) > 1:
+                self.violate(f"{planned.job} was demoted {len(demoted)} times")

@@ -85,6 +85,8 @@ class Kernel:
         self.time = 0.0
         self.history: list[str] = []
         self.steps = 0
+        self.at_step: dict[int, Callable[[], object]] = {}
+        """What happens before the n-th step."""
         self.crashes: list[str] = []
         """Tracebacks of what no code should let through."""
         self._due: list[tuple[float, int, Callable[[], object]]] = []
@@ -109,6 +111,9 @@ class Kernel:
         while not until():
             if not due or due[0][0] > end:
                 return False
+            if self.steps in self.at_step:
+                self.at_step.pop(self.steps)()
+                continue
             self.time, _, act = pop(due)
             act()
             self.steps += 1
@@ -152,7 +157,7 @@ class Kernel:
         """Let time pass for the calling thread."""
         task = self._mine()
         nearest = self._due[0][0] if self._due else 0.0
-        if nearest > self.time + seconds and task.process.paused_until <= self.time:
+        if nearest > self.time + seconds and task.process.paused_until <= self.time and not self.at_step:
             self.time += max(0.0, seconds)  # nobody else has anything to do before
             return
         self._wait(task, seconds)

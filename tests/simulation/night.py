@@ -6,18 +6,11 @@ import gc
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from atb.contract import keys, labels
-from atb.contract.runs import DEFAULT_FDR
-from atb.documents.plan import Plan
-from atb.documents.result import Result
 from atb.errors import AtbError
-from atb.registry.candidate import Candidate
-from atb.registry.ledger import read_rows, spend
 from atb.storage.s3 import S3Store
 from launcher.kubernetes.api.client import Cluster
-from launcher.kubernetes.cleanup import cancel_run
 from launcher.kubernetes.control.actions import Action, Create
 from launcher.kubernetes.control.controller import RunController
 from launcher.kubernetes.control.decide import decide
@@ -25,18 +18,17 @@ from launcher.kubernetes.control.observe import Observation
 from launcher.kubernetes.control.state import RunState
 from launcher.kubernetes.objects.jobs import owner_name
 from launcher.kubernetes.options import ClusterOptions
-from launcher.records.manifest import collect
-from launcher.records.promotion import promote_run, weigh_record
-from launcher.records.run_record import RunRecord
-from tests.launcher.fixtures import make_options, make_plan
+from tests.launcher.fixtures import make_options
 from tests.simulation.api_server import ApiConnection, ApiFaults, ApiServer, Object
 from tests.simulation.cluster import NODES, ClusterFaults, Kubernetes
+from tests.simulation.happenings import draw_happenings
 from tests.simulation.invariants import Invariants
 from tests.simulation.kernel import Kernel, Process, VirtualClock, VirtualThreads
-from tests.simulation.object_store import CarelessStore, ObjectStore, StoreFaults, open_store, readable
+from tests.simulation.object_store import CarelessStore, ObjectStore, StoreFaults, open_store
+from tests.simulation.registry import left_before, spend_the_morning
 from tests.simulation.trainings import Script, train
+from tests.simulation.world import RUN, plan_of
 
-RUN = "night"
 TROUBLE_SECONDS = 1500.0
 """How long things go wrong; then all faults cease, and everything must come to its end."""
 END_SECONDS = 6 * 3600.0
@@ -53,6 +45,7 @@ class Planted:
     """A fault put into the code or the store on purpose, which the invariants must find."""
 
     ignores_if_none_match: bool = False
+    ignores_if_match: bool = False
     takes_own_write_for_a_rival: bool = False
     rules: Rules = decide
 
@@ -78,10 +71,15 @@ class Night:
     planted: Planted = field(default_factory=Planted)
     fate: Fate | None = None
     """With one, only that goes wrong: a small simulation, in which every fault can be tried."""
+    moves: bool | None = None
+    """Whether models served before that are rolled back and demoted meanwhile; drawn where it is None."""
 
     def __post_init__(self) -> None:
         self.kernel = Kernel(self.seed)
         self.random = random.Random(self.seed + 1)
+        if self.moves is None:
+            self.moves = self.fate is None and self.random.random() < 0.5
+        self.left_before = left_before(self.jobs) if self.moves else {}
         self.plan, options = plan_of(self.jobs), self._draw_options()
         self.options: ClusterOptions = options
         self.store = ObjectStore(self.kernel)
@@ -91,7 +89,7 @@ class Night:
         self.launchers: list[Launcher] = []
         self.collectors: list[Process] = []
         self.cancelled_at: float | None = None
-        self.healed = False
+        self.healed = self.resumed = False
         self.invariants = Invariants(self)
 
     def run(self) -> list[str]:
@@ -104,9 +102,11 @@ class Night:
 
     def _live(self) -> None:
         self.store.put(keys.plan(RUN), self.plan.to_bytes())
+        for key, data in self.left_before.items():
+            self.store.put(key, data)
         if self.fate is None:
             self._draw_faults()
-            self._draw_events()
+            draw_happenings(self, TROUBLE_SECONDS / 3)
         else:
             self.store.fate_of = self.fate
         self.launch("create")
@@ -120,7 +120,11 @@ class Night:
             self._come_to_an_end("resume")
             self.invariants.check_run()
         self.invariants.check_record()
-        self._collect()
+        self.spend_the_morning()
+
+    def spend_the_morning(self) -> None:
+        """What follows the run."""
+        spend_the_morning(self)
         self.invariants.check_registry()
 
     # what a seed decides
@@ -129,7 +133,11 @@ class Night:
         draw = self.random
         if self.fate is not None:
             return make_options(deadline_seconds=900)
+        spot = draw.random() < 0.3
         return make_options(
+            spot="spot=yes" if spot else None,
+            on_demand_after=draw.choice([None, 1, 2]) if spot else None,
+            keep_jobs=draw.random() < 0.2,
             memory="64Mi",
             max_memory="256Mi",
             deadline_seconds=draw.choice([600, 900]),
@@ -153,6 +161,7 @@ class Night:
                 script.crashes = draw.randint(1, 4)
             case "needs memory":
                 script.needs_mebibytes = draw.choice([80, 120, 500])
+                script.grows_mebibytes = draw.choice([0, 0, 20])
             case "hangs":
                 script.hangs = True
         return script
@@ -178,7 +187,7 @@ class Night:
         )
         self.store.faults = StoreFaults(error=sometimes(0.1), lost=sometimes(0.1), slow=sometimes(0.05))
         self.store.faults.outages = outages()
-        self.store.faults.ignores_if_none_match = self.planted.ignores_if_none_match
+        self._plant()
         self.kubernetes.faults = ClusterFaults(
             unpullable=sometimes(0.1), slow_start=sometimes(0.1), silent_oom=sometimes(1.0)
         )
@@ -188,29 +197,14 @@ class Night:
             self.kubernetes.faults.full = set(NODES)
         self.server.skew = draw.choice([0.0, 0.0, 0.0, -3600.0, 90.0])
 
-    def _draw_events(self) -> None:
-        draw = self.random
-        early = TROUBLE_SECONDS / 3
-        acts: list[tuple[float, Callable[[], None]]] = [
-            (0.5, self._kill_launcher),
-            (0.2, self._kill_launcher),
-            (0.2, self._pause_launcher),
-            (0.2, self._jump_clock),
-            (0.2, lambda: self.launch("attach")),
-            (0.3, self._lose_node),
-            (0.3, self._lose_node),
-            (0.2, self._evict),
-            (0.2, self._evict),
-            (0.1, self._delete_job),
-            (0.25, self._cancel),
-        ]
-        for chance, act in acts:
-            if draw.random() < chance:
-                self.kernel.at(draw.uniform(0, early), act)
+    def _plant(self) -> None:
+        self.store.faults.ignores_if_none_match = self.planted.ignores_if_none_match
+        self.store.faults.ignores_if_match = self.planted.ignores_if_match
 
     # what happens
 
-    def _open_store(self, process: Process) -> S3Store:
+    def open_store(self, process: Process) -> S3Store:
+        """A process's own client of the store."""
         kind = CarelessStore if self.planted.takes_own_write_for_a_rival else S3Store
         return open_store(self.store, process, kind)
 
@@ -218,7 +212,7 @@ class Night:
         notes = pod["metadata"]["annotations"]
         planned = next(each for each in self.plan.jobs if each.job == notes[labels.JOB_ANNOTATION])
         limit = pod["spec"]["containers"][0]["resources"]["limits"]["memory"].removesuffix("Mi")
-        client = self._open_store(process)
+        client = self.open_store(process)
         train(self.plan, planned, self.scripts[planned.job], client, process, int(limit), done)
 
     def launch(self, mode: str) -> None:
@@ -235,7 +229,7 @@ class Night:
         )
         controller = RunController(
             cluster,
-            self._open_store(process),
+            self.open_store(process),
             self.plan,
             self.options,
             threads=threads,
@@ -276,59 +270,12 @@ class Night:
         if not self.healed:
             self.kernel.at(self.random.uniform(60, 300), self._keep_a_launcher)
 
-    def _kill_launcher(self) -> None:
-        if running := self.running():
-            self.random.choice(running).process.kill()
-
-    def _pause_launcher(self) -> None:
-        if running := self.running():
-            self.random.choice(running).process.pause(self.random.uniform(10, 1200))
-
-    def _jump_clock(self) -> None:
-        for launcher in self.running():
-            launcher.process.skew = self.random.choice([-7200.0, -60.0, 60.0, 7200.0])
-            self.kernel.log(launcher.process.name, f"has a clock that is {launcher.process.skew:+.0f} s off")
-
-    def _lose_node(self) -> None:
-        seconds = self.random.uniform(100, 1000)
-        self.kubernetes.lose_node(self.random.choice(NODES), seconds, partition=self.random.random() < 0.7)
-
-    def _evict(self) -> None:
-        pods = sorted(self.server.objects["pods"])
-        if pods:
-            self.kubernetes.stop(self.random.choice(pods), "EvictionByEvictionAPI")
-
-    def _delete_job(self) -> None:
-        jobs = sorted(self.server.objects["jobs"])
-        if jobs:
-            name = self.random.choice(jobs)
-            self.kernel.log("somebody", f"deletes Job {name}")
-            self.server.remove("jobs", name)
-
-    def _cancel(self) -> None:
-        process = Process(self.kernel, "canceller")
-        clock = VirtualClock(process)
-        cluster = Cluster(
-            lambda: ApiConnection(self.server, process), "sim", clock=clock, jitter=random.Random(self.seed)
-        )
-
-        def work() -> None:
-            while self.cancelled_at is None:
-                try:
-                    self.kernel.log("somebody", cancel_run(cluster, RUN, lambda words: None))
-                    self.cancelled_at = self.kernel.time
-                except AtbError as error:
-                    self.kernel.log("somebody", f"could not cancel: {str(error)[:80]}")
-                    clock.sleep(30)
-
-        process.start(work)
-
     def _heal(self) -> None:
         self.kernel.log("world", "all faults cease")
         self.healed = True
         self.server.faults, self.kubernetes.faults = ApiFaults(), ClusterFaults()
-        careless = self.planted.ignores_if_none_match
-        self.store.faults = StoreFaults(ignores_if_none_match=careless)
+        self.store.faults = StoreFaults()
+        self._plant()
         self.kubernetes.dead.clear()
 
     def _come_to_an_end(self, mode: str) -> None:
@@ -338,59 +285,12 @@ class Night:
             self.invariants.violate(f"{self.running()[0].process.name} never ends")
             return
         if mode == "resume":
-            self.cancelled_at = None
+            self.cancelled_at, self.resumed = None, True
         self.launch(mode)
         if not self.kernel.run(lambda: not self.running(), END_SECONDS):
             self.invariants.violate(f"{self.launchers[-1].process.name} never ends")
         # and so does what it has left running
         self.kernel.run(self.kubernetes.is_quiet, END_SECONDS)
-
-    def _collect(self) -> None:
-        """Two collections at once, each killed and begun again, and a last one that is left alone."""
-        draw, drawn = self.random, self.fate is None
-        if drawn:
-            self.store.faults.lost = draw.choice([0.0, 0.3])
-            self.store.faults.error = draw.choice([0.0, 0.2])
-        processes = [self._promote(f"collect-{number}") for number in range(draw.choice([1, 2]) if drawn else 2)]
-        for process in processes:
-            if drawn and draw.random() < 0.5:
-                self.kernel.at(draw.uniform(0, 10), process.kill)
-        self.kernel.run(lambda: not any(process.running for process in processes), END_SECONDS)
-        self.store.faults.lost = self.store.faults.error = 0.0
-        last = self._promote("collect-last")
-        if not self.kernel.run(lambda: not last.running, END_SECONDS):
-            self.invariants.violate("the collection never ends")
-
-    def _promote(self, name: str) -> Process:
-        process = Process(self.kernel, name)
-        store, clock = self._open_store(process), VirtualClock(process)
-        self.collectors.append(process)
-
-        def work() -> None:
-            try:
-                record = RunRecord.load(store, RUN)
-                for result in record.read_results(store):
-                    if isinstance(result, Result):  # one after the other, so that faults and kills fall between
-                        candidate = Candidate.of(result)
-                        spend(store, candidate, read_rows(store, candidate))
-                weighed = weigh_record(store, record, DEFAULT_FDR)
-                collect(store, record)
-                for promotion in promote_run(store, record, weighed, accept_first=True, clock=clock):
-                    decision = readable(f"{promotion.job}: {promotion.decided}: {promotion.reason[:60]}")
-                    self.kernel.log(name, decision)
-                    self.invariants.check_promotion(promotion, alone=len(self.collectors) == 1 or "last" in name)
-            except AtbError as error:
-                self.kernel.log(name, readable(f"leaves: {str(error)[:100]}"))
-            process.end()
-
-        process.start(work)
-        return process
-
-
-@lru_cache
-def plan_of(jobs: int) -> Plan:
-    """The plan of a night; the same for each seed."""
-    return make_plan(*(f"S{number:02}USDT" for number in range(jobs)), run=RUN)
 
 
 def collect_rarely() -> None:

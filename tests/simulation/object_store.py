@@ -31,6 +31,7 @@ class StoreFaults:
     slow: float = 0.0
     outages: list[tuple[float, float]] = field(default_factory=list)
     ignores_if_none_match: bool = False
+    ignores_if_match: bool = False
 
 
 class ObjectStore:
@@ -59,8 +60,10 @@ class ObjectStore:
     ) -> str:
         """Write, if the condition holds. Raises ClientError 412."""
         old = self.objects.get(key)
-        careless = self.faults.ignores_if_none_match and not key.startswith("probes/")  # else the probe tells
-        if (absent and old is not None and not careless) or (match is not None and (old is None or old[2] != match)):
+        probed = key.startswith("probes/")  # which would tell
+        overwrites = absent and old is not None and (probed or not self.faults.ignores_if_none_match)
+        undoes = match is not None and (old is None or old[2] != match) and (probed or not self.faults.ignores_if_match)
+        if overwrites or undoes:
             raise _answer(412, "PreconditionFailed")
         self.on_write(key, old[0] if old else None, data)
         etag = hashlib.md5(data, usedforsecurity=False).hexdigest()

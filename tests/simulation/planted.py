@@ -20,10 +20,38 @@ def forget_cancel(state: RunState, now: float) -> list[Action]:
     return [replace(action, again=False) if isinstance(action, Create) else action for action in decided]
 
 
+def forget_spot(state: RunState, now: float) -> list[Action]:
+    """Decides as if the try before had not been moved to other nodes than spot nodes."""
+    return [_on_spot(action) if _moved(state, action) else action for action in decide(state, now)]
+
+
+def _moved(state: RunState, action: Action) -> bool:
+    before = state.latest(action.job) if isinstance(action, Create) else None
+    return before is not None and before.on_demand
+
+
+def _on_spot(action: Action) -> Action:
+    assert isinstance(action, Create)
+    return replace(action, attempt=replace(action.attempt, on_demand=False))
+
+
+def forget_most_memory(state: RunState, now: float) -> list[Action]:
+    """Decides as if there were no bound on memory."""
+    options = state.options
+    state.options = options.model_copy(update={"max_memory": "64Gi"})
+    try:
+        return decide(state, now)
+    finally:
+        state.options = options
+
+
 PLANTED = {
     "a store that ignores If-None-Match": Planted(ignores_if_none_match=True),
     "a write of one's own that is taken for a rival's": Planted(takes_own_write_for_a_rival=True),
     "a decision that forgets cancel": Planted(rules=forget_cancel),
+    "a store that ignores If-Match": Planted(ignores_if_match=True),
+    "a retry that returns to spot nodes": Planted(rules=forget_spot),
+    "a retry with more memory than there may be": Planted(rules=forget_most_memory),
 }
 
 

@@ -20,9 +20,9 @@ from launcher.worker.forkserver_client import Ended, Event, Started
 from launcher.worker.machine_slots import MachineSlots
 from launcher.worker.worker import Settings, Worker
 from tests.simulation.kernel import Kernel, Process, VirtualClock, VirtualInbox
-from tests.simulation.night import RUN, plan_of
 from tests.simulation.object_store import ObjectStore, StoreFaults, open_store
 from tests.simulation.trainings import make_candidate
+from tests.simulation.world import RUN, plan_of
 from trainer.pipeline.attempt import Attempt, commit_result
 
 BEAT_SECONDS = 10.0
@@ -52,21 +52,26 @@ class NoLimit:
 class Shift:
     """Some workers and a few jobs, as one seed has it."""
 
-    def __init__(self, seed: int, jobs: int = 4, workers: int = 3, board: type[Board] = Board) -> None:
-        self.kernel, self.random, self.board = Kernel(seed), random.Random(seed), board
+    def __init__(
+        self, seed: int, jobs: int = 4, workers: int = 3, board: type[Board] = Board, *, drawn: bool = True
+    ) -> None:
+        """``drawn``: whether faults are drawn; else there are none but those that the caller adds."""
+        self.kernel, self.random, self.board, self.drawn = Kernel(seed), random.Random(seed), board, drawn
         self.plan, self.store = plan_of(jobs), ObjectStore(self.kernel)
         chance = self.random
-        self.store.faults = StoreFaults(error=chance.choice([0.0, 0.1]), lost=chance.choice([0.0, 0.1]))
+        if drawn:
+            self.store.faults = StoreFaults(error=chance.choice([0.0, 0.1]), lost=chance.choice([0.0, 0.1]))
         self.workers = workers
         self.training: dict[str, Process] = {}
+        self.processes: list[Process] = []
         self.violations: list[str] = []
         self.store.on_write = self._on_write
 
     def run(self) -> list[str]:
         """Live through it; the violations, of which there should be none."""
-        processes = [self._start(number) for number in range(self.workers)]
+        processes = self.processes = [self._start(number) for number in range(self.workers)]
         for number, process in enumerate(processes[:-1]):
-            if self.random.random() < 0.5:
+            if self.drawn and self.random.random() < 0.5:
                 self.kernel.at(self.random.uniform(5, 200), process.kill)
                 self.kernel.at(self.random.uniform(200, 400), partial(self._start, number))
         self.kernel.run(self._is_done, END_SECONDS)
@@ -96,8 +101,13 @@ class Shift:
         if old is not None and old != new and key.endswith(("result.json", "claim.json")):
             self.violations.append(f"{self.kernel.time:.3f} {key} is changed")
 
+    def replace_worker(self, number: int) -> None:
+        """Kill a worker, and start it again some minutes later."""
+        self.processes[number].kill()
+        self.kernel.at(300.0, partial(self._start, number))
+
     def _start(self, number: int) -> Process:
-        skew = self.random.choice([0.0, 0.0, -7200.0, 7200.0])
+        skew = self.random.choice([0.0, 0.0, -7200.0, 7200.0]) if self.drawn else 0.0
         process = Process(self.kernel, f"worker-{number}", skew)
         clock, store = VirtualClock(process), open_store(self.store, process).within(5.0)
         now = datetime.fromtimestamp(clock.now(), UTC)

@@ -31,6 +31,9 @@ class Script:
     exit_code: int = 0
     crashes: int = 0
     needs_mebibytes: int = 0
+    """What it needs from the middle of its epochs on."""
+    grows_mebibytes: int = 0
+    """What each epoch adds to that: an attempt that continues from a checkpoint begins with less."""
     hangs: bool = False
     began: int = 0
     met: tuple[str, str, str] | None = None
@@ -105,7 +108,8 @@ def _train(
             return script.exit_code
         if mine <= script.crashes and epoch == script.epochs // 2:
             return 75
-        if script.needs_mebibytes > memory_mebibytes and epoch == script.epochs // 2:
+        grown = script.grows_mebibytes * (epoch - begun)
+        if script.needs_mebibytes + grown > memory_mebibytes and epoch >= script.epochs // 2:
             raise OutOfMemory
         attempt.epochs = epoch + 1
         if epoch == begun:
