@@ -18,9 +18,10 @@ IMAGES: dict[str, tuple[str, ...]] = {
     "trainer-cpu": ("launcher.txt", "trainer.txt", "cpu.txt"),
     "trainer-gpu": ("launcher.txt", "trainer.txt", "gpu.txt"),
 }
-UNUSED = ("libclang", "nvidia-curand-cu12", "nvidia-nccl-cu12")
-"""Required by TensorFlow's wheels and loaded by nothing here: a C++ parser, random numbers that TensorFlow makes
-itself, and NCCL, without which replicas add up their gradients on one GPU (``trainer/fit/device.py``)."""
+UNUSED = ("grpcio", "libclang", "nvidia-curand-cu12", "nvidia-nccl-cu12", "setuptools")
+"""Required by TensorFlow's wheels and loaded by nothing here: a debugger's transport, a C++ parser, random numbers that
+TensorFlow makes itself, NCCL, without which replicas add up their gradients on one GPU (``trainer/fit/device.py``), and
+what builds packages."""
 HEAD = "# Written by make locks from pyproject.toml and the constraints.\n"
 
 Pins = Mapping[str, str]
@@ -65,13 +66,13 @@ def parse(text: str) -> dict[str, str]:
 
 
 def _resolve(uv: Sequence[str], extra: str) -> str:
-    return _compile(uv, "pyproject.toml", "", *(("--extra", extra) if extra else ()))
+    left_out = [f"--no-emit-package={name}" for name in UNUSED]
+    return _compile(uv, "pyproject.toml", "", *left_out, *(("--extra", extra) if extra else ()))
 
 
 def _compile(uv: Sequence[str], source: str, given: str, *options: str) -> str:
     command = [*uv, "pip", "compile", source, *options, "--universal", "--python-version", "3.11", "--generate-hashes"]
     command += ["--constraint", "constraints.txt", "--constraint", "constraints-gpu.txt"]
-    command += [f"--no-emit-package={name}" for name in UNUSED]
     command += ["--no-header", "--no-annotate", "--quiet"]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, input=given, cwd=ROOT).stdout
 
