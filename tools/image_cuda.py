@@ -57,7 +57,7 @@ def search_path(library: ctypes.CDLL) -> list[str]:
 def problems() -> list[str]:
     """What can't be used, and why."""
     found = []
-    for path in sorted(glob.glob(f"{SITE}/nvidia/*/lib/*.so*") + glob.glob(f"{SITE}/nvidia/*/nvvm/lib64/*.so*")):
+    for path in sorted(glob.glob(f"{SITE}/nvidia/*/lib/*.so*")):
         try:
             ctypes.CDLL(path)
         except OSError as error:
