@@ -23,6 +23,7 @@ def doctor(gpus: int, accelerator: str, store: str | None, endpoint_url: str | N
     import os
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ["OMP_NUM_THREADS"] = "1"  # as in any training; with it, scikit-learn counts no cores
     from atb.errors import AtbError
     from atb.storage import open_store
     from trainer.doctor import examine, train_sample
