@@ -18,8 +18,8 @@ IMAGES: dict[str, tuple[str, ...]] = {
     "trainer-cpu": ("launcher.txt", "trainer.txt", "cpu.txt"),
     "trainer-gpu": ("launcher.txt", "trainer.txt", "gpu.txt"),
 }
-ASYNCHRONOUS = "aiohappyeyeballs aiohttp aiohttp-retry aiosignal attrs frozenlist multidict propcache yarl"  # of Kubernetes' client
-UNUSED = (*ASYNCHRONOUS.split(), "grpcio", "libclang", "nvidia-curand-cu12", "nvidia-nccl-cu12", "setuptools")
+_ASYNCHRONOUS = "aiohappyeyeballs aiohttp aiohttp-retry aiosignal attrs frozenlist multidict propcache yarl"
+UNUSED = (*_ASYNCHRONOUS.split(), "grpcio", "libclang", "nvidia-curand-cu12", "nvidia-nccl-cu12", "setuptools")
 """Required by libraries and loaded by nothing here. For Kubernetes' client: its asynchronous half. For
 TensorFlow's wheels: a debugger's transport, a C++ parser, random numbers that TensorFlow makes itself, NCCL, without
 which replicas add up their gradients on one GPU (``trainer/fit/device.py``), and what builds packages."""
