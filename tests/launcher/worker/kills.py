@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -33,6 +34,20 @@ LOST = 0.02
 MOST_KILLS = 12
 """In one run: a launcher that is always killed while it starts does nothing."""
 GIVE_UP_SECONDS = 240.0
+KINDS = ("training", "training", "server", "launcher")
+LOOKS = 100
+"""For a process of the kind that is to be killed next: on a slow machine most of a launcher's time is its start."""
+
+
+def find_victims(launcher: int) -> dict[str, list[psutil.Process]]:
+    """The processes of a launcher by their kind."""
+    found: dict[str, list[psutil.Process]] = {kind: [] for kind in KINDS}
+    with suppress(psutil.NoSuchProcess):
+        found["launcher"] = [psutil.Process(launcher)]
+        found["server"] = found["launcher"][0].children()
+        for server in found["server"]:
+            found["training"] += server.children()
+    return found
 
 
 class Run:
@@ -46,6 +61,7 @@ class Run:
         self._errors = (folder / "launchers.log").open("ab")
         self._launchers: list[subprocess.Popen[bytes]] = []
         self._results: dict[str, bytes] = {}
+        self._next = dice.choice(KINDS)
         self.kills: list[str] = []
 
     def keep_launchers(self) -> None:
@@ -57,20 +73,17 @@ class Run:
             self._launchers.append(process)
 
     def kill_one(self) -> None:
-        """Send some process of the run a signal."""
-        launcher = psutil.Process(self._dice.choice(self._launchers).pid)
-        try:
-            servers = launcher.children()
-            trainings = [child for server in servers for child in server.children()]
-            kind, victims = self._dice.choice(
-                [("training", trainings), ("training", trainings), ("server", servers), ("launcher", [launcher])]
-            )
-            if victims:
+        """Send a signal to a training, a fork server or a launcher, once there is one of the kind that is next."""
+        for _ in range(LOOKS):
+            launcher = self._dice.choice(self._launchers)
+            if victims := find_victims(launcher.pid)[self._next]:
                 number = self._dice.choice([signal.SIGKILL, signal.SIGTERM])
-                self._dice.choice(victims).send_signal(number)
-                self.kills.append(f"{kind} {number.name}")
-        except psutil.NoSuchProcess:
-            pass
+                with suppress(psutil.NoSuchProcess):
+                    self._dice.choice(victims).send_signal(number)
+                    self.kills.append(f"{self._next} {number.name}")
+                    self._next = self._dice.choice(KINDS)
+                return
+            time.sleep(0.01)
 
     def is_done(self) -> bool:
         """Whether every job has a result; each that is seen must stay as it is."""
