@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from decimal import Decimal
 from typing import Any
 
 from launcher.kubernetes.api.client import Cluster
+from launcher.kubernetes.api.quantity import parse_quantity
 from launcher.kubernetes.api.requests import ApiError, Call
 
 GROUP = "kueue.x-k8s.io"
@@ -30,6 +33,43 @@ def get_queue(cluster: Cluster, version: str, name: str) -> dict[str, Any] | Non
             return None
         raise
     return found
+
+
+def get_cluster_queue(cluster: Cluster, version: str, queue: dict[str, Any]) -> dict[str, Any] | None:
+    """The ClusterQueue behind a LocalQueue; None where it is not there or we may not look. Raises ApiError."""
+    try:
+        name = queue["spec"]["clusterQueue"]
+        found: dict[str, Any] = cluster.send(Call("GET", f"/apis/{GROUP}/{version}/clusterqueues/{name}"))
+    except ApiError as error:
+        if error.status in (403, 404):
+            return None
+        raise
+    return found
+
+
+def quota_of(cluster_queue: dict[str, Any]) -> dict[str, Any]:
+    """What a ClusterQueue has of its own and what is reserved of it, in the form of a ResourceQuota. One in a cohort
+    may borrow, which bounds nothing. Pure."""
+    spec, status = cluster_queue.get("spec", {}), cluster_queue.get("status", {})
+    hard: dict[str, Decimal] = defaultdict(Decimal)
+    used: dict[str, Decimal] = defaultdict(Decimal)
+    if not (spec.get("cohort") or spec.get("cohortName")):
+        flavors = [flavor for group in spec.get("resourceGroups") or [] for flavor in group.get("flavors") or []]
+        for resource in (each for flavor in flavors for each in flavor.get("resources") or []):
+            hard[_quota_name(resource["name"])] += parse_quantity(str(resource["nominalQuota"]))
+        for flavor in status.get("flavorsReservation") or []:
+            for resource in flavor.get("resources") or []:
+                used[_quota_name(resource["name"])] += parse_quantity(str(resource.get("total", "0")))
+    return {
+        "status": {
+            kind: {name: f"{total:f}" for name, total in found.items()}
+            for kind, found in (("hard", hard), ("used", used))
+        }
+    }
+
+
+def _quota_name(resource: str) -> str:
+    return resource if resource in ("cpu", "memory", "pods") else f"requests.{resource}"
 
 
 def queue_reasons(cluster: Cluster, version: str) -> dict[str, str]:

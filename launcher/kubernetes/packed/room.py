@@ -1,4 +1,4 @@
-"""How many workers fit now: on the nodes, besides what runs there, and in the namespace's quotas."""
+"""How many workers fit now: on the nodes, besides what runs there, in the namespace's quotas and in its queue."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from launcher.kubernetes.api.client import Cluster
 from launcher.kubernetes.api.quantity import parse_quantity
 from launcher.kubernetes.api.requests import ApiError, Call
+from launcher.kubernetes.objects.kueue import get_cluster_queue, get_queue, queue_version, quota_of
 from launcher.kubernetes.options import ClusterOptions
 from launcher.kubernetes.preflight.node_fit import count_places, count_quota, why_not
 
@@ -19,9 +20,12 @@ def find_room(cluster: Cluster, options: ClusterOptions) -> int | None:
     nodes = _list(cluster, "/api/v1/nodes")
     if nodes is None:
         return None
-    pods = _list(cluster, "/api/v1/pods") or []
-    quotas = _list(cluster, f"/api/v1/namespaces/{cluster.namespace}/resourcequotas") or []
-    return count_room(nodes, pods, quotas, options)
+    own = f"/api/v1/namespaces/{cluster.namespace}"
+    pods = _list(cluster, "/api/v1/pods")
+    if pods is None:
+        pods = _list(cluster, f"{own}/pods") or []
+    quotas = _list(cluster, f"{own}/resourcequotas") or []
+    return count_room(nodes, pods, [*quotas, *_queue_quotas(cluster, options)], options)
 
 
 def count_room(
@@ -46,6 +50,16 @@ def count_room(
         if why_not(node, options) is None
     )
     return min([places, *(count_quota(quota, options) for quota in quotas)])
+
+
+def _queue_quotas(cluster: Cluster, options: ClusterOptions) -> list[dict[str, Any]]:
+    """What the named queue has left, where we may look: its admission decides in any case. Raises ApiError."""
+    version = queue_version(cluster) if options.queue else None
+    if version is None or options.queue is None:
+        return []
+    queue = get_queue(cluster, version, options.queue)
+    cluster_queue = get_cluster_queue(cluster, version, queue) if queue else None
+    return [quota_of(cluster_queue)] if cluster_queue else []
 
 
 def _list(cluster: Cluster, path: str) -> list[dict[str, Any]] | None:
