@@ -43,7 +43,7 @@ class Plugin:
         return self.value.partition(":")[0]
 
     def identity(self) -> str:
-        """What it is, as text: the same for the same source. Raises SpecError where that can't be found."""
+        """Its identity, as text: the same for the same source. Raises SpecError where that can't be found."""
         return f"{self.value} {self.distribution} {self.version} {_source_digest(self.module)}".replace("  ", " ")
 
     def load(self) -> Any:

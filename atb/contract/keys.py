@@ -79,7 +79,7 @@ def comparison(run: str, ending: str) -> str:
 
 
 def progress_prefix(run: str) -> str:
-    """One small object a job, so that one list tells which have moved."""
+    """One small object per job, so that one list shows which have moved."""
     return f"runs/{run}/progress/"
 
 

@@ -125,7 +125,7 @@ def say_dry_run(planned: Planned, options: LaunchOptions) -> None:
 
 
 def foresee(plan: Plan, store: Store) -> dict[str, str]:
-    """What the jobs would meet, by job: too few bars, a source that is not there. The trainer checks it, where
+    """What would make jobs fail, by job: too few bars, a source that is not there. The trainer checks it, where
     that is installed here, and no exchange is queried."""
     if not plan.to_run:
         return {}

@@ -11,7 +11,7 @@ from atb.patience import INTERRUPT
 
 @contextmanager
 def catch_stop() -> Iterator[Callable[[], int | None]]:
-    """Hold back SIGINT and SIGTERM; the value tells the first that came, negative once a second has come.
+    """Hold back SIGINT and SIGTERM; the value is the first that came, negative once a second has come.
 
     Waits for a store or a network end at once.
     """

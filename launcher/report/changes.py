@@ -9,7 +9,7 @@ from atb.documents.manifest import State
 from launcher.report.live_table import NUMBER, Row, waiting_lines
 
 _FEW = 8
-"""Up to so many jobs, each start, stage and end is a change that matters."""
+"""With no more jobs than this, each start, stage and end is a change that matters."""
 _MOST_KINDS = 100
 """Kinds of reasons that are printed."""
 _MOST_OF_A_KIND = 10

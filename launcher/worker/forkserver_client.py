@@ -53,7 +53,7 @@ Event = Ready | Started | Ended
 
 
 def signal_name(number: int) -> str:
-    """``SIGKILL``; a number without a name stays one."""
+    """``SIGKILL``; a number without a name stays a number."""
     try:
         return signal.Signals(number).name
     except ValueError:

@@ -15,8 +15,8 @@ _Found = TypeVar("_Found")
 def work_all(
     work: Callable[[_Item], _Found], items: Sequence[_Item], at_once: int, threads: Threads = SYSTEM_THREADS
 ) -> Iterator[tuple[_Item, _Found]]:
-    """Each item with what ``work`` makes of it, as they are done. After a failure no more is begun; what is under way
-    is still given, and then the failure is raised.
+    """Each item with what ``work`` makes of it, as they are done. After a failure nothing more is
+    begun; work in progress is still given, and then the failure is raised.
 
     When the caller leaves early, that is left to threads which the process does not wait for.
     """

@@ -35,8 +35,7 @@ def compare(store: Store, symbols: tuple[str, ...], preset: str | None, run: str
 
     Three tables: seconds by stage with the speed-up over legacy, errors as a percentage of legacy's with the 5 %
     verdict, and each symbol's skill and directional accuracy. They are kept in the store as
-    runs/RUN/comparison.json and comparison.png. A training that is already there under the run's name is not
-    done again.
+    runs/RUN/comparison.json and comparison.png. Trainings that the run already has are not repeated.
     """
     from atb.contract import keys
     from atb.contract.runs import validate_run

@@ -104,8 +104,8 @@ def check(store: Store, specs: list[Spec], output: str) -> None:
 @data.command(hidden=True)
 @with_store
 def foresee(store: Store) -> None:
-    """Read specs, one JSON object a line, and print for each what its training would meet: a JSON string a line, empty
-    where nothing is in its way. No exchange is asked: of its bars only those that the window can hold are counted."""
+    """Read specs, one JSON object per line, and print for each the problem that its training would meet, as one JSON
+    string per line, empty if there is none. No exchange is asked: it only counts the bars that the window can hold."""
     import json
 
     from atb.contract.sources import split_source

@@ -41,7 +41,7 @@ def train() -> None:
 def model(context: click.Context, /, symbol: str, preset: str | None, store: Store, **_: Any) -> None:
     """Train SYMBOL's model: resolve the spec, train, verify, commit.
 
-    It is a run like those of atb-launch: atb-launch list has it, it leaves a page, and after Ctrl-C
+    It is a run like those of atb-launch: atb-launch list shows it, it gets a page, and after Ctrl-C
     atb-launch --resume RUN continues it.
     """
     from atb.contract.presets import DEFAULT_PRESET
@@ -117,7 +117,7 @@ def _train(spec: Spec, store: Store, options: Mapping[str, Any]) -> None:
         result = run_job(spec, store, run, context)
     except Exception as caught:
         error = signals.ended_by(caught) or caught
-        if log_format == "text":  # to be told as one plain line
+        if log_format == "text":  # to be shown as one plain line
             if error is caught:
                 raise
             raise error from None

@@ -38,7 +38,7 @@ METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 
 class ApiError(NetworkError):
-    """What the API server answered instead. ``status`` is 0 where it did not answer at all."""
+    """An error that the API server answered. ``status`` is 0 where it did not answer at all."""
 
     def __init__(
         self, message: str, status: int = 0, reason: str = "", retry_after: float | None = None, body: object = None

@@ -162,7 +162,7 @@ def _observe_pods(
                 # nothing there can end it: what its node writes later is harmless, since keys carry the attempt
                 clock = Clock(pod.deleted - pod.grace, UNREACHABLE_GRACE)
             return Observation("interrupted", finding.category, finding.reason, pod.node, pod.name, clock=clock)
-        return Observation("interrupted", "stopped", "told to stop", pod.node, pod.name, clock=clock)
+        return Observation("interrupted", "stopped", "stopping", pod.node, pod.name, clock=clock)
     if pod.phase == "Pending":
         return _observe_pending(pod, options, now, warnings)
     limit = job.deadline_seconds or options.deadline_seconds

@@ -48,7 +48,7 @@ REACH_WAITS = (1.0, 2.0, None)
 
 
 def check_all(cluster: Cluster, store: Store, plan: Plan, options: ClusterOptions) -> list[Check]:
-    """Everything that can be checked, in the order of the screen. Raises nothing that a check can say instead.
+    """Everything that can be checked, in the order of the screen. Raises nothing that a check can report instead.
 
     Raises ApiError where no server answers: soon, for a wrong address is likelier here than a server that restarts.
     """

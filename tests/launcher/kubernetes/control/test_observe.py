@@ -286,7 +286,7 @@ STATES = {
     "image": ([job()], [on_node(waiting="ErrImagePull", waiting_message="manifest unknown")]),
     "running": ([job()], [on_node(phase="Running")]),
     "unknown": ([job()], [on_node(phase="Unknown")]),
-    "told to stop": ([job()], [on_node(phase="Running", deleted=NOW)]),
+    "stopping": ([job()], [on_node(phase="Running", deleted=NOW)]),
     "disrupted": ([job()], [ended(143, disrupted=Condition("x", "y", NOW))]),
     "between two tries": ([job()], [ended(75)]),
     "failing": ([job(failing=FAILED)], [on_node(phase="Running", deleted=NOW)]),
