@@ -9,7 +9,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
@@ -51,6 +51,10 @@ class FaultProxy:
         self.upstream = upstream
         self.faults: list[Fault] = []
         self.away = False
+        self.draw: Callable[[str, str], Fault | None] = lambda method, path: None
+        """Asked for a fault where none of ``faults`` befalls a request."""
+        self.struck = 0
+        """How many requests a fault befell."""
         self.seen: list[tuple[str, str]] = []
         """Method and path of each request, also of those that failed."""
         self._lock = threading.Lock()
@@ -73,7 +77,10 @@ class FaultProxy:
             self.seen.append((method, path))
             if self.away:
                 return Fault("reset")
-            return next((fault for fault in self.faults if fault.strikes(method, path)), None)
+            listed = next((fault for fault in self.faults if fault.strikes(method, path)), None)
+            found = listed or self.draw(method, path)
+            self.struck += found is not None
+            return found
 
     @contextlib.contextmanager
     def outage(self, seconds: float) -> Iterator[None]:

@@ -12,6 +12,7 @@ import signal
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import boto3
@@ -24,7 +25,7 @@ from atb.registry.champions import verify
 from atb.storage import MemoryStore, Store, open_store
 from launcher.worker.forkserver_client import Ended, ForkServerClient
 from tests.processes import job_arguments
-from tests.s3_proxy import FaultProxy
+from tests.s3_proxy import Fault, FaultProxy
 from tests.seaweed import ACCESS_KEY, SECRET_KEY, serve_s3
 from tests.trainer.pipeline.market import sine_close, tiny_spec, train, write_bars
 
@@ -35,32 +36,57 @@ CREDENTIALS = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_EC2_METADATA_DISABLED": "true",
 }
+STRUCK = 0.05
+"""The share of requests that a fault befalls."""
+STALL_SECONDS = 20.0
+EXPIRED = b"<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"
 LONGEST = 3.0
 """Seconds that an attempt has at most before it is killed: about as long as the whole training takes."""
 
 
 @dataclass(frozen=True)
 class Weather:
-    """What a storm did: how each attempt ended, and how many requests failed."""
+    """What a storm did: how each attempt ended, and how many of its requests failed."""
 
     ends: list[str]
+    requests: int
     faults: int
 
 
-def storm(forks: ForkServerClient, store: Store, proxy: FaultProxy, spec: Spec, seed: int, kills: int) -> Weather:
-    """Kill the training ``kills`` times at a random moment, with random faults all the while; then let it end."""
+def draw_fault(rng: random.Random, stall_seconds: float, method: str, path: str) -> Fault | None:
+    """What befalls a request: in 19 cases of 20 nothing."""
+    if rng.random() >= STRUCK:
+        return None
+    kind = rng.choice(["500", "503", "reset", "lost", "stall", *(["cut", "altered"] * (method == "GET"))])
+    if kind in ("500", "503"):
+        return Fault("status", status=int(kind))
+    return Fault(kind, seconds=stall_seconds)  # type: ignore[arg-type]
+
+
+def storm(
+    forks: ForkServerClient,
+    store: Store,
+    proxy: FaultProxy,
+    spec: Spec,
+    seed: int,
+    kills: int,
+    stall_seconds: float = STALL_SECONDS,
+) -> Weather:
+    """Kill the training ``kills`` times at a random moment, with random faults all the while, and credentials that
+    expire in every attempt; then let it end."""
     rng, ends = random.Random(seed), []
+    proxy.draw = partial(draw_fault, random.Random(f"faults {seed}"), stall_seconds)
+    requests, struck = len(proxy.seen), proxy.struck
     job = keys.job_id(spec.symbol, spec.preset)
     arguments = [*job_arguments(spec, RUN, store.url), "--endpoint-url", proxy.url]
     with tempfile.TemporaryDirectory() as folder:
         for attempt in range(kills + 1):
-            for _ in range(4):
-                kind = rng.choice(["lost", "lost", "reset", "cut", "altered", "status"])
-                method = "GET" if kind in ("cut", "altered") else rng.choice(["GET", "PUT"])
-                proxy.add(kind, method, rng.choice(["", "claim", "progress", "bundle", "result", "checkpoint"]))
+            proxy.faults.clear()  # two in a row would mean that new credentials have expired, too
+            where = rng.choice(["", "claim", "progress", "bundle", "result", "checkpoint"])
+            proxy.add("status", rng.choice(["GET", "PUT"]), where, status=403, body=EXPIRED)
             name, log = f"{seed}-{attempt}", Path(folder, f"{attempt}.log")
             forks.start(name, arguments, str(log), CREDENTIALS)
-            give_up = time.monotonic() + (rng.uniform(0.1, LONGEST) if attempt < kills else 120.0)
+            give_up = time.monotonic() + (rng.uniform(0.1, LONGEST) if attempt < kills else 240.0)
             ended = None
             while ended is None:
                 for event in forks.events(0.05):
@@ -72,9 +98,9 @@ def storm(forks: ForkServerClient, store: Store, proxy: FaultProxy, spec: Spec, 
             ends.append(f"signal {ended.signal}" if ended.signal else f"code {ended.code}")
             assert ended.signal == signal.SIGKILL or ended.code == 0, log.read_text()
             _check_books(store, job)
-    struck = sum(1 - fault.times for fault in proxy.faults)
     proxy.faults.clear()
-    return Weather(ends, struck)
+    proxy.draw = lambda method, path: None
+    return Weather(ends, len(proxy.seen) - requests, proxy.struck - struck)
 
 
 def _check_books(store: Store, job: str) -> None:
@@ -124,7 +150,8 @@ def main() -> None:
             store = open_store(f"s3://storms/{seed}", proxy.url)
             weather = storm(forks, store, proxy, spec, seed, chosen.kills)
             assert_as_if_alone(store, spec, alone)
-            print(f"seed {seed}: {', '.join(weather.ends)}; {weather.faults} requests failed; as if alone")
+            failed = f"{weather.faults} of {weather.requests} requests failed"
+            print(f"seed {seed}: {', '.join(weather.ends)}; {failed}; as if alone", flush=True)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ def test_a_training_among_kills_and_lost_answers_ends_as_if_alone(
     spec = make_spec(tmp_path)
     with FaultProxy(s3_endpoint) as proxy:
         store = open_store(s3_url, proxy.url)
-        weather = storm(atb.forks, store, proxy, spec, seed=7, kills=2)
+        weather = storm(atb.forks, store, proxy, spec, seed=7, kills=2, stall_seconds=0.5)
     assert weather.faults
     assert weather.ends[-1] == "code 0"
     assert_as_if_alone(open_store(s3_url, s3_endpoint), spec, train(MemoryStore(), RUN, spec))
