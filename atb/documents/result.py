@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from atb.contract.names import JobName, RunName
 from atb.contract.spec import Spec
@@ -40,6 +40,8 @@ class BarsSummary(Part):
     segments: int
     synthetic: bool = False
     report: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    """The bars' own fingerprints at the source, as a ``ResultPointer`` has them."""
 
 
 class FeatureSummary(Part):
@@ -181,3 +183,15 @@ class ResultPointer(Document):
     bars_digest: str
     sources: dict[str, str] = {}
     """The bars' own fingerprints at the source: name to digest, so that a launcher can compare without reading bars."""
+
+    @classmethod
+    def of(cls, result: Result) -> Self:
+        """The pointer to a result."""
+        return cls(
+            run=result.run,
+            job=result.job,
+            code_digest=result.code.digest,
+            image=result.code.image,
+            bars_digest=result.bars.digest,
+            sources=result.bars.sources,
+        )

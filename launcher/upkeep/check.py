@@ -6,7 +6,7 @@ import hashlib
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -33,13 +33,15 @@ What = Literal["unreadable", "misplaced", "missing", "altered", "stale", "leftov
 
 @dataclass(frozen=True)
 class StoreProblem:
-    """One thing that is wrong. ``then`` says what helps; ``repaired`` what was done about it."""
+    """One thing that is wrong. ``then`` says what helps; ``repaired`` what was done about it; ``made_from``: the key of
+    what the object can be made from again."""
 
     key: str
     what: What
     why: str
     then: str
     repaired: str = ""
+    made_from: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,9 @@ def check_store(store: Store, *, hashes: bool = True) -> list[StoreProblem]:
         documents = {key: document for key, (document, _) in read.items() if document is not None}
         found += _check_files(store, inventory, documents, pool.map, hashes)
     found += _check_pointers(documents, inventory)
+    latest = _latest_results(documents)
+    found = [replace(finding, made_from=latest.get(finding.key, "")) for finding in found]
+    found += _find_lost_pointers(latest, inventory)
     found += _find_leftovers(inventory)
     return sorted(found, key=lambda finding: (finding.key, finding.what))
 
@@ -148,6 +153,24 @@ def _check_pointers(documents: Mapping[str, Document], inventory: Inventory) -> 
             if missing:
                 why = f"it says that {missing[0]} is there" + (f", and {len(missing) - 1} more" * (len(missing) > 1))
                 yield StoreProblem(key, "stale", why, f"make it again with: atb-launch collect {document.run}")
+
+
+def _latest_results(documents: Mapping[str, Document]) -> dict[str, str]:
+    """The key of the latest result of each spec, by the key of its pointer. Results of an earlier version don't say
+    what their bars were read from, which a pointer must."""
+    results = {key: document for key, document in documents.items() if isinstance(document, Result)}
+    known = [key for key, result in results.items() if result.bars.sources]
+    return {
+        keys.result_index(results[key].spec_digest): key for key in sorted(known, key=lambda k: results[k].finished)
+    }
+
+
+def _find_lost_pointers(latest: Mapping[str, str], inventory: Inventory) -> Iterator[StoreProblem]:
+    """Results that can't be found by their spec, which would be trained again though nothing has changed."""
+    for key, result in latest.items():
+        if key not in inventory.entries:
+            why = f"{result} is not found by its spec, and would be trained again"
+            yield StoreProblem(key, "missing", why, "make it again with --repair", made_from=result)
 
 
 def _find_leftovers(inventory: Inventory) -> Iterator[StoreProblem]:

@@ -10,7 +10,8 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from atb.errors import AtbError, NotFound, StoreError
+from atb.documents.result import Result, ResultPointer
+from atb.errors import AtbError, NotFound, PreconditionFailed, StoreError
 from atb.storage import DirectoryStore, Store
 from atb.storage.quarantine import set_aside
 from launcher.records.manifest import collect
@@ -34,10 +35,15 @@ def repair_store(store: Store, findings: Iterable[StoreProblem]) -> Iterator[Sto
         if finding.what == "leftover":
             store.delete(finding.key)
             yield replace(finding, repaired="removed")
+        elif finding.what == "missing" and finding.made_from:
+            yield replace(finding, repaired=_make_pointer(store, finding))
         elif place is not None and place.care != "keep" and finding.what in ("unreadable", "misplaced", "stale"):
             if place.care == "make again":
                 again.add(finding.key.split("/")[1])
-            yield replace(finding, repaired=_move(store, finding))
+            moved = _move(store, finding)
+            if finding.made_from and moved.startswith("moved"):
+                moved += f", and {_make_pointer(store, finding)}"
+            yield replace(finding, repaired=moved)
         else:
             yield finding
     for run in sorted(again):
@@ -57,6 +63,18 @@ def sweep_machine(store: Store) -> Iterator[StoreProblem]:
                 if folder.is_dir() and not folder.is_symlink() and time.time() - folder.stat().st_mtime > _OLD_SECONDS:
                     shutil.rmtree(folder)
                     yield StoreProblem(str(folder), "leftover", "a folder whose process was killed", "", "removed")
+
+
+def _make_pointer(store: Store, finding: StoreProblem) -> str:
+    """Write the pointer to a result once more, unless there is one again."""
+    try:
+        result = Result.from_bytes(store.get(finding.made_from), finding.made_from)
+        store.put_if_absent(finding.key, ResultPointer.of(result).to_bytes())
+    except (NotFound, PreconditionFailed):
+        return "nothing: it has changed since"
+    except AtbError as error:
+        return f"could not be made: {error}"
+    return f"made again from {finding.made_from}"
 
 
 def _move(store: Store, finding: StoreProblem) -> str:

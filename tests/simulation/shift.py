@@ -91,7 +91,7 @@ class Shift:
         for _ in range(9):
             clock.sleep(BEAT_SECONDS)
             attempt.renew()
-        commit_result(store, make_candidate(self.plan, planned, attempt.number), {})
+        commit_result(store, make_candidate(self.plan, planned, attempt.number))
         attempt.end(0, "", "end", b"")
 
     def _is_done(self) -> bool:

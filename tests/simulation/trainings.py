@@ -120,7 +120,7 @@ def _train(
             return 143
         if epoch % 2:
             store.put(attempt.key(CHECKPOINT), b"%d" % (epoch + 1))
-    commit_result(store, _make_result(plan, planned, script, attempt, store), {})
+    commit_result(store, _make_result(plan, planned, script, attempt, store))
     attempt.end(0, "", "end", b"")
     return 0
 

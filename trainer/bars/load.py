@@ -71,6 +71,7 @@ def load_bars(spec: Spec, store: Store, warmup: int, min_rows: int, source: Sour
         segments=len(segment_starts(bars)),
         synthetic=bars.synthetic,
         report={**report.to_dict(), "filled": filled},
+        sources=bars.origins,
     )
     return LoadedBars(bars, summary, first_row)
 

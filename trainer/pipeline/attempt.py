@@ -210,11 +210,8 @@ def read_committed(store: Store, run: str, spec: Spec) -> Result | None:
     return result
 
 
-def commit_result(store: Store, result: Result, origins: dict[str, str]) -> Result:
-    """Write the marker, once; ``origins`` are the bars' own fingerprints.
-
-    Where another attempt was first, its result is the job's and ours is left unnamed.
-    """
+def commit_result(store: Store, result: Result) -> Result:
+    """Write the marker, once. Where another attempt was first, its result is the job's and ours is left unnamed."""
     key = keys.result(result.run, result.job)
     try:
         store.put_if_absent(key, result.to_bytes())
@@ -225,17 +222,9 @@ def commit_result(store: Store, result: Result, origins: dict[str, str]) -> Resu
             return standing
         if standing is None:
             log.warning("%s can't be read and was moved to %s", key, set_aside(store, key))
-            return commit_result(store, result, origins)
-    pointer = ResultPointer(
-        run=result.run,
-        job=result.job,
-        code_digest=result.code.digest,
-        image=result.code.image,
-        bars_digest=result.bars.digest,
-        sources=origins,
-    )
+            return commit_result(store, result)
     try:
-        store.put(keys.result_index(result.spec_digest), pointer.to_bytes())
+        store.put(keys.result_index(result.spec_digest), ResultPointer.of(result).to_bytes())
     except StoreError as error:  # a hint: without it, the same spec is trained again some day
         log.warning("%s is committed, but can't be found by its spec: %s", key, error)
     log.info(

@@ -185,7 +185,7 @@ def train_job(spec: Spec, store: Store, run: str, context: RunContext, attempt: 
     ended = {"stages": clock.table(), "startup_seconds": context.startup_seconds, "finished": datetime.now(UTC)}
     result = result.model_copy(update={"files": files, "peak_memory_bytes": peak_memory(), **ended})
     log.info("stages: %s", ", ".join(f"{row.name} {row.seconds:.2f} s" for row in result.stages))
-    return commit_result(store, result, data.bars.origins)
+    return commit_result(store, result)
 
 
 def _spend(store: Store, result: Result) -> None:

@@ -17,6 +17,7 @@ from atb.documents.attempt import Claim
 from atb.documents.champion import Champion
 from atb.documents.evidence import LedgerEntry, RunEvidence
 from atb.documents.record import RecordEntry
+from atb.documents.result import ResultPointer
 from atb.registry.champions import ModelKey, read_champion
 from atb.schema import Document
 from atb.storage import DirectoryStore, MemoryStore, Store
@@ -28,7 +29,7 @@ from launcher.upkeep.places import place_of
 from launcher.upkeep.repair import repair_store, sweep_machine
 from tests.atb.documents.test_older_documents import read_old
 from tests.atb.documents.test_reading import DAMAGED
-from tests.atb.registry.candidates import NOW, commit
+from tests.atb.registry.candidates import NOW, commit, make_result
 from tests.launcher.records.test_run_record import run_of
 
 KEY = ModelKey("BTCUSDT", "1h", "fast")
@@ -93,6 +94,27 @@ def test_a_manifest_is_made_again_from_what_the_run_left() -> None:
     (stale,) = check_store(store)
     assert (stale.key, stale.what) == (keys.manifest("r1"), "stale")
     list(repair_store(store, [stale]))
+    assert check_store(store) == []
+
+
+@pytest.mark.parametrize("lost", ["gone", "damaged", "to another run that is gone"])
+def test_a_result_is_found_by_its_spec_again(lost: str) -> None:
+    store = MemoryStore()
+    for run in ("r1", "r2"):
+        made = make_result(run)
+        bars = made.bars.model_copy(update={"sources": {"sample": "sample"}})
+        made = made.model_copy(update={"bars": bars, "files": (), "finished": NOW + timedelta(days=int(run[1]))})
+        store.put(keys.result(run, made.job), made.to_bytes())
+    pointer = ResultPointer.of(made)
+    key = keys.result_index(made.spec_digest)
+    other = pointer.model_copy(update={"run": "r9"}).to_bytes()
+    if lost != "gone":
+        store.put(key, b"{" if lost == "damaged" else other)
+    (finding,) = check_store(store)
+    assert (finding.key, finding.made_from) == (key, keys.result("r2", made.job))
+    (mended,) = repair_store(store, [finding])
+    assert f"made again from {finding.made_from}" in mended.repaired
+    assert ResultPointer.from_bytes(store.get(key), key) == pointer
     assert check_store(store) == []
 
 

@@ -18,8 +18,8 @@ def test_of_two_attempts_the_first_result_stands(store: Store) -> None:
     first = make_result(symbol="BTC/USDT")
     second = first.model_copy(update={"attempt": 2, "metrics": first.metrics | {"rmse": 9.0}})
     assert read_committed(store, "r1", first.spec) is None
-    assert commit_result(store, first, {}) == first
-    assert commit_result(store, second, {}) == first
+    assert commit_result(store, first) == first
+    assert commit_result(store, second) == first
     assert read_committed(store, "r1", first.spec) == first
 
 
@@ -27,9 +27,9 @@ def test_a_result_of_another_spec_is_never_taken_for_ones_own(store: Store) -> N
     first = make_result()
     spec = first.spec.model_copy(update={"seed": 7})
     other = first.model_copy(update={"spec": spec, "spec_digest": spec.digest})
-    commit_result(store, first, {})
+    commit_result(store, first)
     with pytest.raises(SpecError, match="a different spec"):
-        commit_result(store, other, {})
+        commit_result(store, other)
     with pytest.raises(SpecError, match="a different spec"):
         read_committed(store, "r1", spec)
 
@@ -40,7 +40,7 @@ def test_an_unreadable_result_is_replaced_and_quarantined(store: Store, data: by
     key = keys.result("r1", result.job)
     store.put(key, data)
     assert read_committed(store, "r1", result.spec) is None
-    assert commit_result(store, result, {}) == result
+    assert commit_result(store, result) == result
     assert read_committed(store, "r1", result.spec) == result
     assert [store.get(entry.key) for entry in store.list("quarantine/")] == [data]
 
@@ -48,7 +48,7 @@ def test_an_unreadable_result_is_replaced_and_quarantined(store: Store, data: by
 def test_a_commit_whose_answer_was_lost_is_one_s_own(store: Store) -> None:
     result = make_result()
     store.put(keys.result("r1", result.job), result.to_bytes())
-    assert commit_result(store, result, {}) == result
+    assert commit_result(store, result) == result
     assert [entry.key for entry in store.list("results/")] == [keys.result_index(result.spec_digest)]
 
 
