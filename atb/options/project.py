@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,6 +50,8 @@ def load_project(profile: str | None, start: Path | None = None) -> Project:
         if profile:
             raise SpecError(f"--profile {profile}: there is no {NAME} here or above")
         return Project()
+    import tomllib  # not for a completion where there is no file
+
     try:
         read = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

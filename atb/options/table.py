@@ -51,10 +51,20 @@ def find_rows(wanted: Iterable[str]) -> list[Row]:
     """The rows of whole sections (``cluster``), of models (``ClusterOptions``) or single ones (``train.epochs``)."""
     found: list[Row] = []
     for name in wanted:
-        rows = [row for row in table() if name in (row.section, row.model, row.key)]
-        if not rows:
+        rows = _by_name().get(name)
+        if rows is None:
             raise LookupError(f"no option {name} in {TABLE.name}; write it again with: make reference")
         found += [row for row in rows if row not in found]
+    return found
+
+
+@functools.cache
+def _by_name() -> dict[str, list[Row]]:
+    """The rows of each section, each model and each key."""
+    found: dict[str, list[Row]] = {}
+    for row in table():
+        for name in dict.fromkeys((row.section, row.model, row.key)):
+            found.setdefault(name, []).append(row)
     return found
 
 

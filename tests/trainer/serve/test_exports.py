@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import os
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -29,6 +31,7 @@ from trainer.cli import atb
 from trainer.forecast import open_session, run_from_bars
 from trainer.serve.exports import FORMATS, ModelToExport, export_model, read_model
 
+TRITON = os.environ.get("ATB_TEST_TRITON", "")
 BARS = make_bars(700, 1e-6)
 ROWS = 318
 STRETCHES = [BARS.rows(at, at + ROWS) for at in (100, 300)]
@@ -132,6 +135,21 @@ def test_triton_s_own_schema_takes_the_configuration(store: DirectoryStore, tmp_
     assert config.parameters["levels"].string_value == "[0.5, 0.8, 0.95]"
 
 
+@pytest.mark.skipif(not TRITON, reason="ATB_TEST_TRITON does not name a tritonserver; see make test-exports")
+@pytest.mark.parametrize("valid", [True, False])
+def test_triton_itself_reads_the_repository(valid: bool, store: DirectoryStore, tmp_path: Path) -> None:
+    """As far as its wheel can: that has no backend for ONNX, which is the one thing that it may say is missing."""
+    target = export_model(model(store), "triton", tmp_path / "repository")
+    if not valid:
+        (target / "config.pbtxt").write_text("name: 1")
+    words = [TRITON, "--model-repository", str(target.parent), "--backend-directory", str(tmp_path)]
+    words += ["--allow-http", "false", "--allow-grpc", "false", "--allow-metrics", "false"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    output = done.stdout + done.stderr
+    assert ("unable to find backend library for backend 'onnxruntime'" in output) is valid
+    assert ("failed to read text proto" in output) is not valid
+
+
 def test_mlflow_s_signature_is_the_model_s(store: DirectoryStore, tmp_path: Path) -> None:
     found = yaml.safe_load((export_model(model(store), "mlflow", tmp_path) / "MLmodel").read_text())
     (bars,) = json.loads(found["signature"]["inputs"])
@@ -205,6 +223,23 @@ def test_the_strategy_enters_and_exits_as_the_backtest_trades(store: DirectorySt
     assert ((known["exit_long"] == 1) == (known["atb_return"] <= 0)).all()
     early = found[found["atb_return"].isna()]
     assert early[["enter_long", "exit_long", "enter_short", "exit_short"]].isna().all(axis=None)
+
+
+def test_freqtrade_s_own_loader_takes_the_strategy(store: DirectoryStore, tmp_path: Path) -> None:
+    resolvers = pytest.importorskip("freqtrade.resolvers")
+    from freqtrade.configuration import Configuration
+    from freqtrade.enums import RunMode
+
+    target = export_model(model(store), "freqtrade", tmp_path)
+    (tmp_path / "user_data").mkdir()
+    words = {"strategy": "AtbBtcusdt1hFast", "strategy_path": str(target), "user_data_dir": str(tmp_path / "user_data")}
+    config = Configuration({"config": [], **words}, RunMode.UTIL_NO_EXCHANGE).get_config()
+    strategy, pair = resolvers.StrategyResolver.load_strategy(config), {"pair": "BTC/USDT"}
+    found = strategy.ft_advise_signals(strategy.advise_indicators(candles(), pair), pair)
+    assert (strategy.timeframe, strategy.startup_candle_count, strategy.can_short) == ("1h", ROWS, False)
+    assert found["atb_return"].isna().sum() == ROWS - 1
+    known = found.dropna(subset="atb_return")
+    assert ((known["enter_long"] == 1) == (known["atb_return"] > 0.0012)).all()
 
 
 def test_a_strategy_needs_a_direction(store: DirectoryStore, tmp_path: Path) -> None:
