@@ -36,7 +36,7 @@ from launcher.worker.run import run_worker
 from launcher.worker.worker import Settings
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
-CPU = "CPU a symbol, s"
+TRAINING, CPU = "  in training, s", "CPU a symbol, s"
 OUTSIDE_TARGET, HERE_TARGET, CLUSTER_TARGET = 1.5, 1.7, 1.8
 
 
@@ -177,7 +177,7 @@ def summarise(plan: Plan, store: Store, wall: float, slots: int) -> dict[str, An
         },
         "wall, s": wall,
         "held a symbol, s": held,
-        "  in training, s": training,
+        TRAINING: training,
         "  outside training, s": held - training,
     }
 

@@ -93,8 +93,8 @@ class Launcher(Section):
     )
     cluster_role: bool = Field(
         False,
-        description="Also let it read nodes, its namespace, priority and runtime classes, so that its preflight can "
-        "detect what can never run.",
+        description="Also let it read nodes, its namespace, priority and runtime classes and Kueue's ClusterQueues, so "
+        "that its preflight can detect what can never run.",
     )
     resources: dict[str, dict[str, str | int]] = Field(
         {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "512Mi"}},
