@@ -110,8 +110,8 @@ class SkillAxis:
         label = f"axis of skill from {self.low:+.3g} to {self.high:+.3g}"
         return f'<svg viewBox="0 0 {_AXIS} 20" role="img" aria-label="{label}">{drawn}</svg>'
 
-    def row(self, one: Skill) -> str:
-        """A model's dot and whiskers, and the baseline's tick."""
+    def row(self, one: Skill, tick: str = "best baseline") -> str:
+        """A model's dot and whiskers, and a tick beside them, whose name is ``tick``."""
         parts = [f'<line class="zero" x1="{self._x(0):.1f}" x2="{self._x(0):.1f}" y1="0" y2="16"/>']
         words = f"skill {one.skill:+.4f}"
         if one.low is not None and one.high is not None:
@@ -122,7 +122,7 @@ class SkillAxis:
         if one.baseline is not None:
             x = self._x(one.baseline)
             parts.append(f'<line class="tick" x1="{x:.1f}" x2="{x:.1f}" y1="3" y2="13"/>')
-            words += f", best baseline {one.baseline:+.4f}"
+            words += f", {tick} {one.baseline:+.4f}"
         if self.low <= one.skill <= self.high:
             parts.append(f'<circle class="dot" cx="{self._x(one.skill):.1f}" cy="8" r="3.5"/>')
         else:

@@ -20,6 +20,7 @@ from atb.registry.betting import BEHIND_BOUND, e_value
 from atb.registry.record import Live, is_behind
 from launcher.report.guide import Step
 from launcher.report.views.cells import Cell, Row, Table
+from launcher.report.views.charts import Skill, SkillAxis, make_axis
 from launcher.report.views.trend import Point, trend_chart
 
 _SCHEDULED = re.compile(r"(.+)-\d{8}-\d{6}")
@@ -90,7 +91,8 @@ def build_index(
     """The page. ``runs``: the latest ones; ``where``: the options that name the store in commands."""
     ordered = sorted(runs, key=lambda run: (run.planned is not None, run.planned or now, run.run), reverse=True)
     schedules = tuple(_schedule_rows(ordered, now))
-    champions = tuple(filter(None, map(_champion_row, lives)))
+    axis = make_axis(filter(None, map(_live_skill, lives)))
+    champions = tuple(row for live in lives if (row := _champion_row(live, axis)) is not None)
     unreadable = [*problems, *(live.problem for live in lives if live.problem)]
     return Index(
         store=store,
@@ -102,9 +104,9 @@ def build_index(
                   ("schedule", "last run", "last success", "usual period", "successes"), schedules,
                   "No run here has the name of a schedule."),
             Table("champions", "Champions", "The live record is over bars that closed after each champion's cut; a "
-                  f"demotion begins at evidence of {BEHIND_BOUND:,.0f} against it.",
-                  ("model", "serving since", "run", "promised skill", "live skill", "live rows", "evidence against",
-                   "days since its cut"), champions,
+                  f"demotion begins at evidence of {BEHIND_BOUND:,.0f} against it.{_describe_axis(axis)}",
+                  ("model", "serving since", "run", "promised skill", "live skill", "drawn", "live rows",
+                   "evidence against", "days since its cut"), champions,
                   "No model serves yet; let one with: atb models promote RUN SYMBOL"),
             Table("runs", "Runs", f"The latest {len(ordered):,}. Cost is the time held for each model trained.",
                   ("run", "planned, UTC", "done", "missing", "why", "passed the gate", "serving now", "median skill",
@@ -174,18 +176,34 @@ def _period(runs: Sequence[Run]) -> timedelta | None:
     return timedelta(seconds=statistics.median(gaps)) if gaps else None
 
 
-def _champion_row(live: Live) -> Row | None:
+def _live_skill(live: Live) -> Skill | None:
+    """A champion's live skill as the dot, the promised one as the tick beside it."""
+    if live.champion is None or live.record is None:
+        return None
+    return Skill(live.record.skill, None, live.champion.metrics.get("skill"))
+
+
+def _describe_axis(axis: SkillAxis | None) -> str:
+    if axis is None:
+        return ""
+    low, high = (format(end, "+.3g") if end else "0" for end in (axis.low, axis.high))
+    return f" Drawn on one axis from {low} to {high}: the dot is the live skill, the tick the promised one, the line 0."
+
+
+def _champion_row(live: Live, axis: SkillAxis | None) -> Row | None:
     champion, record = live.champion, live.record
     if champion is None:
         return None
     promised = champion.metrics.get("skill", 0.0)
     if record is None:
-        lived = (Cell("–"), Cell("none yet", "0"), Cell("–"), Cell("–"))
+        lived = (Cell("–"), Cell(""), Cell("none yet", "0"), Cell("–"), Cell("–"))
     else:
-        behind = is_behind(record)
+        behind, skill = is_behind(record), _live_skill(live)
+        drawn = axis.row(skill, "promised") if axis and skill else ""
         against = e_value(record.log_behind)
         lived = (
             Cell(f"{record.skill:+.4f}", repr(record.skill)),
+            Cell(Markup(drawn), repr(record.skill), "chart"),  # noqa: S704  drawn from numbers
             Cell(f"{record.total_rows:,}", repr(record.total_rows)),
             Cell(f"{against:,.3g}", repr(against), "bad" if behind else ""),
             Cell(f"{record.days}", repr(record.days)),

@@ -76,6 +76,12 @@ def test_the_store_s_page_is_made_from_what_runs_left() -> None:
     assert "broken" in page
     assert re.search(r'<th scope=row data-label="model">BTCUSDT 1h balanced \(made up\)', page)
     assert "atb-launch collect open" in page
+    cell = r'class="number" data-value="([-.\de]+)"'
+    live, promised = (re.search(f'data-label="{name} skill" {cell}', page) for name in ("live", "promised"))
+    assert live is not None
+    assert promised is not None
+    assert f'aria-label="skill {float(live[1]):+.4f}, promised {float(promised[1]):+.4f}"' in page
+    assert "the dot is the live skill" in page
 
 
 def test_an_empty_store_has_a_page_that_says_how_to_begin() -> None:
