@@ -125,7 +125,7 @@ def error_share(comparison: Comparison, preset: str, name: str) -> float:
 
 
 def results_of(comparison: Comparison, preset: str) -> list[PresetResult]:
-    """A preset's results, one a symbol."""
+    """A preset's results, one per symbol."""
     return [each for each in comparison.trained if each.preset == preset]
 
 

@@ -136,7 +136,7 @@ class ConfiguredGroup(Configured, click.Group):
 
 @contextlib.contextmanager
 def _in_plain_text() -> Iterator[None]:
-    """What click says about words that were typed holds them: no control character of them reaches the terminal."""
+    """Click's messages repeat what was typed; no control character of it reaches the terminal."""
     try:
         yield
     except click.ClickException as error:

@@ -36,7 +36,7 @@ from launcher.report.table import print_manifest
 from launcher.report.together import PanelRows, decide_gates, panel_lines, write_evidence
 
 MOST_ROWS = 200
-"""With more jobs, the end of a run that is not on a terminal names those alone that need eyes."""
+"""With more jobs, the end of a run that is not on a terminal names only those that need attention."""
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,9 @@ _OF_PRESET = {
 }
 _SHOWN_SYMBOLS = 5
 _NAMED = ("source", "start", "as_of", "preset")
-"""Options that the command that plans a run again names in any case."""
+"""Options that the command for planning a run again always names."""
 _BY_TARGET = ("features", "residual")
-"""Options whose default is another one for volatility."""
+"""Options whose default differs for volatility."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def _request_words(plan: Plan, symbols: list[str], presets: list[str], spec: Spe
 
 
 def _is_default(spec: Spec, name: str) -> bool:
-    """Whether an option has the value that it has where nobody names it."""
+    """Whether an option has its default value."""
     if name in _BY_TARGET and spec.target != "return":
         return False
     default = getattr(PRESETS[spec.preset], name, Spec.model_fields[name].default)

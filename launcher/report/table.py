@@ -32,7 +32,7 @@ _MOST_LINES = 40
 
 def print_manifest(manifest: Manifest, store_url: str, most: int | None = None) -> None:
     """The table, each failure's reason and each model's place. A run of more than ``most`` jobs shows only those that
-    need eyes, and no more of them."""
+    need attention, and no more of them."""
     click.echo("\n".join(manifest_lines(manifest, store_url, shutil.get_terminal_size().columns, most)))
 
 

@@ -105,7 +105,7 @@ def check(store: Store, specs: list[Spec], output: str) -> None:
 @with_store
 def foresee(store: Store) -> None:
     """Read specs, one JSON object per line, and print for each the problem that its training would meet, as one JSON
-    string per line, empty if there is none. No exchange is asked: it only counts the bars that the window can hold."""
+    string per line, empty if there is none. Exchanges are not asked: it only counts the bars that fit the window."""
     import json
 
     from atb.contract.sources import split_source

@@ -122,7 +122,7 @@ def _is_over(state: RunState) -> bool:
 
 def _decide_job(state: RunState, job: str, now: float, room: int) -> Iterator[Action]:
     """The rules of one job about which nothing is under way; the first that applies counts. ``room``: how many
-    creations may begin, so that none is made up in vain."""
+    creations may begin, so that none is prepared in vain."""
     if state.cancelled and (live := state.latest(job)) is not None and live.live:
         yield Delete(job, live)
         return
