@@ -306,4 +306,7 @@ def live(task: tuple[int, int, bool]) -> tuple[list[str], list[str], tuple[int, 
     night = Night(seed, jobs)
     violations = night.run()
     history = night.kernel.history if log else []
-    return violations, history, (night.kernel.steps, night.server.requests + night.store.requests)
+    counted = night.kernel.steps, night.server.requests + night.store.requests
+    for each in (night.kernel, night.server, night.store, night.kubernetes, night.invariants, night):
+        vars(each).clear()  # they hold each other: without this, all of it waits for the garbage collector
+    return violations, history, counted

@@ -76,7 +76,7 @@ def _decide_jobs(state: RunState, now: float) -> list[Action]:
     found: list[Action] = []
     room = _room(state)
     for job in state.open():
-        if job in state.in_flight or state.rests(job, now):
+        if job in state.in_flight or state.is_quiet(job, now) or state.rests(job, now):
             continue
         if not (wanted := list(_decide_job(state, job, now, room))):
             continue
@@ -145,6 +145,8 @@ def _decide_job(state: RunState, job: str, now: float, room: int) -> Iterator[Ac
         yield leaving
     elif found.clock is not None and found.clock.is_over(now):
         yield from _give_up(state, job, found, state.latest(job), now)
+    else:
+        state.quiet.add(job)
 
 
 def _end(state: RunState, job: str, found: Observation, latest: JobStatus | None, now: float) -> Iterator[Action]:
@@ -224,7 +226,7 @@ def _look_around(state: RunState, now: float) -> Iterator[Look]:
     if _is_due(state, ReadProgress, PROGRESS_SECONDS, now):
         yield ReadProgress()
     warnings = _is_due(state, ReadWarnings, WARNINGS_SECONDS, now)
-    queue = _is_due(state, ReadQueue, QUEUE_SECONDS, now)
+    queue = state.options.queue is not None and _is_due(state, ReadQueue, QUEUE_SECONDS, now)
     if not (warnings or queue):
         return
     waiting = [one for one in (state.observe(job, now) for job in state.open()) if one.state == "pending"]

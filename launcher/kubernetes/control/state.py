@@ -120,6 +120,8 @@ class RunState:
     """When the answer to a Job's creation came, by its name and a clock that never goes back."""
     gone: set[str] = field(default_factory=set, init=False)
     """Jobs of the cluster that have been there and were deleted, by uid."""
+    quiet: set[str] = field(default_factory=set, init=False)
+    """Jobs for which there is nothing to do until they change or their time is over: of thousands, nearly all."""
     _seen: dict[str, Observation] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -174,11 +176,17 @@ class RunState:
         since = self.unanswered.get(job)
         return since is not None and since <= now < since + AGAIN_SECONDS
 
+    def is_quiet(self, job: str, now: float) -> bool:
+        """Whether nothing has changed since there was nothing to do about it."""
+        found = self._seen.get(job) if job in self.quiet else None
+        return found is not None and found.clock is not None and not found.clock.is_over(now)
+
     def observe(self, job: str, now: float) -> Observation:
         """The state of a job, computed again when something changed or its time is over."""
         found = self._seen.get(job)
         if found is None or (found.clock is not None and found.clock.is_over(now)):
             found = self._seen[job] = self._observe(job, now)
+            self.quiet.discard(job)
         return found
 
     def shown(self, job: str, now: float) -> Observation:
@@ -214,6 +222,7 @@ class RunState:
     def touch(self, job: str) -> None:
         """Something about a job has changed."""
         self._seen.pop(job, None)
+        self.quiet.discard(job)
 
     def _observe(self, job: str, now: float) -> Observation:
         if job in self.verdicts:

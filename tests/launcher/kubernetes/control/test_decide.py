@@ -385,6 +385,14 @@ def test_what_the_job_controller_brings_to_its_end_itself_is_left_to_it(objects:
     assert named(know(*objects)) == []
 
 
+def test_a_job_whose_time_is_over_is_decided_on_though_the_table_was_drawn_meanwhile() -> None:
+    state = know(job(failed=by_policy(137)), ended(137, ended=NOW - 1))
+    assert named(state) == []
+    assert state.is_quiet(BTC, NOW)
+    state.rows(NOW + 60)  # which observes it anew
+    assert isinstance(only(state, NOW + 60), LookForResult)
+
+
 def test_a_result_that_came_with_another_launchers_attempt_is_looked_for_again() -> None:
     state = looked(know(job(failed=by_policy(137), oom=3), ended(137, **OOM)))
     assert named(state) == ["WriteVerdict"]
