@@ -27,7 +27,7 @@ simulate: .venv/test.stamp ## whole nights on virtual time: SEEDS=0-499 JOBS=24
 	$(PYTHON) -m tests.simulation --seeds $(or $(SEEDS),0-99) --jobs $(or $(JOBS),24)
 
 fuzz: .venv/test.stamp ## thousands of made-up command lines, documents, files of bars, specs, symbols and keys
-	$(PYTHON) -m pytest --quiet --hypothesis-profile fuzz tests/fuzz tests/trainer/bars/files/test_fuzz.py tests/atb/contract tests/atb/storage/test_url.py
+	$(PYTHON) -m pytest --quiet --timeout 0 --hypothesis-profile fuzz tests/fuzz tests/trainer/bars/files/test_fuzz.py tests/atb/contract tests/atb/storage/test_url.py
 
 test-cluster: .venv/test.stamp tools ## fan-outs and the chart on the cluster of ATB_TEST_KUBECONFIG, with the image of ATB_TEST_IMAGE, which has a sh
 	test -n "$$ATB_TEST_KUBECONFIG"

@@ -120,8 +120,8 @@ def explain(error: Exception, url: str, bucket: str, key: str) -> StoreError | N
         return not_s3(url)
     if _has_bad_header(error):
         return StoreSetting(
-            f"store {url}: a credential holds a line break or another character that can't be sent; "
-            "write it again without"
+            f"store {url}: a credential holds a line break or another character that can't be sent, or the server "
+            "sends us to an address with one; write the credentials without, or give the address as --endpoint-url"
         )
     if isinstance(error, boto.SSLError) and "CERTIFICATE_VERIFY_FAILED" not in str(error):
         return Unclear(f"store {url} did not answer for {key}: the encrypted connection broke; look with: atb doctor")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import threading
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -114,6 +117,36 @@ def test_keys_are_the_same_however_a_directory_is_written(
     for prefix in ("", "runs/", "runs/r/", "runs/r/p"):
         assert [entry.key for entry in store.list(prefix)] == ["runs/r/plan.json"]
     assert store.get("runs/r/plan.json") == b"1"
+
+
+@contextlib.contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """The operating system refuses to let a file grow further, as it does on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("room", [0, 1, 500])
+def test_a_write_that_the_disk_has_no_room_for_changes_nothing(room: int, tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path / "store")
+    etag = store.put("a/there", b"before")
+    (tmp_path / "file").write_bytes(b"x" * 1_000)
+    writes: list[Callable[[], object]] = [
+        lambda: store.put("a/there", b"x" * 1_000),
+        lambda: store.put_if_match("a/there", b"x" * 1_000, etag),
+        lambda: store.put_if_absent("a/new", b"x" * 1_000),
+        lambda: store.put_file("a/there", tmp_path / "file"),
+        lambda: store.put_file("a/new", tmp_path / "file"),
+    ]
+    for write in writes:
+        with files_of_at_most(room), pytest.raises(StoreError, match=r"refused a/\w+: File too large"):
+            write()
+    assert [(entry.key, store.get(entry.key)) for entry in store.list("")] == [("a/there", b"before")]
+    assert list((tmp_path / "store" / ".staging").iterdir()) == []
 
 
 def test_a_changed_object_has_another_etag_in_the_listing(store: Store) -> None:
