@@ -201,9 +201,7 @@ class RunState:
         return [
             _say_attempt(
                 self.latest(planned.job),
-                _row(
-                    planned, self.shown(planned.job, now), self.progress.get(planned.job), self.results.get(planned.job)
-                ),
+                _row(planned, self.shown(planned.job, now), self._progress(planned.job), self.results.get(planned.job)),
             )
             if planned.job in self.planned
             else Row(planned.job, planned.spec.symbol, planned.spec.preset, "skipped", detail=planned.reason)
@@ -223,6 +221,12 @@ class RunState:
         """Something about a job has changed."""
         self._seen.pop(job, None)
         self.quiet.discard(job)
+
+    def _progress(self, job: str) -> Progress | None:
+        """How far its training is; what an attempt before the latest Job has left says nothing of it."""
+        found, latest = self.progress.get(job), self.latest(job)
+        stale = found is not None and latest is not None and found.updated.timestamp() < latest.created
+        return None if stale else found
 
     def _observe(self, job: str, now: float) -> Observation:
         if job in self.verdicts:

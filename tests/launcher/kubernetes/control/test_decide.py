@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from atb.documents.attempt import Progress
 from launcher.kubernetes.api.informer import Changed, Deleted, Heartbeat, Listed, Unreachable
 from launcher.kubernetes.api.requests import ApiError
 from launcher.kubernetes.control import apply
@@ -598,6 +600,15 @@ def test_a_silent_server_is_left_after_a_quarter_of_an_hour() -> None:
     apply.apply_job(state, NOW, Unreachable(ApiError("no answer")))
     assert named(state, NOW + 899) == []
     assert only(state, NOW + 901) == Leave(silent=True)
+
+
+def test_what_an_attempt_before_the_latest_job_has_left_is_not_shown_as_progress() -> None:
+    state = know(job(), pod())
+    for seconds, stage in ((-5, ""), (5, "saving")):
+        updated = datetime.fromtimestamp(BEGAN + seconds, UTC)
+        state.progress[BTC] = Progress(attempt=2, stage="saving", epoch=3, epochs=3, updated=updated)
+        row = next(row for row in state.rows(NOW) if row.job == BTC)
+        assert (row.detail, row.epoch) == (stage, 3 if stage else 0)
 
 
 def test_a_store_that_is_silent_for_more_than_a_moment_is_reported_and_when_it_answers_again_too() -> None:

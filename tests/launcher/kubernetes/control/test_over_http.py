@@ -7,6 +7,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 import pytest
@@ -270,14 +271,15 @@ def notes(server: ApiServer) -> dict[str, str]:
 
 
 def test_progress_reaches_the_table_through_the_store(server: ApiServer, lab: ClusterFixture) -> None:
-    progress = Progress(
-        attempt=1, stage="fit", epoch=7, epochs=100, validation_loss=0.25, eta_seconds=90.0, updated="2026-11-01T12:00Z"
-    )
-    lab.store.put(keys.progress("run-1", "BTCUSDT-fast"), progress.to_bytes())
     launch = Launch(lab, make_plan("BTCUSDT"))
     pod = pod_of(server)
     bind(server.state, pod, "node-a")
     set_running(server.state, server.state.get("pods", "lab", pod["metadata"]["name"]))
+    updated = datetime.now(UTC) + timedelta(seconds=1)
+    progress = Progress(
+        attempt=1, stage="fit", epoch=7, epochs=100, validation_loss=0.25, eta_seconds=90.0, updated=updated
+    )
+    lab.store.put(keys.progress("run-1", "BTCUSDT-fast"), progress.to_bytes())
     row = launch.until(lambda: next((row for row in launch.rows if row.epoch), None), 15)
     assert (row.state, row.node, row.epoch, row.epochs, row.validation_loss) == ("running", "node-a", 7, 100, 0.25)
 
