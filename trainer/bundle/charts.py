@@ -106,7 +106,7 @@ def _draw_errors(title: str, own: Floats, other: Floats, whose: str, unit: str) 
     figure, (axes,) = new_panels(f"{title}: errors on {len(own):,} test rows", (1,))
     reach = float(np.percentile(np.abs(np.concatenate([own, other])), 99.5)) or 1.0
     bins = np.linspace(-reach, reach, 61).tolist()
-    axes.hist(np.clip(own, -reach, reach), bins=bins, color=MODEL, alpha=0.6, label="model")
+    axes.hist(np.clip(own, -reach, reach), bins=bins, histtype="stepfilled", color=MODEL, alpha=0.6, label="model")
     axes.hist(np.clip(other, -reach, reach), bins=bins, color=OTHER, histtype="step", linewidth=1.4, label=whose)
     axes.set_xlabel(unit)
     axes.set_ylabel("rows")
