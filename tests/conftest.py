@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 import uuid
 from collections.abc import Iterator
@@ -22,6 +23,9 @@ from tests.seaweed import ACCESS_KEY, SECRET_KEY, serve_s3
 SHARED_BARS = Path(os.environ.get("ATB_SHARED_BARS", Path(__file__).parents[2] / "shared" / "bars"))
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as of a shell's background job; children would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 gc.disable()  # until all is collected: looking for garbage among what is imported takes a third of that time
 
