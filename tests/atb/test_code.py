@@ -10,8 +10,9 @@ import pytest
 from atb.code import DECIDES, DECIDES_NOTHING, digest_files, digested_files
 from tests.test_fences import ROOT, imports, is_module
 
-BESIDE = ("trainer.bundle", "trainer.extras", "trainer.log", "trainer.process_memory")
-"""What a training imports and what changes no model: the card and the charts, the log, memory that is given back."""
+BESIDE = ("trainer.bundle", "trainer.extras", "trainer.log", "trainer.process_memory", "trainer.stop_signals")
+"""What a training imports and what changes no model: the card and the charts, the log, memory that is given back,
+signals."""
 
 
 @pytest.fixture

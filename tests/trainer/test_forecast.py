@@ -75,7 +75,7 @@ def test_a_gap_in_the_bars_needed_is_refused(fitted: Fitted, forecaster: Forecas
 
 
 def test_bars_of_another_timeframe_are_refused(fitted: Fitted, forecaster: Forecaster) -> None:
-    with pytest.raises(DataError, match="reads 1h bars, but was given 4h ones"):
+    with pytest.raises(DataError, match="reads 1h bars, but was given 4h bars"):
         forecast(forecaster, dataclasses.replace(fitted.bars, timeframe="4h"))
 
 

@@ -41,7 +41,7 @@ def test_bars_come_back_from_a_frame_as_they_were(frame: pd.DataFrame) -> None:
 def test_a_frame_that_holds_no_bars_is_one_line(frame: pd.DataFrame) -> None:
     with pytest.raises(DataError, match="no column close"):
         from_frame(frame.drop(columns="close"), "BTCUSDT", "1h")
-    with pytest.raises(DataError, match="reads 4h bars, but was given 1h ones"):
+    with pytest.raises(DataError, match="reads 4h bars, but was given 1h bars"):
         from_frame(frame, "BTCUSDT", "4h")
     with pytest.raises(DataError, match="has no rows"):
         from_frame(frame.iloc[:0], "BTCUSDT", "1h")

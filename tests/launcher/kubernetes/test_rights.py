@@ -17,7 +17,10 @@ Right = tuple[str, str]
 LOOKED_AT = {("list", "resourcequotas"), ("list", "limitranges"), ("get", "serviceaccounts")}
 """What the preflight looks at where it may, and passes over where it may not."""
 QUEUE = {("get", "localqueues"), ("list", "workloads")}
-OUTSIDE = {("list", "nodes"), ("get", "namespaces"), ("get", "priorityclasses"), ("get", "runtimeclasses")}
+OUTSIDE = {
+    *(("list", "nodes"), ("get", "namespaces"), ("get", "priorityclasses"), ("get", "runtimeclasses")),
+    ("get", "clusterqueues"),
+}
 EVERYBODYS = {("create", "selfsubjectaccessreviews"), ("create", "selfsubjectreviews")}
 """What the API server lets every account do."""
 UNGRANTED = {("get", "secrets")}
