@@ -85,10 +85,11 @@ def finish(run: str, store: Store, ending: Ending) -> Manifest:
     with say_if_slow("reading the champions and their live records", tell):
         lives = scan_records(store, record.model_keys)
     if ending.demotion != "off":
-        said = list(demote_behind(store, lives, auto=ending.demotion == "auto", by=whoami()))
+        auto = ending.demotion == "auto"
+        said = list(demote_behind(store, lives, auto=auto, by=whoami()))
         for line in said:
             tell(line)
-        if said:
+        if said and auto:
             lives = scan_records(store, record.model_keys)
     with say_if_slow("writing metrics and page", tell):
         _write_metrics(store, record.plan, manifest, lives, ending.push_gateway)

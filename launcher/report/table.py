@@ -21,7 +21,7 @@ _COLUMNS = (
     Column("state"),
     *(Column(name, right=True) for name in ("epochs", "test RMSE", "baseline", "skill", "time")),
 )
-_GIVING = ("preset", "epochs", "baseline", "time", "")
+_GIVING = ("preset", "epochs", "baseline", "time")
 """Columns that a narrow terminal goes without, the first of them first; the page and the JSON have them. Of
 several presets, theirs goes last: it says which row is which."""
 _SYMBOL = 10
@@ -68,18 +68,18 @@ def manifest_lines(manifest: Manifest, store_url: str, width: int, most: int | N
 def describe_usage(usage: Usage) -> str:
     """``fit 92 s of 310 s held by 2 workers (30%): 3.1 s a model in the fit, 7.3 s in all the rest``. Where workers
     train side by side, it is the time of their slots that the fits share."""
-    unit, held = "GPU-s" if usage.gpus else "s", usage.held_seconds
+    unit = "GPU-s" if usage.gpus else "s"
+    held, held_unit, cost = usage.held_seconds, unit, ""
     who = f"{usage.workers} worker{'s' * (usage.workers != 1)}" if usage.workers else f"{usage.jobs} jobs"
-    cost = ""
     if usage.slots > usage.workers:
         who += f" in {usage.slots} slots"
-        cost = f"; {held / usage.jobs:.1f} GPU-s a model" if usage.gpus else ""
-        unit, held = "s", usage.slot_seconds
+        cost = f"; {held / usage.jobs:.1f} {unit} a model" if usage.gpus else ""
+        held, held_unit = usage.slot_seconds, "s"
     share = min(1.0, usage.fit_seconds / held) if held else 0.0
     fit, rest = (each / usage.jobs for each in (usage.fit_seconds, max(0.0, held - usage.fit_seconds)))
-    words = f"fit {usage.fit_seconds:,.1f} s of {held:,.1f} {unit} held by {who} ({share:.0%})"
-    words += f": {fit:.1f} s a model in the fit, {rest:.1f} {unit} in all the rest{cost}"
-    return words + _describe_packing(usage, "GPU-s" if usage.gpus else "s")
+    words = f"fit {usage.fit_seconds:,.1f} s of {held:,.1f} {held_unit} held by {who} ({share:.0%})"
+    words += f": {fit:.1f} s a model in the fit, {rest:.1f} {held_unit} in all the rest{cost}"
+    return words + _describe_packing(usage, unit)
 
 
 def _describe_packing(usage: Usage, unit: str) -> str:
@@ -115,7 +115,7 @@ def job_lines(jobs: Sequence[ManifestJob], width: int) -> Iterator[str]:
     ]
     kept = list(range(len(_COLUMNS)))
     several = len({job.preset for job in jobs}) > 1
-    for name in (*_GIVING[several:-1], *_GIVING[:several], _GIVING[-1]):
+    for name in (*_GIVING[1:], _GIVING[0]) if several else _GIVING:
         sizes = [max(len(_COLUMNS[place].name), *(_size(row[place]) for row in rows)) for place in kept if rows]
         if not rows or sum(sizes[1:]) + min(sizes[0], _SYMBOL) + 2 * (len(kept) - 1) <= width:
             break

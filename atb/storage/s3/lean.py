@@ -51,8 +51,8 @@ class LeanReader:
         self._session, self._client = session, client
         self._address = client.meta.endpoint_url.rstrip("/")
         self._bucket = quote(bucket)
-        self._pool: Any = None
-        self._signer: Signer | None = None
+        self._opened: tuple[Any, Signer] | None = None
+        """The pool of connections and what signs for it, from the first request on."""
         self._usable = True
 
     def get(self, key: str) -> Answer | None:
@@ -79,14 +79,12 @@ class LeanReader:
         if not self._usable:
             return None
         try:
-            if self._pool is None or self._signer is None:
-                self._pool = _open_pool(self._client._endpoint.http_session, self._address)
-                region, credentials = self._client.meta.region_name, self._session.get_credentials()
-                self._signer = Signer(self._address, region, credentials) if credentials is not None else None
-                self._usable = self._pool is not None and self._signer is not None
-                if not self._usable or self._signer is None:
-                    return None
-            status, answer = _exchange(self._pool, self._signer.sign(f"/{self._bucket}{place}", query))
+            opened = self._opened = self._opened or self._open()
+            if opened is None:
+                self._usable = False
+                return None
+            pool, signer = opened
+            status, answer = _exchange(pool, signer.sign(f"/{self._bucket}{place}", query))
         except Exception:  # botocore asks the same once more, and explains what it meets
             return None
         if status in (HTTPStatus.MOVED_PERMANENTLY, HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN):
@@ -94,6 +92,14 @@ class LeanReader:
         if status == HTTPStatus.NOT_FOUND and key is not None and b"<Code>NoSuchKey</Code>" in answer.data:
             raise NotFound(key)
         return answer if status == HTTPStatus.OK else None
+
+    def _open(self) -> tuple[Any, Signer] | None:
+        """None where a proxy is between, or there are no credentials. Raises whatever goes wrong."""
+        pool = _open_pool(self._client._endpoint.http_session, self._address)
+        credentials = self._session.get_credentials()
+        if pool is None or credentials is None:
+            return None
+        return pool, Signer(self._address, self._client.meta.region_name, credentials)
 
 
 def _open_pool(http_session: Any, address: str) -> Any:

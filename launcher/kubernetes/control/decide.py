@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 
 from launcher.kubernetes.api.quantity import parse_quantity
 from launcher.kubernetes.control.actions import (
@@ -45,7 +44,8 @@ SILENCE_SECONDS = 900.0
 
 
 def decide(state: RunState, now: float) -> list[Action]:
-    """The actions to start now, besides those in progress. ``now`` is by the API server's clock. Nothing is changed."""
+    """The actions to start now, besides those in progress. ``now`` is by the API server's clock. Nothing is changed but
+    what the state keeps so as not to look at quiet jobs again."""
     if state.silent_since is not None and now > state.silent_since + SILENCE_SECONDS:
         return [Leave(silent=True)]
     found = [*_decide_jobs(state, now), *_remove_finished(state, now)] if state.complete else []
@@ -231,7 +231,7 @@ def _look_around(state: RunState, now: float) -> Iterator[Look]:
     if not (warnings or queue):
         return
     waiting = [one for one in (state.observe(job, now) for job in state.open()) if one.state == "pending"]
-    if warnings and any(map(partial(_is_unexplained, now), waiting)):
+    if warnings and any(_is_unexplained(one, now) for one in waiting):
         yield ReadWarnings()
     if queue and any(one.category == "queue" for one in waiting):
         yield ReadQueue()
@@ -243,6 +243,6 @@ def _is_due(state: RunState, look: type[Look], seconds: float, now: float) -> bo
     return look not in state.looking and (before is None or not before <= now < before + seconds)
 
 
-def _is_unexplained(now: float, waiting: Observation) -> bool:
+def _is_unexplained(waiting: Observation, now: float) -> bool:
     """Whether it has waited for a while without a known reason."""
     return not waiting.category and waiting.clock is not None and now > waiting.clock.since + WARNED_AFTER
