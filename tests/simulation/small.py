@@ -27,15 +27,21 @@ class Evening(Night):
         raise FinishedRun
 
 
-def no_fate(process: Process, number: int, key: str) -> str:
-    """Nothing goes wrong."""
-    return ""
+class LosesOne:
+    """Loses the answer to one write, and counts all of them."""
+
+    def __init__(self, lost: int) -> None:
+        self._lost, self.writes = lost, 0
+
+    def __call__(self, process: Process, number: int, key: str) -> str:
+        self.writes += 1
+        return "lost" if self.writes == self._lost else ""
 
 
 @lru_cache
 def finished_run() -> dict[str, bytes]:
     """What a run without faults leaves in the store."""
-    evening = Evening(1, jobs=JOBS, fate=no_fate)
+    evening = Evening(1, jobs=JOBS, fate=LosesOne(0))
     try:
         evening.run()
     except FinishedRun:
@@ -46,13 +52,7 @@ def finished_run() -> dict[str, bytes]:
 def live_morning(killed: str, step: int, lost: int = 0) -> tuple[list[str], int, int]:
     """Two collections, two demotions and a rollback at once: one of them is killed at a step, and the answer to one
     write is lost. The violations, how many steps it took and how many writes."""
-    writes = 0
-
-    def lose(process: Process, number: int, key: str) -> str:
-        nonlocal writes
-        writes += 1
-        return "lost" if writes == lost else ""
-
+    lose = LosesOne(lost)
     night = Night(1, jobs=JOBS, fate=lose, moves=True)
     for key, data in {**left_before(JOBS), **finished_run()}.items():
         night.store.put(key, data)
@@ -68,23 +68,17 @@ def live_morning(killed: str, step: int, lost: int = 0) -> tuple[list[str], int,
         night.spend_the_morning()
     finally:
         night.kernel.close()
-    return [*night.invariants.violations, *night.kernel.crashes], night.kernel.steps, writes
+    return [*night.invariants.violations, *night.kernel.crashes], night.kernel.steps, lose.writes
 
 
 def live_shift(killed: str, step: int, lost: int = 0) -> tuple[list[str], int, int]:
     """Two workers and two jobs: one worker is killed at a step and started again later, and the answer to one write is
     lost. The violations, how many steps it took and how many writes."""
-    writes = 0
-
-    def lose(process: Process, number: int, key: str) -> str:
-        nonlocal writes
-        writes += 1
-        return "lost" if writes == lost else ""
-
+    lose = LosesOne(lost)
     shift = Shift(1, jobs=2, workers=2, drawn=False)
     shift.store.fate_of = lose
     shift.kernel.at_step[step] = partial(shift.replace_worker, WORKERS.index(killed))
-    return shift.run(), shift.kernel.steps, writes
+    return shift.run(), shift.kernel.steps, lose.writes
 
 
 Fault = tuple[str, int, int]

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import click
 import pytest
 
-from launcher.cli import atb_launch
-from trainer.cli import atb
+from tests.fuzz.commands import ROOTS, subcommands
 
 OWN_LINES = {
     "atb-launch logs": "prints what the trainings wrote, as they wrote it",
@@ -19,16 +16,8 @@ OWN_LINES = {
 """Commands without --output, and why."""
 
 
-def commands(group: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
-    """Every command that does something, with the words that call it."""
-    if isinstance(group, click.Group):
-        for name, command in group.commands.items():
-            yield from commands(command, f"{path} {name}")
-    if not isinstance(group, click.Group) or group.invoke_without_command:
-        yield path, group
-
-
-ALL = dict([*commands(atb, "atb"), *commands(atb_launch, "atb-launch")])
+ALL = {" ".join((root, *path)): command for root, group in ROOTS.items() for path, command in subcommands(group)}
+"""Every command that does something, by the words that call it."""
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -20,7 +20,7 @@ def until(condition: Callable[[], Any], seconds: float = 150.0) -> Any:
     while time.monotonic() < end:
         if value := condition():
             return value
-        time.sleep(0.05)
+        time.sleep(0.02)
     raise AssertionError("it did not happen")
 
 

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, ClassVar
 
 import pytest
@@ -29,6 +30,7 @@ from tests.apiserver.controller import JobController
 from tests.apiserver.http import ApiServer
 from tests.apiserver.kubelet import Outcome, add_node, bind, set_running, set_waiting
 from tests.launcher.fixtures import ClusterFixture, commit, make_options, make_plan
+from tests.launcher.kubernetes.control import live
 
 
 class Launch:
@@ -69,19 +71,13 @@ class Launch:
         self._thread.join(20)
 
     def until(self, condition: Callable[[], Any], seconds: float = 10.0) -> Any:
-        return until(condition, seconds)
+        return until(condition, seconds=seconds)
 
     def category(self, job: str = "BTCUSDT-fast") -> str:
         return self.controller.observations.get(job, Observation("pending")).category
 
 
-def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if value := condition():
-            return value
-        time.sleep(0.02)
-    raise AssertionError("it did not happen")
+until = partial(live.until, seconds=10.0)
 
 
 @pytest.fixture
