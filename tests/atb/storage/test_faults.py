@@ -157,7 +157,7 @@ def test_a_stop_signal_ends_a_wait_in_any_thread_at_once(store: Store, proxy: Fa
         ({"status": 403, "body": xml_error("RequestTimeTooSkewed"), "headers": LONG_AGO}, r"[\d,]+ s ahead; set it"),
         ({"status": 400, "body": xml_error("AuthorizationHeaderMalformed")}, "AWS_REGION"),
         ({"status": 301, "body": xml_error("PermanentRedirect")}, "AWS_REGION"),
-        ({"status": 302, "headers": {"Location": "https://sso.example/login?token=abc"}}, "to https://sso.example;"),
+        ({"status": 302, "headers": {"Location": "https://sso.example/login?token=hidden"}}, "to https://sso.example;"),
         ({"status": 404, "body": b"<html>no</html>", "headers": HTML}, "not S3"),
         ({"status": 200, "body": b"<html>hello", "headers": HTML}, "not S3"),
         ({"status": 405, "body": b""}, "not S3"),
@@ -175,7 +175,7 @@ def test_what_only_a_setting_mends_is_one_line_and_ends_as_one(
         store.put("a", b"1") if method == "put" else list(store.list("a"))
     assert refused.value.exit_code == 2
     assert "\n" not in str(refused.value)
-    assert "abc" not in str(refused.value)
+    assert "hidden" not in str(refused.value)
 
 
 def test_a_session_that_was_renewed_meanwhile_is_used(store: Store, proxy: FaultProxy) -> None:
