@@ -113,7 +113,7 @@ def type_line(line: str, folder: Path, environment: dict[str, str]) -> Outcome:
         if set(ENDLESS) & set(line.split()):
             first = shell.stdout.readline()
             shell.send_signal(signal.SIGINT)
-            return Outcome(0 if shell.wait(20) == 130 else 1, first + shell.stdout.read())
+            return Outcome(0 if shell.wait(60) == 130 else 1, first + shell.stdout.read())
         output, _ = shell.communicate(timeout=800)
         return Outcome(shell.returncode, output)
 

@@ -180,4 +180,4 @@ def test_ctrl_c_ends_following_at_once(champion_store: tuple[DirectoryStore, Pat
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())["symbol"] == "BTCUSDT"
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 130
+        assert process.wait(60) == 130
