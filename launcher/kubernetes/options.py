@@ -171,6 +171,11 @@ class ClusterOptions(BaseModel):
     run_as_user: Annotated[Annotated[int, Field(ge=1)] | None, _POD("UID")] = Field(
         10001, description="The numeric user in the Pod; null leaves it to the image, which must then be non-root."
     )
+    share_process_namespace: Annotated[bool, _POD()] = Field(
+        True,
+        description="Our process is then never process 1, to which the kernel drops a SIGTERM while it starts. Off "
+        "where a policy forbids it: a Pod deleted in its first second may run until its grace period is over.",
+    )
     scratch_size: Annotated[Quantity, _POD("SIZE")] = Field(
         "10Gi", description="Size limit of the writable scratch volume of a Pod."
     )

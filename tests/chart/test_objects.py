@@ -97,6 +97,16 @@ def test_credentials_are_only_ever_referred_to() -> None:
     assert "Secret" not in {thing["kind"] for thing in objects}
 
 
+def test_no_pod_shares_its_process_namespace_where_the_values_say_so() -> None:
+    for shared in (True, False):
+        objects = render({**EVERYTHING, "jobs": {"shareProcessNamespace": shared}})
+        found = {where: "shareProcessNamespace" in spec for where, spec in pod_specs(objects) if where != WARMER}
+        assert len(found) == 4
+        assert set(found.values()) == {shared}
+        config = pick(objects, "ConfigMap", "rel-atb-cluster")
+        assert yaml.safe_load(config["data"]["cluster.yaml"])["share_process_namespace"] is shared
+
+
 def test_the_trainers_test_asks_for_what_jobs_ask_for() -> None:
     values = {"jobs": {"gpus": 2, "gpuResource": "example.com/gpu", "memory": "3Gi"}}
     test = pick(render(values), "Pod", "rel-atb-test-trainer")["spec"]

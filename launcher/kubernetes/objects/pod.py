@@ -74,7 +74,7 @@ def _pod(command: Sequence[str], target: Target, options: ClusterOptions, shape:
         "enableServiceLinks": False,
         # The kernel drops a SIGTERM to process 1 that has no handler yet, so nothing of ours is process 1: else a Job
         # that is deleted as it starts would train to its end
-        "shareProcessNamespace": True,
+        **({"shareProcessNamespace": True} if options.share_process_namespace else {}),
         "terminationGracePeriodSeconds": options.termination_grace_seconds,
         "securityContext": security,
         "containers": [_container(command, target, options, shape)],

@@ -72,6 +72,7 @@ OPTIONS: dict[str, ClusterOptions] = {
         labels={"team": "quant", labels.RUN_LABEL: "mine"},
         annotations={"owner": "Ada"},
         run_as_user=None,
+        share_process_namespace=False,
         scratch_size="20Gi",
         deadline_seconds=7200,
         ttl_seconds=86_400,
