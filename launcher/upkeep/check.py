@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from atb.clock import SYSTEM_CLOCK, Clock
 from atb.contract import keys
 from atb.documents.champion import Champion
 from atb.documents.manifest import Manifest
@@ -18,11 +18,10 @@ from atb.errors import NotFound, SpecError, Unreadable
 from atb.registry.champions import ModelKey
 from atb.schema import Document
 from atb.storage import Entry, Store
-from atb.storage.read import read_document
+from atb.storage.read import map_calls, read_document
 from atb.storage.store_clock import read_clock
 from launcher.upkeep.places import Place, place_of
 
-READERS = 16
 PROBE_SECONDS = 3_600.0
 CLAIM_SECONDS = 3_600.0
 """Older than this, a probe and a claim on a download were left by a process that was killed."""
@@ -53,26 +52,25 @@ class Inventory:
     """By the store's clock."""
 
     @classmethod
-    def take(cls, store: Store) -> Inventory:
+    def take(cls, store: Store, clock: Clock = SYSTEM_CLOCK) -> Inventory:
         """List the store. Raises StoreError."""
-        now = read_clock(store)
+        now = read_clock(store, clock)
         entries = {entry.key: entry for entry in store.list("")}
         return cls({key: entry for key, entry in entries.items() if not key.startswith(keys.QUARANTINE)}, now)
 
 
-def check_store(store: Store, *, hashes: bool = True) -> list[StoreProblem]:
+def check_store(store: Store, *, hashes: bool = True, clock: Clock = SYSTEM_CLOCK) -> list[StoreProblem]:
     """What is wrong, in the order of the keys. ``hashes``: also read every file of every bundle. Raises StoreError."""
-    inventory = Inventory.take(store)
+    inventory = Inventory.take(store, clock)
     places = {key: place for key in inventory.entries if (place := place_of(key)) is not None}
 
     def look(key: str) -> tuple[Document | None, StoreProblem | None]:
         return read_place(store, key, places[key], inventory.entries[key])
 
-    with ThreadPoolExecutor(READERS) as pool:
-        read = dict(zip(places, pool.map(look, places), strict=True))
-        found = [finding for _, finding in read.values() if finding is not None]
-        documents = {key: document for key, (document, _) in read.items() if document is not None}
-        found += _check_files(store, inventory, documents, pool.map, hashes)
+    read = dict(zip(places, map_calls(store, look, places), strict=True))
+    found = [finding for _, finding in read.values() if finding is not None]
+    documents = {key: document for key, (document, _) in read.items() if document is not None}
+    found += _check_files(store, inventory, documents, hashes)
     found += _check_pointers(documents, inventory)
     latest = _latest_results(documents)
     found = [replace(finding, made_from=latest.get(finding.key, "")) for finding in found]
@@ -95,12 +93,8 @@ def read_place(store: Store, key: str, place: Place, entry: Entry) -> tuple[Docu
         return None, StoreProblem(key, what, str(problem), place.then)
 
 
-Wrong = tuple[What, str] | None
-Mapped = Callable[[Callable[[FileEntry], Wrong], Iterable[FileEntry]], Iterator[Wrong]]
-
-
 def _check_files(
-    store: Store, inventory: Inventory, documents: Mapping[str, Document], run_all: Mapped, hashes: bool
+    store: Store, inventory: Inventory, documents: Mapping[str, Document], hashes: bool
 ) -> Iterator[StoreProblem]:
     """The files that results and champions name: there, of their size, and of their hash."""
     owners: dict[FileEntry, str] = {}
@@ -109,7 +103,7 @@ def _check_files(
             for file in document.files:
                 owners.setdefault(file, key)
 
-    def look(file: FileEntry) -> Wrong:
+    def look(file: FileEntry) -> tuple[What, str] | None:
         entry = inventory.entries.get(file.key)
         if entry is None:
             return "missing", f"{owners[file]} names it"
@@ -119,7 +113,7 @@ def _check_files(
             return "altered", f"its sha256 is not the one that {owners[file]} says"
         return None
 
-    for file, wrong in zip(owners, run_all(look, owners), strict=True):
+    for file, wrong in zip(owners, map_calls(store, look, owners), strict=True):
         if wrong is not None:
             serving = owners[file].startswith("models/")
             then = "roll back with: atb models rollback SYMBOL" if serving else "train the symbol again, with --force"

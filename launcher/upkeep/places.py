@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -19,9 +20,10 @@ from atb.documents.result import Result, ResultPointer
 from atb.documents.worker import WorkerState
 from atb.schema import Document
 
-Care = Literal["keep", "set aside", "make again", "drop"]
+Care = Literal["keep", "set aside", "make again", "replace", "drop"]
 """What a repair does with one that can't be read: leave it where nothing can stand in for it; move it away; move it
-away and make it again; move it away, since it is a hint that is rewritten."""
+away and make it again; put another in its place at once, since its place must not be free; move it away, since it is a
+hint that is rewritten."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Place:
 
 
 _RESUME = "resume with: atb-launch --resume {run}"
+_NUMBER = re.compile("[1-9][0-9]{0,8}")
 _HINT = "nothing: it comes again by itself"
 
 
@@ -83,8 +86,8 @@ def _of_run(run: str, rest: list[str]) -> Place | None:
             return Place(Result, "set aside", resume, {"run": run, "job": job})
         case ["jobs", job, "verdict.json"]:
             return Place(Verdict, "set aside", resume, {"job": job})
-        case ["jobs", _, "attempts", _, "claim.json"]:
-            return Place(Claim, "set aside", resume)
+        case ["jobs", _, "attempts", number, "claim.json"] if _NUMBER.fullmatch(number):
+            return Place(Claim, "replace", resume)
         case ["jobs", _, "attempts", _, "exit.json"]:
             return Place(ExitReport, "set aside", resume)
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tempfile
 import time
@@ -10,8 +11,10 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from atb.contract import keys
+from atb.documents.attempt import Claim
 from atb.documents.result import Result, ResultPointer
-from atb.errors import AtbError, NotFound, PreconditionFailed, StoreError
+from atb.errors import AtbError, NotFound, PreconditionFailed, StoreError, Unreadable
 from atb.storage import DirectoryStore, Store
 from atb.storage.quarantine import set_aside
 from launcher.records.manifest import collect
@@ -37,6 +40,8 @@ def repair_store(store: Store, findings: Iterable[StoreProblem]) -> Iterator[Sto
             yield replace(finding, repaired="removed")
         elif finding.what == "missing" and finding.made_from:
             yield replace(finding, repaired=_make_pointer(store, finding))
+        elif place is not None and place.care == "replace":
+            yield replace(finding, repaired=_replace_claim(store, finding))
         elif place is not None and place.care != "keep" and finding.what in ("unreadable", "misplaced", "stale"):
             if place.care == "make again":
                 again.add(finding.key.split("/")[1])
@@ -75,6 +80,32 @@ def _make_pointer(store: Store, finding: StoreProblem) -> str:
     except AtbError as error:
         return f"could not be made: {error}"
     return f"made again from {finding.made_from}"
+
+
+def _replace_claim(store: Store, finding: StoreProblem) -> str:
+    """Put a claim of nobody in the place of one that can't be read. Were it gone, its attempt may live and another
+    would get its number; a living attempt soon writes its own again."""
+    key = finding.key
+    entry = next((entry for entry in store.list(key) if entry.key == key), None)
+    try:
+        data, etag = store.get_with_etag(key)
+        Claim.from_bytes(data, key)
+        return "nothing: it is in order now"
+    except NotFound:
+        return "nothing: it is gone"
+    except Unreadable:
+        if entry is None:
+            return "nothing: it has changed since"
+    target = keys.quarantine(key, hashlib.sha256(data).hexdigest())
+    nobody = Claim(attempt=int(key.split("/")[-2]), host="", process=0, started=entry.modified)
+    try:
+        store.put(target, data)
+        store.put_if_match(key, nobody.to_bytes(), etag)
+    except PreconditionFailed:
+        return "nothing: it has changed since"
+    except StoreError as error:
+        return f"could not be replaced: {error}"
+    return f"moved to {target}; its number stays taken"
 
 
 def _move(store: Store, finding: StoreProblem) -> str:

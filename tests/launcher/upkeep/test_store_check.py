@@ -18,6 +18,7 @@ from atb.documents.champion import Champion
 from atb.documents.evidence import LedgerEntry, RunEvidence
 from atb.documents.record import RecordEntry
 from atb.documents.result import ResultPointer
+from atb.errors import PreconditionFailed
 from atb.registry.champions import ModelKey, read_champion
 from atb.schema import Document
 from atb.storage import DirectoryStore, MemoryStore, Store
@@ -31,6 +32,7 @@ from tests.atb.documents.test_older_documents import read_old
 from tests.atb.documents.test_reading import DAMAGED
 from tests.atb.registry.candidates import NOW, commit, make_result
 from tests.launcher.records.test_run_record import run_of
+from trainer.pipeline.attempt import Attempt
 
 KEY = ModelKey("BTCUSDT", "1h", "fast")
 
@@ -79,9 +81,21 @@ def test_every_kind_of_document_that_can_not_be_read_is_found_and_mended_where_i
     assert mended.repaired.startswith(PLACES[key])
     assert bool(mended.repaired) == bool(PLACES[key])
     if mended.repaired:
-        assert store.get(mended.repaired.removeprefix("moved to ")) == DAMAGED[damage]
+        assert store.get(mended.repaired.removeprefix("moved to ").split(";")[0]) == DAMAGED[damage]
         left = [each for each in check_store(store) if each.what != "stale"]
         assert left == []
+
+
+def test_an_attempt_whose_claim_is_damaged_keeps_its_number_and_a_stranger_beside_it_is_left_alone() -> None:
+    store = full_store(MemoryStore())
+    key, stranger = (keys.attempts_prefix("r1", "LTCUSDT-fast") + f"{name}/claim.json" for name in ("1", "x"))
+    store.put(key, b"{")
+    store.put(stranger, b"{")
+    list(repair_store(store, check_store(store)))
+    assert Claim.from_bytes(store.get(key), key).process == 0
+    with pytest.raises(PreconditionFailed):
+        Attempt(store, "r1", "LTCUSDT-fast", 1)
+    assert store.get(stranger) == b"{"
 
 
 def test_a_manifest_is_made_again_from_what_the_run_left() -> None:
