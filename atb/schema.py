@@ -110,6 +110,8 @@ class Document(BaseModel):
         data = self.__pydantic_serializer__.to_json(self, indent=2, by_alias=True)
         if b"NaN" in data or b"Infinity" in data:
             return [readable_json(self.model_dump(mode="json", by_alias=True))]
+        if b"0.0000" not in data and _EXPONENT.search(data) is None:  # nearly all: searched in a tenth of the time
+            return [data, b"\n"]
         return [_SPELLED_OTHERWISE.sub(_spell, block) for block in _blocks_of(data)] + [b"\n"]
 
     @classmethod
@@ -135,6 +137,7 @@ _HEAD = re.compile(rb'\A\{\s*"schema_version": "[^"]*",\s*"content_sha256": "([0
 _VERSION = re.compile(rb'\A\{\n  "schema_version": "(?:[^"\\\n]|\\.)*"(,?)')
 _SPELLED_OTHERWISE = re.compile(rb" -?(?:[0-9.]+e-?[0-9]+|0\.0000[0-9]+)(?=,?\n)")
 """Floats that Python writes with another exponent than pydantic. A text's content is never followed by a newline."""
+_EXPONENT = re.compile(rb"e-?[0-9]+,?\n")
 _BLOCK = 4 << 20
 _LONGEST_REASON = 400
 """Characters of why a document or an option is refused: a value can be of any length."""

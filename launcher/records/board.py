@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -12,6 +12,7 @@ from atb.documents.attempt import Claim, MemoryNeed, Progress
 from atb.documents.plan import Plan, PlannedJob
 from atb.documents.worker import WorkerState
 from atb.errors import StoreError
+from atb.machine import is_gone
 from atb.storage import Store
 from launcher.records.attempt_facts import AttemptReader
 from launcher.records.leases import OOM, JobFacts, Rules, Standing, classify_job
@@ -26,10 +27,20 @@ PATIENCE_SECONDS = 900.0
 
 
 class Board:
-    """One run, for one worker. ``me`` is its state, None for who only looks. Not for sharing between threads."""
+    """One run, for one worker. ``me`` is its state, None for who only looks. Not for sharing between threads.
+
+    ``gone`` says whether a process of a machine is known to have ended.
+    """
 
     def __init__(
-        self, plan: Plan, jobs: Sequence[PlannedJob], store: Store, me: WorkerState | None, clock: Clock, rules: Rules
+        self,
+        plan: Plan,
+        jobs: Sequence[PlannedJob],
+        store: Store,
+        me: WorkerState | None,
+        clock: Clock,
+        rules: Rules,
+        gone: Callable[[str | None, int], bool] = is_gone,
     ) -> None:
         self.jobs = {job.job: job for job in jobs}
         """What this worker may take, in its order."""
@@ -42,7 +53,7 @@ class Board:
         self.trouble = ""
         """Why the store could not be read the last time."""
         self._plan, self._store, self._me, self._clock, self._rules = plan, store, me, clock, rules
-        self._reader = AttemptReader(store, plan.run)
+        self._reader = AttemptReader(store, plan.run, gone)
         self._progress_reader = ProgressReader(store, plan.run)
         self._time = StoreTime(store, keys.worker(plan.run, me.worker), clock, rules.beat) if me else None
         self._looked = -1e9

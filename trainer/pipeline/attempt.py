@@ -43,13 +43,21 @@ _END_SECONDS = 30.0
 class Attempt:
     """Claimed once; numbers count from 1. Two attempts of one job never share a number.
 
-    ``number`` claims that one and no other. Raises StoreError, and PreconditionFailed where somebody else has it.
+    ``number`` claims that one and no other; ``process`` is who claims it, this process unless another is named.
+    Raises StoreError, and PreconditionFailed where somebody else has it.
     """
 
     def __init__(
-        self, store: Store, run: str, job: str, number: int | None = None, clock: Clock = SYSTEM_CLOCK
+        self,
+        store: Store,
+        run: str,
+        job: str,
+        number: int | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        process: int | None = None,
     ) -> None:
         self._store, self._run, self.job, self._clock = store, run, job, clock
+        self._process = process or os.getpid()
         self.started = self._now()
         self.node = os.environ.get(NODE_VARIABLE) or None
         self.number, self._claimed = self._claim(number)
@@ -168,7 +176,7 @@ class Attempt:
             claim = Claim(
                 attempt=number,
                 host=socket.gethostname(),
-                process=os.getpid(),
+                process=self._process,
                 machine=machine_id() or None,
                 pod=os.environ.get(POD_VARIABLE) or None,
                 node=self.node,

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
 
 from launcher.kubernetes.api.requests import ApiError, Call
@@ -21,9 +22,10 @@ def split_lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
         yield rest
 
 
+@lru_cache(4096)
 def parse_time(text: str) -> float:
-    """Seconds since 1970 of an RFC 3339 time as Kubernetes writes it."""
-    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+    """Seconds since 1970 of an RFC 3339 time as Kubernetes writes it. Objects carry the same few again and again."""
+    return datetime.fromisoformat(text).timestamp()
 
 
 def format_time(at: float) -> str:

@@ -145,8 +145,7 @@ class RunState:
 
     def latest(self, job: str) -> JobStatus | None:
         """The Job of the last try."""
-        tries = self.tries(job)
-        return tries[-1] if tries else None
+        return max(self.jobs[job].values(), key=attrgetter("ordinal"), default=None)
 
     def latest_uid(self, job: str) -> str:
         """Its uid; empty where there is none."""
