@@ -10,6 +10,7 @@ import time
 
 from tests.simulation.night import collect_rarely, live
 from tests.simulation.planted import PLANTED, find
+from tests.simulation.shift import live_one_shift
 from tests.simulation.small import list_faults, try_fault
 
 
@@ -26,6 +27,7 @@ def main() -> int:
         metavar="EVERY",
         help="try the faults of the small worlds instead: 1 for all, 10 for a tenth",
     )
+    parser.add_argument("--shifts", action="store_true", help="shifts of packed workers instead of nights")
     parser.add_argument("--log", action="store_true", help="print the history of each night")
     arguments = parser.parse_args()
     if arguments.planted:
@@ -39,7 +41,8 @@ def main() -> int:
     began, failed, steps, requests = time.monotonic(), 0, 0, 0
     processes = arguments.processes if len(seeds) > 1 else 1
     with multiprocessing.get_context("spawn").Pool(processes, collect_rarely) as pool:
-        nights = pool.imap(live, ((seed, arguments.jobs, arguments.log) for seed in seeds), chunksize=8)
+        what, kind = (live_one_shift, "shifts") if arguments.shifts else (live, "nights")
+        nights = pool.imap(what, ((seed, arguments.jobs, arguments.log) for seed in seeds), chunksize=8)
         for seed, (violations, history, counted) in zip(seeds, nights, strict=True):
             steps, requests = steps + counted[0], requests + counted[1]
             if arguments.log:
@@ -47,11 +50,12 @@ def main() -> int:
             if violations:
                 failed += 1
                 print(f"seed {seed}: {violations[0]}")
-                print(f"  see it again: python -m tests.simulation --jobs {arguments.jobs} --seeds {seed} --log")
+                more = " --shifts" if arguments.shifts else ""
+                print(f"  see it again: python -m tests.simulation{more} --jobs {arguments.jobs} --seeds {seed} --log")
         pool.close()
         pool.join()
     print(
-        f"{len(seeds):,} nights of {arguments.jobs} jobs: {failed} with violations; {steps:,} steps and "
+        f"{len(seeds):,} {kind} of {arguments.jobs} jobs: {failed} with violations; {steps:,} steps and "
         f"{requests:,} requests in {say_time(began, processes)}"
     )
     return 1 if failed else 0

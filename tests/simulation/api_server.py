@@ -65,6 +65,8 @@ class ApiServer:
         """Each version of an object as it travels: the same to all who read it."""
         self._waiters: dict[str, deque[Any]] = {resource: deque() for resource in RESOURCES}
         self._uids = 0
+        self._dependents: dict[str, dict[tuple[str, str], None]] = {}
+        """By the uid of an owner: resource and name of what goes with it."""
 
     def now(self) -> str:
         """The server's time in RFC 3339, whole seconds."""
@@ -85,6 +87,8 @@ class ApiServer:
         self._uids += 1
         metadata = {**body["metadata"], "uid": f"uid-{self._uids}", "creationTimestamp": self.now()}
         item: Object = {"status": {}, **body, "metadata": metadata}
+        for owner in metadata.get("ownerReferences", ()):
+            self._dependents.setdefault(owner["uid"], {})[resource, name] = None
         self._write(resource, "ADDED", item)
         return item
 
@@ -105,11 +109,14 @@ class ApiServer:
         item = self.objects[resource].pop(name)
         item = {**item, "metadata": dict(item["metadata"])}
         self._write(resource, "DELETED", item)
-        uid = item["metadata"]["uid"]
-        for kind in ("jobs", "pods"):
-            for dependent in list(self.objects[kind].values()):
-                if any(owner["uid"] == uid for owner in dependent["metadata"].get("ownerReferences", ())):
-                    self.remove(kind, dependent["metadata"]["name"])
+        for owner in item["metadata"].get("ownerReferences", ()):
+            self._dependents.get(owner["uid"], {}).pop((resource, name), None)
+        for kind, dependent in list(self._dependents.pop(item["metadata"]["uid"], ())):
+            self.remove(kind, dependent)
+
+    def pods_of(self, uid: str) -> list[Object]:
+        """The Pods of a Job."""
+        return [self.objects[kind][name] for kind, name in self._dependents.get(uid, ())]
 
     def _write(self, resource: str, kind: str, item: Object) -> None:
         self.version += 1

@@ -78,7 +78,7 @@ class Kubernetes:
         job = self.server.find("jobs", name)
         if job is None or _has(job, "Failed") or _has(job, "Complete"):
             return
-        pods = [pod for pod in self._pods() if pod["metadata"]["ownerReferences"][0]["uid"] == job["metadata"]["uid"]]
+        pods = self.server.pods_of(job["metadata"]["uid"])
         active = [pod for pod in pods if pod["status"].get("phase", "Pending") in ("Pending", "Running")]
         if "startTime" not in job["status"]:
             job = self.server.update("jobs", name, status={"startTime": self.server.now()})
@@ -157,8 +157,8 @@ class Kubernetes:
             self._later(20, 40, lambda: self._schedule(name))
             return
         node = self.kernel.random.choice(fitting)
-        self.server.update("pods", name, spec={"nodeName": node})
-        self._condition("pods", name, "PodScheduled", "", "")
+        conditions = self._conditions(pod, "PodScheduled", "", "")
+        self.server.update("pods", name, spec={"nodeName": node}, status={"conditions": conditions})
         low, high = (60, 1200) if self.kernel.random.random() < self.faults.slow_start else (1, 10)
         self._later(low, high, lambda: self._start(name))
 
@@ -271,10 +271,16 @@ class Kubernetes:
         item = self.server.find(resource, name)
         if item is None:
             return
+        conditions = self._conditions(item, kind, reason, message, status=status)
+        self.server.update(resource, name, status={"conditions": conditions})
+
+    def _conditions(self, item: Object, kind: str, reason: str, message: str, *, status: str = "True") -> list[Object]:
         old = [each for each in item["status"].get("conditions", []) if each["type"] != kind]
         stamp = self.server.now()
-        added = {"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": stamp}
-        self.server.update(resource, name, status={"conditions": [*old, added]})
+        return [
+            *old,
+            {"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": stamp},
+        ]
 
 
 def _has(item: Object, kind: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from atb.contract import keys, labels
@@ -12,7 +13,7 @@ from atb.documents.champion import Champion
 from atb.documents.record import RecordEntry
 from atb.documents.result import Result
 from atb.errors import AtbError
-from atb.registry.champions import ModelKey, read_champion, read_history
+from atb.registry.champions import ModelKey, read_history
 from atb.registry.ledger import read_entries
 from atb.storage.read import read_document
 from launcher.kubernetes.api.client import RETRY_SECONDS
@@ -26,6 +27,7 @@ from tests.simulation.kernel import Process
 from tests.simulation.object_store import frozen_view
 from tests.simulation.registry import behind
 from tests.simulation.trainings import ROWS
+from tests.simulation.upkeep import is_whole, watch_repairs
 
 if TYPE_CHECKING:
     from tests.simulation.night import Night
@@ -52,8 +54,10 @@ class Invariants:
         """What was read of them before."""
         self._moves: dict[str, list[str]] = {}
         """By pointer, the entries that it has named, in order."""
+        self._rollbacks: list[tuple[ModelKey, str]] = []
         night.store.on_write = self._on_write
         night.server.on_request = self._on_request
+        watch_repairs(night.store, self.violate)
 
     def violate(self, what: str) -> None:
         """Note a violation."""
@@ -63,10 +67,10 @@ class Invariants:
     # at each write
 
     def _on_write(self, key: str, old: bytes | None, new: bytes) -> None:
-        if old is not None and old != new and _ONCE.search(key):
+        if old is not None and old != new and _ONCE.search(key) and is_whole(key, old):
             self.violate(f"{key} is changed, which is written once")
         if key.endswith(keys.CHAMPION):
-            champion = Champion.from_bytes(new, key)
+            champion = _read_pointer(new, key)
             for file in champion.files:
                 there = self._night.store.objects.get(file.key)
                 if there is None or hashlib.sha256(there[0]).hexdigest() != file.sha256:
@@ -134,11 +138,9 @@ class Invariants:
                 self.violate(f"Job {name} was created {at - (self._marked_at or 0):.0f} s after a cancel, and stays")
         self._check_requests()
 
-    def check_record(self) -> None:
+    def check_record(self, record: RunRecord) -> None:
         """What is read of the run afterwards has every job."""
-        night = self._night
-        record = RunRecord.load(self._view, night.plan.run)
-        lost = {planned.job for planned in night.plan.jobs} - set(record.jobs)
+        lost = {planned.job for planned in self._night.plan.jobs} - set(record.jobs)
         if lost:
             self.violate(f"the record of the run knows nothing of {sorted(lost)}")
 
@@ -184,27 +186,35 @@ class Invariants:
     def check_promotion(self, promotion: Promotion, *, alone: bool) -> None:
         """Who is alone loses to nobody, and who promoted serves."""
         night = self._night
-        planned = next(each for each in night.plan.jobs if each.job == promotion.job)
-        found = read_champion(self._view, ModelKey.of(planned.spec))
         if alone and promotion.decided == "refused" and "did not answer" not in promotion.reason:
             self.violate(f"{promotion.job}: alone, and refused: {promotion.reason}")
         rivals = night.moves and any("roll" in each.name or "demo" in each.name for each in night.collectors)
-        if promotion.decided == "promoted" and not rivals and (found is None or found[0].run != night.plan.run):
-            self.violate(f"{promotion.job} is said to be promoted and does not serve")
+        if promotion.decided == "promoted" and not rivals:
+            planned = next(each for each in night.plan.jobs if each.job == promotion.job)
+            serving = self._serving(ModelKey.of(planned.spec))
+            if serving is None or serving.run != night.plan.run:
+                self.violate(f"{promotion.job} is said to be promoted and does not serve")
 
     def check_rollback(self, model_key: ModelKey, served: Champion) -> None:
-        """Who was told that a model serves again finds the move in the history."""
-        history = read_history(self._view, model_key)
-        if not any(each.key == served.entry and each.effect != "never took effect" for each in history):
-            self.violate(f"{model_key} was rolled back by {served.entry}, which never took effect")
+        """Who was told that a model serves again finds the move in the history, then and later."""
+        self._rollbacks.append((model_key, served.entry))
+
+    def _serving(self, model_key: ModelKey) -> Champion | None:
+        there = self._night.store.objects.get(model_key.pointer)
+        champion = None if there is None else _read_pointer(there[0], model_key.pointer)
+        return None if champion is None or champion.vacant else champion
 
     def check_registry(self) -> None:
         """Each candidate is decided once, and serves where its decision says so."""
         night, view = self._night, self._view
+        histories = {planned.job: read_history(view, ModelKey.of(planned.spec)) for planned in night.plan.jobs}
+        taken = {each.key for history in histories.values() for each in history if each.effect != "never took effect"}
+        for model_key, entry in self._rollbacks:
+            if entry not in taken:
+                self.violate(f"{model_key} was rolled back by {entry}, which never took effect")
         for planned in night.plan.jobs:
-            model_key = ModelKey.of(planned.spec)
+            model_key, history = ModelKey.of(planned.spec), histories[planned.job]
             committed = keys.result(night.plan.run, planned.job) in night.store.objects
-            history = read_history(view, model_key)
             effective = [each for each in history if each.effect != "never took effect"]
             moves = [each for each in effective if each.entry.action != "decline"]
             served = [each.key for each in moves if each.key not in night.left_before]
@@ -223,15 +233,19 @@ class Invariants:
             spent = read_entries(self._view, model_key)
             if committed and (len(spent) != 1 or spent[0].total_rows != ROWS):
                 self.violate(f"{planned.job} has spent its rows {len(spent)} times")
-            champion = read_champion(view, model_key)
-            if committed and champion is None:
+            if committed and self._serving(model_key) is None:
                 self.violate(f"{planned.job} passed and does not serve")
         for planned in behind(night.jobs) if night.moves else ():
-            history = read_history(view, ModelKey.of(planned.spec))
+            history, champion = histories[planned.job], self._serving(ModelKey.of(planned.spec))
             record = read_document(view, RecordEntry, keys.record_entry(ModelKey.of(planned.spec).prefix, 1))
-            champion = read_champion(view, ModelKey.of(planned.spec))
-            if champion is not None and champion[0].entry == record.champion:
+            if champion is not None and champion.entry == record.champion:
                 self.violate(f"{planned.job}: a champion that is behind still serves")
             demoted = [each for each in history if each.entry.action == "demote" and each.effect != "never took effect"]
             if len(demoted) > 1:
                 self.violate(f"{planned.job} was demoted {len(demoted)} times")
+
+
+@lru_cache(512)
+def _read_pointer(data: bytes, key: str) -> Champion:
+    """A champion's pointer, parsed once: what is written is read again later."""
+    return Champion.from_bytes(data, key)

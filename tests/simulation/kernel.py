@@ -13,6 +13,7 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from greenlet import getcurrent, greenlet
@@ -83,7 +84,7 @@ class Kernel:
         self.seed = seed
         self.random = random.Random(seed)
         self.time = 0.0
-        self.history: list[str] = []
+        self._lines: list[tuple[float, str, str]] = []
         self.steps = 0
         self.at_step: dict[int, Callable[[], object]] = {}
         """What happens before the n-th step."""
@@ -98,7 +99,12 @@ class Kernel:
 
     def log(self, who: str, what: str) -> None:
         """Write one line of the history."""
-        self.history.append(f"{self.time:10.3f} {who:12} {what}")
+        self._lines.append((self.time, who, what))
+
+    @property
+    def history(self) -> list[str]:
+        """What has happened, in lines: written only where somebody reads them."""
+        return [f"{time:10.3f} {who:12} {what}" for time, who, what in self._lines]
 
     def at(self, delay: float, act: Callable[[], object]) -> None:
         """Schedule a callback in the simulation itself."""
@@ -146,12 +152,11 @@ class Kernel:
             self._live.discard(task)
 
         task.runs = greenlet(body, self._world)
-        self.at(0.0, lambda: self._switch(task))
+        self.at(0.0, partial(self._switch, task))
 
     def wake(self, task: _Task, token: int, why: str = "") -> None:
         """Let a waiting thread go on, unless it has done so since; a paused process's when it is awake again."""
-
-        self.at(0.0, lambda: self._resume(task, token, why))
+        self.at(0.0, partial(self._resume, task, token, why))
 
     def sleep(self, seconds: float) -> None:
         """Let time pass for the calling thread."""
@@ -197,7 +202,7 @@ class Kernel:
         task.token += 1
         token = task.token
         if timeout is not None:
-            self.at(max(0.0, timeout), lambda: self._resume(task, token, "timeout"))
+            self.at(max(0.0, timeout), partial(self._resume, task, token, "timeout"))
         self._world.switch()
         if not task.process.alive:
             raise Killed
@@ -208,7 +213,7 @@ class Kernel:
             return
         late = task.process.paused_until - self.time
         if late > 0 and task.process.alive:
-            self.at(late, lambda: self._resume(task, token, why))
+            self.at(late, partial(self._resume, task, token, why))
             return
         task.woken_by = why
         self._switch(task)

@@ -27,7 +27,8 @@ from tests.simulation.kernel import Kernel, Process, VirtualClock, VirtualThread
 from tests.simulation.object_store import CarelessStore, ObjectStore, StoreFaults, open_store
 from tests.simulation.registry import left_before, spend_the_morning
 from tests.simulation.trainings import Script, train
-from tests.simulation.world import RUN, plan_of
+from tests.simulation.upkeep import check_repaired
+from tests.simulation.world import RUN, plan_bytes, plan_of
 
 TROUBLE_SECONDS = 1500.0
 """How long things go wrong; then all faults cease, and everything must come to its end."""
@@ -89,7 +90,7 @@ class Night:
         self.launchers: list[Launcher] = []
         self.collectors: list[Process] = []
         self.cancelled_at: float | None = None
-        self.healed = self.resumed = False
+        self.healed = self.resumed = self.maintained = False
         self.invariants = Invariants(self)
 
     def run(self) -> list[str]:
@@ -101,7 +102,7 @@ class Night:
         return [*self.invariants.violations, *self.kernel.crashes]
 
     def _live(self) -> None:
-        self.store.put(keys.plan(RUN), self.plan.to_bytes())
+        self.store.put(keys.plan(RUN), plan_bytes(self.jobs))
         for key, data in self.left_before.items():
             self.store.put(key, data)
         if self.fate is None:
@@ -119,8 +120,9 @@ class Night:
         if self.fate is None and self.random.random() < 0.5:
             self._come_to_an_end("resume")
             self.invariants.check_run()
-        self.invariants.check_record()
         self.spend_the_morning()
+        if self.maintained:
+            check_repaired(self.store, self.invariants.violate)
 
     def spend_the_morning(self) -> None:
         """What follows the run."""

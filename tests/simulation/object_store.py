@@ -8,9 +8,10 @@ import hashlib
 import io
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError, ConnectionClosedError
@@ -46,6 +47,8 @@ class ObjectStore:
         self.requests = 0
         self.writes = 0
         self.on_write: Callable[[str, bytes | None, bytes], None] = lambda key, old, new: None
+        self.on_remove: Callable[[str, str, bytes, float], None] = lambda process, key, data, age: None
+        """Told of each object that a process removes, and how many seconds after it was written."""
         self.fate_of: Callable[[Process, int, str], str] = lambda process, number, key: ""
         """What comes of a process's n-th write: it dies "before" or "after" it, or its answer is "lost"."""
 
@@ -73,10 +76,18 @@ class ObjectStore:
         self.objects[key] = (bytes(data), line, etag, dict(metadata or {}))
         return etag
 
-    def remove(self, key: str) -> None:
+    def remove(self, key: str, process: str) -> None:
         """Remove an object, if it is there."""
-        if self.objects.pop(key, None) is not None:
+        if (old := self.objects.pop(key, None)) is not None:
             del self._keys[bisect.bisect_left(self._keys, key)]
+            self.on_remove(process, key, old[0], START + self.kernel.time - old[1]["LastModified"].timestamp())
+
+    def spoil(self, key: str) -> None:
+        """Cut an object in half, as nobody should."""
+        data, line, _, _ = self.objects[key]
+        half = data[: len(data) // 2]
+        etag = hashlib.md5(half, usedforsecurity=False).hexdigest()
+        self.objects[key] = (half, {**line, "Size": len(half), "ETag": etag}, etag, {})
 
     def below(self, prefix: str) -> list[str]:
         """The keys that begin so, in order."""
@@ -105,7 +116,7 @@ class S3Client:
             if Key not in self._server.objects:
                 raise _answer(404, "NoSuchKey")
             data, _, etag, metadata = self._server.objects[Key]
-            return {"Body": io.BytesIO(data), "ETag": etag, "Metadata": metadata}
+            return {"Body": _Body(data), "ETag": etag, "Metadata": metadata}
 
         return self._send("GET", Key, act)
 
@@ -117,6 +128,12 @@ class S3Client:
             return {"ETag": self._server.put(Key, Body, Metadata, absent=absent, match=match)}
 
         return self._send(how, Key, act)
+
+    def upload_file(self, path: str, bucket: str, key: str, *, Config: Any, ExtraArgs: dict[str, Any]) -> None:
+        self.put_object(Key=key, Body=Path(path).read_bytes(), **ExtraArgs)
+
+    def head_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:
+        return self.get_object(Bucket=Bucket, Key=Key)
 
     def list_objects_v2(self, *, Bucket: str, Prefix: str, Delimiter: str = "") -> dict[str, Any]:
         def act() -> dict[str, Any]:
@@ -131,7 +148,7 @@ class S3Client:
 
     def delete_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:
         def act() -> dict[str, Any]:
-            self._server.remove(Key)
+            self._server.remove(Key, self._process.name)
             return {}
 
         return self._send("DELETE", Key, act)
@@ -178,6 +195,12 @@ class S3Client:
         return answer
 
 
+class _Body(io.BytesIO):
+    def iter_chunks(self, size: int) -> Iterator[bytes]:
+        while chunk := self.read(size):
+            yield chunk
+
+
 class CarelessStore(S3Store):
     """A fault planted on purpose: a conditional write that was sent again is taken for a rival's."""
 
@@ -191,15 +214,15 @@ class _Session:
         """There are none."""
 
 
-def frozen_view(server: ObjectStore) -> S3Store:
+def frozen_view(server: ObjectStore, name: str = "invariants") -> S3Store:
     """The bucket without faults and out of time, for whoever checks what is in it."""
-    client = S3Client(server, Process(server.kernel, "invariants"), faulty=False)
+    client = S3Client(server, Process(server.kernel, name), faulty=False)
     return S3Store("s3://simulated", connect=lambda url, bucket, endpoint: (_Session(), client), concurrency=1)
 
 
 def readable(text: str) -> str:
-    """Without what differs each time."""
-    return re.sub(r"[0-9a-f]{32}", "…", text)
+    """Without what differs each time: the names of probes."""
+    return re.sub(r"[0-9a-f]{32}", "…", text) if "probes/" in text else text
 
 
 def _answer(status: int, code: str) -> ClientError:

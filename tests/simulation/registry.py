@@ -110,7 +110,8 @@ def start_collection(night: Night, name: str) -> Process:
     """Collect the run and promote what it has trained."""
 
     def work(store: Store, clock: VirtualClock) -> None:
-        record = RunRecord.load(store, RUN)
+        record = RunRecord.load(store, RUN, afresh=True)
+        night.invariants.check_record(record)
         weighed = weigh_record(store, record, DEFAULT_FDR)
         collect(store, record)
         for promotion in promote_run(store, record, weighed, accept_first=True, clock=clock):

@@ -1,32 +1,40 @@
-"""Workers of a packed run in a simulation: they share nothing but the store, and some are killed or set wrong."""
+"""Workers of a packed run in a simulation: they share nothing but the store, and some are killed, set wrong or out of
+memory."""
 
 from __future__ import annotations
 
-import queue
 import random
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 from atb.contract import keys
+from atb.documents.attempt import KILLED, Claim, Progress
 from atb.documents.plan import PlannedJob
+from atb.documents.result import ResultPointer
 from atb.documents.worker import WorkerState
 from atb.errors import AtbError
+from launcher.records.attempt_facts import AttemptReader
 from launcher.records.board import Board
-from launcher.records.leases import DEFAULT_RULES, JobFacts, Standing, classify_job, order_jobs
-from launcher.worker.forkserver_client import Ended, Event, Started
+from launcher.records.leases import DEFAULT_RULES, OOM, JobFacts, Standing, classify_job, order_jobs
 from launcher.worker.machine_slots import MachineSlots
 from launcher.worker.worker import Settings, Worker
-from tests.simulation.kernel import Kernel, Process, VirtualClock, VirtualInbox
-from tests.simulation.object_store import ObjectStore, StoreFaults, open_store
+from tests.simulation.container import LIMIT, Appetite, draw_appetite
+from tests.simulation.forks import SimulatedTrainings
+from tests.simulation.kernel import START, Kernel, Process, VirtualClock
+from tests.simulation.object_store import ObjectStore, StoreFaults, frozen_view, open_store
 from tests.simulation.trainings import make_candidate
+from tests.simulation.upkeep import spoil, start_repair, watch_repairs
 from tests.simulation.world import RUN, plan_of
 from trainer.pipeline.attempt import Attempt, commit_result
 
 BEAT_SECONDS = 10.0
-END_SECONDS = 7200.0
+END_SECONDS = 4 * 3600.0
+NOBODY = 0
+"""Whose claim a repair puts in the place of one that can't be read."""
+_SPOILED = (Claim, Progress, ResultPointer)
 
 
 class HastyBoard(Board):
@@ -36,57 +44,90 @@ class HastyBoard(Board):
         return classify_job(self.facts.get(job, JobFacts(job)), self._clock.now(), self.since, self._rules)
 
 
-@dataclass(frozen=True)
-class NoLimit:
-    """A container without a memory limit."""
+class CrowdedBoard(Board):
+    """Another one: who has outgrown the memory is tried again beside others."""
 
-    limit: int | None = None
-
-    def used(self) -> int:
-        return 0
-
-    def of(self, process: int) -> int:
-        return 0
+    def standing(self, job: str) -> Standing:
+        return replace(super().standing(job), alone=False)
 
 
 class Shift:
     """Some workers and a few jobs, as one seed has it."""
 
     def __init__(
-        self, seed: int, jobs: int = 4, workers: int = 3, board: type[Board] = Board, *, drawn: bool = True
+        self,
+        seed: int,
+        jobs: int = 4,
+        workers: int = 3,
+        board: type[Board] = Board,
+        *,
+        drawn: bool = True,
+        memory: bool = False,
+        repairs: bool = False,
     ) -> None:
-        """``drawn``: whether faults are drawn; else there are none but those that the caller adds."""
+        """``drawn``: whether faults are drawn; else there are none but those that the caller adds. ``memory``: whether
+        workers have two slots and a limit, which some trainings outgrow. ``repairs``: whether somebody damages what
+        they write, and somebody repairs the store."""
         self.kernel, self.random, self.board, self.drawn = Kernel(seed), random.Random(seed), board, drawn
         self.plan, self.store = plan_of(jobs), ObjectStore(self.kernel)
         chance = self.random
         if drawn:
             self.store.faults = StoreFaults(error=chance.choice([0.0, 0.1]), lost=chance.choice([0.0, 0.1]))
-        self.workers = workers
+        self.workers, self.slots = workers, 2 if memory else 1
+        self.limit = LIMIT if memory else None
+        self.appetites = {one.job: draw_appetite(chance) if memory else Appetite() for one in self.plan.jobs}
+        self.ends_all = memory and chance.random() < 0.5
+        """Whether the kernel ends the whole container, and not only the largest training."""
+        self.sees_dead = drawn and chance.random() < 0.5
+        """Whether workers know which processes have ended, as those of one machine do."""
+        self.outgrown: Counter[str] = Counter()
+        """How many attempts of a job have been lost for memory, its own or another's."""
+        self.children: dict[int, Process] = {}
         self.training: dict[str, Process] = {}
-        self.processes: list[Process] = []
+        self.processes: dict[int, Process] = {}
+        self._owners: dict[str, int] = {}
+        """Who has claimed each attempt."""
+        self.due = 0
+        """Workers that are yet to be started."""
         self.violations: list[str] = []
         self.store.on_write = self._on_write
+        watch_repairs(self.store, self.violate)
+        if repairs:
+            self._draw_repairs()
 
     def run(self) -> list[str]:
         """Live through it; the violations, of which there should be none."""
-        processes = self.processes = [self._start(number) for number in range(self.workers)]
-        for number, process in enumerate(processes[:-1]):
+        for number in range(self.workers):
+            self._start(number)
+        # with memory in play one kill is enough: a job is given up after three attempts that were killed
+        for number in range(1 if self.limit else self.workers - 1):
             if self.drawn and self.random.random() < 0.5:
-                self.kernel.at(self.random.uniform(5, 200), process.kill)
-                self.kernel.at(self.random.uniform(200, 400), partial(self._start, number))
-        self.kernel.run(self._is_done, END_SECONDS)
-        if not self._is_done():
-            self.violations.append("not every job is done")
+                self.kernel.at(self.random.uniform(5, 200), self.processes[number].kill)
+                self.restart(number, self.random.uniform(200, 400))
+        self.kernel.run(self._is_over, END_SECONDS)
+        self._check_end()
         self.kernel.close()
         return [*self.violations, *self.kernel.crashes]
 
-    def train(self, planned: PlannedJob, number: int, process: Process) -> None:
+    def _draw_repairs(self) -> None:
+        for _ in range(4):
+            self.kernel.at(self.random.uniform(10, 300), lambda: spoil(self.store, self.random, _SPOILED))
+        for number in range(4):
+            process = Process(self.kernel, f"repair-{number}")
+            store = open_store(self.store, process)
+            self.kernel.at(self.random.uniform(10, 300), partial(start_repair, self.kernel, store, process))
+
+    def violate(self, what: str) -> None:
+        """Note a violation."""
+        self.violations.append(f"{self.kernel.time:.3f} {what}")
+
+    def train(self, planned: PlannedJob, number: int, process: Process, own: int) -> None:
         """A training that renews its claim while it works. Nobody else may have the job meanwhile."""
         clock, store = VirtualClock(process), open_store(self.store, process)
-        attempt = Attempt(store, RUN, planned.job, number, clock)
+        attempt = Attempt(store, RUN, planned.job, number, clock, own)
         other = self.training.get(planned.job)
         if other is not None and other.alive:
-            self.violations.append(f"{self.kernel.time:.3f} {process.name} takes {planned.job} from {other.name}")
+            self.violate(f"{process.name} takes {planned.job} from {other.name}")
         self.training[planned.job] = process
         for _ in range(9):
             clock.sleep(BEAT_SECONDS)
@@ -94,35 +135,79 @@ class Shift:
         commit_result(store, make_candidate(self.plan, planned, attempt.number))
         attempt.end(0, "", "end", b"")
 
-    def _is_done(self) -> bool:
-        return all(keys.result(RUN, planned.job) in self.store.objects for planned in self.plan.jobs)
+    def gone(self, machine: str | None, process: int) -> bool:
+        """Whether a training is known to have ended."""
+        return self.sees_dead and process in self.children and not self.children[process].alive
 
-    def _on_write(self, key: str, old: bytes | None, new: bytes) -> None:
-        if old is not None and old != new and key.endswith(("result.json", "claim.json")):
-            self.violations.append(f"{self.kernel.time:.3f} {key} is changed")
+    def restart(self, number: int, seconds: float) -> None:
+        """Start a worker again in a while."""
+        self.due += 1
+        self.kernel.at(seconds, partial(self._restart, number))
 
     def replace_worker(self, number: int) -> None:
         """Kill a worker, and start it again some minutes later."""
         self.processes[number].kill()
-        self.kernel.at(300.0, partial(self._start, number))
+        self.restart(number, 300.0)
 
-    def _start(self, number: int) -> Process:
+    def _restart(self, number: int) -> None:
+        self.due -= 1
+        if not self.processes[number].alive:
+            self._start(number)
+
+    def _is_over(self) -> bool:
+        if all(keys.result(RUN, planned.job) in self.store.objects for planned in self.plan.jobs):
+            return True
+        return not self.due and not any(each.running for each in self.processes.values())
+
+    def _on_write(self, key: str, old: bytes | None, new: bytes) -> None:
+        if old is not None and old != new and key.endswith("result.json"):
+            self.violate(f"{key} is changed")
+        if key.endswith("claim.json"):
+            owner = Claim.from_bytes(new, key).process
+            if owner != NOBODY and self._owners.setdefault(key, owner) != owner:
+                self.violate(f"{key} is claimed twice")
+
+    def _check_end(self) -> None:
+        """Every job is done, but for those that a whole worker has too little memory for, and these are named so."""
+        facts = AttemptReader(frozen_view(self.store), RUN, self.gone).read_all()
+        for planned in self.plan.jobs:
+            job, appetite = planned.job, self.appetites[planned.job]
+            own = facts.get(job, JobFacts(job))
+            standing = classify_job(own, START + self.kernel.time + 3600.0, 0.0, DEFAULT_RULES)
+            if self.limit is None or appetite.fits:
+                if not own.done:
+                    self.violate(f"{job} is not done, but {standing}")
+                if self.outgrown[job] > 1:
+                    self.violate(f"{job} has lost {self.outgrown[job]} attempts for memory")
+            elif standing.state != "failed" or standing.category not in self._may_end_in(job):
+                self.violate(f"{job} is too large for a worker, and {standing}")
+            if appetite.modest and any(each.category == OOM for each in own.attempts):
+                self.violate(f"{job} is modest, and is said to have outgrown the memory")
+
+    def _may_end_in(self, job: str) -> tuple[str, ...]:
+        """What a job is to be called that is too large: out of memory, wherever its worker sees it before the kernel
+        does, which it does unless the store keeps it waiting or the memory jumps."""
+        late = self.appetites[job].sudden or self.store.faults.error or self.store.faults.lost
+        return (OOM, KILLED) if late else (OOM,)
+
+    def _start(self, number: int) -> None:
         skew = self.random.choice([0.0, 0.0, -7200.0, 7200.0]) if self.drawn else 0.0
-        process = Process(self.kernel, f"worker-{number}", skew)
+        process = self.processes[number] = Process(self.kernel, f"worker-{number}", skew)
         clock, store = VirtualClock(process), open_store(self.store, process).within(5.0)
         now = datetime.fromtimestamp(clock.now(), UTC)
         name = f"{process.name}-{self.kernel.time:.0f}"
-        me = WorkerState(worker=name, host="sim", slots=1, gpus=0, started=now, updated=now)
+        me = WorkerState(worker=name, host="sim", slots=self.slots, gpus=0, started=now, updated=now)
 
         def work() -> None:
             mine = order_jobs(self.plan.to_run, number, self.workers)
-            board = self.board(self.plan, mine, store, me, clock, DEFAULT_RULES)
-            trainings = SimulatedTrainings(self, process)
+            board = self.board(self.plan, mine, store, me, clock, DEFAULT_RULES, self.gone)
+            trainings = SimulatedTrainings(self, process, number)
             process.on_kill = trainings.kill_all
             try:
                 board.open()
-                settings, slots = Settings(place=(number, self.workers)), MachineSlots(1, 1)
-                Worker(self.plan, board, store, trainings, slots, NoLimit(), Path("none"), clock, settings).work(
+                settings, slots = Settings(place=(number, self.workers)), MachineSlots(self.slots, 1)
+                container = trainings.container
+                Worker(self.plan, board, store, trainings, slots, container, Path("none"), clock, settings).work(
                     lambda: None
                 )
             except AtbError as error:
@@ -131,53 +216,11 @@ class Shift:
             process.end()
 
         process.start(work)
-        return process
 
 
-class SimulatedTrainings:
-    """What a worker's fork server does, on virtual time."""
-
-    def __init__(self, shift: Shift, worker: Process) -> None:
-        self._shift, self._worker = shift, worker
-        self._inbox = VirtualInbox(worker.kernel)
-        self._children: dict[str, Process] = {}
-
-    def start(
-        self, name: str, arguments: Sequence[str], log: str, environment: Mapping[str, str] | None = None
-    ) -> None:
-        shift, kernel = self._shift, self._worker.kernel
-        # a moment apart from all others, since claims tell trainings by process, host and time, and here only by time
-        skew = self._worker.skew + kernel.random.uniform(0, 0.01)
-        child = Process(kernel, f"{self._worker.name}-{name[:3]}", skew)
-        number = int(arguments[list(arguments).index("--attempt") + 1])
-        planned = next(each for each in shift.plan.jobs if each.job == name)
-        self._children[name] = child
-        self._inbox.put(Started(name, 1))  # not what claims say: all of them are of this one process
-
-        def work() -> None:
-            try:
-                shift.train(planned, number, child)
-                code = 0
-            except AtbError as error:
-                code = error.exit_code
-            self._children.pop(name, None)
-            child.alive = False
-            self._inbox.put(Ended(name, code, None))
-
-        child.start(work)
-
-    def stop(self, name: str, number: int = 15) -> None:
-        if child := self._children.pop(name, None):
-            child.kill()
-            self._inbox.put(Ended(name, None, 9))
-
-    def events(self, seconds: float) -> Iterator[Event]:
-        try:
-            yield self._inbox.get(timeout=max(seconds, 1.0))
-        except queue.Empty:
-            return
-
-    def kill_all(self) -> None:
-        """They die with their worker."""
-        for child in self._children.values():
-            child.kill()
+def live_one_shift(task: tuple[int, int, bool]) -> tuple[list[str], list[str], tuple[int, int]]:
+    """One shift, of which half are short of memory and a quarter has repairs: as ``night.live``."""
+    seed, jobs, log = task
+    shift = Shift(seed, jobs, memory=seed % 2 == 0, repairs=seed % 4 == 1)
+    violations = shift.run()
+    return violations, shift.kernel.history if log else [], (shift.kernel.steps, shift.store.requests)

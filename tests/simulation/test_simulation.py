@@ -10,7 +10,7 @@ from launcher.kubernetes.control.state import RunState
 from tests.simulation.kernel import Process
 from tests.simulation.night import Night, Planted
 from tests.simulation.planted import PLANTED
-from tests.simulation.shift import HastyBoard, Shift
+from tests.simulation.shift import CrowdedBoard, HastyBoard, Shift
 from tests.simulation.small import ACTORS, WORKERS, list_faults, try_fault
 
 
@@ -87,10 +87,10 @@ PRIME = 997
 
 FIRST = {
     "a store that ignores If-None-Match": 1,
-    "a write of one's own that is taken for a rival's": 73,
+    "a write of one's own that is taken for a rival's": 23,
     "a decision that forgets cancel": 3,
     "a store that ignores If-Match": 0,
-    "a retry that returns to spot nodes": 228,
+    "a retry that returns to spot nodes": 344,
     "a retry with more memory than there may be": 65,
 }
 """Where the search begins, to be short while the code stays as it is: what ``--planted`` printed, searching from 0."""
@@ -112,3 +112,18 @@ def test_workers_do_every_job_once_and_take_none_from_one_that_lives(seeds: rang
 
 def test_a_lease_by_a_machines_own_clock_is_found() -> None:
     assert any(Shift(seed, board=HastyBoard).run() for seed in range(1000))
+
+
+@pytest.mark.parametrize("seeds", [range(15), range(15, 30)], ids=str)
+def test_a_training_that_outgrows_its_worker_is_named_and_costs_every_other_one_attempt_at_most(seeds: range) -> None:
+    for seed in seeds:
+        assert Shift(seed, jobs=5, workers=2, memory=True).run() == [], f"Shift({seed})"
+
+
+def test_a_worker_that_tries_what_outgrew_its_memory_beside_others_is_found() -> None:
+    assert any(Shift(seed, jobs=5, workers=2, board=CrowdedBoard, memory=True).run() for seed in range(1000))
+
+
+def test_a_repair_amid_a_run_takes_nothing_from_the_living() -> None:
+    for seed in range(15):
+        assert Shift(seed, repairs=True).run() == [], f"Shift({seed})"

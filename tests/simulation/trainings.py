@@ -164,7 +164,9 @@ def _template(plan: Plan, planned: PlannedJob) -> Result:
     if key not in _TEMPLATES:
         kept = ("metrics", "baselines", "evaluation", "backtest", "export")
         parts = {name: getattr(_GOOD, name) for name in kept}
-        _TEMPLATES[key] = make_result(plan.run, planned).model_copy(update=parts)
+        made = make_result(plan.run, planned)
+        bars = made.bars.model_copy(update={"sources": {"sample": "sample"}})  # so that its pointer can be made again
+        _TEMPLATES[key] = made.model_copy(update={**parts, "bars": bars})
     return _TEMPLATES[key]
 
 
