@@ -11,6 +11,7 @@ from atb.documents.plan import Plan, PlannedJob
 from launcher.kubernetes.api.client import LONGEST_WAIT
 from launcher.kubernetes.control.actions import Action
 from launcher.kubernetes.control.observe import Clock, Observation, observe
+from launcher.kubernetes.control.rows import make_row, say_attempt
 from launcher.kubernetes.objects.job_status import JobStatus, PodStatus
 from launcher.kubernetes.objects.jobs import JobAttempt
 from launcher.kubernetes.objects.warnings import WarningEvent
@@ -198,9 +199,11 @@ class RunState:
     def rows(self, now: float) -> list[Row]:
         """The run as a table shows it, skipped jobs included."""
         return [
-            _say_attempt(
+            say_attempt(
                 self.latest(planned.job),
-                _row(planned, self.shown(planned.job, now), self._progress(planned.job), self.results.get(planned.job)),
+                make_row(
+                    planned, self.shown(planned.job, now), self._progress(planned.job), self.results.get(planned.job)
+                ),
             )
             if planned.job in self.planned
             else Row(planned.job, planned.spec.symbol, planned.spec.preset, "skipped", detail=planned.reason)
@@ -254,39 +257,3 @@ class RunState:
         if found.final and found.category == "vanished" and self.cancelled:
             return replace(found, category="cancelled", reason="cancelled")
         return found
-
-
-def _say_attempt(latest: JobStatus | None, row: Row) -> Row:
-    """With what differs in an attempt that follows another: ``fit (12Gi, after oom with 8Gi)``."""
-    if latest is None or not (latest.oom or latest.on_demand) or row.state not in ("pending", "running"):
-        return row
-    changes = ", ".join(filter(None, (latest.memory if latest.oom else "", latest.cause or "on demand")))
-    return replace(row, detail=f"{row.detail} ({changes})".strip())
-
-
-def _row(planned: PlannedJob, found: Observation, progress: Progress | None, result: Committed | None) -> Row:
-    spec = planned.spec
-    row = Row(
-        planned.job,
-        spec.symbol,
-        spec.preset,
-        found.state,
-        found.category,
-        found.reason,
-        found.node,
-        attempts=found.attempts,
-    )
-    if result is not None and found.state == "done":
-        loss = result.fit.best_validation_loss
-        attempts = row.attempts or result.attempt  # its Pods may be gone
-        return replace(row, attempts=attempts, epoch=result.fit.epochs, epochs=spec.epochs, validation_loss=loss)
-    if progress is not None:
-        return replace(
-            row,
-            epoch=progress.epoch,
-            epochs=progress.epochs,
-            validation_loss=progress.validation_loss,
-            eta_seconds=progress.eta_seconds,
-            detail=row.detail or (progress.stage if found.state == "running" else ""),
-        )
-    return row
