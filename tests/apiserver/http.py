@@ -295,7 +295,7 @@ class _Handler(BaseHTTPRequestHandler):
             evict(server.state, namespace, name)
             return {"kind": "Status", "apiVersion": "v1", "status": "Success"}, 201
         if method == "POST":
-            return self._create(resource, namespace, query, body), 201
+            return self._as_accepted(self._create(resource, namespace, query, body)), 201
         if method == "PATCH":
             if self.headers["Content-Type"] not in _PATCHES:
                 raise Refused(415, "UnsupportedMediaType", f"only {', '.join(_PATCHES)} here")
@@ -311,14 +311,17 @@ class _Handler(BaseHTTPRequestHandler):
             self._log(namespace, name, query)
             return None, 200
         if name:
-            item = server.state.get(resource, namespace, name)
-            if "PartialObjectMetadata" in self.headers.get("Accept", ""):
-                item = {"kind": "PartialObjectMetadata", "metadata": item["metadata"]}
-            return item, 200
+            return self._as_accepted(server.state.get(resource, namespace, name)), 200
         if query.get("watch") in ("true", "1"):
             self._watch(resource, namespace, query)
             return None, 200
         return self._list(resource, namespace, query), 200
+
+    def _as_accepted(self, item: Object) -> Object:
+        """The object, or its metadata alone where that is all that the client accepts."""
+        if "PartialObjectMetadata" not in self.headers.get("Accept", ""):
+            return item
+        return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": item["metadata"]}
 
     def _authorize(self, method: str, resource: str, name: str, sub: str | None) -> None:
         verb = {"POST": "create", "PATCH": "patch", "DELETE": "delete"}.get(method) or ("get" if name else "list")

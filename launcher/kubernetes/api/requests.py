@@ -34,7 +34,7 @@ WATCH_SECONDS = 300
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
-"""Asks for an object without its content: a Secret's values never travel."""
+"""Asks for an object without its content: a Secret's values never travel, and what we have just sent is not sent back."""
 
 
 class ApiError(NetworkError):
@@ -79,10 +79,12 @@ def path_of(resource: str, namespace: str, name: str = "", sub: str = "") -> str
     return "/".join([path, *(quote(part, safe="") for part in (name, sub) if part)])
 
 
-def create(resource: str, namespace: str, body: Mapping[str, Any], *, dry_run: bool = False) -> Call:
+def create(
+    resource: str, namespace: str, body: Mapping[str, Any], *, dry_run: bool = False, metadata_only: bool = False
+) -> Call:
     """Create an object; unknown and duplicate fields are an error, not a warning."""
     query = {"fieldValidation": "Strict", **({"dryRun": "All"} if dry_run else {})}
-    return Call("POST", path_of(resource, namespace), query, body)
+    return Call("POST", path_of(resource, namespace), query, body, accept=METADATA_ONLY if metadata_only else JSON)
 
 
 def get(resource: str, namespace: str, name: str, *, metadata_only: bool = False) -> Call:
