@@ -214,7 +214,9 @@ class ClusterOptions(BaseModel):
         "decides, after about 5 minutes.",
     )
     max_parallel: Annotated[int, Field(ge=1)] | None = Field(
-        None, description="At most this many Jobs of a run exist at a time; null creates all of them at once."
+        None,
+        description="At most this many Jobs of a run exist at a time, apart from those that failed or are kept; null "
+        "creates all of them at once.",
     )
     create_rate: Annotated[Annotated[float, Field(gt=0, le=10_000)], _LIMITS("N")] = Field(
         50.0, description="At most this many objects per second are created on the API server."

@@ -33,7 +33,7 @@ def test_the_same_seed_has_the_same_history_to_the_byte() -> None:
 
 def forget_quiet(state: RunState, now: float) -> list[Action]:
     """Looks at every job each time."""
-    state.quiet.clear()
+    state.awake.update(job for job in state.planned if job not in state.line)
     return decide(state, now)
 
 

@@ -112,6 +112,9 @@ def _keep(state: RunState, shelf: dict[str, dict[str, _Status]], status: _Status
         return  # of this run's name, and not in its plan
     if isinstance(status, PodStatus):
         status = keep_pull_error(known.get(status.name), status)
+    if known.get(status.name) == status:
+        return  # as of a creation, which is both answered and watched
+    if isinstance(status, PodStatus):
         _count_interruption(state, status)
         if status.phase == "Failed":
             _blame(state, status.job, status.node, diagnose_ended(status).category)
@@ -158,6 +161,7 @@ def begin(state: RunState, action: Action, now: float) -> None:
     match action:
         case actions.Create(job=job, after=after):
             state.in_flight[job] = action
+            state.line.pop(job, None)
             state.to_restart.pop(job, None)
             if after is not None:
                 _blame(state, job, after.node, after.category)
@@ -182,8 +186,9 @@ def begin(state: RunState, action: Action, now: float) -> None:
             state.marked = True
         case actions.Finish(job=job):
             state.settled.add(job)
+            state.touch(job)
             if not state.options.keep_jobs and state.jobs[job]:
-                state.to_remove.add(job)
+                state.to_remove[job] = now
         case actions.ReadProgress() | actions.ReadWarnings() | actions.ReadQueue():
             state.looking.add(type(action))
             state.looked_at[type(action)] = now
@@ -223,7 +228,7 @@ def finish(state: RunState, action: Action, now: float, outcome: Any) -> None:
                 _forget(state, job, state.jobs[job], status.name)
         case actions.RemoveFinished(job=job):
             del state.in_flight[job]
-            state.to_remove.discard(job)
+            state.to_remove.pop(job, None)
             _hurry(state, len(action.names), now)
         case actions.WriteVerdict() | actions.RememberMemory():
             state.writing -= 1

@@ -36,6 +36,8 @@ REQUESTS = 16
 TICK = 0.25
 """Seconds between two decisions where nothing changes."""
 SHOW_SECONDS = 1.0
+SHOW_SHARE = 20
+"""Showing thousands of jobs takes a while: at most one part in so many of the time."""
 
 
 class RunController:
@@ -106,7 +108,7 @@ class RunController:
     def _follow(
         self, pool: RequestPool, informers: list[Informer[Any]], performer: Performer, stopped: Callable[[], bool]
     ) -> None:
-        cluster, state, shown, tick = self._cluster, self.state, -SHOW_SECONDS, self._tick
+        cluster, state, show_at, tick = self._cluster, self.state, 0.0, self._tick
         while not stopped():
             pool.drain(tick)
             tick = self._tick
@@ -121,9 +123,9 @@ class RunController:
                     tick = 0.0  # there may be nothing left to wait for
                 else:
                     pool.submit(partial(performer.perform, action), partial(self._on_done, action))
-            if self._show is not None and cluster.clock.monotonic() > shown + SHOW_SECONDS:
-                shown = cluster.clock.monotonic()
+            if self._show is not None and (began := cluster.clock.monotonic()) >= show_at:
                 self._show(state.rows(cluster.now()), state.summary(cluster.now()))
+                show_at = began + max(SHOW_SECONDS, SHOW_SHARE * (cluster.clock.monotonic() - began))
         return None
 
     def _on_job(self, change: Change[JobStatus]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 
 from launcher.kubernetes.api.quantity import parse_quantity
 from launcher.kubernetes.control.actions import (
@@ -34,9 +35,13 @@ MOST_CREATIONS = 96
 bare threads, 96 0.77 (``benchmarks.creation`` with 1,000 Jobs). More would keep everything else waiting behind them."""
 MOST_REMOVALS = 4
 """Removals under way at a time: creations and results come first."""
+REMOVED_SECONDS = 60.0
+"""How long a Job that is done counts for ``max_parallel`` if it can't be removed."""
 PROGRESS_SECONDS = 5.0
 WARNINGS_SECONDS = 30.0
 QUEUE_SECONDS = 20.0
+CHECK_SECONDS = 1.0
+"""How often all jobs are looked at for one that waits."""
 WARNED_AFTER = 20.0
 """Seconds a Job waits for no known reason before its warnings are read."""
 SILENCE_SECONDS = 900.0
@@ -75,16 +80,17 @@ def giving_up(found: Observation) -> tuple[str, str]:
 
 def _decide_jobs(state: RunState, now: float) -> list[Action]:
     found: list[Action] = []
-    room = _room(state)
-    for job in state.open():
-        if job in state.in_flight or state.is_quiet(job, now) or state.rests(job, now):
+    room = _room(state, now)
+    for job in state.wake(now):
+        if job in state.in_flight or state.rests(job, now):
             continue
-        if not (wanted := list(_decide_job(state, job, now, room))):
-            continue
+        wanted = list(_decide_job(state, job, now, room))
         creations = sum(isinstance(action, Create) for action in wanted)
         if creations <= max(room, 0):
             room -= creations
             found.extend(wanted)
+    for job in islice(state.line, max(room, 0)):
+        found.append(_create(state, job, _first_attempt(state, job, None, now)))
     return found
 
 
@@ -103,14 +109,15 @@ def _remove_finished(state: RunState, now: float) -> list[Action]:
     return found
 
 
-def _room(state: RunState) -> int:
+def _room(state: RunState, now: float) -> int:
     """How many creations may begin now."""
     creating = {job for job, action in state.in_flight.items() if isinstance(action, Create)}
     room = MOST_CREATIONS - len(creating)
     if state.options.max_parallel is None:
         return room
-    live = {job for job in state.open() if (latest := state.latest(job)) is not None and latest.live}
-    return min(room, state.options.max_parallel - len(live | creating))
+    # what is done holds its place until it has been removed; not for ever, since a lost node keeps it from that
+    done = {job for job, since in state.to_remove.items() if now < since + REMOVED_SECONDS}
+    return min(room, state.options.max_parallel - len(state.present | done | creating))
 
 
 def _is_over(state: RunState) -> bool:
@@ -147,7 +154,7 @@ def _decide_job(state: RunState, job: str, now: float, room: int) -> Iterator[Ac
     elif found.clock is not None and found.clock.is_over(now):
         yield from _give_up(state, job, found, state.latest(job), now)
     else:
-        state.quiet.add(job)
+        state.sleep(job, found)
 
 
 def _end(state: RunState, job: str, found: Observation, latest: JobStatus | None, now: float) -> Iterator[Action]:
@@ -228,9 +235,11 @@ def _look_around(state: RunState, now: float) -> Iterator[Look]:
         yield ReadProgress()
     warnings = _is_due(state, ReadWarnings, WARNINGS_SECONDS, now)
     queue = state.options.queue is not None and _is_due(state, ReadQueue, QUEUE_SECONDS, now)
-    if not (warnings or queue):
+    checked = state.waiting_checked
+    if not (warnings or queue) or (checked is not None and checked <= now < checked + CHECK_SECONDS):
         return
-    waiting = [one for one in (state.observe(job, now) for job in state.open()) if one.state == "pending"]
+    state.waiting_checked = now
+    waiting = [one for one in (state.observe(job, now) for job in state.present) if one.state == "pending"]
     if warnings and any(_is_unexplained(one, now) for one in waiting):
         yield ReadWarnings()
     if queue and any(one.category == "queue" for one in waiting):

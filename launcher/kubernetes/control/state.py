@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from heapq import heappop, heappush
 from operator import attrgetter
 
 from atb.documents.attempt import Progress
@@ -109,8 +110,8 @@ class RunState:
     """What was written down of jobs that ended without a result."""
     settled: set[str] = field(default_factory=set, init=False)
     """Jobs that have come to their end."""
-    to_remove: set[str] = field(default_factory=set, init=False)
-    """Jobs with a result whose Kubernetes Jobs are no longer needed."""
+    to_remove: dict[str, float] = field(default_factory=dict, init=False)
+    """Jobs with a result whose Kubernetes Jobs are no longer needed, and since when."""
     removed: set[str] = field(default_factory=set, init=False)
     """Jobs whose Kubernetes Jobs were removed for that: what was seen of them is kept."""
     marked: bool = field(init=False)
@@ -121,8 +122,19 @@ class RunState:
     """When the answer to a Job's creation came, by its name and a clock that never goes back."""
     gone: set[str] = field(default_factory=set, init=False)
     """Jobs of the cluster that have been there and were deleted, by uid."""
-    quiet: set[str] = field(default_factory=set, init=False)
-    """Jobs for which there is nothing to do until they change or their time is over: of thousands, nearly all."""
+    # which jobs to decide about: of thousands, few, and none is looked at without a reason
+    line: dict[str, None] = field(default_factory=dict, init=False)
+    """Jobs that are yet to be created, in the plan's order, and about which nothing else is known."""
+    awake: set[str] = field(default_factory=set, init=False)
+    """Jobs about which there may be something to do; the others sleep until they change or their time is over."""
+    present: set[str] = field(default_factory=set, init=False)
+    """Jobs not at their end whose latest Job may still run Pods, or is complete and not known to lack a result."""
+    waiting_checked: float | None = field(default=None, init=False)
+    """When it was last checked if a job waits for something that must be polled."""
+    _alarms: list[tuple[float, str]] = field(default_factory=list, init=False)
+    """When the times of sleeping jobs are over: a heap."""
+    _due: dict[str, float] = field(default_factory=dict, init=False)
+    """The alarm set last for each job, so that the heap grows with what changes its time, not with each change."""
     _seen: dict[str, Observation] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -130,6 +142,10 @@ class RunState:
         self.memory = dict(self.memory)
         self.jobs, self.pods = {job: {} for job in self.planned}, {job: {} for job in self.planned}
         self.created = set() if self.may_create else set(self.planned)
+        if self.may_create:
+            self.line = dict.fromkeys(self.planned)
+        else:
+            self.awake = set(self.planned)
         self.marked = not self.may_create
 
     # queries
@@ -155,7 +171,10 @@ class RunState:
 
     def tries(self, job: str) -> list[JobStatus]:
         """The Jobs of all tries that are still there, in order."""
-        return sorted(self.jobs[job].values(), key=attrgetter("ordinal"))
+        found = list(self.jobs[job].values())
+        if len(found) > 1:
+            found.sort(key=attrgetter("ordinal"))
+        return found
 
     def interruptions(self, job: str) -> int:
         """How many times its latest Job and the tries that led to it were taken from spot nodes."""
@@ -167,26 +186,34 @@ class RunState:
         """Whether the store was searched for the job's result after its latest Job appeared, or has one."""
         return self.results.get(job) is not None or self.looked_after.get(job) == self.latest_uid(job)
 
-    def open(self) -> Iterator[str]:
-        """The jobs that have not come to their end."""
-        return (job for job in self.planned if job not in self.settled)
-
     def rests(self, job: str, now: float) -> bool:
         """Whether an action about it had no answer a moment ago; a clock that was set back does not prolong that."""
         since = self.unanswered.get(job)
         return since is not None and since <= now < since + AGAIN_SECONDS
 
-    def is_quiet(self, job: str, now: float) -> bool:
-        """Whether nothing has changed since there was nothing to do about it."""
-        found = self._seen.get(job) if job in self.quiet else None
-        return found is not None and found.clock is not None and not found.clock.is_over(now)
+    def wake(self, now: float) -> list[str]:
+        """The jobs to decide about, those whose time is over among them, in the order of their names."""
+        while self._alarms and self._alarms[0][0] < now:
+            due, job = heappop(self._alarms)
+            if self._due.get(job) == due:
+                del self._due[job]
+            self.awake.add(job)
+        self.awake = self.awake - self.settled
+        return sorted(self.awake)
+
+    def sleep(self, job: str, found: Observation) -> None:
+        """There is nothing to do about it until something changes, or the time of what was observed is over."""
+        if found.clock is not None:
+            self.awake.discard(job)
+            if self._due.get(job) != (due := found.clock.since + found.clock.seconds):
+                self._due[job] = due
+                heappush(self._alarms, (due, job))
 
     def observe(self, job: str, now: float) -> Observation:
         """The state of a job, computed again when something changed or its time is over."""
         found = self._seen.get(job)
         if found is None or (found.clock is not None and found.clock.is_over(now)):
             found = self._seen[job] = self._observe(job, now)
-            self.quiet.discard(job)
         return found
 
     def shown(self, job: str, now: float) -> Observation:
@@ -222,7 +249,19 @@ class RunState:
     def touch(self, job: str) -> None:
         """Something about a job has changed."""
         self._seen.pop(job, None)
-        self.quiet.discard(job)
+        self.line.pop(job, None)
+        self.awake.add(job)
+        if self._is_present(job):
+            self.present.add(job)
+        else:
+            self.present.discard(job)
+
+    def _is_present(self, job: str) -> bool:
+        latest = self.latest(job)
+        if latest is None or job in self.settled:
+            return False
+        in_vain = self.has_looked(job) and self.results[job] is None
+        return latest.live or (latest.complete is not None and not in_vain)
 
     def _progress(self, job: str) -> Progress | None:
         """How far its training is; what an attempt before the latest Job has left says nothing of it."""

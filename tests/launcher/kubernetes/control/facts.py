@@ -71,12 +71,19 @@ def know(
     apply_pod(state, Listed({one.name: one for one in objects if isinstance(one, PodStatus)}))
     if others:
         quiet = set(state.planned) - {one.job for one in objects}
-        state.settled |= quiet
         state.created |= quiet
         state.marked = True
         for name in quiet:
             state.to_restart.pop(name, None)
+        settle(state, *quiet)
     return state
+
+
+def settle(state: RunState, *names: str) -> None:
+    """Let jobs have come to their end."""
+    state.settled.update(names)
+    for name in names:
+        state.touch(name)
 
 
 def looked(state: RunState, name: str = BTC) -> RunState:

@@ -57,18 +57,20 @@ def test_finished_jobs_make_room_in_a_quota_on_their_number(testbed: ClusterFixt
     until(lambda: not jobs_of(testbed))
 
 
-def test_at_most_max_parallel_jobs_of_a_run_are_live_at_a_time(testbed: ClusterFixture) -> None:
+def test_at_most_max_parallel_jobs_of_a_run_are_there_at_a_time(testbed: ClusterFixture) -> None:
     plan = make_plan("BTCUSDT", "ETHUSDT", "SOLUSDT")
-    live: list[int] = []
+    there: list[int] = []
 
     def script(planned: PlannedJob, attempt: JobAttempt) -> str:
-        live.append(sum(job.live for job in jobs_of(testbed).values()))
+        there.append(len(jobs_of(testbed)))
         commit(testbed.store, plan.run, planned)
+        for name in ("log.txt", "exit.json"):
+            testbed.store.put(keys.attempt(plan.run, planned.job, 1, name), b"")
         return "exit 0"
 
     found = testbed.run_controller(plan, make_options(max_parallel=1), build=running(script)).run("create")
     assert {one.state for one in found.values()} == {"done"}
-    assert live == [0, 0, 0]
+    assert there == [0, 0, 0]
 
 
 @pytest.mark.parametrize(("code", "category"), [(2, "bad-spec"), (10, "bad-data"), (20, "diverged"), (70, "bug")])

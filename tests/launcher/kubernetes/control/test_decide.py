@@ -56,6 +56,7 @@ from tests.launcher.kubernetes.control.facts import (
     know,
     looked,
     pod,
+    settle,
 )
 
 OOM: Any = {"exit_reason": "OOMKilled"}
@@ -237,14 +238,39 @@ def test_no_more_jobs_exist_at_a_time_than_max_parallel() -> None:
     apply.finish(state, create, NOW, Created(job(ETH), answered=1.0))
     apply.apply_job(state, NOW, Changed(job().name, job(complete=Condition("", "", NOW))))
     state.results[BTC] = committed_result(PLAN.run, PLAN.jobs[0])
-    finish, create = work(state)
-    assert (finish, create.job) == (Finish(BTC), SOL)
+    finish = only(state)
+    assert finish == Finish(BTC)
+    apply.begin(state, finish, NOW)
+    removal = only(state)
+    assert isinstance(removal, RemoveFinished)
+    apply.begin(state, removal, NOW)
+    assert work(state) == []
+    apply.finish(state, removal, NOW, None)
+    assert only(state).job == SOL
+
+
+def test_a_job_that_is_done_and_can_not_be_removed_holds_its_place_for_a_minute() -> None:
+    options = OPTIONS.model_copy(update={"max_parallel": 1})
+    state = know(job(), pod(), job(ETH, failed=by_policy(137)), ended(137, ETH, **OOM), others=False, options=options)
+    state.results[BTC] = committed_result(PLAN.run, PLAN.jobs[0])
+    state.touch(BTC)
+    apply.begin(state, Finish(BTC), NOW)
+    looked(state, ETH)
+    assert work(state, NOW + 59) == []
+    assert [type(one) for one in work(state, NOW + 60)] == [RememberMemory, Create]
+
+
+def test_a_job_that_ran_out_of_memory_takes_its_own_place_again() -> None:
+    options = OPTIONS.model_copy(update={"max_parallel": 1})
+    state = looked(know(job(complete=COMPLETE), ended(0, phase="Succeeded", **OOM), others=False, options=options))
+    state.touch(BTC)
+    assert [type(one) for one in work(state)] == [RememberMemory, Create]
 
 
 def test_a_creation_that_is_put_off_comes_again_until_the_schedule_budget_is_over() -> None:
     state = know(others=False)
     create = work(state)[0]
-    state.settled |= {ETH, SOL}
+    settle(state, ETH, SOL)
     apply.begin(state, create, NOW)
     apply.finish(state, create, NOW, PutOff("quota", "exceeded quota: jobs"))
     assert state.observe(BTC, NOW).category == "quota"
@@ -263,7 +289,7 @@ def test_a_creation_that_is_put_off_comes_again_until_the_schedule_budget_is_ove
 def test_a_creation_that_is_refused_is_a_failure() -> None:
     state = know(others=False)
     create = work(state)[0]
-    state.settled |= {ETH, SOL}
+    settle(state, ETH, SOL)
     apply.begin(state, create, NOW)
     apply.finish(state, create, NOW, Refused("spec.template: Invalid value"))
     assert only(state) == LookForResult(BTC, "")
@@ -390,7 +416,7 @@ def test_what_the_job_controller_brings_to_its_end_itself_is_left_to_it(objects:
 def test_a_job_whose_time_is_over_is_decided_on_though_the_table_was_drawn_meanwhile() -> None:
     state = know(job(failed=by_policy(137)), ended(137, ended=NOW - 1))
     assert named(state) == []
-    assert state.is_quiet(BTC, NOW)
+    assert BTC not in state.awake
     state.rows(NOW + 60)  # which observes it anew
     assert isinstance(only(state, NOW + 60), LookForResult)
 
@@ -484,7 +510,7 @@ def test_after_a_cancel_nothing_is_created_and_what_is_live_is_deleted() -> None
 def test_a_creation_that_a_quota_put_off_is_given_up_when_the_run_is_cancelled() -> None:
     state = know(others=False)
     create = work(state)[0]
-    state.settled |= {ETH, SOL}
+    settle(state, ETH, SOL)
     apply.begin(state, create, NOW)
     apply.finish(state, create, NOW, PutOff("quota", "exceeded quota: jobs"))
     apply.apply_cancelled(state)
@@ -571,7 +597,7 @@ def test_warnings_are_read_where_a_job_waits_and_nothing_says_why() -> None:
     warning = WarningEvent("FailedCreate", 'pods "x" is forbidden: exceeded quota: gpus', NOW)
     apply.apply_warnings(state, {job().name: warning})
     assert state.observe(BTC, NOW).category == "quota"
-    assert ReadWarnings() not in looks(state, NOW + 21)
+    assert ReadWarnings() not in looks(state, NOW + 23)
 
 
 def test_the_queue_is_read_where_a_job_waits_in_it() -> None:
