@@ -3,8 +3,8 @@
     python -m benchmarks.capped --namespace NAME --jobs 10000 --max-parallel 200 [--kubeconfig FILE]
 
 No Pod runs: the Jobs are managed by this benchmark, which writes each one's result and log and marks it as complete.
-Prints the most Jobs that existed at a time, by the API server's own watch, how long the run took, and the launcher's CPU
-time and peak memory, with their targets.
+Prints the most Jobs that existed at a time, by the API server's own watch, how long the run took, and the launcher's
+CPU time and peak memory, with their targets.
 """
 
 from __future__ import annotations
@@ -93,9 +93,7 @@ def follow_run(kubeconfig: str | None, namespace: str, folder: str, max_parallel
     return Measured(done, time.perf_counter() - began, time.process_time() - used, peak)
 
 
-def build_managed(
-    planned: PlannedJob, target: Target, options: ClusterOptions, attempt: JobAttempt
-) -> dict[str, Any]:
+def build_managed(planned: PlannedJob, target: Target, options: ClusterOptions, attempt: JobAttempt) -> dict[str, Any]:
     """A run's Job that the cluster's own Job controller leaves to us."""
     body = build_job(planned, target, options, attempt)
     body["spec"]["managedBy"] = "example.com/benchmark"
@@ -140,7 +138,8 @@ class Ends:
             commit(self._store, RUN, planned)
             now = format_time(self._cluster.now())
             conditions = [
-                {"type": kind, "status": "True", "lastTransitionTime": now} for kind in ("SuccessCriteriaMet", "Complete")
+                {"type": kind, "status": "True", "lastTransitionTime": now}
+                for kind in ("SuccessCriteriaMet", "Complete")
             ]
             status = {"startTime": now, "completionTime": now, "succeeded": 1, "conditions": conditions}
             path = requests.path_of("jobs", self._cluster.namespace, job["name"], "status")

@@ -34,7 +34,7 @@ WATCH_SECONDS = 300
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
-"""Asks for an object without its content: a Secret's values never travel, and what we have just sent is not sent back."""
+"""Asks for an object without its content: a Secret's values never travel, and what was just sent is not sent back."""
 
 
 class ApiError(NetworkError):

@@ -89,8 +89,8 @@ def _decide_jobs(state: RunState, now: float) -> list[Action]:
         if creations <= max(room, 0):
             room -= creations
             found.extend(wanted)
-    for job in islice(state.line, max(room, 0)):
-        found.append(_create(state, job, _first_attempt(state, job, None, now)))
+    new = islice(state.line, max(room, 0))
+    found.extend(_create(state, job, _first_attempt(state, job, None, now)) for job in new)
     return found
 
 
