@@ -9,16 +9,11 @@ CPU time and peak memory, with their targets.
 
 from __future__ import annotations
 
-import argparse
 import io
-import multiprocessing
 import queue
-import resource
 import tempfile
 import threading
 import time
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -27,6 +22,7 @@ from rich.console import Console
 from atb.contract import keys, labels
 from atb.documents.plan import Plan, PlannedJob
 from atb.storage import DirectoryStore
+from benchmarks.creation import Measured, in_process, make_parser, measured
 from benchmarks.fanout import make_options, make_plan
 from launcher.kubernetes.api import requests
 from launcher.kubernetes.api.client import Cluster
@@ -46,20 +42,8 @@ HANDS = 4
 """Threads that bring Jobs to their end."""
 
 
-@dataclass(frozen=True)
-class Measured:
-    """What a launcher of the run took."""
-
-    done: int
-    seconds: float
-    cpu_seconds: float
-    peak_mib: float
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kubeconfig")
-    parser.add_argument("--namespace", required=True, help="an existing namespace")
+    parser = make_parser(__doc__)
     parser.add_argument("--jobs", type=int, default=10_000)
     parser.add_argument("--max-parallel", type=int, default=200)
     arguments = parser.parse_args()
@@ -70,17 +54,16 @@ def main() -> None:
         ends = Ends(cluster, store, plan)
         ends.start()
         follow = partial(follow_run, arguments.kubeconfig, arguments.namespace, folder, arguments.max_parallel)
-        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-            found = pool.submit(follow).result()
+        done, found = in_process(follow)
         delete_object(cluster, "configmaps", owner_name(RUN))
-    print(f"done            {found.done} of {arguments.jobs} in {found.seconds:.0f} s")
+    print(f"done            {done} of {arguments.jobs} in {found.seconds:.0f} s")
     print(f"most at a time  {ends.most} Jobs; target: at most {arguments.max_parallel}")
     print(f"CPU             {found.cpu_seconds:.1f} s: {1000 * found.cpu_seconds / arguments.jobs:.2f} ms a job")
     print(f"peak memory     {found.peak_mib:.1f} MiB; target: under 300 for 10,000 jobs")
 
 
-def follow_run(kubeconfig: str | None, namespace: str, folder: str, max_parallel: int) -> Measured:
-    """Launch and follow the run."""
+def follow_run(kubeconfig: str | None, namespace: str, folder: str, max_parallel: int) -> tuple[int, Measured]:
+    """Launch and follow the run: how many jobs were done, and what the launcher took."""
     store = DirectoryStore(folder)
     plan = Plan.from_bytes(store.get(keys.plan(RUN)), "plan")
     options = make_options().model_copy(update={"max_parallel": max_parallel})
@@ -88,9 +71,7 @@ def follow_run(kubeconfig: str | None, namespace: str, folder: str, max_parallel
     began, used = time.perf_counter(), time.process_time()
     with RunView(f"run {RUN}", Console(file=io.StringIO())) as view:
         found = RunController(cluster, store, plan, options, show=view.show, build=build_managed).run("create")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    done = sum(one.state == "done" for one in found.values())
-    return Measured(done, time.perf_counter() - began, time.process_time() - used, peak)
+    return sum(one.state == "done" for one in found.values()), measured(began, used)
 
 
 def build_managed(planned: PlannedJob, target: Target, options: ClusterOptions, attempt: JobAttempt) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from atb.contract import keys
 from atb.documents.plan import PlannedJob
@@ -38,12 +38,11 @@ from launcher.kubernetes.options import ClusterOptions
 
 RATIO_TARGET = 0.9
 STORE = "s3://bucket"
+_T = TypeVar("_T")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kubeconfig")
-    parser.add_argument("--namespace", required=True, help="an existing namespace")
+    parser = make_parser(__doc__)
     parser.add_argument("--jobs", type=int, default=2000)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--launcher-only", action="store_true", help="for its memory")
@@ -72,9 +71,17 @@ def main() -> None:
     print(f"peak memory {max(peaks):>8.1f} MiB      targets: under 120 for 2,000 Jobs, under 300 for 10,000")
 
 
+def make_parser(description: str | None) -> argparse.ArgumentParser:
+    """Arguments of a benchmark on a real API server."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kubeconfig")
+    parser.add_argument("--namespace", required=True, help="an existing namespace")
+    return parser
+
+
 @dataclass(frozen=True)
 class Measured:
-    """How long the creations took, the CPU time of this process in that, and the most memory it has had."""
+    """How long something took, the CPU time of this process in that, and the most memory it has had."""
 
     seconds: float
     cpu_seconds: float
@@ -144,7 +151,7 @@ def remove(cluster: Cluster, run: str) -> None:
         time.sleep(2.0)
 
 
-def in_process(measure: partial[Measured]) -> Measured:
+def in_process(measure: partial[_T]) -> _T:
     """What a fresh process measured."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(measure).result()
