@@ -37,7 +37,7 @@ TICK = 0.25
 """Seconds between two decisions where nothing changes."""
 SHOW_SECONDS = 1.0
 SHOW_SHARE = 20
-"""Showing thousands of jobs takes a while: at most one part in so many of the time."""
+"""Showing thousands of jobs takes a while: at most a twentieth of the time goes into it."""
 
 
 class RunController:

@@ -235,8 +235,7 @@ def _look_around(state: RunState, now: float) -> Iterator[Look]:
         yield ReadProgress()
     warnings = _is_due(state, ReadWarnings, WARNINGS_SECONDS, now)
     queue = state.options.queue is not None and _is_due(state, ReadQueue, QUEUE_SECONDS, now)
-    checked = state.waiting_checked
-    if not (warnings or queue) or (checked is not None and checked <= now < checked + CHECK_SECONDS):
+    if not (warnings or queue) or _is_recent(state.waiting_checked, CHECK_SECONDS, now):
         return
     state.waiting_checked = now
     waiting = [one for one in (state.observe(job, now) for job in state.present) if one.state == "pending"]
@@ -247,9 +246,12 @@ def _look_around(state: RunState, now: float) -> Iterator[Look]:
 
 
 def _is_due(state: RunState, look: type[Look], seconds: float, now: float) -> bool:
-    before = state.looked_at.get(look)
-    # a clock that was set back must not keep us from looking
-    return look not in state.looking and (before is None or not before <= now < before + seconds)
+    return look not in state.looking and not _is_recent(state.looked_at.get(look), seconds, now)
+
+
+def _is_recent(at: float | None, seconds: float, now: float) -> bool:
+    """Whether it was done in the last seconds; a clock that was set back must not keep us from looking."""
+    return at is not None and at <= now < at + seconds
 
 
 def _is_unexplained(waiting: Observation, now: float) -> bool:
