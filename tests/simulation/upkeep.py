@@ -38,13 +38,18 @@ def is_whole(key: str, data: bytes) -> bool:
         return False
 
 
+def repair(kernel: Kernel, store: Store, process: Process) -> None:
+    """Check the store, and repair what is wrong. Raises AtbError."""
+    for finding in repair_store(store, check_store(store, clock=VirtualClock(process))):
+        kernel.log(process.name, readable(f"{finding.key} is {finding.what}: {finding.repaired}"[:160]))
+
+
 def start_repair(kernel: Kernel, store: Store, process: Process) -> None:
     """``atb-launch store check --repair``, as a process."""
 
     def work() -> None:
         try:
-            for finding in repair_store(store, check_store(store, clock=VirtualClock(process))):
-                kernel.log(process.name, readable(f"{finding.key} is {finding.what}: {finding.repaired}"[:160]))
+            repair(kernel, store, process)
         except AtbError as error:
             kernel.log(process.name, f"leaves: {str(error)[:80]}")
         process.end()
@@ -70,8 +75,8 @@ def watch_repairs(server: ObjectStore, violate: Callable[[str], None]) -> None:
 
 def check_repaired(server: ObjectStore, violate: Callable[[str], None]) -> None:
     """One more repair, and nothing is left to be found."""
-    view, clock = frozen_view(server, "repair-last"), VirtualClock(Process(server.kernel, "repair-last"))
-    for finding in repair_store(view, check_store(view, clock=clock)):
-        server.kernel.log("repair-last", readable(f"{finding.key} is {finding.what}: {finding.repaired}"[:160]))
-    for finding in check_store(view, clock=clock):
+    process = Process(server.kernel, "repair-last")
+    view = frozen_view(server, process.name)
+    repair(server.kernel, view, process)
+    for finding in check_store(view, clock=VirtualClock(process)):
         violate(f"repaired, and still {finding.key} is {finding.what}: {finding.why}")
