@@ -56,9 +56,23 @@ def train(arguments: list[str]) -> int:
             return end(store, run, job, number, 143, "stopped in epoch 3")
     if spec.symbol.startswith("QUICK"):
         time.sleep(0.3)
+    if spec.symbol.startswith("BOTH"):
+        wait_for_another(store, run, claim)
     result = make_result(run, spec.symbol, spec.preset).model_copy(update={"spec": spec, "spec_digest": spec.digest})
     store.put_if_absent(keys.result(run, job), result.to_bytes())
     return end(store, run, job, number, 0, "done")
+
+
+def wait_for_another(store: Store, run: str, claim: Claim, seconds: float = 30.0) -> None:
+    """Until another launcher has claimed a job of the run. Raises TimeoutError when none does within ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = [entry.key for entry in store.list(keys.jobs_prefix(run)) if entry.key.endswith("/claim.json")]
+        if any(Claim.from_bytes(store.get(key), key).host != claim.host for key in found):
+            return
+        if time.monotonic() > deadline:
+            raise TimeoutError("no other launcher has claimed a job")
+        time.sleep(0.05)
 
 
 def end(store: Store, run: str, job: str, number: int, code: int, message: str) -> int:

