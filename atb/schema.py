@@ -102,7 +102,7 @@ class Document(BaseModel):
         before, blocks[0] = blocks[0][: head.end()], blocks[0][head.end() :]
         more = b"," if head[1] else b""
         start, end = before + (b"" if more else b",") + f'\n  "{_SEAL}": "'.encode(), b'"' + more
-        return b"".join((start, _digest(start, _BLANK.encode(), end, *blocks), end, *blocks))
+        return b"".join((start, _digest(start, _BLANK, end, *blocks), end, *blocks))
 
     def _to_json(self) -> list[bytes]:
         """As ``readable_json`` spells it, in blocks: documents can be of many MB, so there is no tree of Python values
@@ -132,7 +132,8 @@ class Document(BaseModel):
         return document
 
 
-_SEAL, _BLANK = "content_sha256", "0" * 64
+_SEAL, _BLANK = "content_sha256", b"0" * 64
+_SEALED = f'"{_SEAL}"'.encode()
 _HEAD = re.compile(rb'\A\{\s*"schema_version": "[^"]*",\s*"content_sha256": "([0-9a-f]{64})"')
 _VERSION = re.compile(rb'\A\{\n  "schema_version": "(?:[^"\\\n]|\\.)*"(,?)')
 _SPELLED_OTHERWISE = re.compile(rb" -?(?:[0-9.]+e-?[0-9]+|0\.0000[0-9]+)(?=,?\n)")
@@ -146,7 +147,7 @@ _REMEDY = "see: atb-launch store check"
 
 def is_sealed(data: bytes) -> bool:
     """Whether a document carries a digest of its own content; those of earlier versions don't."""
-    return f'"{_SEAL}"'.encode() in data
+    return _SEALED in data
 
 
 def is_altered(data: bytes) -> bool:
@@ -157,7 +158,7 @@ def is_altered(data: bytes) -> bool:
         return is_sealed(data)
     start, end = match.span(1)
     view = memoryview(data)
-    return _digest(view[:start], _BLANK.encode(), view[end:]) != match[1]
+    return _digest(view[:start], _BLANK, view[end:]) != match[1]
 
 
 def validate_size(kind: type[Document], size: int, where: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from atb.errors import SpecError
 
@@ -17,6 +18,7 @@ def new_run(now: datetime | None = None) -> str:
     return f"{now or datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
+@lru_cache(1024)
 def validate_run(run: str) -> str:
     """The name, where a run can have it. Raises SpecError."""
     if not _RUN.fullmatch(run):

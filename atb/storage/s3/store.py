@@ -268,9 +268,11 @@ class S3Store:
         except Boto3Error as error:  # upload_file wraps what it met
             raise failures.explain(error.__context__ or error, self.url, self._bucket, key) or error from None  # type: ignore[arg-type]
         except Exception as error:
-            known = failures.explain(error, self.url, self._bucket, key)
-            if known is None:
-                raise
-            if not isinstance(known, failures.Transient | failures.NotS3):
-                self._answered.add(True)
-            raise known from None
+            # no local name for it: its traceback holds this frame, and the two would wait for the garbage collector
+            raise self._explained(error, key) from None
+
+    def _explained(self, error: Exception, key: str) -> Exception:
+        known = failures.explain(error, self.url, self._bucket, key)
+        if known is not None and not isinstance(known, failures.Transient | failures.NotS3):
+            self._answered.add(True)
+        return known or error
