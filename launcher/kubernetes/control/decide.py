@@ -41,7 +41,7 @@ PROGRESS_SECONDS = 5.0
 WARNINGS_SECONDS = 30.0
 QUEUE_SECONDS = 20.0
 CHECK_SECONDS = 1.0
-"""How often all jobs are looked at for one that waits."""
+"""How often all jobs are looked at for one that runs or waits."""
 WARNED_AFTER = 20.0
 """Seconds a Job waits for no known reason before its warnings are read."""
 SILENCE_SECONDS = 900.0
@@ -84,7 +84,8 @@ def _decide_jobs(state: RunState, now: float) -> list[Action]:
     for job in state.wake(now):
         if job in state.in_flight or state.rests(job, now):
             continue
-        wanted = list(_decide_job(state, job, now, room))
+        if not (wanted := list(_decide_job(state, job, now, room))):
+            continue
         creations = sum(isinstance(action, Create) for action in wanted)
         if creations <= max(room, 0):
             room -= creations
@@ -230,15 +231,21 @@ def _create(
 
 
 def _look_around(state: RunState, now: float) -> Iterator[Look]:
-    """What no watch reports is polled while a job waits for it."""
-    if _is_due(state, ReadProgress, PROGRESS_SECONDS, now):
+    """What no watch reports is polled while a job waits for it, and progress while a training runs: a run that waits in
+    a queue asks nothing of the store."""
+    progress = _is_due(state, ReadProgress, PROGRESS_SECONDS, now)
+    if progress and (ReadProgress not in state.looked_at or state.store_silent_since is not None):
         yield ReadProgress()
+        progress = False
     warnings = _is_due(state, ReadWarnings, WARNINGS_SECONDS, now)
     queue = state.options.queue is not None and _is_due(state, ReadQueue, QUEUE_SECONDS, now)
-    if not (warnings or queue) or _is_recent(state.waiting_checked, CHECK_SECONDS, now):
+    if not (progress or warnings or queue) or _is_recent(state.present_checked, CHECK_SECONDS, now):
         return
-    state.waiting_checked = now
-    waiting = [one for one in (state.observe(job, now) for job in state.present) if one.state == "pending"]
+    state.present_checked = now
+    present = [state.observe(job, now) for job in state.present]
+    waiting = [one for one in present if one.state == "pending"]
+    if progress and any(one.state == "running" for one in present):
+        yield ReadProgress()
     if warnings and any(_is_unexplained(one, now) for one in waiting):
         yield ReadWarnings()
     if queue and any(one.category == "queue" for one in waiting):

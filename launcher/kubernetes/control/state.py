@@ -129,8 +129,8 @@ class RunState:
     """Jobs about which there may be something to do; the others sleep until they change or their time is over."""
     present: set[str] = field(default_factory=set, init=False)
     """Jobs not at their end whose latest Job may still run Pods, or is complete and not known to lack a result."""
-    waiting_checked: float | None = field(default=None, init=False)
-    """When it was last checked if a job waits for something that must be polled."""
+    present_checked: float | None = field(default=None, init=False)
+    """When it was last checked if a job needs what must be polled."""
     _alarms: list[tuple[float, str]] = field(default_factory=list, init=False)
     """When the times of sleeping jobs are over: a heap."""
     _due: dict[str, float] = field(default_factory=dict, init=False)
@@ -162,7 +162,8 @@ class RunState:
 
     def latest(self, job: str) -> JobStatus | None:
         """The Job of the last try."""
-        return max(self.jobs[job].values(), key=attrgetter("ordinal"), default=None)
+        found = self.jobs[job].values()
+        return max(found, key=attrgetter("ordinal")) if len(found) > 1 else next(iter(found), None)
 
     def latest_uid(self, job: str) -> str:
         """Its uid; empty where there is none."""

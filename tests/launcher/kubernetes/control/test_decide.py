@@ -590,6 +590,16 @@ def test_progress_is_read_every_five_seconds_even_when_the_clock_is_set_back() -
     assert looks(state, NOW + 60) == []
 
 
+def test_progress_is_read_once_and_then_only_while_a_training_runs() -> None:
+    state = know(job(), pod(phase="Pending", node=""), others=False)
+    assert ReadProgress() in looks(state, NOW)
+    apply.begin(state, ReadProgress(), NOW)
+    apply.finish(state, ReadProgress(), NOW + 1, {})
+    assert ReadProgress() not in looks(state, NOW + 60)
+    apply.apply_pod(state, Changed(pod().name, pod()))
+    assert ReadProgress() in looks(state, NOW + 61)
+
+
 def test_warnings_are_read_where_a_job_waits_and_nothing_says_why() -> None:
     state = know(job(created=NOW, started=NOW))
     assert ReadWarnings() not in looks(state, NOW + 19)
