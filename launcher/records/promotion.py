@@ -11,10 +11,11 @@ from atb.documents.evidence import TestRows
 from atb.documents.result import Result
 from atb.errors import SpecError, StoreError, Unreadable
 from atb.registry.candidate import Candidate
-from atb.registry.champions import NO_EFFECT, read_history
-from atb.registry.promote import evaluate_candidate, model_key_of, whoami
+from atb.registry.champions import NO_EFFECT, ModelKey, read_history
+from atb.registry.promote import evaluate_candidate, whoami
 from atb.registry.weigh import Weighed, weigh_run
 from atb.storage import Store
+from atb.storage.read import map_calls
 from launcher.records.run_record import RunRecord
 
 
@@ -46,13 +47,24 @@ def promote_run(
     Doing it twice decides only once. One that another promotion overtook, or whose files are damaged, does not
     keep the others from being judged.
     """
-    for result in record.read_results(store):
+    by = whoami()
+    model_keys = {planned.job: ModelKey.of(planned.spec) for planned in record.plan.to_run}
+
+    def read(job: str) -> Result | Unreadable | str:
+        """A result, or how it was decided: of a run that is collected again no result is read whole."""
+        former = _decided_before(store, record.plan.run, job, model_keys[job])
+        return former or record.read_result(store, job)
+
+    done = record.with_result()
+    for job, result in zip(done, map_calls(store, read, done), strict=True):
         if isinstance(result, Unreadable):
             yield Promotion(result.key, "unreadable", str(result))
             continue
-        if former := _decided_before(store, result):
-            yield Promotion(result.job, "decided before", former)
+        # results are read ahead, and another collection may have decided on this one since
+        if former := result if isinstance(result, str) else _decided_before(store, result.run, job, model_keys[job]):
+            yield Promotion(job, "decided before", former)
             continue
+        assert isinstance(result, Result)
         shown = weighed.of(result)
         if shown is not None and shown.problem and not accept_first:
             yield Promotion(result.job, "refused", shown.problem)
@@ -60,7 +72,7 @@ def promote_run(
         why = f"collected run {result.run}"
         try:
             now = datetime.fromtimestamp(clock.now(), UTC)
-            outcome = evaluate_candidate(store, result, shown, by=whoami(), why=why, accept_first=accept_first, now=now)
+            outcome = evaluate_candidate(store, result, shown, by=by, why=why, accept_first=accept_first, now=now)
         except (StoreError, Unreadable) as error:
             yield Promotion(result.job, "refused", str(error))
             continue
@@ -70,10 +82,10 @@ def promote_run(
         yield Promotion(result.job, "promoted" if outcome.action == "promote" else "declined", outcome.reason)
 
 
-def _decided_before(store: Store, result: Result) -> str:
+def _decided_before(store: Store, run: str, job: str, model_key: ModelKey) -> str:
     """The outcome of an earlier decision; one that never took effect, since its writer died, does not count."""
-    for decision in reversed(read_history(store, model_key_of(result), run=result.run)):
+    for decision in reversed(read_history(store, model_key, run=run)):
         entry = decision.entry
-        if (entry.run, entry.job) == (result.run, result.job) and decision.effect != NO_EFFECT:
+        if (entry.run, entry.job) == (run, job) and decision.effect != NO_EFFECT:
             return f"{decision.effect} since {entry.time:%Y-%m-%d %H:%M} UTC"
     return ""

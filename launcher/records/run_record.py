@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 
 from atb.contract import keys
 from atb.contract.runs import validate_run
@@ -103,15 +104,15 @@ class RunRecord:
 
         Raises StoreError.
         """
+        return map_calls(store, partial(self.read_result, store), self.with_result(jobs))
 
-        def read(job: str) -> Result | Unreadable:
-            key = keys.result(self.plan.run, job)
-            try:
-                return read_document(store, Result, key, run=self.plan.run, job=job)
-            except (Unreadable, NotFound) as problem:
-                return Unreadable(str(problem))
-
-        return map_calls(store, read, self._with_result(self.jobs if jobs is None else jobs))
+    def read_result(self, store: Store, job: str) -> Result | Unreadable:
+        """The whole result of a job that has one. Raises StoreError."""
+        key = keys.result(self.plan.run, job)
+        try:
+            return read_document(store, Result, key, run=self.plan.run, job=job)
+        except (Unreadable, NotFound) as problem:
+            return Unreadable(str(problem))
 
     def read_candidates(self, store: Store) -> Iterator[Candidate]:
         """What the evidence of each result is weighed by, in the plan's order. Only results that were not read with the
@@ -127,10 +128,11 @@ class RunRecord:
             except (Unreadable, NotFound):
                 return None
 
-        return (found for found in map_calls(store, read, self._with_result(self.jobs)) if found is not None)
+        return (found for found in map_calls(store, read, self.with_result()) if found is not None)
 
-    def _with_result(self, jobs: Iterable[str]) -> list[str]:
-        return [job for job in jobs if self.jobs[job].result is not None]
+    def with_result(self, jobs: Iterable[str] | None = None) -> list[str]:
+        """The jobs, of all or of some, that have a result."""
+        return [job for job in (self.jobs if jobs is None else jobs) if self.jobs[job].result is not None]
 
 
 def _of_spec(planned: PlannedJob, record: JobRecord) -> JobRecord:
