@@ -13,7 +13,6 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from greenlet import getcurrent, greenlet
@@ -70,10 +69,13 @@ class Process:
 
 
 class _Task:
+    __slots__ = ("live", "name", "process", "runs", "token", "woken_by")
+
     def __init__(self, process: Process, name: str) -> None:
         self.process, self.name = process, name
         self.token = 0
         self.woken_by = ""
+        self.live = True
         self.runs: greenlet
 
 
@@ -90,7 +92,8 @@ class Kernel:
         """What happens before the n-th step."""
         self.crashes: list[str] = []
         """Tracebacks of what no code should let through."""
-        self._due: list[tuple[float, int, Callable[[], object]]] = []
+        self._due: list[tuple[float, int, Callable[[], object] | _Task, int, str]] = []
+        """When, what or whose turn, and for whoever waits: which of its waits, and why it ends."""
         self._counter = 0
         self._world = getcurrent()
         self._thread = threading.get_ident()
@@ -109,7 +112,7 @@ class Kernel:
     def at(self, delay: float, act: Callable[[], object]) -> None:
         """Schedule a callback in the simulation itself."""
         self._counter += 1
-        heapq.heappush(self._due, (self.time + delay, self._counter, act))
+        heapq.heappush(self._due, (self.time + delay, self._counter, act, 0, ""))
 
     def run(self, until: Callable[[], bool], limit: float) -> bool:
         """Let time pass until a condition holds; False where it does not within the limit or nothing is left to do."""
@@ -117,20 +120,24 @@ class Kernel:
         while not until():
             if not due or due[0][0] > end:
                 return False
-            if self.steps in self.at_step:
+            if self.at_step and self.steps in self.at_step:
                 self.at_step.pop(self.steps)()
                 continue
-            self.time, _, act = pop(due)
-            act()
+            self.time, _, act, token, why = pop(due)
+            if type(act) is _Task:
+                self._resume(act, token, why)
+            else:
+                act()  # type: ignore[operator]
             self.steps += 1
         return True
 
     def close(self) -> None:
         """End every thread."""
-        for task in list(self._live):
+        for task in self._live:
             task.process.alive = False
         for task in list(self._live):
-            self._switch(task)
+            if task.live:
+                self._switch(task)
 
     # threads
 
@@ -149,14 +156,16 @@ class Kernel:
             except BaseException:
                 self.crashes.append(f"{process.name} crashes in {name}: {traceback.format_exc()}")
             process.tasks.remove(task)
+            task.live = False
             self._live.discard(task)
 
         task.runs = greenlet(body, self._world)
-        self.at(0.0, partial(self._switch, task))
+        self.wake(task, 0)
 
     def wake(self, task: _Task, token: int, why: str = "") -> None:
         """Let a waiting thread go on, unless it has done so since; a paused process's when it is awake again."""
-        self.at(0.0, partial(self._resume, task, token, why))
+        self._counter += 1
+        heapq.heappush(self._due, (self.time, self._counter, task, token, why))
 
     def sleep(self, seconds: float) -> None:
         """Let time pass for the calling thread."""
@@ -177,7 +186,7 @@ class Kernel:
         """Wake the first of those that wait still; False where none does."""
         while waiters:
             task, token = waiters.popleft()
-            if task.token == token and task in self._live:
+            if task.token == token and task.live:
                 self.wake(task, token, "called")
                 return True
         return False
@@ -202,25 +211,25 @@ class Kernel:
         task.token += 1
         token = task.token
         if timeout is not None:
-            self.at(max(0.0, timeout), partial(self._resume, task, token, "timeout"))
+            self._counter += 1
+            heapq.heappush(self._due, (self.time + max(0.0, timeout), self._counter, task, token, "timeout"))
         self._world.switch()
         if not task.process.alive:
             raise Killed
         return task.woken_by
 
     def _resume(self, task: _Task, token: int, why: str) -> None:
-        if task.token != token or task not in self._live:
+        if task.token != token or not task.live:
             return
-        late = task.process.paused_until - self.time
-        if late > 0 and task.process.alive:
-            self.at(late, partial(self._resume, task, token, why))
+        process = task.process
+        if process.paused_until > self.time and process.alive:
+            self._counter += 1
+            heapq.heappush(self._due, (process.paused_until, self._counter, task, token, why))
             return
         task.woken_by = why
         self._switch(task)
 
     def _switch(self, task: _Task) -> None:
-        if task not in self._live:
-            return
         task.token += 1
         self._current = task
         task.runs.switch()

@@ -264,6 +264,10 @@ class Night:
         """The launchers that live."""
         return [each for each in self.launchers if each.process.alive and not each.ended]
 
+    def _all_have_left(self) -> bool:
+        """Asked before every step: the last launcher is the most likely one to run."""
+        return not any(each.process.alive and not each.ended for each in reversed(self.launchers))
+
     def _keep_a_launcher(self) -> None:
         """Somebody looks after the run now and then, and attaches again where the launcher has gone."""
         settled = self.launchers and self.launchers[-1].found is not None
@@ -282,14 +286,13 @@ class Night:
 
     def _come_to_an_end(self, mode: str) -> None:
         """Without faults a launcher ends, and what it says is the run's end."""
-        self.kernel.run(lambda: not self.running(), END_SECONDS)
-        if self.running():
+        if not self.kernel.run(self._all_have_left, END_SECONDS) and self.running():
             self.invariants.violate(f"{self.running()[0].process.name} never ends")
             return
         if mode == "resume":
             self.cancelled_at, self.resumed = None, True
         self.launch(mode)
-        if not self.kernel.run(lambda: not self.running(), END_SECONDS):
+        if not self.kernel.run(self._all_have_left, END_SECONDS):
             self.invariants.violate(f"{self.launchers[-1].process.name} never ends")
         # and so does what it has left running
         self.kernel.run(self.kubernetes.is_quiet, END_SECONDS)
