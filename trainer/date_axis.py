@@ -20,13 +20,18 @@ def set_date_axis(axes: Any, at: npt.NDArray[np.datetime64]) -> None:
     if first == last:
         first, last = first - 12 * hour, last + 12 * hour
         axes.set_xlim(first, last)
-    ticks, form = _date_ticks(first, last)
-    axes.set_xticks(date2num(ticks), [f"{each.astype(object):{form}}" for each in ticks])
+    ticks, labels = date_ticks(first, last)
+    axes.set_xticks(date2num(ticks), labels)
     axes.set_xlabel("UTC", fontsize=8)
 
 
-def _date_ticks(first: np.datetime64, last: np.datetime64) -> tuple[npt.NDArray[np.datetime64], str]:
-    """At most a few instants between two, and how to write them."""
+def date_ticks(first: np.datetime64, last: np.datetime64) -> tuple[npt.NDArray[np.datetime64], list[str]]:
+    """At most a few instants between two, and how they are written."""
+    ticks, form = _choose_ticks(first, last)
+    return ticks, [f"{each.astype(object):{form}}" for each in ticks]
+
+
+def _choose_ticks(first: np.datetime64, last: np.datetime64) -> tuple[npt.NDArray[np.datetime64], str]:
     begin, end = first.astype("datetime64[s]"), last.astype("datetime64[s]")
     low, high = int(begin.astype(np.int64)), int(end.astype(np.int64))
     for hours in _STEPS_HOURS:

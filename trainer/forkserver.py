@@ -27,7 +27,6 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +172,7 @@ def preload() -> None:
 
         code_digest()
         load_template("trainer.bundle", "card.md.j2")
-        draw_history("", {"loss": [1.0, 0.9], "val_loss": [1.0, 0.9], "learning_rate": [0.1, 0.1]}).savefig(BytesIO())
+        draw_history("", {"loss": [1.0, 0.9], "val_loss": [1.0, 0.9], "learning_rate": [0.1, 0.1]}).pixels()
 
 
 def main(run: Callable[[list[str]], int] = run_atb) -> None:

@@ -11,24 +11,31 @@ import numpy as np
 from atb.contract.runs import DEFAULT_FDR
 from atb.documents.evidence import LedgerEntry
 from atb.registry.betting import e_bh_bound
-from trainer.bundle.charts import MODEL, QUIET, new_panels, save
-from trainer.date_axis import set_date_axis
+from trainer.bundle.canvas import DASHED, DOTTED, SMALL, Pen
+from trainer.bundle.charts import MODEL, QUIET, new_canvas
+from trainer.bundle.panel import Curve, Level, Panel, Series, draw_panel
+from trainer.bundle.scales import Scale, date_scale, linear_scale, to_seconds
 
 
 def draw_evidence(title: str, entries: Sequence[LedgerEntry], path: Path) -> Path:
     """One point a candidate at the last row it spent, on a logarithmic scale; 1 means no evidence."""
-    figure, (axes,) = new_panels(f"{title}: evidence", (1,))
     shown = [(entry.spent_until, entry.log_e) for entry in entries if entry.spent_until is not None]
     at = np.array([until.replace(tzinfo=None) for until, _ in shown], "datetime64[s]")
-    values = [log_e / math.log(10) for _, log_e in shown]
-    axes.step(at, values, where="post", marker="o", markersize=3, color=MODEL, label="evidence so far")
-    axes.axhline(0.0, color=QUIET, linewidth=0.8, linestyle=":", label="no evidence")
+    values = np.array([log_e / math.log(10) for _, log_e in shown])
     alone = e_bh_bound([], DEFAULT_FDR)
-    axes.axhline(
-        math.log10(alone), color=QUIET, linewidth=0.8, linestyle="--", label=f"bound of a model alone, {alone:g}"
-    )
-    axes.legend(loc="upper left", frameon=False, fontsize=9)
-    axes.set_ylabel("log10 of the e-value")
+    seconds, bound = to_seconds(at), math.log10(alone)
+    series: list[Series] = [
+        Level(0.0, Pen(QUIET, 0.8, DOTTED), "no evidence"),
+        Level(bound, Pen(QUIET, 0.8, DASHED), f"bound of a model alone, {alone:g}"),
+    ]
     if shown:
-        set_date_axis(axes, at)
-    return save(figure, path)
+        steps = np.repeat(values, 2)[:-1]
+        series.insert(0, Curve(np.repeat(seconds, 2)[1:], steps, Pen(MODEL), "evidence so far"))
+        series.append(Curve(seconds, values, Pen(MODEL), dots=3.0))
+    canvas, (box,) = new_canvas((1,))
+    x = date_scale(at) if shown else Scale(0.0, 1.0, (), ())
+    y = linear_scale([values, np.array([0.0, bound])], 9)
+    unit = "UTC" if shown else ""
+    panel = Panel(box, x, y, series, f"{title}: evidence", unit, "log10 of the e-value", x_name_size=SMALL)
+    draw_panel(canvas, panel)
+    return canvas.save(path)

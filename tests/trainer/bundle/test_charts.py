@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from trainer.bundle.charts import draw_history, draw_plots
+from trainer.bundle.charts import draw_history, draw_plots, new_canvas
+from trainer.bundle.evidence import draw_evidence
+from trainer.bundle.scales import linear_scale
 from trainer.date_axis import set_date_axis
 from trainer.evaluate.evaluation import judge_forecast
 from trainer.evaluate.rows import JudgedRows
@@ -49,14 +51,36 @@ def test_dates_are_readable_over_any_span(hours: int) -> None:
     assert not len(steps) or steps.max() / steps.min() < 1.2
 
 
-def test_epochs_are_whole_and_every_line_has_its_name() -> None:
-    for epochs in (1, 2, 5, 30):
-        history = {"loss": [1.0] * epochs, "val_loss": [1.0] * epochs, "learning_rate": [1e-3] * epochs}
-        figure = draw_history("x", history)
-        figure.canvas.draw()
-        top, bottom = figure.axes
-        low, high = bottom.get_xlim()
-        ticks = [tick for tick in bottom.get_xticks() if low <= tick <= high]
-        assert ticks
-        assert all(tick == int(tick) >= 1 for tick in ticks)
-        assert [line.get_label() for line in top.lines if str(line.get_label()).startswith("_")] == []
+@pytest.mark.parametrize("epochs", [1, 2, 5, 30])
+def test_epochs_are_whole(epochs: int) -> None:
+    scale = linear_scale([np.array([0.5, epochs + 0.5])], 9, whole=True, margin=0.0)
+    assert scale.ticks
+    assert all(tick == int(tick) >= 1 for tick in scale.ticks)
+
+
+def test_plots_of_volatility_are_drawn_of_any_level_and_have_no_equity(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    variance = np.exp(generator.normal(-9.0, 1.0, 900))
+    close = np.exp(np.cumsum(generator.normal(scale=0.01, size=900)))
+    rows = JudgedRows(close, np.arange(620, 899), 1, 3_600_000, variance, train_mean=-4.5)
+    judged = judge_forecast(rows, rows.persistence, {"persistence": rows.persistence})
+    history = {"loss": [0.9], "val_loss": [0.9], "learning_rate": [1e-3]}
+    time = np.arange(900) * 3_600_000 + 1_700_000_000_000
+    drawn = draw_plots(tmp_path, "BTCUSDT 1h fast", history, rows, time, rows.actual, judged)
+    assert [path.name for path in drawn] == ["loss.png", "forecast.png", "errors.png"]
+
+
+def test_the_best_epoch_is_marked_where_it_lies() -> None:
+    history = {"loss": [3.0, 2.0, 1.5], "val_loss": [2.5, 1.1, 2.0], "learning_rate": [1e-3] * 3}
+    canvas, (top, _) = new_canvas((3, 1))
+    found = np.argwhere((draw_history("x", history).pixels() == [0xD9, 0x82, 0x2B]).all(axis=2))
+    found[:, 0] = canvas.height - found[:, 0]
+    below_the_legend = (found[:, 0] > top.bottom) & (found[:, 0] < top.top - 100)
+    up, across = found[below_the_legend].mean(axis=0)
+    assert across == pytest.approx((top.left + top.right) / 2, abs=2), "the second of three epochs"
+    share = float(linear_scale([np.array([1.0, 3.0])], 9).place(1.1))
+    assert up == pytest.approx(top.bottom + (top.top - top.bottom) * share, abs=2)
+
+
+def test_evidence_is_drawn_with_and_without_spent_rows(tmp_path: Path) -> None:
+    assert draw_evidence("x", [], tmp_path / "none.png").read_bytes().startswith(PNG)

@@ -1,0 +1,164 @@
+"""One chart of a picture: series over two scales, with ticks, labels, a title and a legend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from trainer.bundle.canvas import SMALL, TEXT, TITLE, Box, Canvas, Pen, Points, to_pixels
+from trainer.bundle.scales import Scale
+
+_FRAME, _GRID = Pen("black", 0.8), Pen("#e6e8eb", 0.6)
+_TICK, _PAD = to_pixels(3.5), to_pixels(4.0)
+_CAP = 0.73
+"""The height of a capital letter or a digit, as a share of the font's size."""
+
+Side = Literal["left", "right"]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A line through ``x`` and ``y``. ``dots``: dots of so many points across instead; ``filled``: the area inside it
+    instead; ``alpha``: the opacity of both."""
+
+    x: npt.ArrayLike
+    y: npt.ArrayLike
+    pen: Pen
+    label: str = ""
+    dots: float = 0.0
+    filled: bool = False
+    alpha: float = 1.0
+
+
+@dataclass(frozen=True)
+class Level:
+    """A line at one value of the vertical axis, or of the horizontal one where ``upright``."""
+
+    at: float
+    pen: Pen
+    label: str = ""
+    upright: bool = False
+
+
+Series = Curve | Level
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What a chart shows and where. ``legend``: at which side, at the top; ``x_name`` is small below dates, and a
+    panel above another one with the same scale has no ``x_labels``."""
+
+    box: Box
+    x: Scale
+    y: Scale
+    series: Sequence[Series]
+    title: str = ""
+    x_name: str = ""
+    y_name: str = ""
+    x_labels: bool = True
+    x_name_size: float = TEXT
+    legend: Side = "left"
+    legend_size: float = TEXT
+
+
+def draw_panel(canvas: Canvas, panel: Panel) -> None:
+    """Grid first, then the series in their order, the frame, and all text."""
+    across, up = _tick_places(panel)
+    box = panel.box
+    for at in across:
+        canvas.line(np.array([[at, box.bottom], [at, box.top]]), _GRID, sharp=True)
+    for at in up:
+        canvas.line(np.array([[box.left, at], [box.right, at]]), _GRID, sharp=True)
+    for each in panel.series:
+        _draw_series(canvas, panel, each)
+    frame = np.array([[box.left, box.top], [box.left, box.bottom], [box.right, box.bottom]])
+    canvas.line(frame, _FRAME, sharp=True)
+    _draw_labels(canvas, panel, across, up)
+    _draw_legend(canvas, panel)
+
+
+def _tick_places(panel: Panel) -> tuple[list[float], list[float]]:
+    """The pixels of the horizontal axis' ticks, and of the vertical one's."""
+    box = panel.box
+    across = box.left + (box.right - box.left) * panel.x.place(panel.x.ticks)
+    up = box.bottom + (box.top - box.bottom) * panel.y.place(panel.y.ticks)
+    return across.tolist(), up.tolist()
+
+
+def _draw_series(canvas: Canvas, panel: Panel, series: Series) -> None:
+    box = panel.box
+    if isinstance(series, Level):
+        if series.upright:
+            at = _points(panel, [series.at], [panel.y.low])[0, 0]
+            canvas.line(np.array([[at, box.bottom], [at, box.top]]), series.pen, box)
+        else:
+            at = _points(panel, [panel.x.low], [series.at])[0, 1]
+            canvas.line(np.array([[box.left, at], [box.right, at]]), series.pen, box)
+        return
+    points = _points(panel, series.x, series.y)
+    if series.filled:
+        canvas.area(points, series.pen.color, series.alpha, box)
+    elif series.dots:
+        canvas.dots(points, series.dots, series.pen.color, series.alpha)
+    else:
+        canvas.line(points, series.pen, box)
+
+
+def _points(panel: Panel, x: npt.ArrayLike, y: npt.ArrayLike) -> Points:
+    box = panel.box
+    across = box.left + (box.right - box.left) * panel.x.place(x)
+    up = box.bottom + (box.top - box.bottom) * panel.y.place(y)
+    return np.column_stack([across, up])
+
+
+def _draw_labels(canvas: Canvas, panel: Panel, across: list[float], up: list[float]) -> None:
+    box, half = panel.box, to_pixels(TEXT) * _CAP / 2
+    left, widest = box.left - _TICK - _PAD, 0.0
+    for at, label in zip(up, panel.y.labels, strict=True):
+        canvas.line(np.array([[box.left - _TICK, at], [box.left, at]]), _FRAME, sharp=True)
+        widest = max(widest, canvas.text(left, at - half, label, "right"))
+    canvas.text(left - widest - 2 * _PAD, (box.bottom + box.top) / 2, panel.y_name, "center", angle=90)
+    canvas.text(box.left, box.top + to_pixels(3), panel.y.note, size=SMALL)
+    for at in across:
+        canvas.line(np.array([[at, box.bottom - _TICK], [at, box.bottom]]), _FRAME, sharp=True)
+    if panel.x_labels:
+        below = box.bottom - _TICK - _PAD - to_pixels(TEXT) * _CAP
+        for at, label in zip(across, panel.x.labels, strict=True):
+            canvas.text(at, below, label, "center")
+        below -= 2 * _PAD + to_pixels(panel.x_name_size) * _CAP
+        canvas.text((box.left + box.right) / 2, below, panel.x_name, "center", panel.x_name_size)
+    canvas.text(box.left + (to_pixels(40) if panel.y.note else 0), box.top + to_pixels(6), panel.title, size=TITLE)
+
+
+def _draw_legend(canvas: Canvas, panel: Panel) -> None:
+    """Each label beside a piece of what it names, at the top."""
+    named = [series for series in panel.series if series.label]
+    if not named:
+        return
+    box, unit = panel.box, to_pixels(panel.legend_size)
+    piece, gap = 2 * unit, 0.8 * unit
+    left = box.left + 0.9 * unit
+    if panel.legend == "right":
+        widest = max(canvas.width_of(series.label, panel.legend_size) for series in named)
+        left = box.right - 0.9 * unit - piece - gap - widest
+    for number, series in enumerate(named):
+        base = box.top - 1.75 * unit - 1.6 * unit * number
+        middle = base + _CAP / 2 * unit
+        ends = np.array([[left, middle], [left + piece, middle]])
+        if isinstance(series, Curve) and series.filled:
+            corners = [
+                [left, base],
+                [left + piece, base],
+                [left + piece, base + _CAP * unit],
+                [left, base + _CAP * unit],
+            ]
+            canvas.area(np.array(corners), series.pen.color, series.alpha)
+        elif isinstance(series, Curve) and series.dots:
+            canvas.dots(ends.mean(axis=0, keepdims=True), series.dots, series.pen.color, series.alpha)
+        else:
+            canvas.line(ends, series.pen)
+        canvas.text(left + piece + gap, base, series.label, size=panel.legend_size)
