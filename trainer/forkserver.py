@@ -159,7 +159,7 @@ def run_atb(arguments: list[str]) -> int:
 
 def preload() -> None:
     """Do once what every training would do before or after its fit: imports, the code's digest, the card's template,
-    the fonts of a chart. Runs no TensorFlow operation and leaves no thread."""
+    a chart's fonts, which libraries have threads to limit. Runs no TensorFlow operation and leaves no thread."""
     with own_imports():
         for module in PRELOADED:
             importlib.import_module(module)
@@ -169,10 +169,14 @@ def preload() -> None:
         from atb.code import code_digest
         from atb.render import load_template
         from trainer.bundle.charts import draw_history
+        from trainer.evaluate.trees import find_pools
 
         code_digest()
         load_template("trainer.bundle", "card.md.j2")
-        draw_history("", {"loss": [1.0, 0.9], "val_loss": [1.0, 0.9], "learning_rate": [0.1, 0.1]}).pixels()
+        draw_history("", {"loss": [1.0, 0.9], "val_loss": [1.0, 0.9], "learning_rate": [0.1, 0.1]}).save(
+            Path(os.devnull)
+        )
+        find_pools()
 
 
 def main(run: Callable[[list[str]], int] = run_atb) -> None:

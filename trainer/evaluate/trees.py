@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,6 @@ def forecast_trees(inputs: NDArray[Any], target: Floats, rows: NDArray[Any]) -> 
     scikit-learn is loaded here and by nothing else: it takes a second, and only a training needs it.
     """
     from sklearn.ensemble import HistGradientBoostingRegressor
-    from threadpoolctl import threadpool_limits
 
     model = HistGradientBoostingRegressor(
         max_iter=ROUNDS,
@@ -30,7 +30,17 @@ def forecast_trees(inputs: NDArray[Any], target: Floats, rows: NDArray[Any]) -> 
         random_state=0,
     )
     level, scale = float(target.mean()), float(target.std()) or 1.0
-    with threadpool_limits(1):
+    with find_pools().limit(limits=1):
         model.fit(inputs, (target - level) / scale)
         found: Floats = np.asarray(model.predict(rows), np.float64) * scale + level
     return found
+
+
+@functools.cache
+def find_pools() -> Any:
+    """What limits the threads of the numerical libraries that are loaded. Looking for them takes 25 ms of CPU, so that
+    whoever forks trainings looks first."""
+    import sklearn.ensemble  # noqa: F401  # loads OpenMP
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()

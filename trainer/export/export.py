@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 
 from atb.contract import bundle
 from atb.documents.export import ExportedFile, ExportSummary
@@ -31,6 +32,7 @@ class _Tried:
     """A model that was built and run. ``file`` goes to the result; ``skipped`` in it says why it is not kept."""
 
     model: onnx.ModelProto
+    session: onnxruntime.InferenceSession
     outputs: parity.Outputs
     file: ExportedFile
 
@@ -80,7 +82,7 @@ def _try_features(trained: Trained, reference: Reference) -> _Tried:
     session = open_session(model.SerializeToString())
     outputs = parity.run_features(session, reference)
     found = parity.validate_parity(bundle.MODEL, trained, outputs, reference)
-    return _Tried(model, outputs, ExportedFile(latency_ms=measure_latency(session), parity=found))
+    return _Tried(model, session, outputs, ExportedFile(latency_ms=measure_latency(session), parity=found))
 
 
 def _try_bars(
@@ -100,6 +102,7 @@ def _try_bars(
     forgotten = float(np.abs(outputs[bundle.SCALED].reshape(-1) - reference.scaled).max())
     return _Tried(
         model,
+        session,
         outputs,
         ExportedFile(
             rows=trained.bar_rows,
@@ -115,7 +118,7 @@ def _try_int8(plain: _Tried, windows: Features, last_close: Floats) -> _Tried:
     model = quantise.quantise(plain.model)
     session = open_session(model.SerializeToString())
     outputs = parity.run_one_by_one(session, windows, last_close)
-    exact = parity.run_one_by_one(open_session(plain.model.SerializeToString()), windows, last_close)
+    exact = parity.run_one_by_one(plain.session, windows, last_close)
     share = quantise.error_share(exact[bundle.SCALED], outputs[bundle.SCALED])
     skipped = None
     if share is None:
@@ -124,7 +127,7 @@ def _try_int8(plain: _Tried, windows: Features, last_close: Floats) -> _Tried:
         skipped = f"its error is {share:.1%} of the forecasts' spread, the bound is {quantise.BOUND:.0%}"
     known = share if share is not None and math.isfinite(share) else None
     file = ExportedFile(latency_ms=measure_latency(session), error_share=known, bound=quantise.BOUND, skipped=skipped)
-    return _Tried(model, outputs, file)
+    return _Tried(model, session, outputs, file)
 
 
 def _write(path: Path, data: bytes) -> None:

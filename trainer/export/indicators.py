@@ -6,14 +6,15 @@ columns, so that serving can't drift from training.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from trainer.bars.frame import CLOSE, COLUMNS, HIGH, LOW, OPEN, VOLUME, Floats
+from trainer.bars.frame import CLOSE, COLUMNS, HIGH, LOW, OPEN, VOLUME
 from trainer.export.graph import Graph
-from trainer.export.stretch import Stretch
+from trainer.export.stretch import Matrix, Stretch
 from trainer.features import indicators, volatility
 from trainer.features.sets import MEANS, PERIOD, FeatureSet
 
@@ -111,17 +112,19 @@ def _clock(x: Stretch) -> list[str]:
 
 
 def _sma(x: Stretch, close: str, window: int) -> str:
-    return x.average(close, x.rows, lambda column: indicators.sma(column, window))
+    return x.weigh(close, indicators.sma(np.eye(x.rows), window)[:, -x.wanted :].T)
 
 
 def _wilder(x: Stretch, column: str) -> str:
     """Wilder's average of a column that begins with the second row: the true range of bars as high as its values."""
+    return x.weigh(column, _wilder_weights(x.rows, x.wanted))
 
-    def average(unit: Floats) -> Floats:
-        high = np.concatenate([[0.0], unit])
-        return indicators.atr(high, np.zeros(x.rows), np.zeros(x.rows), PERIOD)
 
-    return x.average(column, x.rows - 1, average)
+@functools.cache
+def _wilder_weights(rows: int, wanted: int) -> Matrix:
+    zeros = np.zeros(rows)
+    units = (np.concatenate([[0.0], unit]) for unit in np.eye(rows - 1))
+    return np.stack([indicators.atr(high, zeros, zeros, PERIOD)[-wanted:] for high in units], axis=1)
 
 
 def _rsi(x: Stretch) -> str:

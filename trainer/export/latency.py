@@ -8,7 +8,7 @@ import time
 import numpy as np
 import onnxruntime
 
-_WARM, _TIMED = 10, 100
+_WARM, _TIMED = 5, 50
 _TYPES = {"tensor(double)": np.float64, "tensor(float)": np.float32, "tensor(int64)": np.int64}
 
 

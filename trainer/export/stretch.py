@@ -6,9 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from trainer.bars.frame import Floats
 from trainer.export.graph import Graph
+
+Matrix = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,10 @@ class Stretch:
 
     def average(self, column: str, rows: int, function: Callable[[Floats], Floats]) -> str:
         """A linear indicator of ``column`` ``[batch, rows, k]`` on the wanted rows: ``[batch, wanted, k]``."""
-        matrix = np.stack([function(unit)[-self.wanted :] for unit in np.eye(rows)], axis=1)
+        return self.weigh(column, np.stack([function(unit)[-self.wanted :] for unit in np.eye(rows)], axis=1))
+
+    def weigh(self, column: str, matrix: Matrix) -> str:
+        """``matrix`` ``[wanted, rows]`` times a column ``[batch, rows, k]``: ``[batch, wanted, k]``."""
         assert np.isfinite(matrix).all(), "the warm-up is too short for this indicator"
         return self.graph.node("MatMul", self.graph.constant(matrix, np.float64), column)
 
