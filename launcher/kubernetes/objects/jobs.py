@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from atb.contract import labels
@@ -30,6 +31,7 @@ class JobAttempt(PodShape):
     cause: str = ""
 
 
+@lru_cache(16)
 def owner_name(run: str) -> str:
     """The name of a run's ConfigMap."""
     return labels.object_name("atb", run)

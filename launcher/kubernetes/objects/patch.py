@@ -25,6 +25,8 @@ def merge_patch(value: Any, patch: Any, field: str = "") -> Any:
     directives like ``$patch``.
     """
     if isinstance(value, dict) and isinstance(patch, dict):
+        if not patch:
+            return value
         merged = {key: each for key, each in value.items() if patch.get(key, ...) is not None}
         for key, change in patch.items():
             if change is not None:
