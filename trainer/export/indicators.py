@@ -112,7 +112,14 @@ def _clock(x: Stretch) -> list[str]:
 
 
 def _sma(x: Stretch, close: str, window: int) -> str:
-    return x.weigh(close, indicators.sma(np.eye(x.rows), window)[:, -x.wanted :].T)
+    """One column does for all: a value's weight follows from how many rows ago it was."""
+    first = x.rows - x.wanted
+    assert first >= window - 1, "the warm-up is too short for this indicator"
+    unit = np.zeros(window - 1 + x.rows)
+    unit[window - 1] = 1.0
+    by_age = indicators.sma(unit, window)[window - 1 :]
+    ages = np.arange(first, x.rows)[:, None] - np.arange(x.rows)
+    return x.weigh(close, np.where(ages >= 0, by_age[np.maximum(ages, 0)], 0.0))
 
 
 def _wilder(x: Stretch, column: str) -> str:

@@ -13,10 +13,10 @@ from trainer.bars.frame import Floats
 
 
 def sma(x: Floats, window: int) -> Floats:
-    """The mean of the last ``window`` values of the last axis, each window summed afresh; from row ``window - 1``."""
-    out = np.full(x.shape, np.nan)
-    if x.shape[-1] >= window:
-        out[..., window - 1 :] = np.lib.stride_tricks.sliding_window_view(x, window, axis=-1).mean(axis=-1)
+    """The mean of the last ``window`` values, each window summed afresh; from row ``window - 1``."""
+    out = np.full(len(x), np.nan)
+    if len(x) >= window:
+        out[window - 1 :] = np.lib.stride_tricks.sliding_window_view(x, window).mean(axis=-1)
     return out
 
 
