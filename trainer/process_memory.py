@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import re
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,9 +17,8 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 def peak_memory() -> int:
     """The most memory this process has had resident, in bytes."""
     try:
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
+        if found := re.search(rb"^VmHWM:\s+(\d+)", Path("/proc/self/status").read_bytes(), re.MULTILINE):
+            return int(found[1]) * 1024
     except OSError:
         pass  # not Linux
     # counts what the process that started this one held, so it comes second

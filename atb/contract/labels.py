@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 
 RUN_LABEL = "atb/run"
 """On every object of a run; the selector of every list and watch."""
@@ -62,6 +63,7 @@ def short_digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
+@lru_cache(4096)
 def object_name(*parts: str, limit: int = JOB_NAME_MAX) -> str:
     """A DNS-1123 name from a truncated slug and 8 hex digits of the full identity.
 
@@ -80,6 +82,7 @@ def label_value(text: str) -> str:
     return safe_segment(text, limit=LABEL_VALUE_MAX)
 
 
+@lru_cache(4096)
 def safe_segment(text: str, limit: int = 120) -> str:
     """The text where it is made of ``[A-Za-z0-9._-]`` between letters or digits, else a slug with its digest."""
     slug = _UNSAFE.sub("-", text).strip("._-")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol, Self, runtime_checkable
+from typing import NamedTuple, Protocol, Self, runtime_checkable
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One object in a listing. ``etag`` changes when the content does; for a conditional write take the one of
     ``get_with_etag``, which can be another: a directory would have to read every file that it lists."""
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from atb.clock import SYSTEM_CLOCK, Clock
 from launcher.kubernetes.api import requests
 from launcher.kubernetes.api.requests import ApiError, Call
-from launcher.kubernetes.api.responses import brief, error_from, parse_date, split_lines, watch_error
+from launcher.kubernetes.api.responses import brief, error_from, parse_date, parse_json, split_lines, watch_error
 
 _Facts = TypeVar("_Facts")
 
@@ -92,14 +92,14 @@ class Cluster:
         """
         data = self._retrying(call, lambda: self._read(call))
         try:
-            return from_json(data) if data else {}
+            return parse_json(data) if data else {}
         except ValueError:
             raise ApiError(f"{self.host} answered {call.path} with something other than JSON") from None
 
     def send_once(self, call: Call) -> Any:
         """The parsed answer of a single try. Raises ApiError."""
         data = self._read(call)
-        return from_json(data) if data else {}
+        return parse_json(data) if data else {}
 
     def list(
         self, resource: str, read: Callable[[dict[str, Any]], _Facts], *, selector: str = "", fields: str = ""
@@ -137,7 +137,7 @@ class Cluster:
             yield "OPENED", {}
             for line in split_lines(chunks):
                 try:
-                    change = from_json(line)
+                    change = parse_json(line)
                 except ValueError:
                     return  # the connection broke within a line; the watch is opened again
                 if change["type"] == "ERROR":

@@ -9,6 +9,8 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any
 
+from pydantic_core import from_json
+
 from launcher.kubernetes.api.requests import ApiError, Call
 
 
@@ -20,6 +22,12 @@ def split_lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
         yield from (line for line in lines if line)
     if rest:
         yield rest
+
+
+def parse_json(data: bytes) -> Any:
+    """What the data holds. Only the names of fields are shared in memory: little of an object is kept, and looking up
+    each of its texts takes nearly as long as all the rest. Raises ValueError."""
+    return from_json(data, cache_strings="keys")
 
 
 @lru_cache(4096)

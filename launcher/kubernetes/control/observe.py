@@ -88,7 +88,7 @@ def observe(
     found = _observe_job(job, own, options, now, warnings or {}, queue_reason)
     if found.category == "oom" and found.final:
         found = replace(found, reason=f"{found.reason}; {describe_memory(job, options, now)}")
-    return replace(found, attempts=attempts)
+    return replace(found, attempts=attempts) if attempts else found
 
 
 def _observe_job(
