@@ -61,7 +61,6 @@ class ApiServer:
         self.on_request: Callable[[Process, str, str, Any], None] = lambda process, method, path, body: None
         """Told of every request that has an effect, before it has."""
         self._history: dict[str, list[tuple[int, str, Object]]] = {resource: [] for resource in RESOURCES}
-        self._encoded_parts: dict[int, tuple[Any, bytes]] = {}
         self._encoded: dict[str, bytes] = {}
         """Each version of an object as it travels: the same to all who read it."""
         self._waiters: dict[str, deque[Any]] = {resource: deque() for resource in RESOURCES}
@@ -77,25 +76,8 @@ class ApiServer:
         """An object as it travels. Versions never change: whatever writes makes another object of it."""
         version = item["metadata"]["resourceVersion"]
         if (found := self._encoded.get(version)) is None:
-            parts = (b'"%s":%s' % (name.encode(), self._encode_part(name, part)) for name, part in item.items())
-            found = self._encoded[version] = b"{%s}" % b",".join(parts)
+            found = self._encoded[version] = to_json(item)
         return found
-
-    def _encode_part(self, name: str, part: Any) -> bytes:
-        """What a specification holds is not changed either, and is most of an object: it is encoded once."""
-        if name != "spec":
-            return to_json(part)
-        texts = []
-        for field_name, value in part.items():
-            if not isinstance(value, dict | list):
-                text = to_json(value)
-            elif (known := self._encoded_parts.get(id(value))) is None:
-                text = to_json(value)
-                self._encoded_parts[id(value)] = value, text  # held, so that no other gets its id
-            else:
-                text = known[1]
-            texts.append(b'"%s":%s' % (field_name.encode(), text))
-        return b"{%s}" % b",".join(texts)
 
     def create(self, resource: str, body: Object) -> Object:
         """As POST does. Raises Refused."""
@@ -248,7 +230,7 @@ class ApiConnection:
         query = _parse_query(rest)
         if query.get("watch"):
             return _Response(server, 200, b"", stream=server.watch(process, path.split("/")[-1], query))
-        sent = from_json(body) if body else {}
+        sent = from_json(body, cache_strings="keys") if body else {}
         try:
             status, answer = server.handle(process, method, path, query, sent)
         except Refused as refused:

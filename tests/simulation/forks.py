@@ -82,12 +82,16 @@ class SimulatedTrainings:
     def kill_all(self) -> None:
         """They die with their worker."""
         for name in list(self._children):
-            self._kill(name)
+            self._cut_off(name)
 
     def _count(self, name: str) -> None:
         """An attempt is lost for memory; a process that has not claimed one yet is none."""
         claim = keys.attempt(RUN, name, self._children[name].attempt, "claim.json")
         self._shift.outgrown[name] += claim in self._shift.store.objects
+
+    def _cut_off(self, name: str) -> None:
+        self._shift.cut_off[name] += 1
+        self._kill(name)
 
     def _kill(self, name: str) -> None:
         child = self._forget(name)
@@ -126,4 +130,4 @@ class SimulatedTrainings:
             self._worker.kill()
             shift.restart(self._number, shift.random.uniform(10, 30))
         else:
-            self._kill(largest)
+            self._cut_off(largest)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING
 
 from atb.errors import AtbError, SpecError
@@ -13,7 +11,7 @@ from launcher.kubernetes.cleanup import cancel_run, clean_run
 from tests.simulation.api_server import ApiConnection
 from tests.simulation.cluster import NODES, SPOT_NODES
 from tests.simulation.kernel import Process, VirtualClock
-from tests.simulation.upkeep import spoil, start_repair
+from tests.simulation.upkeep import draw_repairs
 from tests.simulation.world import RUN
 
 if TYPE_CHECKING:
@@ -43,24 +41,12 @@ def draw_happenings(night: Night, until: float) -> None:
         if night.random.random() < chance:
             night.kernel.at(night.random.uniform(0, until), lambda act=act: act(night))  # type: ignore[misc]
     if night.random.random() < MAINTAINED:
-        maintain(night, 3 * until)
+        night.maintained = True
+        draw_repairs(night.store, night.random, night.open_store, 3 * until)
 
 
 MAINTAINED = 0.04
 """The share of nights in which the store is damaged and repaired: each repair reads all that a night has left."""
-
-
-def maintain(night: Night, until: float) -> None:
-    """Damage the store now and then, and repair it, each repair killed now and then."""
-    night.maintained = True
-    for _ in range(3):
-        night.kernel.at(night.random.uniform(0, until), lambda: spoil(night.store, night.random))
-    for number in range(2):
-        process, begin = Process(night.kernel, f"repair-{number}"), night.random.uniform(0, until)
-        store = night.open_store(process)
-        night.kernel.at(begin, partial(start_repair, night.kernel, store, process))
-        if night.random.random() < 0.5:
-            night.kernel.at(begin + night.random.uniform(0, 5), process.kill)
 
 
 def kill_launcher(night: Night) -> None:
@@ -138,6 +124,5 @@ def clean(night: Night, *, force: bool) -> None:
 def _connect(night: Night, name: str) -> tuple[Process, Cluster, VirtualClock]:
     process = Process(night.kernel, name)
     clock = VirtualClock(process)
-    jitter = random.Random(night.seed)
-    cluster = Cluster(lambda: ApiConnection(night.server, process), "sim", clock=clock, jitter=jitter)
+    cluster = Cluster(lambda: ApiConnection(night.server, process), "sim", clock=clock, jitter=night.kernel.random)
     return process, cluster, clock

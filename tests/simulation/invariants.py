@@ -27,7 +27,7 @@ from tests.simulation.kernel import Process
 from tests.simulation.object_store import frozen_view
 from tests.simulation.registry import behind
 from tests.simulation.trainings import ROWS
-from tests.simulation.upkeep import is_whole, watch_repairs
+from tests.simulation.upkeep import watch_repairs
 
 if TYPE_CHECKING:
     from tests.simulation.night import Night
@@ -67,7 +67,7 @@ class Invariants:
     # at each write
 
     def _on_write(self, key: str, old: bytes | None, new: bytes) -> None:
-        if old is not None and old != new and _ONCE.search(key) and is_whole(key, old):
+        if old is not None and old != new and _ONCE.search(key) and key not in self._night.store.spoiled:
             self.violate(f"{key} is changed, which is written once")
         if key.endswith(keys.CHAMPION):
             champion = _read_pointer(new, key)
@@ -196,7 +196,9 @@ class Invariants:
                 self.violate(f"{promotion.job} is said to be promoted and does not serve")
 
     def check_rollback(self, model_key: ModelKey, served: Champion) -> None:
-        """Who was told that a model serves again finds the move in the history, then and later."""
+        """Who was told that a model serves again: its pointer has moved there, and its history says so to the end."""
+        if served.entry not in self._moves.get(model_key.pointer, []):
+            self.violate(f"{model_key} is said to be rolled back by {served.entry}, and never was")
         self._rollbacks.append((model_key, served.entry))
 
     def _serving(self, model_key: ModelKey) -> Champion | None:

@@ -227,7 +227,7 @@ class Night:
             lambda: ApiConnection(self.server, process),
             "sim",
             clock=clock,
-            jitter=random.Random(f"{self.seed} {process.name}"),
+            jitter=self.kernel.random,
         )
         controller = RunController(
             cluster,

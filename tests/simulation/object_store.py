@@ -6,7 +6,6 @@ from __future__ import annotations
 import bisect
 import hashlib
 import io
-import random
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -43,6 +42,8 @@ class ObjectStore:
         self.faults = StoreFaults()
         self.objects: dict[str, tuple[bytes, dict[str, Any], str, dict[str, str]]] = {}
         """Content, what a listing says, etag and metadata."""
+        self.spoiled: set[str] = set()
+        """What somebody has damaged, until it is written again."""
         self._keys: list[str] = []
         self.requests = 0
         self.writes = 0
@@ -69,6 +70,7 @@ class ObjectStore:
         if overwrites or undoes:
             raise _answer(412, "PreconditionFailed")
         self.on_write(key, old[0] if old else None, data)
+        self.spoiled.discard(key)
         etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
         if old is None:
             bisect.insort(self._keys, key)
@@ -79,11 +81,13 @@ class ObjectStore:
     def remove(self, key: str, process: str) -> None:
         """Remove an object, if it is there."""
         if (old := self.objects.pop(key, None)) is not None:
+            self.spoiled.discard(key)
             del self._keys[bisect.bisect_left(self._keys, key)]
             self.on_remove(process, key, old[0], START + self.kernel.time - old[1]["LastModified"].timestamp())
 
     def spoil(self, key: str) -> None:
         """Cut an object in half, as nobody should."""
+        self.spoiled.add(key)
         data, line, _, _ = self.objects[key]
         half = data[: len(data) // 2]
         etag = hashlib.md5(half, usedforsecurity=False).hexdigest()
@@ -98,8 +102,7 @@ class ObjectStore:
 
 def open_store(server: ObjectStore, process: Process, kind: type[S3Store] = S3Store) -> S3Store:
     """A process's store: the shipped client, on a simulated connection."""
-    jitter = random.Random(f"{server.kernel.seed} {process.name}")
-    waits = Patience(10.0, VirtualClock(process), Interrupt(), jitter)
+    waits = Patience(10.0, VirtualClock(process), Interrupt(), server.kernel.random)
     session, client = _Session(), S3Client(server, process)
     return kind("s3://simulated", connect=lambda url, bucket, endpoint: (session, client), waits=waits, concurrency=1)
 

@@ -26,12 +26,12 @@ from tests.simulation.forks import SimulatedTrainings
 from tests.simulation.kernel import START, Kernel, Process, VirtualClock
 from tests.simulation.object_store import ObjectStore, StoreFaults, frozen_view, open_store
 from tests.simulation.trainings import make_candidate
-from tests.simulation.upkeep import spoil, start_repair, watch_repairs
+from tests.simulation.upkeep import draw_repairs, watch_repairs
 from tests.simulation.world import RUN, plan_of
 from trainer.pipeline.attempt import Attempt, commit_result
 
 BEAT_SECONDS = 10.0
-END_SECONDS = 4 * 3600.0
+END_SECONDS = 3600.0
 NOBODY = 0
 """Whose claim a repair puts in the place of one that can't be read."""
 _SPOILED = (Claim, Progress, ResultPointer)
@@ -82,6 +82,8 @@ class Shift:
         """Whether workers know which processes have ended, as those of one machine do."""
         self.outgrown: Counter[str] = Counter()
         """How many attempts of a job have been lost for memory, its own or another's."""
+        self.cut_off: Counter[str] = Counter()
+        """How many attempts of a job have ended without a word: by the kernel, or with their worker."""
         self.children: dict[int, Process] = {}
         self.training: dict[str, Process] = {}
         self.processes: dict[int, Process] = {}
@@ -93,14 +95,13 @@ class Shift:
         self.store.on_write = self._on_write
         watch_repairs(self.store, self.violate)
         if repairs:
-            self._draw_repairs()
+            draw_repairs(self.store, self.random, partial(open_store, self.store), 300.0, _SPOILED)
 
     def run(self) -> list[str]:
         """Live through it; the violations, of which there should be none."""
         for number in range(self.workers):
             self._start(number)
-        # with memory in play one kill is enough: a job is given up after three attempts that were killed
-        for number in range(1 if self.limit else self.workers - 1):
+        for number in range(self.workers - 1):
             if self.drawn and self.random.random() < 0.5:
                 self.kernel.at(self.random.uniform(5, 200), self.processes[number].kill)
                 self.restart(number, self.random.uniform(200, 400))
@@ -108,14 +109,6 @@ class Shift:
         self._check_end()
         self.kernel.close()
         return [*self.violations, *self.kernel.crashes]
-
-    def _draw_repairs(self) -> None:
-        for _ in range(4):
-            self.kernel.at(self.random.uniform(10, 300), lambda: spoil(self.store, self.random, _SPOILED))
-        for number in range(4):
-            process = Process(self.kernel, f"repair-{number}")
-            store = open_store(self.store, process)
-            self.kernel.at(self.random.uniform(10, 300), partial(start_repair, self.kernel, store, process))
 
     def violate(self, what: str) -> None:
         """Note a violation."""
@@ -164,6 +157,8 @@ class Shift:
             self.violate(f"{key} is changed")
         if key.endswith("claim.json"):
             owner = Claim.from_bytes(new, key).process
+            if owner == NOBODY and key not in self.store.spoiled:
+                self.violate(f"{key} is put in the place of one that is in order")
             if owner != NOBODY and self._owners.setdefault(key, owner) != owner:
                 self.violate(f"{key} is claimed twice")
 
@@ -175,8 +170,8 @@ class Shift:
             own = facts.get(job, JobFacts(job))
             standing = classify_job(own, START + self.kernel.time + 3600.0, 0.0, DEFAULT_RULES)
             if self.limit is None or appetite.fits:
-                if not own.done:
-                    self.violate(f"{job} is not done, but {standing}")
+                if not own.done and self.cut_off[job] < DEFAULT_RULES.attempts:
+                    self.violate(f"{job} is not done, but {standing}, and lost {self.cut_off[job]} attempts")
                 if self.outgrown[job] > 1:
                     self.violate(f"{job} has lost {self.outgrown[job]} attempts for memory")
             elif standing.state != "failed" or standing.category not in self._may_end_in(job):
@@ -185,10 +180,10 @@ class Shift:
                 self.violate(f"{job} is modest, and is said to have outgrown the memory")
 
     def _may_end_in(self, job: str) -> tuple[str, ...]:
-        """What a job is to be called that is too large: out of memory, wherever its worker sees it before the kernel
-        does, which it does unless the store keeps it waiting or the memory jumps."""
-        late = self.appetites[job].sudden or self.store.faults.error or self.store.faults.lost
-        return (OOM, KILLED) if late else (OOM,)
+        """What a job is to be called that is too large: out of memory, unless an attempt ended without a word, or the
+        store did not take what its worker said of it."""
+        unsaid = self.cut_off[job] or self.store.faults.error or self.store.faults.lost
+        return (OOM, KILLED) if unsaid else (OOM,)
 
     def _start(self, number: int) -> None:
         skew = self.random.choice([0.0, 0.0, -7200.0, 7200.0]) if self.drawn else 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import partial
 
 from atb.documents.attempt import Claim, ExitReport, Progress
 from atb.documents.result import ResultPointer
@@ -20,13 +21,31 @@ SPOILED: tuple[type[Document], ...] = (Claim, ExitReport, Progress, ResultPointe
 """What is damaged: documents that a run can do without."""
 
 
-def spoil(server: ObjectStore, chance: random.Random, kinds: tuple[type[Document], ...] = SPOILED) -> None:
+def spoil(server: ObjectStore, chance: random.Random, kinds: tuple[type[Document], ...]) -> None:
     """Damage one document."""
     found = [key for key in server.below("") if (place := place_of(key)) is not None and place.kind in kinds]
     if found:
         key = chance.choice(found)
         server.kernel.log("somebody", f"damages {key}")
         server.spoil(key)
+
+
+def draw_repairs(
+    server: ObjectStore,
+    chance: random.Random,
+    open_store: Callable[[Process], Store],
+    until: float,
+    kinds: tuple[type[Document], ...] = SPOILED,
+) -> None:
+    """Damage the store now and then, and repair it, each repair killed now and then."""
+    kernel = server.kernel
+    for _ in range(3):
+        kernel.at(chance.uniform(0, until), lambda: spoil(server, chance, kinds))
+    for number in range(3):
+        process, begin = Process(kernel, f"repair-{number}"), chance.uniform(0, until)
+        kernel.at(begin, partial(start_repair, kernel, open_store(process), process))
+        if chance.random() < 0.5:
+            kernel.at(begin + chance.uniform(0, 5), process.kill)
 
 
 def is_whole(key: str, data: bytes) -> bool:
