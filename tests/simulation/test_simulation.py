@@ -87,11 +87,11 @@ PRIME = 997
 
 FIRST = {
     "a store that ignores If-None-Match": 1,
-    "a write of one's own that is taken for a rival's": 23,
+    "a write of one's own that is taken for a rival's": 25,
     "a decision that forgets cancel": 3,
     "a store that ignores If-Match": 0,
-    "a retry that returns to spot nodes": 344,
-    "a retry with more memory than there may be": 65,
+    "a retry that returns to spot nodes": 139,
+    "a retry with more memory than there may be": 176,
 }
 """Where the search begins, to be short while the code stays as it is: what ``--planted`` printed, searching from 0."""
 
