@@ -19,6 +19,8 @@ EXPIRED_AT_MOST = 5
 """How many times in a row a server that restarts may call every version expired (410)."""
 SHORTEST_WATCH = 1.0
 """Seconds from one watch to the next, where something cuts them short."""
+NOTHING = "atb/none"
+"""A label that no object has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +71,18 @@ def follow(
     read: Callable[[dict[str, Any]], _Facts],
     stopping: Flag,
     *,
+    changes: bool = True,
     shortest: float = SHORTEST_WATCH,
 ) -> Iterator[Change[_Facts]]:
-    """What happens to the selected objects until ``stopping``.
+    """What happens to the selected objects until ``stopping``; without ``changes`` only what there is at first, and
+    then whether the server answers.
 
     A watch that ends is opened again where it ended; 410 and a server that forgot mean a new list. Errors that can't
     pass (403, 404) are raised as ApiError, all others are reported as Unreachable and retried.
     """
     version = ""
     failures, silent = 0, False
+    watched = selector if changes else ",".join(filter(None, (selector, NOTHING)))
     while not stopping.is_set():
         try:
             if not version:
@@ -86,7 +91,7 @@ def follow(
                 silent = False
                 yield Listed(objects, started)
             opened = cluster.clock.monotonic()
-            for kind, item in cluster.watch(resource, version, selector=selector):
+            for kind, item in cluster.watch(resource, version, selector=watched):
                 if kind == "OPENED":
                     if silent:
                         silent = False
@@ -128,10 +133,12 @@ class Informer(Generic[_Facts]):
         read: Callable[[dict[str, Any]], _Facts],
         tell: Callable[[Change[_Facts]], None],
         threads: Threads = SYSTEM_THREADS,
+        *,
+        changes: bool = True,
     ) -> None:
         self.failed: Exception | None = None
         self._stopping = threads.flag()
-        self._arguments = (cluster, resource, selector, read)
+        self._arguments, self._changes = (cluster, resource, selector, read), changes
         self._tell = tell
         self._threads = threads
 
@@ -145,7 +152,7 @@ class Informer(Generic[_Facts]):
 
     def _run(self) -> None:
         try:
-            for change in follow(*self._arguments, self._stopping):
+            for change in follow(*self._arguments, self._stopping, changes=self._changes):
                 self._tell(change)
         except Exception as error:
             self.failed = error

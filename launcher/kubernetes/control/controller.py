@@ -81,7 +81,7 @@ class RunController:
         self.state, target = prepare(cluster, store, plan, options, mode, wait=wait)
         performer = Performer(cluster, store, plan, options, target, self._build)
         with RequestPool(REQUESTS, cluster.clock, self._threads) as pool:
-            informers = self._watch(pool)
+            informers = self._watch(pool, wait)
             try:
                 self._follow(pool, informers, performer, stopped)
             finally:
@@ -92,14 +92,15 @@ class RunController:
             self._show(self.state.rows(cluster.now()), "")
         return self.observations
 
-    def _watch(self, pool: RequestPool) -> list[Informer[Any]]:
+    def _watch(self, pool: RequestPool, wait: bool) -> list[Informer[Any]]:
         cluster, state, threads = self._cluster, self.state, self._threads
         selector = run_selector(self._plan.run)
         cluster.on_wait = pool.poster(self._on_wait)
         self._store.on_wait = pool.poster(partial(apply.apply_store_note, state))
-        informers: list[Informer[Any]] = [
-            Informer(cluster, "jobs", selector, read_job, pool.poster(self._on_job), threads),
-            Informer(cluster, "pods", selector, read_pod, pool.poster(partial(apply.apply_pod, state)), threads),
+        follow = partial(Informer[Any], cluster, selector=selector, threads=threads, changes=wait)
+        informers = [
+            follow("jobs", read=read_job, tell=pool.poster(self._on_job)),
+            follow("pods", read=read_pod, tell=pool.poster(partial(apply.apply_pod, state))),
         ]
         for informer in informers:
             informer.start()

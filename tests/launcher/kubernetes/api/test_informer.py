@@ -17,19 +17,20 @@ from tests.apiserver.http import ApiServer
 class Seen:
     """Follows ConfigMaps in a thread and applies what it is told."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, *, changes: bool = True) -> None:
         self.names: dict[str, str] = {}
         self.changes: list[Change[str]] = []
         self.error: ApiError | None = None
         self.stopping = threading.Event()
-        self._cluster = cluster
+        self._cluster, self._wanted = cluster, changes
         self._moved = threading.Condition()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         try:
-            for change in follow(self._cluster, "configmaps", "", _read, self.stopping, shortest=0.0):
+            answers = follow(self._cluster, "configmaps", "", _read, self.stopping, changes=self._wanted, shortest=0.0)
+            for change in answers:
                 with self._moved:
                     self._apply(change)
                     self._moved.notify_all()
@@ -142,6 +143,22 @@ def test_a_server_that_is_back_is_heard_of_before_anything_changes(server: ApiSe
     assert seen.wait_for(lambda: any(isinstance(change, Unreachable) for change in seen.changes))
     server.start()
     assert seen.wait_for(lambda: isinstance(seen.changes[-1], Heartbeat))
+
+
+def test_without_changes_only_what_was_there_is_told_and_a_silent_server_all_the_same(
+    server: ApiServer, cluster: Cluster
+) -> None:
+    put(server, "first")
+    server.bookmark_seconds = 0.05
+    seen = Seen(cluster, changes=False)
+    assert seen.wait_for(lambda: len(seen.changes) > 1 and isinstance(seen.changes[-1], Heartbeat))
+    put(server, "later")
+    heard = len(seen.changes)
+    assert seen.wait_for(lambda: len(seen.changes) > heard + 1)  # a bookmark from after that change
+    assert seen.names == {"first": "1"}
+    server.stop()
+    assert seen.wait_for(lambda: any(isinstance(change, Unreachable) for change in seen.changes))
+    seen.stopping.set()
 
 
 def test_what_we_may_not_watch_is_an_error_at_once(server: ApiServer, cluster: Cluster) -> None:
