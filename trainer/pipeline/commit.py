@@ -15,6 +15,7 @@ from atb.documents.evaluation import Evaluation
 from atb.documents.export import ExportSummary
 from atb.documents.result import FeatureSummary, FileEntry, FitSummary, Result, SplitSummary
 from atb.storage import Store
+from atb.storage.read import map_calls
 from trainer.evaluate.evaluation import Judgement
 from trainer.features.sets import feature_hash
 from trainer.features.training_data import TrainingData
@@ -87,12 +88,13 @@ def describe_result(
 
 
 def upload_bundle(folder: Path, store: Store, run: str, job: str, attempt: int) -> tuple[FileEntry, ...]:
-    """Write every file of the folder; returns what a result says of them, in order of their paths."""
-    entries = []
-    for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+    """Write the files of the folder, several at a time; returns what a result says of them, in order of their paths."""
+
+    def upload(path: Path) -> FileEntry:
         name = path.relative_to(folder).as_posix()
         key = keys.bundle(run, job, attempt, name)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         store.put_file(key, path)
-        entries.append(FileEntry(path=name, key=key, size=path.stat().st_size, sha256=digest))
-    return tuple(entries)
+        return FileEntry(path=name, key=key, size=path.stat().st_size, sha256=digest)
+
+    return tuple(map_calls(store, upload, sorted(each for each in folder.rglob("*") if each.is_file())))

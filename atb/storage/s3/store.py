@@ -29,6 +29,9 @@ FIRST_SECONDS = 10.0
 _DIGEST = "sha256"
 """The object's metadata that holds the digest of its content: an etag is a digest on some stores and not on others."""
 _CHUNK = 1 << 20
+_ONE_REQUEST = 8 << 20
+"""Bytes: smaller files are written as objects are. The transfer of larger ones in parts takes another request, to ask
+for the etag."""
 _TRANSFER = TransferConfig(use_threads=False)
 
 _T = TypeVar("_T")
@@ -151,6 +154,8 @@ class S3Store:
         self._call(key, lambda: self._client.delete_object(Bucket=self._bucket, Key=self._key(key)))
 
     def put_file(self, key: str, path: Path) -> str:
+        if path.stat().st_size < _ONE_REQUEST:
+            return self.put(key, path.read_bytes())
         with path.open("rb") as file:
             extra = {"Metadata": {_DIGEST: hashlib.file_digest(file, "sha256").hexdigest()}}
 

@@ -164,9 +164,10 @@ def test_delete_removes_and_forgives(store: Store) -> None:
         store.get("gone")
 
 
-def test_files_go_there_and_back(store: Store, tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [0, 1_280_000, 9 << 20], ids=["empty", "in one request", "in parts"])
+def test_files_go_there_and_back(store: Store, tmp_path: Path, size: int) -> None:
     source, target = tmp_path / "source", tmp_path / "target"
-    source.write_bytes(bytes(range(256)) * 5000)
+    source.write_bytes((bytes(range(251)) * (1 + size // 251))[:size])
     store.put_file("big", source)
     store.get_file("big", target)
     assert target.read_bytes() == source.read_bytes()

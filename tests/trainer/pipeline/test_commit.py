@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 
 from atb.contract import keys
 from atb.errors import SpecError
-from atb.storage import Store
+from atb.storage import DirectoryStore, Store
 from tests.atb.registry.candidates import make_result
 from trainer.pipeline.attempt import commit_result, read_committed
 from trainer.pipeline.commit import upload_bundle
@@ -60,3 +61,22 @@ def test_a_bundle_lies_under_its_attempt(store: Store, tmp_path: Path) -> None:
     assert [file.path for file in files] == ["card.md", "plots/loss.png"]
     assert files[1].key == keys.bundle("r1", "BTCUSDT-fast", 3, "plots/loss.png")
     assert store.get(files[1].key) == b"picture"
+
+
+class Together(DirectoryStore):
+    """Finishes no write of a file before another one has begun."""
+
+    both = threading.Barrier(2, timeout=30)
+
+    def put_file(self, key: str, path: Path) -> str:
+        self.both.wait()
+        return super().put_file(key, path)
+
+
+def test_files_of_a_bundle_are_written_at_the_same_time(tmp_path: Path) -> None:
+    (folder := tmp_path / "bundle").mkdir()
+    for name in "abcd":
+        (folder / name).write_text(name)
+    store = Together(tmp_path / "store")
+    files = upload_bundle(folder, store, "r1", "BTCUSDT-fast", 1)
+    assert [(file.path, store.get(file.key)) for file in files] == [(name, name.encode()) for name in "abcd"]
