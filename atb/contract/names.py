@@ -1,4 +1,5 @@
-"""Names in documents that become parts of keys and paths: checked as they are read, so that none leads elsewhere."""
+"""Names in documents that become parts of keys and paths: checked as they are read, so that none leads elsewhere; and
+numbers in names."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from pydantic import AfterValidator
 from atb.contract.runs import validate_run
 from atb.errors import SpecError
 
+_DIGITS = re.compile("[0-9]+")
 _JOB = re.compile(r"[^/\\\x00-\x1f\x7f.][^/\\\x00-\x1f\x7f]{0,199}")
 
 
@@ -24,6 +26,12 @@ def _job(text: str) -> str:
     if not _JOB.fullmatch(text):
         raise ValueError(f"{text[:40]!r} is not a job's name, like BTCUSDT-fast")
     return text
+
+
+def whole_number(text: str, most_digits: int = 9) -> int | None:
+    """The number that a part of a key, an annotation or an option is; None for anything else: other alphabets' digits,
+    say, or a number without bounds."""
+    return int(text) if len(text) <= most_digits and _DIGITS.fullmatch(text) else None
 
 
 RunName = Annotated[str, AfterValidator(_run)]

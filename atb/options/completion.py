@@ -48,7 +48,7 @@ def _store(context: click.Context) -> Path:
     while at is not None and given is None:
         given, at = at.params.get("store"), at.parent
     url = given or os.environ.get("ATB_STORE") or "./store"
-    return Path(os.devnull) if "://" in url else Path(url).expanduser()
+    return Path(os.devnull) if "://" in url else Path(os.path.expanduser(url))
 
 
 def _names(folder: Path) -> list[str]:

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from atb.contract.exits import one_line
 from atb.errors import SpecError
 from atb.options.table import SHARED, Row, table
+from atb.text_file import read_text_file
 
 NAME = "atb.toml"
 PROFILES = "profiles"
@@ -53,11 +55,14 @@ def load_project(profile: str | None, start: Path | None = None) -> Project:
     import tomllib  # not for a completion where there is no file
 
     try:
-        read = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SpecError(f"{path}: can't read the file: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SpecError(f"{path} is not TOML: {error}") from None
+        text = read_text_file(path)
+    except ValueError as error:
+        raise SpecError(f"{path}: can't read the file: {error}") from None
+    try:
+        read = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else one_line(str(error))
+        raise SpecError(f"{path} is not TOML: {reason}") from None
     profiles = read.pop(PROFILES, {})
     if not isinstance(profiles, dict) or not all(isinstance(each, dict) for each in profiles.values()):
         raise SpecError(f"{path}: {PROFILES} holds a table for each profile, like [{PROFILES}.gpu.cluster]")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from atb.contract import keys
+from atb.contract.names import whole_number
 from atb.contract.sources import plain_symbol
 from atb.contract.spec import Spec
 from atb.documents.champion import Champion, HistoryEntry, Signal
@@ -170,8 +171,8 @@ def _keys_of(store: Store, symbol: str, names: tuple[str, ...]) -> Iterator[Mode
                 yield ModelKey(symbol, timeframe, preset)
             case [_, _, timeframe, preset, what, name, *_] if name in names:
                 target, _, horizon = what.rpartition("-")
-                if target and horizon.isdecimal():
-                    yield ModelKey(symbol, timeframe, preset, target, int(horizon))
+                if target and (bars := whole_number(horizon)) is not None:
+                    yield ModelKey(symbol, timeframe, preset, target, bars)
 
 
 def read_history(

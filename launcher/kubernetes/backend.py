@@ -31,7 +31,7 @@ def detect(environment: Mapping[str, str], account: Path = ACCOUNT) -> str | Non
     """Where a cluster is configured. Raises SpecError where KUBECONFIG names files that are not there: a broken
     configuration is not a reason to train on this machine."""
     if named := environment.get("KUBECONFIG"):
-        files = [Path(part).expanduser() for part in named.split(os.pathsep) if part]
+        files = [Path(os.path.expanduser(part)) for part in named.split(os.pathsep) if part]
         if found := next((path for path in files if path.is_file()), None):
             return f"KUBECONFIG names {found}"
         raise SpecError(f"KUBECONFIG is {named} and no such file is there; correct it, or add --backend local")

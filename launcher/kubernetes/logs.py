@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from atb.contract import keys
+from atb.contract.names import whole_number
 from atb.errors import NotFound
 from atb.redaction import redact
 from atb.storage import Store
@@ -66,9 +67,8 @@ def read_log(cluster: Cluster, pod: str, *, tail: int | None = None) -> Iterator
 def stored_log(store: Store, run: str, job: str) -> list[str]:
     """The log tail that the job's last attempt left in the store; empty where none did. Raises StoreError."""
     prefix = keys.attempts_prefix(run, job)
-    numbers = [
-        int(entry.key[len(prefix) :].split("/")[0]) for entry in store.list(prefix) if entry.key.endswith("/log.txt")
-    ]
+    logs = (entry.key[len(prefix) :] for entry in store.list(prefix) if entry.key.endswith("/log.txt"))
+    numbers = [number for name in logs if (number := whole_number(name.removesuffix("/log.txt"))) is not None]
     if not numbers:
         return []
     try:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from pydantic import ValidationError
 
+from atb.contract.names import whole_number
 from atb.errors import SpecError
 from atb.schema import first_problem
+from atb.text_file import read_text_file
 from launcher.kubernetes.options import ClusterOptions
 
 _PAIRS = ("node_selector", "resources", "env", "env_plain", "labels", "annotations")
 """Options that are given as NAME=VALUE, one flag each."""
+_MOST_PARTS = 100_000
+"""Values in a file of options: a few lines of anchors can stand for billions."""
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -53,14 +57,28 @@ def _read_file(path: str) -> dict[str, Any]:
     import yaml
 
     try:
-        found = yaml.safe_load(Path(path).expanduser().read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SpecError(f"--cluster-options {path}: can't read the file: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SpecError(f"--cluster-options {path} is not YAML: {' '.join(str(error).split())}") from None
+        text = read_text_file(path)
+    except ValueError as error:
+        raise SpecError(f"--cluster-options {path}: can't read the file: {error}") from None
+    try:
+        found = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # PyYAML makes dates and numbers itself
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
+        raise SpecError(f"--cluster-options {path} is not YAML: {reason}") from None
     if not isinstance(found, dict):
         raise SpecError(f"--cluster-options {path} is not a YAML mapping, like image: NAME")
+    if len(list(islice(_parts(found), _MOST_PARTS))) == _MOST_PARTS:
+        raise SpecError(f"--cluster-options {path} holds more than {_MOST_PARTS:,} values; do its anchors repeat them?")
     return found
+
+
+def _parts(value: object) -> Iterator[object]:
+    """The value and all that is in it, what is there by an anchor once more each time."""
+    left = [value]
+    while left:
+        one = left.pop()
+        yield one
+        left += [*one, *one.values()] if isinstance(one, dict) else one if isinstance(one, list | set | tuple) else ()
 
 
 def _pair(text: str, option: str) -> tuple[str, str]:
@@ -78,9 +96,10 @@ def _toleration(text: str) -> dict[str, str]:
 
 
 def _seconds(text: str, option: str) -> int:
-    number, unit = text[:-1], text[-1:]
-    if text.isdigit():
-        number, unit = text, "s"
-    if unit not in _UNITS or not number.isdigit():
-        raise SpecError(f"{option.replace('_', '-')} {text!r} is not a number and one of s, m, h, d; write 90m or 24h")
-    return int(number) * _UNITS[unit]
+    seconds = text if text[-1:] in _UNITS else f"{text}s"
+    number = whole_number(seconds[:-1])
+    if number is None:
+        raise SpecError(
+            f"{option.replace('_', '-')} {text[:40]!a} is not a number and one of s, m, h, d; write 90m or 24h"
+        )
+    return number * _UNITS[seconds[-1]]

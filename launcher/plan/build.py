@@ -7,7 +7,6 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from atb.contract import keys
@@ -22,6 +21,7 @@ from atb.registry.champions import ModelKey
 from atb.storage import Store
 from atb.storage.fingerprints import changed_origin
 from atb.storage.read import read_document
+from atb.text_file import read_text_file
 from launcher.records.run_record import RunRecord
 
 _READERS = 16
@@ -35,10 +35,9 @@ def read_names(text: str, what: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """
     if text.startswith("@"):
         try:
-            lines = Path(text[1:]).expanduser().read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError, RuntimeError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else f"it is not text ({error})"
-            raise SpecError(f"{what} {text!a}: can't read the file: {reason}") from None
+            lines = read_text_file(text[1:]).splitlines()
+        except ValueError as error:
+            raise SpecError(f"{what} {text[:200]!a}: can't read the file: {error}") from None
         text = ",".join(line.split("#")[0] for line in lines)
     found: dict[str, int] = {}
     for name in re.split(r"[,\s]+", text):

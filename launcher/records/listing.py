@@ -14,7 +14,7 @@ from atb.storage.store import SkipsFolders
 LATEST = "latest"
 _TIME = re.compile(r"\d{8}-\d{4,6}")
 _MOST_NAMED = 5
-_ATTEMPT = re.compile(r"attempts/(\d{1,9})/([^/]+)")
+_ATTEMPT = re.compile(r"attempts/([0-9]{1,9})/([^/]+)")
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from atb.clock import SYSTEM_CLOCK, Clock
 from atb.contract import keys
 from atb.contract.exits import BY_CODE
 from atb.contract.labels import NODE_VARIABLE, POD_VARIABLE
+from atb.contract.names import whole_number
 from atb.contract.spec import Spec
 from atb.documents.attempt import Claim, ExitReport, Progress
 from atb.documents.result import Result, ResultPointer
@@ -194,8 +195,8 @@ class Attempt:
 
     def _following(self) -> int:
         prefix = keys.attempts_prefix(self._run, self.job)
-        taken = (entry.key[len(prefix) :].split("/")[0] for entry in self._store.list(prefix))
-        return 1 + max((int(part) for part in taken if part.isdigit()), default=0)
+        taken = (whole_number(entry.key[len(prefix) :].split("/")[0]) for entry in self._store.list(prefix))
+        return 1 + max((number for number in taken if number is not None), default=0)
 
 
 def read_committed(store: Store, run: str, spec: Spec) -> Result | None:

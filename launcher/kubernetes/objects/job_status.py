@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from atb.contract import labels
+from atb.contract.names import whole_number
 from launcher.kubernetes.api.responses import parse_time
 from launcher.kubernetes.objects.pod import CONTAINER
 
@@ -108,7 +109,7 @@ def read_job(item: dict[str, Any]) -> JobStatus:
         oom=_number(notes.get(labels.OOM_ANNOTATION)),
         infrastructure=_number(notes.get(labels.INFRASTRUCTURE_ANNOTATION)),
         cause=notes.get(labels.CAUSE_ANNOTATION, ""),
-        first_created=_time(notes.get(labels.FIRST_ANNOTATION)) or created,
+        first_created=_noted_time(notes.get(labels.FIRST_ANNOTATION)) or created,
         created=created,
         memory=limits.get("memory", ""),
         deadline_seconds=spec.get("activeDeadlineSeconds") or 0,
@@ -184,8 +185,16 @@ def _time(text: str | None) -> float:
     return parse_time(text) if text else 0.0
 
 
+def _noted_time(text: str | None) -> float:
+    """Of an annotation, which anybody can have changed."""
+    try:
+        return _time(text)
+    except (ValueError, OverflowError):
+        return 0.0
+
+
 def _number(text: str | None) -> int:
-    return int(text) if text and text.isdigit() else 0
+    return whole_number(text or "") or 0
 
 
 def _line(text: str | None) -> str:

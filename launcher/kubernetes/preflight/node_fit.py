@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -15,6 +16,7 @@ Node = Mapping[str, Any]
 Verdict = tuple[Literal["ok", "warning", "error"], str]
 
 _VERY_MANY = 1000
+_INTEGER = re.compile("-?[0-9]{1,18}")
 _OBJECTS = ("count/jobs.batch",)
 """Quotas that count objects, finished ones too, and not what runs at a time."""
 _GROWING = (
@@ -145,7 +147,7 @@ def _meets(have: Mapping[str, str], wanted: Mapping[str, Any]) -> bool:
             return value is not None
         case "DoesNotExist":
             return value is None
-        case "Gt" | "Lt" as operator if value is not None and value.lstrip("-").isdigit():
+        case "Gt" | "Lt" as operator if value is not None and all(map(_INTEGER.fullmatch, (value, *values[:1]))):
             return int(value) > int(values[0]) if operator == "Gt" else int(value) < int(values[0])
     return False
 

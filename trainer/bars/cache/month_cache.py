@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from atb.contract import keys
+from atb.contract.names import whole_number
 from atb.documents.bars_index import BarsIndex, IndexedMonth
 from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError
 from atb.storage import Store
@@ -30,6 +31,7 @@ _VERSION = 1
 _TIME = pa.timestamp("ms", "UTC")
 _MOST_CUTS = 100
 """How many versions are kept; a request for an earlier one reports that the month has changed."""
+_CUT_DIGITS = 13
 _TRIES = 20
 """How often an index is written again because another writer was faster."""
 
@@ -139,7 +141,8 @@ def rows_before(bars: Bars, cut_ms: int) -> Bars:
 def _describe(
     month: Month, found: CachedMonth, before: IndexedMonth | None, cut_ms: int, checked_ms: int | None
 ) -> IndexedMonth:
-    cuts = {int(cut) for cut in before.cuts} if before else set()
+    known = (whole_number(cut, _CUT_DIGITS) for cut in before.cuts) if before else ()
+    cuts = {cut for cut in known if cut is not None}
     if month.start_ms < cut_ms < month.end_ms:
         cuts.add(cut_ms)
     return IndexedMonth(

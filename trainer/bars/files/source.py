@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,7 +113,10 @@ class FilesSource:
         if self._path.startswith(_IN_STORE):
             return object_origin(where, self._store)
         try:
-            bounded(Path(where).stat().st_size, where)
+            found = Path(where).stat()
+            if not stat.S_ISREG(found.st_mode):
+                raise DataError(f"{where} is not a plain file; give CSV, Parquet or feather")
+            bounded(found.st_size, where)
             return file_origin(Path(where))
         except OSError as error:
             raise DataError(f"{where} can't be read: {error.strerror}; make it a readable file") from None
