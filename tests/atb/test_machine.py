@@ -54,15 +54,27 @@ def test_a_process_knows_how_long_it_has_lived(tmp_path: Path) -> None:
         ({"cpu.max": "\xff"}, None),
         ({"cpu/cpu.cfs_quota_us": "150000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 1.5),
         ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+        ({"cpu.max": "0 100000"}, None),
         ({}, None),
+        ({"cgroup": "0::/", "cpu.max": "200000 100000"}, 2.0),
+        ({"cgroup": "0::/a.slice/b", "a.slice/b/cpu.max": "150000 100000"}, 1.5),
+        ({"cgroup": "0::/a.slice/b", "a.slice/b/cpu.max": "max 100000", "a.slice/cpu.max": "50000 100000"}, 0.5),
+        ({"cgroup": "0::/a/b", "a/b/cpu.max": "300000 100000", "a/cpu.max": "200000 100000"}, 2.0),
+        ({"cgroup": "0::/docker/c0ffee", "cpu.max": "250000 100000"}, 2.5),
+        ({"cgroup": "0::/../../x", "cpu.max": "max 100000"}, None),
+        ({"cgroup": "4:cpu,cpuacct:/k/p", "cpu,cpuacct/k/p/cpu.cfs_quota_us": "70000",
+          "cpu,cpuacct/k/p/cpu.cfs_period_us": "100000"}, 0.7),
+        ({"cgroup": "3:cpuset:/k\n4:cpu:/k", "cpu/k/cpu.cfs_quota_us": "200000",
+          "cpu/k/cpu.cfs_period_us": "100000"}, 2.0),
+        ({"cgroup": "garbage\n::\n"}, None),
     ],
-)
+)  # fmt: skip
 def test_a_containers_limit_is_read_and_anything_else_is_none(
     tmp_path: Path, files: dict[str, str], quota: float | None
 ) -> None:
     for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_text(text, encoding="latin-1")
-    assert cpu_quota(tmp_path) == quota
+    assert cpu_quota(tmp_path, tmp_path) == quota
     cores = len(os.sched_getaffinity(0))
-    assert usable_cpus(tmp_path) == (cores if quota is None else max(1, min(cores, int(quota))))
+    assert usable_cpus(tmp_path, tmp_path) == (cores if quota is None else max(1, min(cores, int(quota))))
