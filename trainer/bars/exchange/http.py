@@ -9,6 +9,7 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import requests
@@ -26,7 +27,8 @@ LONGEST_WAIT_SECONDS = 600.0
 _TIMEOUT = (10.0, 30.0)
 _BANNED_SECONDS = 120.0
 """How long to keep away after a 418 that names no time."""
-_BANNED_UNTIL = re.compile(rb"banned until (\d{13})\b")
+_BANNED_UNTIL = re.compile(rb"banned until ([0-9]{10}|[0-9]{13})(?![0-9])")
+"""Seconds or milliseconds since 1970; anything else names no instant."""
 
 
 @dataclass(frozen=True)
@@ -105,11 +107,18 @@ class Http:
     def _hold_back(self, host: str, status: int, wait: float) -> None:
         if wait > LONGEST_WAIT_SECONDS:
             raise NetworkError(
-                f"{host} has blocked this address ({status}) for {wait:,.0f} s; asking again prolongs it: "
-                "try later, run fewer jobs at once, or set ATB_BINANCE_REST_URL to a mirror"
+                f"{host} has blocked this address ({status}) for {wait:,.0f} s{self._until(wait)}; asking again "
+                "prolongs it: try later, run fewer jobs at once, or set ATB_BINANCE_REST_URL to a mirror"
             )
         with self._lock:
             self._free_at[host] = max(self._free_at.get(host, 0.0), self._clock.monotonic() + wait)
+
+    def _until(self, wait: float) -> str:
+        """When a wait ends, in words; empty where no calendar has that."""
+        try:
+            return f", until {datetime.fromtimestamp(self._clock.now() + wait, UTC):%Y-%m-%d %H:%M} UTC"
+        except (ValueError, OverflowError, OSError):
+            return ""
 
     def _named_wait(self, answer: requests.Response) -> float | None:
         """The seconds in ``Retry-After``, a number or a date (RFC 9110, 10.2.3), or until the instant that the body
@@ -124,7 +133,8 @@ class Http:
             return max(0.0, email.utils.parsedate_to_datetime(header).timestamp() - now)
         if until := _BANNED_UNTIL.search(answer.content[:4096]):
             host_ms = _host_ms(answer)
-            return max(0.0, int(until[1]) / 1000 - (now if host_ms is None else host_ms / 1000))
+            end = int(until[1]) / (1000 if len(until[1]) == 13 else 1)
+            return max(0.0, end - (now if host_ms is None else host_ms / 1000))
         return _BANNED_SECONDS if answer.status_code == 418 else None
 
 
@@ -180,6 +190,6 @@ def _host(url: str) -> str:
 
 def _host_ms(answer: requests.Response) -> int | None:
     """The header ``Date``, in milliseconds."""
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, OverflowError):
         return int(email.utils.parsedate_to_datetime(answer.headers.get("Date", "")).timestamp() * 1000)
     return None

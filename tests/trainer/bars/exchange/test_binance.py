@@ -242,7 +242,7 @@ def test_a_ban_until_an_instant_in_the_body_is_waited_out(
     assert sum(slept) == pytest.approx(90, abs=1)
     long = f'{{"msg":"banned until {exchange.now_ms + 3_600_000}"}}'.encode()
     exchange.faults.append(Fault("klines\\?", status=418, body=long))
-    with pytest.raises(NetworkError, match=r"blocked this address \(418\) for 3,[56]\d\d s"):
+    with pytest.raises(NetworkError, match=r"blocked this address \(418\) for 3,[56]\d\d s, until 20"):
         fetch(store=MemoryStore())
 
 
@@ -282,7 +282,9 @@ def test_a_month_that_lost_a_bar_at_the_source_keeps_it_here(
 def test_a_long_ban_is_not_waited_for(fetch: Fetch, exchange: Exchange, slept: Slept) -> None:
     wait = int(LONGEST_WAIT_SECONDS) + 1
     exchange.faults.append(Fault("klines\\?", status=418, headers={"Retry-After": str(wait)}, times=99))
-    with pytest.raises(NetworkError, match=f"blocked this address \\(418\\) for {wait} s; .*ATB_BINANCE_REST_URL"):
+    with pytest.raises(
+        NetworkError, match=f"blocked this address \\(418\\) for {wait} s, until .* UTC; .*ATB_BINANCE_REST_URL"
+    ):
         fetch()
     assert exchange.asked("klines\\?") == 1
 
