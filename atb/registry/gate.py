@@ -45,6 +45,8 @@ class Bounds:
 
 
 DEFAULT_BOUNDS = Bounds()
+SKILL_SHOWN = "skill-shown"
+"""The rule that a run's candidates are held to together."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def check_candidate(
 def hold_to(rules: tuple[Rule, ...], shown: Shown) -> tuple[Rule, ...]:
     """The same verdicts, but for ``skill-shown``, which is judged anew by what the whole run has shown. A rule that was
     waived stays so."""
-    return tuple(_skill_shown(shown) if rule.name == "skill-shown" and not rule.waived else rule for rule in rules)
+    return tuple(_skill_shown(shown) if rule.name == SKILL_SHOWN and not rule.waived else rule for rule in rules)
 
 
 def passes(rules: tuple[Rule, ...]) -> bool:
@@ -118,7 +120,7 @@ def describe(rule: Rule) -> str:
     return f"{rule.name}{measured}" + (f": {rule.note}" if rule.note else "")
 
 
-_OF_SKILL = ("skill-shown", "no-worse-than-bar", "not-behind-baseline")
+_OF_SKILL = (SKILL_SHOWN, "no-worse-than-bar", "not-behind-baseline")
 
 
 def _waive(rule: Rule) -> Rule:
@@ -177,10 +179,10 @@ def _not_behind_baseline(result: Result, bounds: Bounds) -> Rule:
 def _skill_shown(shown: Shown | None) -> Rule:
     if shown is None or shown.problem:
         note = shown.problem if shown else "this model left no evidence; train again"
-        return Rule(name="skill-shown", value=None, bound=shown.bound if shown else None, passed=False, note=note)
+        return Rule(name=SKILL_SHOWN, value=None, bound=shown.bound if shown else None, passed=False, note=note)
     together = f"{shown.candidates:,} candidates together" if shown.candidates > 1 else "as if it were alone"
     return Rule(
-        name="skill-shown",
+        name=SKILL_SHOWN,
         value=e_value(shown.log_e),
         bound=shown.bound,
         passed=shown.reached,

@@ -93,30 +93,72 @@ def evaluate_candidate(
     model_key = model_key_of(result)
     pointer, etag = _read_pointer(store, model_key, force)
     champion = None if pointer is None or pointer.vacant else pointer
-    if champion is not None and (champion.run, champion.job) == (result.run, result.job):
-        raise SpecError(f"{model_key}: run {result.run} is already the champion")
+    _validate_not_serving(champion, model_key, result.run, result.job)
     rules = check_candidate(result, champion, shown, accept_first=accept_first, bounds=bounds)
-    time = later_than(pointer, now or datetime.now(UTC))
-    entry = history_key(model_key, time, result.run)
-    record = HistoryEntry(
+    record = _make_entry(model_key, result.run, result.job, pointer, rules, by, why, now)
+    if not passes(rules) and not force:
+        return _decline(store, model_key, record)
+    entry = history_key(model_key, record.time, result.run)
+    candidate = _make_champion(model_key, result, record.time, by, entry, champion.entry if champion else None)
+    reason = _reason(rules) if passes(rules) else f"forced in spite of {failures(rules)}"
+    record = record.model_copy(update={"action": "promote", "why": why or reason, "champion": candidate})
+    move_pointer(store, model_key, candidate, record, etag, force)
+    return PromotionOutcome("promote", model_key, result.run, rules, reason, entry)
+
+
+def decline_candidate(
+    store: Store,
+    model_key: ModelKey,
+    run: str,
+    job: str,
+    rules: tuple[Rule, ...],
+    *,
+    by: str,
+    why: str,
+    now: datetime | None = None,
+) -> PromotionOutcome:
+    """Record that a candidate was declined by verdicts that are known already, for which its result need not be read.
+
+    Raises as ``evaluate_candidate``.
+    """
+    pointer, _ = _read_pointer(store, model_key, force=False)
+    _validate_not_serving(None if pointer is None or pointer.vacant else pointer, model_key, run, job)
+    return _decline(store, model_key, _make_entry(model_key, run, job, pointer, rules, by, why, now))
+
+
+def _validate_not_serving(champion: Champion | None, model_key: ModelKey, run: str, job: str) -> None:
+    if champion is not None and (champion.run, champion.job) == (run, job):
+        raise SpecError(f"{model_key}: run {run} is already the champion")
+
+
+def _make_entry(
+    model_key: ModelKey,
+    run: str,
+    job: str,
+    pointer: Champion | None,
+    rules: tuple[Rule, ...],
+    by: str,
+    why: str,
+    now: datetime | None,
+) -> HistoryEntry:
+    """The entry of a candidate that is declined, unless it is changed into a promotion."""
+    return HistoryEntry(
         action="decline",
         **vars(model_key),
-        run=result.run,
-        job=result.job,
-        time=time,
+        run=run,
+        job=job,
+        time=later_than(pointer, now or datetime.now(UTC)),
         by=by,
         why=why,
         gate=rules,
         replaced=pointer.entry if pointer else None,
     )
-    if not passes(rules) and not force:
-        store.put_if_absent(entry, record.to_bytes())
-        return PromotionOutcome("decline", model_key, result.run, rules, failures(rules), entry)
-    candidate = _make_champion(model_key, result, time, by, entry, champion.entry if champion else None)
-    reason = _reason(rules) if passes(rules) else f"forced in spite of {failures(rules)}"
-    record = record.model_copy(update={"action": "promote", "why": why or reason, "champion": candidate})
-    move_pointer(store, model_key, candidate, record, etag, force)
-    return PromotionOutcome("promote", model_key, result.run, rules, reason, entry)
+
+
+def _decline(store: Store, model_key: ModelKey, record: HistoryEntry) -> PromotionOutcome:
+    entry = history_key(model_key, record.time, record.run)
+    store.put_if_absent(entry, record.to_bytes())
+    return PromotionOutcome("decline", model_key, record.run, record.gate, failures(record.gate), entry)
 
 
 def _read_pointer(store: Store, model_key: ModelKey, force: bool) -> tuple[Champion | None, str | None]:

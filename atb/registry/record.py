@@ -23,6 +23,8 @@ from atb.storage import Store
 from atb.storage.read import map_calls
 
 _TRIES = 50
+_MOST_ASKED = 32
+"""Model keys whose pointers are simply read: of more, the symbols that have anything at all are listed first."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,12 @@ def scan_records(store: Store, model_keys: Iterable[ModelKey]) -> list[Live]:
         except Unreadable as problem:
             return Live(model_key, None, None, str(problem))
 
-    return list(filter(None, map_calls(store, read, dict.fromkeys(model_keys))))
+    wanted = list(dict.fromkeys(model_keys))
+    if len(wanted) > _MOST_ASKED:  # most symbols of a large run have never had a champion
+        root = keys.champions_prefix()
+        there = {f"{root}{name}/" for name in store.folders(root)}
+        wanted = [model_key for model_key in wanted if keys.champions_prefix(model_key.symbol) in there]
+    return list(filter(None, map_calls(store, read, wanted)))
 
 
 def extend_record(

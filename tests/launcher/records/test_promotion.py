@@ -6,13 +6,15 @@ from atb.contract import keys
 from atb.contract.runs import DEFAULT_FDR
 from atb.documents.result import Result
 from atb.registry.candidate import Candidate
-from atb.registry.champions import read_history, require_champion
+from atb.registry.champions import ModelKey, read_history, require_champion
+from atb.registry.gate import check_candidate
+from atb.registry.promote import evaluate_candidate
 from atb.registry.weigh import weigh_run
 from atb.storage import MemoryStore, Store
 from launcher.plan.build import build_plan
 from launcher.records.promotion import Promotion, promote_run, weigh_record
 from launcher.records.run_record import RunRecord
-from tests.atb.registry.candidates import NOISE, NOW, commit
+from tests.atb.registry.candidates import GOOD, NOISE, NOTHING, NOW, SHOWN, commit
 from tests.atb.registry.doubles import CarelessStore, Death, MortalStore
 from tests.atb.registry.test_promote import MODEL_KEY
 
@@ -77,6 +79,37 @@ def test_a_promotion_whose_writer_died_is_taken_up_again() -> None:
         else:
             return
     pytest.fail("the promotion never came to its end")
+
+
+def test_a_candidate_that_cannot_serve_is_declined_without_reading_its_result_again() -> None:
+    class CountingStore(MemoryStore):
+        """Counts the results that are read."""
+
+        read = 0
+
+        def get(self, key: str) -> bytes:
+            self.read += key.endswith("/result.json")
+            return super().get(key)
+
+    store = CountingStore()
+    for symbol, metrics, shown in (("BTCUSDT", GOOD, SHOWN), ("ETHUSDT", NOISE, NOTHING)):
+        result = commit(store, "r1", symbol, metrics=metrics)
+        judged = result.model_copy(update={"gate": check_candidate(result, None, shown)})
+        store.put(keys.result("r1", result.job), judged.to_bytes())
+    record = record_of(store, "r1", "BTCUSDT", "ETHUSDT")
+    assert store.read == 2
+    found = {each.job: each for each in collect(store, record)}
+    assert {job: each.decided for job, each in found.items()} == {
+        "BTCUSDT-fast": "promoted",
+        "ETHUSDT-fast": "declined",
+    }
+    assert store.read == 3, "only what serves is read whole"
+    assert found["ETHUSDT-fast"].reason.startswith("skill-shown ")
+    (declined,) = read_history(store, ModelKey("ETHUSDT", "1h", "fast"))
+    again = evaluate_candidate(store, result, weigh_record(store, record, DEFAULT_FDR).of(result), by="me", why="")
+    assert declined.entry.gate == again.rules, "the verdicts are those of the whole result"
+    assert {each.decided for each in collect(store, record)} == {"decided before"}
+    assert store.read == 3
 
 
 def test_a_careless_store_moves_nothing_and_says_why() -> None:
