@@ -7,11 +7,11 @@ measured by ``benchmarks/books.py --s3``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import quote, unquote
 from xml.etree import ElementTree
 
@@ -21,8 +21,8 @@ from atb.storage.store import Entry
 
 _LARGEST_PAGE = 8 << 20
 _READ_SECONDS = 60.0
-_LONGEST_LINE = 1 << 16
-_MOST_HEADERS = 200
+_LONGEST_HEAD = 1 << 15
+_PIECE = 1 << 16
 _META = "x-amz-meta-"
 
 
@@ -60,9 +60,12 @@ class LeanReader:
         answer = self._send(f"/{quote(key, safe='/~')}", "", key)
         return answer if answer is not None and "etag" in answer.headers else None
 
-    def list_page(self, prefix: str, token: str | None, without: str = "") -> tuple[list[Entry], str | None] | None:
-        """A page of names with the whole keys, and the token of the next page; None where the answer is not that.
-        ``without``: the name of folders below the prefix whose objects are left out."""
+    def list_page(
+        self, prefix: str, token: str | None, without: str = "", cut: int = 0
+    ) -> tuple[list[Entry], str | None] | None:
+        """A page of entries, and the token of the next page; None where the answer is not that. ``without``: the name
+        of folders below the prefix whose objects are left out; ``cut``: how many characters of each key are left out.
+        """
         query = {"encoding-type": "url", "list-type": "2", "prefix": prefix}
         if token is not None:
             query = {"continuation-token": token, **query}
@@ -70,7 +73,7 @@ class LeanReader:
         if answer is None or len(answer.data) > _LARGEST_PAGE:
             return None
         try:
-            return _read_page(answer.data, len(prefix), f"/{without}/" if without else "")
+            return _read_page(answer.data, len(prefix), f"/{without}/" if without else "", cut)
         except (ElementTree.ParseError, ValueError, KeyError, TypeError):
             return None
 
@@ -122,8 +125,7 @@ def _exchange(pool: Any, request: bytes) -> tuple[int, Answer]:
             socket = connection.sock
             socket.settimeout(_READ_SECONDS)
         socket.sendall(request)
-        with socket.makefile("rb") as file:
-            status, answer = _read_answer(file)
+        status, answer = _read_answer(socket.recv)
         if answer.headers.get("connection", "").lower() == "close":
             connection.close()
     except BaseException:
@@ -134,65 +136,93 @@ def _exchange(pool: Any, request: bytes) -> tuple[int, Answer]:
     return status, answer
 
 
-def _read_answer(file: BinaryIO) -> tuple[int, Answer]:
-    """What a server answered to a GET. Raises ValueError where it is cut, or not as RFC 9112 has it."""
-    version, status, *_ = _read_line(file).split(" ", 2)
+def _read_answer(receive: Callable[[int], bytes]) -> tuple[int, Answer]:
+    """What a server answered to a GET. Raises ValueError where it is cut, or not as RFC 9112 has it.
+
+    ``receive``: as a socket's ``recv``. A small object and its headers mostly come in one piece.
+    """
+    received = _Received(receive)
+    first, *lines = received.until(b"\r\n\r\n", _LONGEST_HEAD).decode("latin-1").split("\r\n")
+    version, status, *_ = first.split(" ", 2)
     if version != "HTTP/1.1":
         raise ValueError("of another version")
     headers: dict[str, str] = {}
-    while line := _read_line(file):
+    for line in lines:
         name, _, value = line.partition(":")
-        if len(headers) > _MOST_HEADERS:
-            raise ValueError("too many headers")
         headers[name.lower()] = value.strip()
     if "transfer-encoding" not in headers:
-        data = _read_exactly(file, int(headers["content-length"]))
+        data = received.exactly(int(headers["content-length"]))
     elif headers["transfer-encoding"].lower() == "chunked":
-        data = b"".join(_read_chunks(file))
+        data = b"".join(_read_chunks(received))
     else:
         raise ValueError("encoded in another way")
+    if received.rest:
+        raise ValueError("longer than it says")
     return int(status), Answer(data, headers)
 
 
-def _read_chunks(file: BinaryIO) -> Iterator[bytes]:
-    while size := int(_read_line(file).partition(";")[0], 16):
-        yield _read_exactly(file, size)
-        if _read_line(file):
+def _read_chunks(received: _Received) -> Iterator[bytes]:
+    while size := int(received.until(b"\r\n", _LONGEST_HEAD).partition(b";")[0], 16):
+        yield received.exactly(size)
+        if received.exactly(2) != b"\r\n":
             raise ValueError("a chunk is longer than it says")
-    while _read_line(file):
+    while received.until(b"\r\n", _LONGEST_HEAD):
         continue  # fields after the last chunk
 
 
-def _read_line(file: BinaryIO) -> str:
-    line = file.readline(_LONGEST_LINE)
-    if not line.endswith(b"\r\n"):
-        raise ValueError("cut, or too long")
-    return line[:-2].decode("latin-1")
+class _Received:
+    """What has come of an answer, piece by piece. Raises ValueError where it ends too early."""
+
+    def __init__(self, receive: Callable[[int], bytes]) -> None:
+        self._receive = receive
+        self.rest = b""
+        """What has come and has not been taken."""
+
+    def until(self, mark: bytes, most: int) -> bytes:
+        """All before the mark, which is taken too."""
+        while (end := self.rest.find(mark)) < 0:
+            if len(self.rest) > most:
+                raise ValueError("too long")
+            self.rest += self._more()
+        found, self.rest = self.rest[:end], self.rest[end + len(mark) :]
+        return found
+
+    def exactly(self, size: int) -> bytes:
+        """So many bytes."""
+        if size < 0:
+            raise ValueError("a size below nothing")
+        pieces, missing = [self.rest], size - len(self.rest)
+        while missing > 0:
+            pieces.append(self._more())
+            missing -= len(pieces[-1])
+        whole = b"".join(pieces)
+        self.rest = whole[size:]
+        return whole[:size] if self.rest else whole
+
+    def _more(self) -> bytes:
+        data = self._receive(_PIECE)
+        if not data:
+            raise ValueError("cut")
+        return data
 
 
-def _read_exactly(file: BinaryIO, size: int) -> bytes:
-    data = file.read(max(0, size))
-    if len(data) != size:
-        raise ValueError("cut")
-    return data
-
-
-def _read_page(data: bytes, start: int = 0, skipped: str = "") -> tuple[list[Entry], str | None] | None:
-    """``skipped``: what a key that is left out holds behind its first ``start`` characters."""
+def _read_page(data: bytes, start: int = 0, skipped: str = "", cut: int = 0) -> tuple[list[Entry], str | None] | None:
+    """``skipped``: what a key that is left out holds behind its first ``start`` characters. ``cut``: how many of each
+    key's characters belong to the store's own prefix."""
     root = ElementTree.fromstring(data)  # noqa: S314 - of the store that the user named, and bounded
     space = root.tag.rpartition("}")[0] + "}" if root.tag.startswith("{") else ""
     if root.tag != f"{space}ListBucketResult" or root.find(f"{space}IsTruncated") is None:
         return None
     entries = []
+    names = [f"{space}{name}" for name in ("Key", "Size", "ETag", "LastModified")]
     for item in root.iter(f"{space}Contents"):
-        key = unquote(item.findtext(f"{space}Key", ""))
+        key = unquote(item.findtext(names[0], ""))
         if skipped and skipped in f"/{key[start:]}":
             continue
-        size, etag = item.findtext(f"{space}Size", ""), item.findtext(f"{space}ETag", "")
-        modified = datetime.fromisoformat(item.findtext(f"{space}LastModified", ""))
+        size, etag, modified = (item.findtext(name, "") for name in names[1:])
         if not (key and etag):
             return None
-        entries.append(Entry(key, int(size), etag, modified))
+        entries.append(Entry(key[cut:], int(size), etag, datetime.fromisoformat(modified)))
     truncated = root.findtext(f"{space}IsTruncated") == "true"
     token = root.findtext(f"{space}NextContinuationToken")
     if truncated and not token:

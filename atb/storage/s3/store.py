@@ -116,10 +116,9 @@ class S3Store:
         options: dict[str, Any] = {}
         token: str | None = None
         start, whole = len(self._prefix), f"{self._prefix}{prefix}"
-        while self._lean and (found := self._lean.list_page(whole, token, folder)) is not None:
+        while self._lean and (found := self._lean.list_page(whole, token, folder, start)) is not None:
             entries, token = found
-            for entry in entries:
-                yield Entry(entry.key[start:], entry.size, entry.etag, entry.modified)
+            yield from entries
             if token is None:
                 return
             options = {"ContinuationToken": token}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -55,6 +56,12 @@ def test_any_failure_is_left_to_botocore() -> None:
     assert reader.list_page("", None) is None
 
 
+def in_pieces(whole: bytes, piece: int = 1 << 16) -> Callable[[int], bytes]:
+    """As a socket's ``recv`` that gets a few bytes at a time."""
+    file = io.BytesIO(whole)
+    return lambda most: file.read(min(most, piece))
+
+
 @pytest.mark.parametrize(
     ("headers", "body"),
     [
@@ -63,10 +70,11 @@ def test_any_failure_is_left_to_botocore() -> None:
         ("Transfer-Encoding: chunked\r\n", "2;x=y\r\nhe\r\n3\r\nllo\r\n0\r\nTrailer: 1\r\n\r\n"),
     ],
 )
-def test_an_answer_is_read_to_its_end_and_no_further(headers: str, body: str) -> None:
-    file = io.BytesIO(f'HTTP/1.1 200 OK\r\nETag: "0f"\r\nX-Amz-Meta-Sha256: 7\r\n{headers}\r\n{body}next'.encode())
-    status, answer = _read_answer(file)
-    assert (status, answer.data, file.read()) == (200, b"hello" if body else b"", b"next")
+@pytest.mark.parametrize("piece", [1, 2, 7, 64, 1 << 16])
+def test_an_answer_is_read_to_its_end_in_pieces_of_any_size(headers: str, body: str, piece: int) -> None:
+    whole = f'HTTP/1.1 200 OK\r\nETag: "0f"\r\nX-Amz-Meta-Sha256: 7\r\n{headers}\r\n{body}'.encode()
+    status, answer = _read_answer(in_pieces(whole, piece))
+    assert (status, answer.data) == (200, b"hello" if body else b"")
     assert (answer.etag, answer.metadata) == ('"0f"', {"sha256": "7"})
 
 
@@ -85,10 +93,12 @@ def test_an_answer_is_read_to_its_end_and_no_further(headers: str, body: str) ->
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhell",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhello\r\n0\r\n\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nhello\r\n0\r\n\r\n",
-        "HTTP/1.1 200 OK\r\n" + "".join(f"a{n}: b\r\n" for n in range(500)) + "\r\n",
+        "HTTP/1.1 200 OK\r\n" + "".join(f"a{n}: b\r\n" for n in range(9_000)) + "\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello, world",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nHTTP/1.1 200 OK",
         "HTTP/1.1 200 OK\r\na: " + "b" * 100_000 + "\r\n\r\n",
     ],
 )
 def test_a_cut_or_malformed_answer_is_none(text: str) -> None:
     with pytest.raises((ValueError, KeyError)):
-        _read_answer(io.BytesIO(text.encode()))
+        _read_answer(in_pieces(text.encode()))
