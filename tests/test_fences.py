@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS: dict[str, tuple[set[str], ...]] = {
     "": ({"atb"}, {"trainer", "launcher"}),
     "atb": (
-        {"clock", "errors", "first_process", "machine", "redaction", "render", "text_file", "threads"},
+        {"clock", "errors", "first_process", "machine", "redaction", "render", "threads"},
         {"patience", "plugins", "schema"},
         {"table"},
         {"contract"},

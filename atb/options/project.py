@@ -11,7 +11,7 @@ from typing import Any
 from atb.contract.exits import one_line
 from atb.errors import SpecError
 from atb.options.table import SHARED, Row, table
-from atb.text_file import read_text_file
+from atb.options.text_file import read_text_file
 
 NAME = "atb.toml"
 PROFILES = "profiles"

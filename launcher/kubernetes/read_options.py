@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from atb.contract.names import whole_number
 from atb.errors import SpecError
+from atb.options.text_file import read_text_file
 from atb.schema import first_problem
-from atb.text_file import read_text_file
 from launcher.kubernetes.options import ClusterOptions
 
 _PAIRS = ("node_selector", "resources", "env", "env_plain", "labels", "annotations")

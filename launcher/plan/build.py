@@ -17,11 +17,11 @@ from atb.contract.spec import Spec, resolve_spec
 from atb.documents.plan import Plan, PlannedJob
 from atb.documents.result import Result, ResultPointer
 from atb.errors import NotFound, PreconditionFailed, SpecError
+from atb.options.text_file import read_text_file
 from atb.registry.champions import ModelKey
 from atb.storage import Store
 from atb.storage.fingerprints import changed_origin
 from atb.storage.read import read_document
-from atb.text_file import read_text_file
 from launcher.records.run_record import RunRecord
 
 _READERS = 16

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from atb.contract.names import whole_number
+from atb.contract.names import decimal_number
 from launcher.kubernetes.api.requests import ApiError, Call
 
 
@@ -64,7 +64,7 @@ def error_from(call: Call, status: int, headers: Any, body: bytes) -> ApiError:
         message, reason = str(answer.get("message") or text), str(answer.get("reason") or "")
     except (ValueError, AttributeError):
         answer, message, reason = None, text.strip()[:300], ""
-    retry_after = whole_number(headers.get("Retry-After") or "")
+    retry_after = decimal_number(headers.get("Retry-After") or "")
     message = " ".join(message.split()) or f"HTTP {status}"
     return ApiError(f"{call.method} {call.path}: {message}", status, reason, retry_after, answer)
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass
 from typing import Any
 
 from atb.contract import labels
 from atb.contract.exits import PERMANENT_CODES
-from atb.contract.names import whole_number
+from atb.contract.names import decimal_number, whole_number
 from atb.documents.plan import Plan
 from launcher.kubernetes.objects.job_status import JobStatus, read_job
 from launcher.kubernetes.objects.jobs import PRIORITY_LABEL, QUEUE_LABEL, owner_reference, run_labels
@@ -19,7 +18,6 @@ from launcher.kubernetes.options import DAY, ClusterOptions
 MIN_PARALLELISM_ANNOTATION = "kueue.x-k8s.io/job-min-parallelism"
 """Lets Kueue admit fewer workers if there is no room for all."""
 LONGEST_SECONDS = 30 * DAY
-_SECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,11 +99,10 @@ def read_worker_job(item: dict[str, Any]) -> WorkerJob | None:
     notes = item["metadata"].get("annotations") or {}
     if labels.WORKERS_ANNOTATION not in notes:
         return None
-    since = notes.get(labels.SINCE_ANNOTATION, "")
     return WorkerJob(
         read_job(item),
         whole_number(notes[labels.WORKERS_ANNOTATION]) or 1,
-        float(since) if _SECONDS.fullmatch(since) else 0.0,
+        decimal_number(notes.get(labels.SINCE_ANNOTATION, "")) or 0.0,
     )
 
 

@@ -59,6 +59,30 @@ def test_each_live_row_is_scored_once_however_the_nights_overlap(store: Store) -
     assert entries[-1].until == tf.from_epoch_ms(rows[-1].time)
 
 
+def test_of_many_model_keys_only_symbols_that_have_something_are_asked() -> None:
+    class CountingStore(MemoryStore):
+        """Counts the pointers that are read."""
+
+        read = 0
+
+        def get_with_etag(self, key: str) -> tuple[bytes, str]:
+            self.read += key.endswith("/current.json")
+            return super().get_with_etag(key)
+
+        def get(self, key: str) -> bytes:
+            self.read += key.endswith("/current.json")
+            return super().get(key)
+
+    store = CountingStore()
+    first_champion(store)
+    many = [ModelKey(f"C{number}USDT", "1h", "fast") for number in range(40)]
+    for wanted in ([MODEL_KEY], [*many, MODEL_KEY, MODEL_KEY]):
+        store.read = 0
+        assert [live.model_key for live in scan_records(store, wanted)] == [MODEL_KEY]
+        assert store.read == 1
+    assert scan_records(store, many) == []
+
+
 def test_a_new_champion_begins_a_record_of_its_own() -> None:
     store = MemoryStore()
     champion = first_champion(store)

@@ -109,5 +109,8 @@ def test_the_store_has_the_last_attempts_tail_when_the_pod_is_gone() -> None:
     store = MemoryStore()
     store.put(keys.attempt("r", "BTCUSDT-fast", 2, "log.txt"), b"second\n")
     store.put(keys.attempt("r", "BTCUSDT-fast", 10, "log.txt"), b"tenth\xff\n")
+    prefix = keys.attempts_prefix("r", "BTCUSDT-fast")
+    for stranger in ("copy/log.txt", "\u0661\u0661/log.txt", "99/old/log.txt", f"{'9' * 5_000}/log.txt", "x"):
+        store.put(f"{prefix}{stranger}", b"not an attempt's\n")
     assert stored_log(store, "r", "BTCUSDT-fast") == ["tenth\ufffd"]
     assert stored_log(store, "r", "ETHUSDT-fast") == []

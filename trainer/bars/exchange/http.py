@@ -27,6 +27,7 @@ LONGEST_WAIT_SECONDS = 600.0
 _TIMEOUT = (10.0, 30.0)
 _BANNED_SECONDS = 120.0
 """How long to keep away after a 418 that names no time."""
+_SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")
 _BANNED_UNTIL = re.compile(rb"banned until ([0-9]{10}|[0-9]{13})(?![0-9])")
 """Seconds or milliseconds since 1970; anything else names no instant."""
 
@@ -126,7 +127,7 @@ class Http:
         header = answer.headers.get("Retry-After", "").strip()
         if answer.status_code not in (418, 429, 503):
             return None
-        if header.isascii() and header.isdigit():
+        if _SECONDS.fullmatch(header):
             return float(header)
         now = self._clock.now()
         with contextlib.suppress(ValueError, OverflowError):

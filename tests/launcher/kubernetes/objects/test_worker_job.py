@@ -105,6 +105,11 @@ def test_what_was_rendered_is_read_back() -> None:
     found = read_worker_job(body)
     assert found is not None
     assert (found.workers, found.since, found.status.ordinal, found.status.job) == (4, 1767225600.5, 1, "")
+    for changed in ("", "x", "-1", "\u0661", "1e400", "9" * 400):
+        body["metadata"]["annotations"] |= {labels.WORKERS_ANNOTATION: changed, labels.SINCE_ANNOTATION: changed}
+        edited = read_worker_job(body)
+        assert edited is not None
+        assert (edited.workers, edited.since) == (1, 0.0), "whoever may edit a Job can't end its launcher"
     del body["metadata"]["annotations"][labels.WORKERS_ANNOTATION]
     assert read_worker_job(body) is None
 

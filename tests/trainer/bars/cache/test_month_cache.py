@@ -117,6 +117,18 @@ def test_the_index_knows_each_cut_of_a_month_and_when_it_was_last_checked() -> N
     assert (noted.checked_ms, noted.covers_until_ms, noted.rows) == (7, 9, 4)
 
 
+def test_a_foreign_cut_in_the_index_is_left_out() -> None:
+    cache = cache_in(MemoryStore())
+    cache.note({NOVEMBER: CachedMonth(BARS, NOVEMBER.end_ms, "parts")}, T0 + HOUR)
+    index = cache.index()
+    month = index.months["2023-11"]
+    cuts = {**month.cuts, **dict.fromkeys(("", "x", "-1", "\u0661", "1e3", "9" * 5_000), "d")}
+    foreign = index.model_copy(update={"months": {"2023-11": month.model_copy(update={"cuts": cuts})}})
+    cache._store.put("bars/binance/spot/XUSDT/1h/index.json", foreign.to_bytes())
+    cache.note({NOVEMBER: CachedMonth(BARS, NOVEMBER.end_ms, "parts")}, T0 + 2 * HOUR)
+    assert set(cache.index().months["2023-11"].cuts) == {str(T0 + HOUR), str(T0 + 2 * HOUR)}
+
+
 def test_a_broken_index_is_written_anew(caplog: pytest.LogCaptureFixture) -> None:
     store = MemoryStore()
     store.put("bars/binance/spot/XUSDT/1h/index.json", b"{")

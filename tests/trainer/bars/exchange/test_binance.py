@@ -223,7 +223,7 @@ def test_a_timeframe_that_binance_has_not_is_a_spec_error(binance: BinanceMonths
         cached(binance, MemoryStore(), exchange).fetch("BTCUSDT", "7h", "spot", ms(START), ms(END))
 
 
-@pytest.mark.parametrize(("status", "wait"), [(429, "7"), (418, "180")])
+@pytest.mark.parametrize(("status", "wait"), [(429, "7"), (429, "1.5"), (418, "180")])
 def test_a_requested_wait_is_kept_once_and_exactly(
     fetch: Fetch, exchange: Exchange, market_bars: Bars, slept: Slept, status: int, wait: str
 ) -> None:
@@ -233,10 +233,12 @@ def test_a_requested_wait_is_kept_once_and_exactly(
     assert exchange.asked("klines\\?") == 2
 
 
+@pytest.mark.parametrize("unit", [1, 1000])
 def test_a_ban_until_an_instant_in_the_body_is_waited_out(
-    fetch: Fetch, exchange: Exchange, market_bars: Bars, slept: Slept
+    fetch: Fetch, exchange: Exchange, market_bars: Bars, slept: Slept, unit: int
 ) -> None:
-    body = f'{{"code":-1003,"msg":"IP banned until {exchange.now_ms + 90_000}. Please use WebSocket."}}'.encode()
+    until = (exchange.now_ms + 90_000) // unit
+    body = f'{{"code":-1003,"msg":"IP banned until {until}. Please use WebSocket."}}'.encode()
     exchange.faults.append(Fault("klines\\?", status=418, body=body))
     assert same_rows(fetch(), window(market_bars))
     assert sum(slept) == pytest.approx(90, abs=1)

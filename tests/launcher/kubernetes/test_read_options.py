@@ -1,0 +1,56 @@
+"""The file of ``--cluster-options``, whatever is in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from atb.errors import SpecError
+from launcher.kubernetes.read_options import read_options
+
+BILLIONS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+)
+"""Nine lines of anchors that stand for nine to the ninth values."""
+
+
+def test_an_anchor_is_read_as_what_it_stands_for(tmp_path: Path) -> None:
+    path = tmp_path / "cluster.yaml"
+    path.write_text("image: atb\nlabels: &same {team: a}\nannotations: *same\n")
+    options = read_options({"cluster_options": str(path)})
+    assert options.labels == options.annotations == {"team": "a"}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (BILLIONS, "more than 100,000 values; do its anchors repeat them"),
+        ("a: &a [*a]", "more than 100,000 values"),
+        ("a: &a {b: *a}", "more than 100,000 values"),
+        ("[" * 5_000, "nested too deeply"),
+        ("a: 2026-99-99", "is not YAML: month must be in"),
+        ("a: *nowhere", "is not YAML: .*undefined alias"),
+        ("!!python/object/apply:os.system [id]", "is not YAML: could not determine a constructor"),
+        ("- image", "is not a YAML mapping"),
+        ("", "is not a YAML mapping"),
+        ("image: [atb]", "image"),
+    ],
+)
+def test_a_file_that_is_no_options_is_refused_in_one_line(tmp_path: Path, text: str, reason: str) -> None:
+    path = tmp_path / "cluster.yaml"
+    path.write_text(text)
+    with pytest.raises(SpecError, match=reason) as caught:
+        read_options({"cluster_options": str(path)})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("90s", 90), ("90m", 5_400), ("2d", 172_800)])
+def test_a_time_has_a_unit(text: str, seconds: int) -> None:
+    assert read_options({"image": "atb", "deadline_seconds": text}).deadline_seconds == seconds
+
+
+@pytest.mark.parametrize("text", ["", "m", "1.5h", "\u0661m", "1w", "9" * 400 + "s", "-1m", "1 m"])
+def test_any_other_time_is_refused(text: str) -> None:
+    with pytest.raises(SpecError, match="is not a number and one of s, m, h, d"):
+        read_options({"image": "atb", "deadline_seconds": text})
