@@ -117,7 +117,7 @@ class Shift:
     def train(self, planned: PlannedJob, number: int, process: Process, own: int) -> None:
         """A training that renews its claim while it works. Nobody else may have the job meanwhile."""
         clock, store = VirtualClock(process), open_store(self.store, process)
-        attempt = Attempt(store, RUN, planned.job, number, clock, own)
+        attempt = Attempt(store, RUN, planned.job, number, clock, own, lambda: 0)
         other = self.training.get(planned.job)
         if other is not None and other.alive:
             self.violate(f"{process.name} takes {planned.job} from {other.name}")

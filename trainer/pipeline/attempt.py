@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,8 @@ _END_SECONDS = 30.0
 class Attempt:
     """Claimed once; numbers count from 1. Two attempts of one job never share a number.
 
-    ``number`` claims that one and no other; ``process`` is who claims it, this process unless another is named.
+    ``number`` claims that one and no other; ``process`` is who claims it, this process unless another is named, and
+    ``memory`` the most that it has held, in bytes.
     Raises StoreError, and PreconditionFailed where somebody else has it.
     """
 
@@ -56,8 +58,9 @@ class Attempt:
         number: int | None = None,
         clock: Clock = SYSTEM_CLOCK,
         process: int | None = None,
+        memory: Callable[[], int] = peak_memory,
     ) -> None:
-        self._store, self._run, self.job, self._clock = store, run, job, clock
+        self._store, self._run, self.job, self._clock, self._memory = store, run, job, clock, memory
         self._process = process or os.getpid()
         self.started = self._now()
         self.node = os.environ.get(NODE_VARIABLE) or None
@@ -142,7 +145,7 @@ class Attempt:
             message=message,
             stage=stage,
             epochs=self.epochs,
-            peak_memory_bytes=peak_memory(),
+            peak_memory_bytes=self._memory(),
             node=self.node,
             started=self.started,
             finished=self._now(),

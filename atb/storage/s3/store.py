@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import os
 from collections.abc import Callable, Iterator
@@ -73,7 +72,8 @@ class S3Store:
         self._lean = LeanReader(self._session, self._client, place.name) if self.endpoint_url else None
 
     def within(self, seconds: float) -> S3Store:
-        other = copy.copy(self)
+        other = object.__new__(type(self))  # copy.copy takes four times as long, and every beat of a claim needs one
+        vars(other).update(vars(self))
         bound = seconds if self._patience is None else min(seconds, self._patience.seconds)
         other._patience = replace(self._waits, seconds=bound)
         other.on_wait = lambda words: None
