@@ -26,7 +26,7 @@ from launcher.kubernetes.control.actions import (
 )
 from launcher.kubernetes.control.observe import Observation
 from launcher.kubernetes.control.retry import bad_nodes, first_attempt, next_attempt, to_on_demand
-from launcher.kubernetes.control.state import RunState
+from launcher.kubernetes.control.state import AGAIN_SECONDS, RunState
 from launcher.kubernetes.objects.job_status import JobStatus
 from launcher.kubernetes.objects.jobs import JobAttempt
 
@@ -54,7 +54,7 @@ def decide(state: RunState, now: float) -> list[Action]:
     if state.silent_since is not None and now > state.silent_since + SILENCE_SECONDS:
         return [Leave(silent=True)]
     found = [*_decide_jobs(state, now), *_remove_finished(state, now)] if state.complete else []
-    if not state.marked and len(state.created) == len(state.planned) and not state.rests("", now):
+    if not state.marked and len(state.created) == len(state.planned) and not _rests(state, "", now):
         found.append(MarkCreated(now))
     if not found and state.complete and state.idle and _is_over(state):
         return [Leave()]
@@ -82,7 +82,7 @@ def _decide_jobs(state: RunState, now: float) -> list[Action]:
     found: list[Action] = []
     room = _room(state, now)
     for job in state.wake(now):
-        if job in state.in_flight or state.rests(job, now):
+        if job in state.in_flight or _rests(state, job, now):
             continue
         if not (wanted := list(_decide_job(state, job, now, room))):
             continue
@@ -103,7 +103,7 @@ def _remove_finished(state: RunState, now: float) -> list[Action]:
         if len(found) >= room:
             break
         tries, result = state.tries(job), state.results.get(job)
-        if result is None or job in state.in_flight or state.rests(job, now):
+        if result is None or job in state.in_flight or _rests(state, job, now):
             continue
         if all(one.complete or one.failed for one in tries):  # till then it may be writing its log
             found.append(RemoveFinished(job, tuple(one.name for one in tries), result.attempt))
@@ -256,8 +256,13 @@ def _is_due(state: RunState, look: type[Look], seconds: float, now: float) -> bo
     return look not in state.looking and not _is_recent(state.looked_at.get(look), seconds, now)
 
 
+def _rests(state: RunState, job: str, now: float) -> bool:
+    """Whether an action about it had no answer a moment ago; "" for one about the run."""
+    return _is_recent(state.unanswered.get(job), AGAIN_SECONDS, now)
+
+
 def _is_recent(at: float | None, seconds: float, now: float) -> bool:
-    """Whether it was done in the last seconds; a clock that was set back must not keep us from looking."""
+    """Whether it was in the last seconds; a clock that was set back must not keep us waiting for longer."""
     return at is not None and at <= now < at + seconds
 
 

@@ -187,11 +187,6 @@ class RunState:
         """Whether the store was searched for the job's result after its latest Job appeared, or has one."""
         return self.results.get(job) is not None or self.looked_after.get(job) == self.latest_uid(job)
 
-    def rests(self, job: str, now: float) -> bool:
-        """Whether an action about it had no answer a moment ago; a clock that was set back does not prolong that."""
-        since = self.unanswered.get(job)
-        return since is not None and since <= now < since + AGAIN_SECONDS
-
     def wake(self, now: float) -> list[str]:
         """The jobs to decide about, those whose time is over among them, in the order of their names."""
         while self._alarms and self._alarms[0][0] < now:
