@@ -32,7 +32,7 @@ from launcher.kubernetes.objects.jobs import JobAttempt
 
 MOST_CREATIONS = 96
 """Creations under way at a time. Fewer leave the senders idle between two decisions: 32 reached 0.59 of the rate of
-bare threads, 96 0.77 (``benchmarks.creation`` with 1,000 Jobs). More would keep everything else waiting behind them."""
+bare threads where 96 reached 0.77 (``benchmarks.creation``). More would keep everything else waiting behind them."""
 MOST_REMOVALS = 4
 """Removals under way at a time: creations and results come first."""
 REMOVED_SECONDS = 60.0
