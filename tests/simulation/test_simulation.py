@@ -86,7 +86,7 @@ PRIME = 997
 
 
 FIRST = {
-    "a store that ignores If-None-Match": 1,
+    "a store that ignores If-None-Match": 0,
     "a write of one's own that is taken for a rival's": 25,
     "a decision that forgets cancel": 3,
     "a store that ignores If-Match": 0,
