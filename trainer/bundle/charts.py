@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.bundle.canvas import DOTTED, SMALL, Box, Canvas, Pen
-from trainer.bundle.panel import Curve, Level, Panel, Series, Side, draw_panel
+from trainer.bundle.panel import Curve, Level, Panel, Series, draw_panel
 from trainer.bundle.scales import Scale, date_scale, linear_scale, log_scale, to_seconds
 from trainer.evaluate.evaluation import Judgement, Trading
 from trainer.evaluate.metrics import Floats
@@ -66,7 +66,7 @@ def draw_history(title: str, history: Mapping[str, Sequence[float]]) -> Canvas:
     canvas, (top, bottom) = new_canvas((3, 1))
     draw_panel(
         canvas,
-        Panel(top, x, y, losses, f"{title}: loss", y_name="mean squared error, scaled", x_labels=False, legend="right"),
+        Panel(top, x, y, losses, f"{title}: loss", y_name="mean squared error, scaled", x_labels=False),
     )
     draw_panel(canvas, Panel(bottom, x, log_scale([rate]), [rates], x_name="epoch", y_name="learning rate"))
     return canvas
@@ -178,20 +178,11 @@ def draw_equity(title: str, time: Times, trading: Trading) -> Canvas:
     y = linear_scale([*(np.asarray(each.y) for each in equities), np.ones(1)], 7)
     below = linear_scale([np.asarray(each.y) for each in drawdowns], 3)
     series: list[Series] = [*equities, Level(1.0, Pen(QUIET, 0.6, DOTTED), "what it began with")]
-    early, late = (max(float(part.max()) for part in parts) for parts in zip(*map(_ends, equities), strict=True))
     canvas, (top, bottom) = new_canvas((3, 1))
     title = f"{title}: trading on the test rows, after costs"
-    side: Side = "left" if early <= late else "right"
-    draw_panel(canvas, Panel(top, x, y, series, title, y_name="equity", x_labels=False, legend=side))
+    draw_panel(canvas, Panel(top, x, y, series, title, y_name="equity", x_labels=False))
     draw_panel(canvas, Panel(bottom, x, below, drawdowns, "", "UTC", "drawdown, %", x_name_size=SMALL))
     return canvas
-
-
-def _ends(curve: Curve) -> tuple[Floats, Floats]:
-    """The first and the last third of a curve's values."""
-    values = np.asarray(curve.y)
-    third = -(-len(values) // 3)
-    return values[:third], values[-third:]
 
 
 def new_canvas(heights: tuple[int, ...]) -> tuple[Canvas, list[Box]]:

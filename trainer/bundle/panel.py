@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +15,6 @@ _FRAME, _GRID = Pen("black", 0.8), Pen("#e6e8eb", 0.6)
 _TICK, _PAD = to_pixels(3.5), to_pixels(4.0)
 _CAP = 0.73
 """The height of a capital letter or a digit, as a share of the font's size."""
-
-Side = Literal["left", "right"]
 
 
 @dataclass(frozen=True)
@@ -49,8 +46,8 @@ Series = Curve | Level
 
 @dataclass(frozen=True)
 class Panel:
-    """What a chart shows and where. ``legend``: at which side, at the top; ``x_name`` is small below dates, and a
-    panel above another one with the same scale has no ``x_labels``."""
+    """What a chart shows and where. ``x_name`` is small below dates, and a panel above another one with the same
+    scale has no ``x_labels``."""
 
     box: Box
     x: Scale
@@ -61,7 +58,6 @@ class Panel:
     y_name: str = ""
     x_labels: bool = True
     x_name_size: float = TEXT
-    legend: Side = "left"
     legend_size: float = TEXT
 
 
@@ -135,14 +131,14 @@ def _draw_labels(canvas: Canvas, panel: Panel, across: list[float], up: list[flo
 
 
 def _draw_legend(canvas: Canvas, panel: Panel) -> None:
-    """Each label beside a piece of what it names, at the top."""
+    """Each label beside a piece of what it names, at the top: on the left, or where the curves leave more room."""
     named = [series for series in panel.series if series.label]
     if not named:
         return
     box, unit = panel.box, to_pixels(panel.legend_size)
     piece, gap = 2 * unit, 0.8 * unit
     left = box.left + 0.9 * unit
-    if panel.legend == "right":
+    if _crowd(panel, 0.0, 0.4) > _crowd(panel, 0.6, 1.0):
         widest = max(canvas.width_of(series.label, panel.legend_size) for series in named)
         left = box.right - 0.9 * unit - piece - gap - widest
     for number, series in enumerate(named):
@@ -162,3 +158,10 @@ def _draw_legend(canvas: Canvas, panel: Panel) -> None:
         else:
             canvas.line(ends, series.pen)
         canvas.text(left + piece + gap, base, series.label, size=panel.legend_size)
+
+
+def _crowd(panel: Panel, begin: float, end: float) -> int:
+    """How many points of the curves lie in the upper third of this part of the panel's width."""
+    curves = [series for series in panel.series if isinstance(series, Curve)]
+    places = [(panel.x.place(curve.x), panel.y.place(curve.y)) for curve in curves]
+    return sum(int(((across >= begin) & (across <= end) & (up > 2 / 3)).sum()) for across, up in places)

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from trainer.bundle.canvas import Pen
 from trainer.bundle.charts import draw_history, draw_plots, new_canvas
 from trainer.bundle.evidence import draw_evidence
+from trainer.bundle.panel import Curve, Panel, draw_panel
 from trainer.bundle.scales import linear_scale
 from trainer.date_axis import set_date_axis
 from trainer.evaluate.evaluation import judge_forecast
@@ -84,3 +86,14 @@ def test_the_best_epoch_is_marked_where_it_lies() -> None:
 
 def test_evidence_is_drawn_with_and_without_spent_rows(tmp_path: Path) -> None:
     assert draw_evidence("x", [], tmp_path / "none.png").read_bytes().startswith(PNG)
+
+
+@pytest.mark.parametrize(("values", "side"), [([1.0, 3.0], "left"), ([3.0, 1.0], "right"), ([2.0, 2.0], "left")])
+def test_the_legend_stands_where_the_curve_is_low(values: list[float], side: str) -> None:
+    canvas, (box,) = new_canvas((1,))
+    y = linear_scale([np.array([1.0, 3.0])], 9)
+    curve = Curve([0.0, 1.0], values, Pen("#d9822b"), "name")
+    draw_panel(canvas, Panel(box, linear_scale([np.array([0.0, 1.0])], 9), y, [curve]))
+    rows, columns = slice(canvas.height - int(box.top) + 5, canvas.height - int(box.top) + 40), int(box.left) + 5
+    name = np.flatnonzero((canvas.pixels()[rows, columns:] < 60).all(axis=2).any(axis=0))
+    assert ("left" if columns + name.mean() < canvas.width / 2 else "right") == side
