@@ -68,12 +68,7 @@ class DirectoryStore:
 
     def put_if_match(self, key: str, data: bytes, etag: str) -> str:
         with self._locked(key):
-            try:
-                current = self.get_with_etag(key)[1]
-            except NotFound:
-                current = ""
-            if current != etag:
-                raise PreconditionFailed(f"{key} has changed in {self.url}")
+            self._validate_unchanged(key, etag)
             return self._write(key, data, lambda staged, path: os.replace(staged, path))
 
     def list(self, prefix: str) -> Iterator[Entry]:
@@ -104,6 +99,11 @@ class DirectoryStore:
         with self._explain(key):
             self._path(key).unlink(missing_ok=True)
 
+    def delete_if_match(self, key: str, etag: str) -> None:
+        with self._locked(key):
+            self._validate_unchanged(key, etag)
+            self.delete(key)
+
     def put_file(self, key: str, path: Path) -> str:
         digest = hashlib.sha256()
 
@@ -117,7 +117,7 @@ class DirectoryStore:
         self._publish(key, copy, lambda staged, target: os.replace(staged, target))
         return digest.hexdigest()
 
-    def get_file(self, key: str, path: Path) -> None:
+    def get_file(self, key: str, path: Path, *, damaged: bool = False) -> str:
         partial = path.with_name(f".{path.name}.{os.getpid()}")
         with self._explain(key):
             try:
@@ -125,6 +125,7 @@ class DirectoryStore:
                 os.replace(partial, path)
             finally:
                 partial.unlink(missing_ok=True)
+            return _digest(path)
 
     def identity(self) -> str:
         try:
@@ -132,6 +133,14 @@ class DirectoryStore:
         except KeyError:  # a Pod's user id need not have a name
             user = str(os.getuid())
         return f"user {user} on this machine"
+
+    def _validate_unchanged(self, key: str, etag: str) -> None:
+        try:
+            current = _digest(self._path(key))
+        except FileNotFoundError:
+            current = ""
+        if current != etag:
+            raise PreconditionFailed(f"{key} has changed in {self.url}")
 
     def _name(self, key: str) -> str:
         if "\0" in key or not _NEVER.isdisjoint(key.split("/")):
@@ -224,6 +233,11 @@ class DirectoryStore:
             errno.EROFS: "it is mounted read-only; name another --store",
         }.get(error.errno or 0, "look at the disk")
         return StoreError(f"store {self.url} refused {key}: {error.strerror}; {hint}")
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _is_same(handle: int, path: Path) -> bool:

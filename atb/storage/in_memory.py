@@ -71,11 +71,19 @@ class MemoryStore:
         with self._lock:
             self._objects.pop(key, None)
 
+    def delete_if_match(self, key: str, etag: str) -> None:
+        with self._lock:
+            if key not in self._objects or _etag(self._objects[key][0]) != etag:
+                raise PreconditionFailed(f"{key} has changed in {self.url}")
+            del self._objects[key]
+
     def put_file(self, key: str, path: Path) -> str:
         return self.put(key, path.read_bytes())
 
-    def get_file(self, key: str, path: Path) -> None:
-        path.write_bytes(self.get(key))
+    def get_file(self, key: str, path: Path, *, damaged: bool = False) -> str:
+        data, etag = self.get_with_etag(key)
+        path.write_bytes(data)
+        return etag
 
     def identity(self) -> str:
         return "this process"

@@ -12,19 +12,28 @@ from atb.storage.store import Store
 _CHUNK = 1 << 20
 
 
+def read_damaged(store: Store, key: str) -> tuple[bytes, str]:
+    """The content of an object and its etag, even where it is not as it was written. Raises NotFound, StoreError."""
+    with tempfile.TemporaryDirectory(prefix="atb-quarantine-") as folder:
+        path = Path(folder, "object")
+        etag = store.get_file(key, path, damaged=True)
+        return path.read_bytes(), etag
+
+
 def set_aside(store: Store, key: str) -> str:
     """Copy an object to ``quarantine/`` and remove it; returns where it lies now. Doing it again changes nothing.
 
-    Raises NotFound, StoreError; the object is removed only once its copy is there.
+    The object is removed only once its copy is there. Raises NotFound, StoreError, and PreconditionFailed where another
+    has been written meanwhile, which stays.
     """
     with tempfile.TemporaryDirectory(prefix="atb-quarantine-") as folder:
         path = Path(folder, "object")
-        store.get_file(key, path)
+        etag = store.get_file(key, path, damaged=True)
         digest = hashlib.sha256()
         with path.open("rb") as file:
             while chunk := file.read(_CHUNK):
                 digest.update(chunk)
         target = keys.quarantine(key, digest.hexdigest())
         store.put_file(target, path)
-    store.delete(key)
+    store.delete_if_match(key, etag)
     return target

@@ -21,8 +21,9 @@ class Entry(NamedTuple):
 class Store(Protocol):
     """Whole objects under keys with ``/`` in them. An object is there whole or not at all.
 
-    Every method raises StoreError when the store does not answer or refuses; reads of an absent key raise NotFound;
-    conditional writes raise PreconditionFailed when someone else was first. A store that does not answer is waited
+    Every method raises StoreError when the store does not answer or refuses; reads of an absent key raise NotFound, of
+    an object that is not as it was written Unreadable; conditional writes raise PreconditionFailed when someone else
+    was first. A store that does not answer is waited
     for, with patience and a bound; SIGTERM and Ctrl-C end such a wait, which then raises StoreError too.
     """
 
@@ -68,11 +69,15 @@ class Store(Protocol):
     def delete(self, key: str) -> None:
         """Remove the object; it is not an error if it is absent."""
 
+    def delete_if_match(self, key: str, etag: str) -> None:
+        """Remove only what has that etag; a store that can't compare and remove at once compares just before."""
+
     def put_file(self, key: str, path: Path) -> str:
         """Write or replace from a file, which may be larger than memory; returns the etag."""
 
-    def get_file(self, key: str, path: Path) -> None:
-        """Bring the object to a file, which is there whole or not at all."""
+    def get_file(self, key: str, path: Path, *, damaged: bool = False) -> str:
+        """Bring the object to a file, which is there whole or not at all; returns the etag. ``damaged``: also one that
+        is not as it was written."""
 
     def identity(self) -> str:
         """Our identity there, for people: a user, an access key's id, a role. Never a secret."""

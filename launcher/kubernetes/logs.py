@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from atb.contract import keys
 from atb.contract.names import whole_number
-from atb.errors import NotFound
+from atb.errors import NotFound, Unreadable
 from atb.redaction import redact
 from atb.storage import Store
 from launcher.kubernetes.api import requests
@@ -73,7 +73,7 @@ def stored_log(store: Store, run: str, job: str) -> list[str]:
         return []
     try:
         data = store.get(keys.attempt(run, job, max(numbers), "log.txt"))
-    except NotFound:
+    except (NotFound, Unreadable):
         return []
     return redact(data.decode("utf-8", "replace")).splitlines()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -13,7 +14,7 @@ from atb.documents.manifest import Manifest
 from atb.documents.plan import Plan, PlannedJob
 from atb.documents.result import Result
 from atb.documents.worker import WorkerState
-from atb.errors import NotFound, SpecError, Unreadable
+from atb.errors import NotFound, PreconditionFailed, SpecError, Unreadable
 from atb.registry.candidate import Candidate, make_candidate
 from atb.registry.champions import ModelKey
 from atb.storage import Entry, Store
@@ -91,13 +92,16 @@ class RunRecord:
         return [job for job in self.plan.to_run if self.jobs[job.job].result is None]
 
     def set_aside_results(self, store: Store) -> list[str]:
-        """Move results that can't be read out of the way, so that their jobs can be done again; returns where to.
-
-        Raises StoreError.
+        """Move results that can't be read out of the way, so that their jobs can be done again; returns where to. One
+        that has been written anew meanwhile stays. Raises StoreError.
         """
         bad = {keys.result(self.plan.run, job): record for job, record in self.jobs.items() if record.result is None}
-        found = [each.key for each in self.problems if each.key in bad]
-        return [set_aside(store, key) for key in found]
+        moved = []
+        for problem in self.problems:
+            if problem.key in bad:
+                with suppress(NotFound, PreconditionFailed):
+                    moved.append(set_aside(store, problem.key))
+        return moved
 
     def read_results(self, store: Store, jobs: Iterable[str] | None = None) -> Iterator[Result | Unreadable]:
         """The whole results of the jobs that have one, or of some of them; a few are read ahead, never all kept.

@@ -16,7 +16,7 @@ from atb.documents.attempt import Claim
 from atb.documents.result import Result, ResultPointer
 from atb.errors import AtbError, NotFound, PreconditionFailed, StoreError, Unreadable
 from atb.storage import DirectoryStore, Entry, Store
-from atb.storage.quarantine import set_aside
+from atb.storage.quarantine import read_damaged, set_aside
 from launcher.records.manifest import collect
 from launcher.records.run_record import RunRecord
 from launcher.upkeep.check import StoreProblem, read_place
@@ -88,7 +88,7 @@ def _replace_claim(store: Store, finding: StoreProblem) -> str:
     key = finding.key
     entry = _find_entry(store, key)
     try:
-        data, etag = store.get_with_etag(key)
+        data, etag = read_damaged(store, key)
         Claim.from_bytes(data, key)
         return "nothing: it is in order now"
     except NotFound:
@@ -123,5 +123,7 @@ def _move(store: Store, finding: StoreProblem) -> str:
         return f"moved to {set_aside(store, finding.key)}"
     except NotFound:
         return "nothing: it is gone"
+    except PreconditionFailed:
+        return "nothing: it has changed since"
     except StoreError as error:
         return f"could not be moved: {error}"

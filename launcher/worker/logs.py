@@ -12,7 +12,7 @@ from pathlib import Path
 from atb.clock import SYSTEM_CLOCK, Clock
 from atb.contract import keys
 from atb.documents.plan import Plan, PlannedJob
-from atb.errors import NotFound, SpecError
+from atb.errors import NotFound, SpecError, Unreadable
 from atb.redaction import redact
 from atb.storage import Store
 from launcher.plan.backend import Say
@@ -123,7 +123,7 @@ def stored_lines(store: Store, run: str, job: str) -> list[str]:
     attempts = list_job(store, run, job).attempts
     try:
         text = store.get(keys.attempt(run, job, attempts, "log.txt")).decode("utf-8", "replace") if attempts else ""
-    except NotFound:
+    except (NotFound, Unreadable):
         return []
     return redact(text).splitlines()
 

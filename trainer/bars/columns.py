@@ -13,10 +13,26 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from trainer.bars.bounds import bounded, bounded_rows
 
-def read_parquet(data: bytes) -> pa.Table:
-    """The table in a Parquet file. Raises ArrowInvalid or OSError where it is not one."""
-    return pq.ParquetFile(pa.BufferReader(data)).read()
+_WIDEST = 8
+"""Bytes of a number or time."""
+
+
+def read_parquet(data: bytes, where: str) -> pa.Table:
+    """The table of numbers in a Parquet file, read in this process: what it unpacks to follows from its rows and types.
+
+    Raises DataError where that is too much, ArrowNotImplementedError where a column is no number or time, and
+    ArrowException or OSError where it is broken.
+    """
+    file = pq.ParquetFile(pa.BufferReader(data))
+    rows = max(file.metadata.num_rows, sum(file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)))
+    bounded_rows(rows, where)
+    for field in file.schema_arrow:
+        if not (pa.types.is_primitive(field.type) or pa.types.is_null(field.type)):
+            raise pa.ArrowNotImplementedError(f"column {field.name!a} is of {str(field.type)[:80]}")
+    bounded(rows * len(file.schema_arrow) * _WIDEST, where)
+    return file.read(use_threads=False)
 
 
 def array_of(column: pa.ChunkedArray) -> npt.NDArray[Any]:

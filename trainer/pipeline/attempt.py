@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -127,6 +128,9 @@ class Attempt:
                 data = self._store.get(keys.attempt(self._run, self.job, number, CHECKPOINT))
             except NotFound:
                 continue
+            except Unreadable as problem:
+                log.warning("%s; an earlier checkpoint is looked for", problem)
+                continue
             checkpoint = unpack_checkpoint(data, identity)
             if checkpoint is not None:
                 return number, checkpoint
@@ -233,7 +237,8 @@ def commit_result(store: Store, result: Result) -> Result:
             log.info("another attempt committed %s first; its result stands", key)
             return standing
         if standing is None:
-            log.warning("%s can't be read and was moved to %s", key, set_aside(store, key))
+            with suppress(NotFound, PreconditionFailed):  # another attempt has done so, or committed since
+                log.warning("%s can't be read and was moved to %s", key, set_aside(store, key))
             return commit_result(store, result)
     try:
         store.put(keys.result_index(result.spec_digest), ResultPointer.of(result).to_bytes())

@@ -13,7 +13,7 @@ from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import BotoCoreError
 
-from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError
+from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError, Unreadable
 from atb.patience import Patience
 from atb.storage.s3 import errors as failures
 from atb.storage.s3.client import connect
@@ -83,7 +83,10 @@ class S3Store:
         return self.get_with_etag(key)[0]
 
     def get_with_etag(self, key: str) -> tuple[bytes, str]:
-        return self._call(key, lambda: self._read(key))
+        try:
+            return self._call(key, lambda: self._read(key))
+        except failures.Altered as damage:  # in spite of several tries
+            raise Unreadable(str(damage), key) from None
 
     def put(self, key: str, data: bytes) -> str:
         return self._put(key, data, {})
@@ -152,6 +155,16 @@ class S3Store:
     def delete(self, key: str) -> None:
         self._call(key, lambda: self._client.delete_object(Bucket=self._bucket, Key=self._key(key)))
 
+    def delete_if_match(self, key: str, etag: str) -> None:
+        if all(entry.etag != etag for entry in self.list(key) if entry.key == key):
+            raise PreconditionFailed(f"{key} in {self.url}: someone else was first")
+        try:
+            self._call(key, lambda: self._client.delete_object(Bucket=self._bucket, Key=self._key(key), IfMatch=etag))
+        except failures.ConditionsRejected:  # many servers ignore it, so it is compared before
+            self.delete(key)
+        except NotFound:  # by an earlier try
+            return
+
     def put_file(self, key: str, path: Path) -> str:
         if path.stat().st_size < _ONE_REQUEST:
             return self.put(key, path.read_bytes())
@@ -164,21 +177,26 @@ class S3Store:
 
         return self._call(key, call)
 
-    def get_file(self, key: str, path: Path) -> None:
+    def get_file(self, key: str, path: Path, *, damaged: bool = False) -> str:
         partial = path.with_name(f".{path.name}.{os.getpid()}")
 
-        def call() -> None:
+        def call() -> str:
             answer = self._client.get_object(Bucket=self._bucket, Key=self._key(key))
             digest = hashlib.sha256()
             with partial.open("wb") as file:
                 for chunk in answer["Body"].iter_chunks(_CHUNK):
                     digest.update(chunk)
                     file.write(chunk)
-            self._compare(key, answer.get("Metadata", {}), digest.hexdigest())
+            if not damaged:
+                self._compare(key, answer.get("Metadata", {}), digest.hexdigest())
+            return str(answer["ETag"])
 
         try:
-            self._call(key, call)
+            etag = self._call(key, call)
             os.replace(partial, path)
+            return etag
+        except failures.Altered as damage:
+            raise Unreadable(str(damage), key) from None
         finally:
             partial.unlink(missing_ok=True)
 

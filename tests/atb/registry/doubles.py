@@ -36,6 +36,10 @@ class MortalStore(MemoryStore):
         with self._one_write():
             super().delete(key)
 
+    def delete_if_match(self, key: str, etag: str) -> None:
+        with self._one_write():
+            super().delete_if_match(key, etag)
+
     @contextlib.contextmanager
     def _one_write(self) -> Iterator[None]:
         self._left -= 1

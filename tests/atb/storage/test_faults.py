@@ -5,15 +5,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError, StoreSetting
+from atb.documents.attempt import Progress
+from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError, StoreSetting, Unreadable
 from atb.patience import INTERRUPT
 from atb.storage import Store, open_store
 from atb.storage.probe import probe_store
 from atb.storage.s3 import S3Store
+from launcher.upkeep.check import check_store
+from launcher.upkeep.repair import repair_store
 from tests.s3_proxy import FaultProxy
 
 LONG_AGO = {"Date": "Thu, 01 Jan 2026 00:00:00 GMT"}
@@ -124,8 +128,20 @@ def test_a_longer_bound_inside_a_shorter_one_prolongs_nothing(store: Store, prox
 
 def test_an_object_that_stays_damaged_is_named(store: Store, proxy: FaultProxy) -> None:
     proxy.add("altered", "GET", "there", times=100)
-    with pytest.raises(StoreError, match=r"there .* is damaged"):
+    with pytest.raises(Unreadable, match=r"there .* is damaged") as caught:
         store.within(1).get("there")
+    assert caught.value.key == "there"
+
+
+def test_a_damaged_document_is_found_by_a_check_and_moved_aside(store: Store, proxy: FaultProxy) -> None:
+    key = "runs/r1/progress/BTCUSDT-fast.json"
+    store.put(key, Progress(attempt=1, stage="saving", updated=datetime(2026, 1, 31, tzinfo=UTC)).to_bytes())
+    proxy.add("altered", "GET", f"{key}$", times=1_000)
+    (found,) = check_store(store.within(1))
+    assert (found.key, found.what) == (key, "unreadable")
+    (mended,) = repair_store(store.within(1), [found])
+    assert mended.repaired.startswith(f"moved to quarantine/{key}")
+    assert key not in {entry.key for entry in store.list("runs/")}
 
 
 def test_a_stop_signal_ends_a_wait_in_any_thread_at_once(store: Store, proxy: FaultProxy) -> None:

@@ -78,6 +78,9 @@ class MortalStore(MemoryStore):
     def delete(self, key: str) -> None:
         self._life.spend(lambda: super(MortalStore, self).delete(key))
 
+    def delete_if_match(self, key: str, etag: str) -> None:
+        self._life.spend(lambda: super(MortalStore, self).delete_if_match(key, etag))
+
 
 def behave(testbed: ClusterFixture, plan: Plan) -> Callable[[dict[str, Any]], Outcome]:
     """BTC trains well, ETH runs out of memory once and then trains well, SOL has bad data."""

@@ -74,11 +74,14 @@ class LossyStore:
     def delete(self, key: str) -> None:
         self._ask(lambda: self._store.delete(key))
 
+    def delete_if_match(self, key: str, etag: str) -> None:
+        self._ask(lambda: self._store.delete_if_match(key, etag))
+
     def put_file(self, key: str, path: Path) -> str:
         return self._ask(lambda: self._store.put_file(key, path))
 
-    def get_file(self, key: str, path: Path) -> None:
-        self._ask(lambda: self._store.get_file(key, path))
+    def get_file(self, key: str, path: Path, *, damaged: bool = False) -> str:
+        return self._ask(lambda: self._store.get_file(key, path, damaged=damaged))
 
     def identity(self) -> str:
         return self._store.identity()

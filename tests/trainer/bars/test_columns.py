@@ -19,7 +19,7 @@ def test_numbers_come_back_as_they_were(kind: type) -> None:
     values: npt.NDArray[Any] = np.arange(12).astype(kind).reshape(6, 2)[:, 1]  # not contiguous
     buffer = io.BytesIO()
     pq.write_table(pa.table({"x": column_of(values)}), buffer)
-    found = array_of(read_parquet(buffer.getvalue())["x"])
+    found = array_of(read_parquet(buffer.getvalue(), "x.parquet")["x"])
     assert found.dtype == kind
     assert found.tolist() == [1, 3, 5, 7, 9, 11]
 

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Iterator
 
 from atb.clock import Clock
-from atb.errors import NotFound, PreconditionFailed, Stopped, StoreError
+from atb.errors import NotFound, PreconditionFailed, Stopped, StoreError, Unreadable
 from atb.machine import is_gone, machine_id
 from atb.patience import INTERRUPT, WAITING_CLOCK
 from atb.storage import Store
@@ -47,7 +47,7 @@ def hold_claim(store: Store, key: str, *, clock: Clock = WAITING_CLOCK) -> Itera
     try:
         yield renew
     finally:
-        with contextlib.suppress(StoreError):  # left behind, it is taken over
+        with contextlib.suppress(StoreError, Unreadable):  # left behind, it is taken over
             if name.encode() in store.get(key):
                 store.delete(key)
 
@@ -61,6 +61,9 @@ def _acquire(store: Store, key: str, content: bytes, clock: Clock) -> None:
         try:
             data, etag = store.get_with_etag(key)
         except NotFound:
+            continue
+        except Unreadable:
+            store.delete(key)  # nobody can renew it
             continue
         if not seen:
             log.info("waiting while %s; taken over if nothing is heard for %.0f s", _who(data), PATIENCE_SECONDS)

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from atb.contract import keys
 from atb.contract.names import whole_number
 from atb.documents.bars_index import BarsIndex, IndexedMonth
-from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError
+from atb.errors import DataError, NotFound, PreconditionFailed, SpecError, StoreError, Unreadable
 from atb.storage import Store
 from trainer.bars.cache.months import Month, Series
 from trainer.bars.columns import array_of, column_of, read_parquet
@@ -74,9 +74,12 @@ class MonthCache:
             data = self._store.get(key)
         except NotFound:
             return None
+        except Unreadable as problem:
+            log.warning("%s; it is fetched again", problem)
+            return None
         try:
             return _decode(data, self._series)
-        except (pa.ArrowException, ValueError, KeyError, TypeError, OSError) as error:
+        except (pa.ArrowException, DataError, ValueError, KeyError, TypeError, OSError) as error:
             log.warning(
                 "%s is damaged or was not written by atb (%s); it is fetched again", key, str(error).splitlines()[0]
             )
@@ -125,6 +128,9 @@ class MonthCache:
         try:
             data, etag = self._store.get_with_etag(key)
         except NotFound:
+            return BarsIndex(), None
+        except Unreadable as problem:
+            log.warning("%s; months are checked again until atb-launch store check --repair", problem)
             return BarsIndex(), None
         try:
             return BarsIndex.from_bytes(data, key), etag
@@ -180,7 +186,7 @@ def _encode(found: CachedMonth, path: Path) -> None:
 
 
 def _decode(data: bytes, series: Series) -> CachedMonth:
-    table = read_parquet(data)
+    table = read_parquet(data, "a month")
     about = json.loads((table.schema.metadata or {})[_METADATA])
     if (about["version"], about["symbol"], about["timeframe"]) != (_VERSION, series.symbol, series.timeframe):
         raise ValueError(f"it is version {about['version']} of {about['symbol']} {about['timeframe']}")

@@ -8,9 +8,9 @@ import re
 from urllib.parse import quote
 
 from atb.errors import DataError
+from trainer.bars.bounds import unzip
 from trainer.bars.cache.months import Month, day_name
 from trainer.bars.exchange.http import Http
-from trainer.bars.files.bounds import unzip
 from trainer.bars.files.delimited import read_csv
 from trainer.bars.files.table import bars_from_table
 from trainer.bars.frame import Bars

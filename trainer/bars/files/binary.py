@@ -6,60 +6,74 @@ import subprocess
 import sys
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from atb.errors import DataError
-from trainer.bars.files.bounds import MOST_BYTES, bounded, bounded_rows
+from trainer.bars.bounds import MOST_BYTES, bounded_rows
+from trainer.bars.columns import read_parquet
 
 _SECONDS = 120.0
 _OLD_FEATHER, _ARROW = b"FEA1", b"ARROW1"
-_READ_FEATHER = f"""
+_READ = f"""
 import resource, sys
 data = sys.stdin.buffer.read()
 import pyarrow as pa
+if sys.argv[1] == "Parquet":
+    import pyarrow.parquet as pq
 room = {4 * MOST_BYTES} + len(data)
 resource.setrlimit(resource.RLIMIT_AS, (room, room))
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 pa.set_cpu_count(1)
 try:
-    table = pa.ipc.open_file(pa.BufferReader(data)).read_all()
+    file = pa.BufferReader(data)
+    if sys.argv[1] == "Parquet":
+        table = pq.ParquetFile(file).read(use_threads=False)
+    else:
+        table = pa.ipc.open_file(file).read_all()
     table.validate(full=True)
+    for place, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            table = table.set_column(place, field.name, table.column(place).cast(field.type.value_type))
     with pa.ipc.new_stream(sys.stdout.buffer, table.schema) as out:
         out.write_table(table)
 except (pa.ArrowException, MemoryError, OSError, ValueError, KeyError) as error:
     sys.exit(str(error).splitlines()[0][:200] if str(error) else type(error).__name__)
 """
-"""A feather file's buffers are packed with sizes of their own telling, and its reader trusts more than it checks."""
+"""A feather file's buffers are packed with sizes of their own telling, and its reader trusts more than it checks. A
+Parquet file's texts can be a dictionary of one long text, which unpacks to that text in each row."""
 
 
 def read_parquet_file(data: bytes, where: str) -> pa.Table:
-    """The table in a Parquet file. Raises DataError for a broken one, or one that holds too much."""
+    """The table in a Parquet file; one with more than numbers and times is read in a process of its own, with so much
+    memory and no more. Raises DataError for a broken one, or one that holds too much."""
     try:
-        file = pq.ParquetFile(pa.BufferReader(data))
-        bounded_rows(file.metadata.num_rows, where)
-        bounded(sum(file.metadata.row_group(n).total_byte_size for n in range(file.metadata.num_row_groups)), where)
-        table = file.read(use_threads=False)
+        table = read_parquet(data, where)
         table.validate(full=True)
+    except pa.ArrowNotImplementedError:
+        return _read_apart(data, where, "Parquet")
     except (pa.ArrowException, OSError, MemoryError, ValueError, KeyError) as error:
         raise _broken(error, where) from None
     return table
 
 
 def read_feather_file(data: bytes, where: str) -> pa.Table:
-    """The table in a feather file, read in a process of its own with so much memory and no more. Raises DataError."""
+    """The table in a feather file, likewise read in a process of its own. Raises DataError."""
     if data.startswith(_OLD_FEATHER):
         raise DataError(f"{where} is of feather's first version; write it again with pandas.to_feather, or as Parquet")
     if not data.startswith(_ARROW):
         raise DataError(f"{where} is not a feather file; write it with pandas.to_feather, or as Parquet")
-    command = [sys.executable, "-c", _READ_FEATHER]
+    return _read_apart(data, where, "feather")
+
+
+def _read_apart(data: bytes, where: str, kind: str) -> pa.Table:
+    command = [sys.executable, "-c", _READ, kind]
     try:
         done = subprocess.run(command, input=data, capture_output=True, check=False, timeout=_SECONDS)
     except subprocess.TimeoutExpired:
-        raise DataError(f"{where} can't be read within {_SECONDS:.0f} s; write it again, or as Parquet") from None
+        raise DataError(f"{where} can't be read within {_SECONDS:.0f} s; write it again, with numbers only") from None
     if done.returncode != 0:
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
         reason = lines[-1] if done.returncode > 0 and lines else "it is damaged, or holds too much"
-        raise DataError(f"{where} can't be read: {reason}; write it again, or as Parquet")
+        raise DataError(f"{where} can't be read: {reason}; write it again, with numbers only")
     try:
         table = pa.ipc.open_stream(pa.BufferReader(done.stdout)).read_all()
         table.validate(full=True)

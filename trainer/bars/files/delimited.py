@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from atb.errors import DataError
-from trainer.bars.files.bounds import bounded, bounded_rows
+from trainer.bars.bounds import bounded, bounded_rows
 from trainer.bars.rows import ARCHIVE_COLUMNS
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}

@@ -13,8 +13,8 @@ from atb.contract.sources import plain_symbol, validate_symbol
 from atb.errors import DataError, DataNotReady
 from atb.storage import Store
 from atb.storage.fingerprints import file_origin, object_origin
+from trainer.bars.bounds import bounded, gunzip, unzip
 from trainer.bars.files.binary import read_feather_file, read_parquet_file
-from trainer.bars.files.bounds import bounded, gunzip, unzip
 from trainer.bars.files.delimited import read_csv
 from trainer.bars.files.table import bars_from_table
 from trainer.bars.frame import Bars, join_bars

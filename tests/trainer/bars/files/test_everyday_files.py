@@ -20,9 +20,9 @@ from atb.storage import MemoryStore
 from tests.conftest import SHARED_BARS
 from tests.trainer.bars.builders import HOUR, bars_at
 from tests.trainer.bars.conftest import ms
+from trainer.bars.bounds import gunzip, unzip
 from trainer.bars.check import check_bars, validate_bars
 from trainer.bars.files import FilesSource
-from trainer.bars.files.bounds import gunzip, unzip
 from trainer.bars.frame import COLUMNS, Bars
 
 START = ms("2026-01-01")

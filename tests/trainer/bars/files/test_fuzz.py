@@ -15,9 +15,9 @@ from atb.contract.sources import normal_symbol
 from atb.contract.spec import resolve_spec
 from atb.errors import AtbError, DataError, SpecError
 from atb.storage import MemoryStore
+from trainer.bars.bounds import gunzip, unzip
 from trainer.bars.check import check_bars, validate_bars
 from trainer.bars.files import FilesSource
-from trainer.bars.files.bounds import gunzip, unzip
 from trainer.bars.files.delimited import read_csv
 from trainer.bars.files.table import bars_from_table
 

@@ -62,7 +62,7 @@ def test_one_file_has_no_second_model_under_a_symbol_in_small_letters(
 
 def test_a_name_without_a_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "XUSDT_1h.parquet").mkdir()
-    with pytest.raises(DataError, match=r"XUSDT_1h\.parquet can't be read: Is a directory"):
+    with pytest.raises(DataError, match=r"XUSDT_1h\.parquet is not a plain file"):
         read(tmp_path)
 
 

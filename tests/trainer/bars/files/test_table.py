@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from atb.errors import DataError
-from trainer.bars.files.bounds import unzip
+from trainer.bars.bounds import unzip
 from trainer.bars.files.delimited import read_csv
 from trainer.bars.files.table import bars_from_table
 from trainer.bars.rows import bars_from_rows, times_in_ms
