@@ -123,7 +123,7 @@ def find_driver(proc: Path = _DRIVER) -> str | None:
     if shutil.which("nvidia-smi") is None:
         return None
     command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    answer = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False, timeout=30)
     return answer.stdout.strip().splitlines()[0] if answer.returncode == 0 and answer.stdout.strip() else None
 
 

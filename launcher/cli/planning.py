@@ -131,7 +131,7 @@ def foresee(plan: Plan, store: Store) -> dict[str, str]:
         return {}
     specs = "".join(f"{job.spec.model_dump_json()}\n" for job in plan.to_run)
     words = [sys.executable, "-m", "trainer.cli", "data", "foresee", *store_words(store)]
-    done = subprocess.run(words, input=specs, capture_output=True, text=True, check=False)
+    done = subprocess.run(words, input=specs, capture_output=True, encoding="utf-8", errors="replace", check=False)
     lines = done.stdout.splitlines()
     if done.returncode or len(lines) != len(plan.to_run):
         tell(

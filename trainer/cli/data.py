@@ -114,7 +114,7 @@ def foresee(store: Store) -> None:
     from trainer.features.training_data import load_training_data, split_training_data
     from trainer.features.windows import rows_needed
 
-    for number, line in enumerate(sys.stdin):
+    for number, line in enumerate(sys.stdin.buffer):  # UTF-8, whatever a terminal takes
         spec, problem = Spec.model_validate_json(line), ""
         needed = rows_needed(spec.sequence_length, spec.horizon)
         try:

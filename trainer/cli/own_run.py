@@ -105,7 +105,7 @@ def write_page(store: Store, run: str, *, quiet: bool = False) -> None:
     from atb.options.stores import store_words
 
     words = [sys.executable, "-m", "launcher.cli", "page", run, *store_words(store)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    done = subprocess.run(words, capture_output=True, encoding="utf-8", errors="replace", check=False)
     if done.returncode:
         say(f"the page could not be written: {(done.stderr.strip().splitlines() or ['?'])[-1]}", err=True)
         return
