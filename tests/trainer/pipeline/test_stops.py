@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
+import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,13 +123,16 @@ def test_every_line_of_a_json_log_is_one_event(story: Story) -> None:
 
 
 def test_a_stop_while_bars_are_loaded_ends_the_wait(atb: Atb, tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "WAVE_1h.csv")  # a source that never answers
     store = DirectoryStore(tmp_path / "store")
-    process = atb.begin(*job_arguments(tiny_spec(tmp_path, "WAVE"), "hard", store.url, *JSON))
-    process.read_until("attempt 1")
-    time.sleep(0.5)
-    process.send(signal.SIGTERM)
-    assert process.wait().code == 143
+    spec = tiny_spec(tmp_path, "WAVE", source="binance")
+    with socket.create_server(("127.0.0.1", 0)) as exchange:  # takes every request and never answers
+        address = f"http://127.0.0.1:{exchange.getsockname()[1]}"
+        where = {"ATB_BINANCE_ARCHIVE_URL": address, "ATB_BINANCE_REST_URL": address}
+        process = atb.begin(*job_arguments(spec, "hard", store.url, *JSON), environment=where)
+        with exchange.accept()[0]:
+            process.send(signal.SIGTERM)
+            done = process.wait()
+    assert done.code == 143
     assert "stopped before training" in process.events()[-1]["message"]
     report = ExitReport.from_bytes(store.get(keys.attempt("hard", JOB, 1, EXIT)), EXIT)
     assert (report.code, report.stage) == (143, "data loading")
