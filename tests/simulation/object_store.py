@@ -149,7 +149,9 @@ class S3Client:
 
         return self._send("LIST", Prefix, act)
 
-    def delete_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:
+    def delete_object(self, *, Bucket: str, Key: str, IfMatch: str | None = None) -> dict[str, Any]:
+        """Ignores the condition, as many servers do."""
+
         def act() -> dict[str, Any]:
             self._server.remove(Key, self._process.name)
             return {}
