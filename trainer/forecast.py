@@ -16,7 +16,8 @@ import onnxruntime
 
 from atb.contract import bundle
 from atb.contract import timeframe as tf
-from atb.errors import DataError, SpecError
+from atb.errors import AtbError, DataError, SpecError
+from atb.schema import printable
 from trainer.bars.frame import Bars, segment_starts
 
 _AT_ONCE = 64
@@ -128,15 +129,13 @@ def open_forecaster(read: Read) -> Forecaster:
 def forecast(forecaster: Forecaster, bars: Bars) -> Forecast:
     """Forecast from the last bars, which end with the last closed one; those before the rows needed are left alone.
 
-    Raises DataError for bars that don't fit: too few, a gap, another timeframe, an extra column absent.
+    Raises DataError for bars that don't fit: too few, a gap, another timeframe, an extra column absent; SpecError for a
+    model that can't be run, or answers with what is no forecast.
     """
     _validate_fit(forecaster, bars)
     last = bars.rows(len(bars) - forecaster.rows, len(bars))
-    outputs = run_from_bars(forecaster.session, [last], forecaster.extra_columns)
+    found, bands = _ask(forecaster, last)
     opened = int(last.time[-1])
-    found = {name: float(outputs[name][0, 0]) for name in _VALUES if name in outputs}
-    edges = [outputs[name][0] for name in (bundle.LOWER, bundle.UPPER)] if forecaster.levels else [(), ()]
-    bands = zip(forecaster.levels, *edges, strict=True)
     return Forecast(
         symbol=bars.symbol,
         timeframe=bars.timeframe,
@@ -147,8 +146,26 @@ def forecast(forecaster: Forecaster, bars: Bars) -> Forecast:
         log_return=found.get(bundle.RETURN),
         price=found.get(bundle.PRICE),
         volatility=found.get(bundle.VOLATILITY),
-        bands=tuple(Band(level, float(low), float(high)) for level, low, high in bands),
+        bands=bands,
     )
+
+
+def _ask(forecaster: Forecaster, last: Bars) -> tuple[dict[str, float], tuple[Band, ...]]:
+    """The values by name, and the bands. Raises SpecError."""
+    try:
+        outputs = run_from_bars(forecaster.session, [last], forecaster.extra_columns)
+        found = {name: float(outputs[name][0, 0]) for name in _VALUES if name in outputs}
+        edges = [outputs[name][0] for name in (bundle.LOWER, bundle.UPPER)] if forecaster.levels else [(), ()]
+        bands = tuple(Band(*map(float, each)) for each in zip(forecaster.levels, *edges, strict=True))
+    except AtbError:
+        raise
+    except Exception as error:  # ONNX Runtime's and NumPy's own have no common class
+        raise SpecError(f"the model can't be run: {type(error).__name__}: {printable(str(error))}") from None
+    numbers = [*found.values(), *(edge for band in bands for edge in (band.lower, band.upper))]
+    above_zero = (value for name, value in found.items() if name != bundle.RETURN)
+    if not found or not all(map(math.isfinite, numbers)) or any(value <= 0 for value in above_zero):
+        raise SpecError("the model answers with what is no forecast: train it again, or demote it")
+    return found, bands
 
 
 def run_from_bars(

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from atb.contract import bundle
@@ -107,6 +108,54 @@ def test_a_schema_that_says_nothing_is_refused(schema: str, tmp_path: Path) -> N
 def test_a_file_that_is_no_model_is_one_line() -> None:
     with pytest.raises(SpecError, match=r"^model\.onnx can't be opened") as caught:
         open_session(b"nonsense")
+    assert "\n" not in str(caught.value)
+
+
+def spoil(model: onnx.ModelProto, how: str) -> None:
+    """Make of a model what ONNX Runtime opens and nobody can use."""
+    if how == "batch 0":
+        for value in model.graph.input:
+            value.type.tensor_type.shape.dim[0].dim_value = 0
+    elif how == "other names":
+        for name in (bundle.RETURN, bundle.PRICE):
+            rename(model, name, f"other_{name}")
+    else:
+        rename(model, bundle.PRICE, "finite")
+        number = onnx.numpy_helper.from_array(np.array(float(how), np.float64), "number")
+        kind = next(each for each in model.graph.output if each.name == "finite").type.tensor_type.elem_type
+        model.graph.initializer.append(number)
+        model.graph.node.append(onnx.helper.make_node("Cast", ["number"], ["cast"], to=kind))
+        model.graph.node.append(onnx.helper.make_node("Mul", ["finite", "cast"], [bundle.PRICE]))
+        next(each for each in model.graph.output if each.name == "finite").name = bundle.PRICE
+
+
+def rename(model: onnx.ModelProto, old: str, new: str) -> None:
+    """Another name for one of the model's outputs."""
+    for node in model.graph.node:
+        for names in (node.input, node.output):
+            names[:] = [new if name == old else name for name in names]
+    next(each for each in model.graph.output if each.name == old).name = new
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("batch 0", "can't be run: InvalidArgument"),
+        ("other names", "no forecast"),
+        ("inf", "no forecast"),
+        ("nan", "no forecast"),
+        ("-1", "no forecast"),
+        ("0", "no forecast"),
+    ],
+)
+def test_a_model_that_opens_and_cannot_be_used_is_one_line(
+    how: str, words: str, folder: Path, fitted: Fitted, forecaster: Forecaster
+) -> None:
+    model = onnx.load(folder / bundle.MODEL_FROM_BARS)
+    spoil(model, how)
+    spoiled = dataclasses.replace(forecaster, session=open_session(model.SerializeToString()))
+    with pytest.raises(SpecError, match=words) as caught:
+        forecast(spoiled, fitted.bars)
     assert "\n" not in str(caught.value)
 
 
