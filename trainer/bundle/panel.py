@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from trainer.bundle.canvas import SMALL, TEXT, TITLE, Box, Canvas, Pen, Points, to_pixels
-from trainer.bundle.scales import Scale
+from trainer.bundle.canvas import SMALL, TEXT, TITLE, Box, Canvas, Pen, to_pixels
+from trainer.bundle.scales import Scale, Values
 
 _FRAME, _GRID = Pen("black", 0.8), Pen("#e6e8eb", 0.6)
 _TICK, _PAD = to_pixels(3.5), to_pixels(4.0)
@@ -19,8 +19,8 @@ _CAP = 0.73
 
 @dataclass(frozen=True)
 class Curve:
-    """A line through ``x`` and ``y``. ``dots``: dots of so many points across instead; ``filled``: the area inside it
-    instead; ``alpha``: the opacity of both."""
+    """A line through ``x`` and ``y``. Where ``dots`` is above 0, a dot of that diameter, in points, at each place
+    instead; ``filled``: the area inside the line instead; ``alpha``: the opacity of dots and areas."""
 
     x: npt.ArrayLike
     y: npt.ArrayLike
@@ -63,7 +63,7 @@ class Panel:
 
 def draw_panel(canvas: Canvas, panel: Panel) -> None:
     """Grid first, then the series in their order, the frame, and all text."""
-    across, up = _tick_places(panel)
+    across, up = _across(panel, panel.x.ticks).tolist(), _up(panel, panel.y.ticks).tolist()
     box = panel.box
     for at in across:
         canvas.line(np.array([[at, box.bottom], [at, box.top]]), _GRID, sharp=True)
@@ -77,38 +77,33 @@ def draw_panel(canvas: Canvas, panel: Panel) -> None:
     _draw_legend(canvas, panel)
 
 
-def _tick_places(panel: Panel) -> tuple[list[float], list[float]]:
-    """The pixels of the horizontal axis' ticks, and of the vertical one's."""
-    box = panel.box
-    across = box.left + (box.right - box.left) * panel.x.place(panel.x.ticks)
-    up = box.bottom + (box.top - box.bottom) * panel.y.place(panel.y.ticks)
-    return across.tolist(), up.tolist()
+def _across(panel: Panel, values: npt.ArrayLike) -> Values:
+    """Where values of the horizontal axis lie, in pixels."""
+    return panel.box.left + (panel.box.right - panel.box.left) * panel.x.place(values)
+
+
+def _up(panel: Panel, values: npt.ArrayLike) -> Values:
+    """Where values of the vertical axis lie, in pixels."""
+    return panel.box.bottom + (panel.box.top - panel.box.bottom) * panel.y.place(values)
 
 
 def _draw_series(canvas: Canvas, panel: Panel, series: Series) -> None:
     box = panel.box
     if isinstance(series, Level):
         if series.upright:
-            at = _points(panel, [series.at], [panel.y.low])[0, 0]
+            at = float(_across(panel, series.at))
             canvas.line(np.array([[at, box.bottom], [at, box.top]]), series.pen, box)
         else:
-            at = _points(panel, [panel.x.low], [series.at])[0, 1]
+            at = float(_up(panel, series.at))
             canvas.line(np.array([[box.left, at], [box.right, at]]), series.pen, box)
         return
-    points = _points(panel, series.x, series.y)
+    points = np.column_stack([_across(panel, series.x), _up(panel, series.y)])
     if series.filled:
         canvas.area(points, series.pen.color, series.alpha, box)
     elif series.dots:
         canvas.dots(points, series.dots, series.pen.color, series.alpha)
     else:
         canvas.line(points, series.pen, box)
-
-
-def _points(panel: Panel, x: npt.ArrayLike, y: npt.ArrayLike) -> Points:
-    box = panel.box
-    across = box.left + (box.right - box.left) * panel.x.place(x)
-    up = box.bottom + (box.top - box.bottom) * panel.y.place(y)
-    return np.column_stack([across, up])
 
 
 def _draw_labels(canvas: Canvas, panel: Panel, across: list[float], up: list[float]) -> None:
@@ -146,13 +141,9 @@ def _draw_legend(canvas: Canvas, panel: Panel) -> None:
         middle = base + _CAP / 2 * unit
         ends = np.array([[left, middle], [left + piece, middle]])
         if isinstance(series, Curve) and series.filled:
-            corners = [
-                [left, base],
-                [left + piece, base],
-                [left + piece, base + _CAP * unit],
-                [left, base + _CAP * unit],
-            ]
-            canvas.area(np.array(corners), series.pen.color, series.alpha)
+            right, top = left + piece, base + _CAP * unit
+            corners = np.array([[left, base], [right, base], [right, top], [left, top]])
+            canvas.area(corners, series.pen.color, series.alpha)
         elif isinstance(series, Curve) and series.dots:
             canvas.dots(ends.mean(axis=0, keepdims=True), series.dots, series.pen.color, series.alpha)
         else:
