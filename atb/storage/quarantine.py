@@ -9,8 +9,6 @@ from pathlib import Path
 from atb.contract import keys
 from atb.storage.store import Store
 
-_CHUNK = 1 << 20
-
 
 def read_damaged(store: Store, key: str) -> tuple[bytes, str]:
     """The content of an object and its etag, even where it is not as it was written. Raises NotFound, StoreError."""
@@ -29,11 +27,8 @@ def set_aside(store: Store, key: str) -> str:
     with tempfile.TemporaryDirectory(prefix="atb-quarantine-") as folder:
         path = Path(folder, "object")
         etag = store.get_file(key, path, damaged=True)
-        digest = hashlib.sha256()
         with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-        target = keys.quarantine(key, digest.hexdigest())
+            target = keys.quarantine(key, hashlib.file_digest(file, "sha256").hexdigest())
         store.put_file(target, path)
     store.delete_if_match(key, etag)
     return target

@@ -23,8 +23,8 @@ class Store(Protocol):
 
     Every method raises StoreError when the store does not answer or refuses; reads of an absent key raise NotFound, of
     an object that is not as it was written Unreadable; conditional writes raise PreconditionFailed when someone else
-    was first. A store that does not answer is waited
-    for, with patience and a bound; SIGTERM and Ctrl-C end such a wait, which then raises StoreError too.
+    was first. A store that does not answer is waited for, with patience and a bound; SIGTERM and Ctrl-C end such a
+    wait, which then raises StoreError too.
     """
 
     on_wait: Callable[[str], None]

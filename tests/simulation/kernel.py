@@ -111,8 +111,11 @@ class Kernel:
 
     def at(self, delay: float, act: Callable[[], object]) -> None:
         """Schedule a callback in the simulation itself."""
+        self._push(self.time + delay, act)
+
+    def _push(self, time: float, what: Callable[[], object] | _Task, token: int = 0, why: str = "") -> None:
         self._counter += 1
-        heapq.heappush(self._due, (self.time + delay, self._counter, act, 0, ""))
+        heapq.heappush(self._due, (time, self._counter, what, token, why))
 
     def run(self, until: Callable[[], bool], limit: float) -> bool:
         """Let time pass until a condition holds; False where it does not within the limit or nothing is left to do."""
@@ -164,8 +167,7 @@ class Kernel:
 
     def wake(self, task: _Task, token: int, why: str = "") -> None:
         """Let a waiting thread go on, unless it has done so since; a paused process's when it is awake again."""
-        self._counter += 1
-        heapq.heappush(self._due, (self.time, self._counter, task, token, why))
+        self._push(self.time, task, token, why)
 
     def sleep(self, seconds: float) -> None:
         """Let time pass for the calling thread."""
@@ -211,8 +213,7 @@ class Kernel:
         task.token += 1
         token = task.token
         if timeout is not None:
-            self._counter += 1
-            heapq.heappush(self._due, (self.time + max(0.0, timeout), self._counter, task, token, "timeout"))
+            self._push(self.time + max(0.0, timeout), task, token, "timeout")
         self._world.switch()
         if not task.process.alive:
             raise Killed
@@ -223,8 +224,7 @@ class Kernel:
             return
         process = task.process
         if process.paused_until > self.time and process.alive:
-            self._counter += 1
-            heapq.heappush(self._due, (process.paused_until, self._counter, task, token, why))
+            self._push(process.paused_until, task, token, why)
             return
         task.woken_by = why
         self._switch(task)

@@ -188,7 +188,7 @@ class _Received:
         return found
 
     def exactly(self, size: int) -> bytes:
-        """So many bytes."""
+        """The next ``size`` bytes."""
         if size < 0:
             raise ValueError("a size below nothing")
         pieces, missing = [self.rest], size - len(self.rest)

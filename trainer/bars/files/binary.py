@@ -43,8 +43,8 @@ Parquet file's texts can be a dictionary of one long text, which unpacks to that
 
 
 def read_parquet_file(data: bytes, where: str) -> pa.Table:
-    """The table in a Parquet file; one with more than numbers and times is read in a process of its own, with so much
-    memory and no more. Raises DataError for a broken one, or one that holds too much."""
+    """The table in a Parquet file; one with more than numbers and times is read in a process of its own, whose
+    memory is limited. Raises DataError for a broken one, or one that holds too much."""
     try:
         table = read_parquet(data, where)
         table.validate(full=True)
