@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 from atb.clock import SYSTEM_CLOCK, Clock
 from atb.errors import AtbError, SpecError
 from launcher.kubernetes.api.client import RETRY_SECONDS, Cluster
+from launcher.kubernetes.api.kubeconfig import Access, read_access
+from launcher.kubernetes.api.requests import ApiError
 from launcher.kubernetes.api.responses import brief
 
 if TYPE_CHECKING:
-    from kubernetes.client import ApiClient
+    from kubernetes.client import ApiClient, Configuration
 
 CONNECT_SECONDS = 5.0
 _ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -28,8 +33,12 @@ def open_cluster(
     retry_seconds: float = RETRY_SECONDS,
 ) -> Cluster:
     """The cluster of a kubeconfig, or of the Pod this runs in. Raises SpecError where there is neither."""
-    where = namespace or _namespace_of(kubeconfig, context) or "default"
-    return Cluster(partial(_connect, kubeconfig, context), where, clock=clock, retry_seconds=retry_seconds)
+    if kubeconfig is None and context is None and _in_a_pod():
+        access, own = None, (_ACCOUNT / "namespace").read_text().strip()
+    else:
+        access = read_access(kubeconfig, context)
+        own = access.namespace or "default"
+    return Cluster(partial(_connect, access), namespace or own, clock=clock, retry_seconds=retry_seconds)
 
 
 def describe_cluster(namespace: str | None, why: AtbError) -> Cluster:
@@ -58,10 +67,10 @@ class _NoConnection:
 class KubernetesConnection:
     """A client of the ``kubernetes`` package: of it we use the login and the pool of connections."""
 
-    def __init__(self, client: ApiClient) -> None:
+    def __init__(self, client: ApiClient, access: Access | None = None) -> None:
         import urllib3
 
-        self._client = client
+        self._client, self._access = client, access
         manager = client.rest_client.pool_manager
         if isinstance(manager, urllib3.ProxyManager):
             self._send, self._base = manager.urlopen, self.host
@@ -75,8 +84,14 @@ class KubernetesConnection:
 
     def credentials(self) -> dict[str, str]:
         headers: dict[str, str] = {}
-        self._client.update_params_for_auth(headers, [], ["BearerToken"], "", "GET", None)
-        return headers
+        with _errors_logged() as logged:  # a login that has expired is loaded again here
+            self._client.update_params_for_auth(headers, [], ["BearerToken"], "", "GET", None)
+        if logged and self._access is not None:
+            raise ApiError(str(self._access.refuse_plugin(logged[0])))
+        login = headers.get("authorization", "").strip()
+        if not (login.isascii() and login.isprintable()):  # the words of whoever sends it would quote it
+            raise SpecError(f"the login at {self.host} holds a character that no HTTP header may hold")
+        return {**headers, "authorization": login} if login else headers
 
     def request(self, method: str, url: str, *, body: bytes | None, headers: dict[str, str], read: float) -> Any:
         import urllib3
@@ -96,70 +111,60 @@ class KubernetesConnection:
         self._client.close()
 
 
-def _connect(kubeconfig: str | None, context: str | None) -> KubernetesConnection:
+def _connect(access: Access | None) -> KubernetesConnection:
     import urllib3
-    import yaml
     from kubernetes import client, config
 
     configuration = client.Configuration()
     configuration.retries = False
     configuration.connection_pool_maxsize = 64
-    if kubeconfig is None and context is None and _in_a_pod():
+    if access is None:
         config.load_incluster_config(client_configuration=configuration)
     else:
-        _refuse_old_login(kubeconfig, context)
-        try:
-            config.load_kube_config(kubeconfig, context, client_configuration=configuration, persist_config=False)
-        except (config.ConfigException, OSError, yaml.YAMLError, TypeError) as error:  # TypeError: no mapping at all
-            raise SpecError(
-                f"no cluster can be reached: {brief(error)}; name one with --kubeconfig FILE or KUBECONFIG"
-            ) from None
+        _load(access, configuration)
     if not configuration.verify_ssl:  # the kubeconfig's author chose this: no warning at each request
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-    return KubernetesConnection(client.ApiClient(configuration))
-
-
-_OLD_LOGINS = {
-    "gcp": "install gke-gcloud-auth-plugin, then: gcloud container clusters get-credentials CLUSTER",
-    "azure": "install kubelogin, then: kubelogin convert-kubeconfig",
-}
-
-
-def _refuse_old_login(kubeconfig: str | None, context: str | None) -> None:
-    """Raise SpecError for a user who logs in as Kubernetes did before 1.26. Other problems are reported elsewhere."""
-    import yaml
-    from kubernetes.config import ConfigException, kube_config
-
     try:
-        contexts, current = kube_config.list_kube_config_contexts(kubeconfig)
-        named = {entry["name"]: entry["context"].get("user") for entry in contexts}
-        user = named.get(context or current["name"])
-        merged = kube_config.KubeConfigMerger(kubeconfig or kube_config.KUBE_CONFIG_DEFAULT_LOCATION).config
-        users = {entry["name"]: entry["user"].value for entry in merged["users"].value}
-        provider = users[user]["auth-provider"]["name"]
-    except (ConfigException, OSError, yaml.YAMLError, TypeError, KeyError, AttributeError):
-        return
-    if provider in _OLD_LOGINS:
-        raise SpecError(
-            f"the kubeconfig's user {user} logs in by the auth provider {provider}, which Kubernetes 1.26 removed; "
-            f"{_OLD_LOGINS[provider]}"
-        )
+        return KubernetesConnection(client.ApiClient(configuration), access)
+    except (OSError, urllib3.exceptions.HTTPError, ValueError) as error:  # certificates that are none, a proxy
+        raise SpecError(f"the client of {configuration.host} can't be made: {brief(error)}") from None
 
 
-def _namespace_of(kubeconfig: str | None, context: str | None) -> str | None:
-    import yaml
+def _load(access: Access, configuration: Configuration) -> None:
+    """Have the login loaded. A plugin that fails is only logged by the package, which goes on without a login."""
     from kubernetes import config
 
-    if kubeconfig is None and context is None and _in_a_pod():
-        return (_ACCOUNT / "namespace").read_text().strip()
+    with _errors_logged() as logged:
+        try:
+            config.load_kube_config(access.paths, access.context, configuration, persist_config=False)
+        except config.ConfigException as error:
+            raise access.refuse(brief(error).partition("{")[0]) from None  # what follows quotes the login
+        except OSError as error:
+            raise access.refuse(f"{error.strerror}: {error.filename}") from None
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise access.refuse(f"a part of it is not what it should be ({type(error).__name__})") from None
+    if logged and access.plugin:
+        raise access.refuse_plugin(logged[0])
+
+
+class _ErrorsKept(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
+
+
+@contextmanager
+def _errors_logged() -> Iterator[list[str]]:
+    """What the package logs as an error meanwhile: a list that grows. It has no logger of its own."""
+    kept, root = _ErrorsKept(), logging.getLogger()
+    root.addHandler(kept)
     try:
-        contexts, current = config.list_kube_config_contexts(kubeconfig)
-    except (config.ConfigException, OSError, yaml.YAMLError, TypeError):
-        if context is None:
-            return None  # what is wrong is said when it is connected
-        _connect(kubeconfig, context)  # and here, where it is more than that no context is the current one
-        raise SpecError(f"the kubeconfig does not name a namespace for context {context}; add --namespace") from None
-    return {entry["name"]: entry["context"].get("namespace") for entry in contexts}.get(context or current["name"])
+        yield kept.messages
+    finally:
+        root.removeHandler(kept)
 
 
 def _in_a_pod() -> bool:

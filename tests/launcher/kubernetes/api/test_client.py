@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from atb.contract import labels
 from atb.errors import SpecError
 from launcher.kubernetes.api import requests
 from launcher.kubernetes.api.client import Cluster
-from launcher.kubernetes.api.connect import open_cluster
 from launcher.kubernetes.api.requests import ApiError
 from launcher.kubernetes.api.responses import split_lines
 from launcher.kubernetes.objects.ensure import create_job, create_owner, delete_object, give_up_job
@@ -206,47 +204,3 @@ def test_the_servers_clock_is_the_one_that_counts(server: ApiServer, cluster: Cl
     server.clock_skew = 3600
     cluster.send(requests.who_am_i())
     assert cluster.now() == pytest.approx(time.time() + 3600, abs=5)
-
-
-def test_no_way_into_a_cluster_is_one_line(tmp_path: Path) -> None:
-    for context in (None, "test"):
-        with pytest.raises(SpecError, match="--kubeconfig"):
-            open_cluster(str(tmp_path / "absent"), context)
-
-
-@pytest.mark.parametrize("text", ["", "just text", "a: [b"])
-def test_a_kubeconfig_that_is_none_is_one_line(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "config"
-    path.write_text(text)
-    with pytest.raises(SpecError, match="--kubeconfig"):
-        open_cluster(str(path))
-
-
-def test_the_namespace_of_a_named_context_is_not_guessed(server: ApiServer, tmp_path: Path) -> None:
-    path = server.kubeconfig(tmp_path, "lab")
-    assert open_cluster(str(path), "test").namespace == "lab"
-    path.write_text(path.read_text().replace('"current-context": "test", ', ""))
-    with pytest.raises(SpecError, match="add --namespace"):
-        open_cluster(str(path), "test")
-    assert open_cluster(str(path), "test", "lab").namespace == "lab"
-
-
-@pytest.mark.parametrize(("provider", "remedy"), [("gcp", "gke-gcloud-auth-plugin"), ("azure", "kubelogin")])
-def test_a_login_that_kubernetes_has_removed_is_named(tmp_path: Path, provider: str, remedy: str) -> None:
-    path = tmp_path / "config"
-    user = {"auth-provider": {"name": provider, "config": {"access-token": "hidden"}}}
-    path.write_text(
-        json.dumps(
-            {
-                "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:9"}}],
-                "users": [{"name": "me", "user": user}],
-                "contexts": [{"name": "x", "context": {"cluster": "c", "user": "me"}}],
-                "current-context": "x",
-            }
-        )
-    )
-    with pytest.raises(
-        SpecError, match=f"auth provider {provider}, which Kubernetes 1.26 removed; .*{remedy}"
-    ) as raised:
-        open_cluster(str(path))
-    assert "hidden" not in str(raised.value)
