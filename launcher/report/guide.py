@@ -60,9 +60,10 @@ def _request_words(plan: Plan, symbols: list[str], presets: list[str], spec: Spe
     specs = [job.spec for job in plan.jobs]
     if len({each.start for each in specs}) == 1:
         words += ["--start", f"{spec.start:%Y-%m-%dT%H:%M}"]
+    kinds = {(each.preset, each.target): each for each in specs}.values()  # which decide the defaults
     for row in find_rows(["Spec"]):
         values = {getattr(each, row.name) for each in specs}
-        if row.name in _NAMED or len(values) > 1 or all(_is_default(each, row.name) for each in specs):
+        if row.name in _NAMED or len(values) > 1 or all(_is_default(each, row.name) for each in kinds):
             continue
         value = values.pop()
         if row.kind == "switch":

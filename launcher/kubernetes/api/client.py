@@ -176,8 +176,9 @@ class Cluster:
                 transient = error.transient or (error.status == 409 and call.method == "PATCH")
                 if not transient or self.clock.monotonic() + wait > give_up:
                     raise
-                busy = "is busy" if error.status in (409, 429) else "answers with an error"
-                self.on_wait(f"the API server {busy} ({error.status or 'no answer'}); trying again in {wait:.1f} s")
+                busy = f"answers {error.status}" if error.status else "does not answer"
+                busy = f"is busy ({error.status})" if error.status in (409, 429) else busy
+                self.on_wait(f"the API server {busy}; trying again in {wait:.1f} s")
                 waited = True
             else:
                 if waited:

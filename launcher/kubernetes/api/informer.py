@@ -81,7 +81,7 @@ def follow(
     pass (403, 404) are raised as ApiError, all others are reported as Unreachable and retried.
     """
     version = ""
-    failures, silent = 0, False
+    failures, expired, silent = 0, 0, False
     watched = selector if changes else ",".join(filter(None, (selector, NOTHING)))
     while not stopping.is_set():
         try:
@@ -97,7 +97,7 @@ def follow(
                         silent = False
                         yield Heartbeat()
                     continue
-                failures = 0
+                failures = expired = 0
                 version = item["metadata"]["resourceVersion"]
                 if kind == "DELETED":
                     yield Deleted(item["metadata"]["name"])
@@ -114,10 +114,11 @@ def follow(
                 raise
             if error.status == 410 or not error.transient:
                 version = ""
-            if error.status != 410 or failures >= EXPIRED_AT_MOST:
-                silent = error.status != 410
+            expired = expired + 1 if error.status == 410 else 0  # a server that restarts may repeat it, and answers
+            if not expired or expired > EXPIRED_AT_MOST:
+                silent = not expired
                 yield Unreachable(error)
-            if error.status != 410 or failures:  # a server that restarts may return 410 repeatedly, and answers
+            if expired != 1:
                 stopping.wait(min(0.25 * 2**failures, LONGEST_WAIT) * cluster.jitter.uniform(0.75, 1.25))
             failures += 1
 

@@ -54,6 +54,11 @@ class ApiError(NetworkError):
         """Whether the same request may succeed a little later."""
         return self.status in (0, 408, 429, 500, 502, 503, 504)
 
+    @property
+    def trouble(self) -> str:
+        """What is wrong with the server, while the request is repeated."""
+        return f"the API server answers {self.status}: {self}" if self.status else str(self)
+
 
 @dataclass(frozen=True)
 class Call:

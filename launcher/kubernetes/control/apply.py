@@ -27,7 +27,7 @@ def apply_job(state: RunState, now: float, change: Change[JobStatus]) -> None:
     """A Job has changed, or the API server has fallen silent."""
     if isinstance(change, Unreachable):
         state.silent_since = now if state.silent_since is None else state.silent_since
-        apply_note(state, now, f"the API server does not answer: {change.error}")
+        apply_note(state, now, change.error.trouble)
         return
     if state.silent_since is not None:
         apply_note(state, now, BACK)

@@ -75,7 +75,9 @@ def giving_up(found: Observation) -> tuple[str, str]:
         category = "deadline"
     elif found.state == "interrupted" and category != "vanished":
         category = "node-lost"
-    return category, f"given up after {found.clock.seconds / 60:.0f} min: {found.reason or found.state}"
+    seconds = found.clock.seconds
+    waited = f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"
+    return category, f"given up after {waited}: {found.reason or found.state}"
 
 
 def _decide_jobs(state: RunState, now: float) -> list[Action]:

@@ -160,7 +160,7 @@ class PackedController:
             self._look_for_reasons()
         except ApiError as error:
             self._silent_since = clock.monotonic() if self._silent_since is None else self._silent_since
-            self._note = f"the API server does not answer: {error}"
+            self._note = error.trouble
             if not error.transient or clock.monotonic() > self._silent_since + SILENCE_SECONDS:
                 raise NetworkError(
                     f"{error}; the workers continue without this launcher; follow them again with: atb-launch attach "

@@ -9,9 +9,25 @@ from typing import Any
 import pytest
 
 from launcher.kubernetes.api.client import Cluster
-from launcher.kubernetes.api.informer import Change, Changed, Deleted, Heartbeat, Listed, Unreachable, follow
+from launcher.kubernetes.api.informer import (
+    EXPIRED_AT_MOST,
+    Change,
+    Changed,
+    Deleted,
+    Heartbeat,
+    Listed,
+    Unreachable,
+    follow,
+)
 from launcher.kubernetes.api.requests import ApiError
 from tests.apiserver.http import ApiServer
+
+
+class Impatient(threading.Event):
+    """Waits briefly: the waits between two tries at a server that is away grow to half a minute."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return super().wait(None if timeout is None else min(timeout, 0.3))
 
 
 class Seen:
@@ -21,7 +37,7 @@ class Seen:
         self.names: dict[str, str] = {}
         self.changes: list[Change[str]] = []
         self.error: ApiError | None = None
-        self.stopping = threading.Event()
+        self.stopping = Impatient()
         self._cluster, self._wanted = cluster, changes
         self._moved = threading.Condition()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -123,6 +139,20 @@ def test_a_server_that_restarts_loses_nothing(server: ApiServer, seen: Seen) -> 
     assert seen.wait_for(lambda: any(isinstance(change, Unreachable) for change in seen.changes))
     server.start()
     assert seen.wait_for(lambda: "a" in seen.names)
+
+
+def test_a_server_that_was_away_and_has_forgotten_the_version_answers(server: ApiServer, seen: Seen) -> None:
+    server.stop()
+    put(server, "a")
+    server.state.compact()
+
+    def troubles() -> list[int]:
+        return [change.error.status for change in list(seen.changes) if isinstance(change, Unreachable)]
+
+    assert seen.wait_for(lambda: len(troubles()) > EXPIRED_AT_MOST + 1)
+    server.start()
+    assert seen.wait_for(lambda: "a" in seen.names)
+    assert set(troubles()) == {0}
 
 
 def test_a_server_error_is_reported_and_the_request_retried(server: ApiServer, seen: Seen) -> None:

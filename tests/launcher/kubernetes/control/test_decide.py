@@ -665,8 +665,10 @@ def test_a_store_that_is_silent_for_more_than_a_moment_is_reported_and_when_it_a
 
 def test_a_server_that_answers_again_is_reported_for_a_while() -> None:
     state = know(job(), pod())
-    apply.apply_job(state, NOW, Unreachable(ApiError("no answer")))
-    assert state.summary(NOW) == "the API server does not answer: no answer"
+    apply.apply_job(state, NOW, Unreachable(ApiError("the API server lab does not answer: it is away")))
+    assert state.summary(NOW) == "the API server lab does not answer: it is away"
+    apply.apply_job(state, NOW, Unreachable(ApiError("GET /jobs: starting", 503)))
+    assert state.summary(NOW) == "the API server answers 503: GET /jobs: starting"
     apply.apply_job(state, NOW + 30, Heartbeat())
     assert state.summary(NOW + 30) == "the API server answers again"
     assert state.summary(NOW + 90) == ""
