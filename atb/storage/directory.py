@@ -30,7 +30,7 @@ class DirectoryStore:
     """Keys are paths below ``root``. Conditional writes hold between processes of one machine."""
 
     endpoint_url: str | None = None
-    concurrency = 16
+    concurrency = 1  # handing a read to a thread takes longer than the read: see benchmarks/books.py
     rejects_conditions = False
 
     def __init__(self, root: str | Path) -> None:
