@@ -67,7 +67,8 @@ def largest_difference(fitted: Fitted) -> float:
     reference = ask_reference(trained, fitted.predict, windows, fitted.bars, ends)
     model = features_model(trained)
     answers: list[Any] = [
-        run_features(open_session(each.SerializeToString()), reference)[SCALED] for each in (model, demote(model))
+        run_features(open_session(each.SerializeToString()), reference.windows, reference.last_close)[SCALED]
+        for each in (model, demote(model))
     ]
     return float(np.abs(answers[0] - answers[1]).max())
 

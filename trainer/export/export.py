@@ -80,7 +80,7 @@ def export_model(
 def _try_features(trained: Trained, reference: Reference) -> _Tried:
     model = features_model(trained)
     session = open_session(model.SerializeToString())
-    outputs = parity.run_features(session, reference)
+    outputs = parity.run_features(session, reference.windows, reference.last_close)
     found = parity.validate_parity(bundle.MODEL, trained, outputs, reference)
     return _Tried(model, session, outputs, ExportedFile(latency_ms=measure_latency(session), parity=found))
 
@@ -113,12 +113,12 @@ def _try_bars(
 
 
 def _try_int8(plain: _Tried, windows: Features, last_close: Floats) -> _Tried:
-    """Judged on windows that the net was not fitted on, one at a time: how activations are rounded follows from all
+    """Judged on windows that the net was not fitted on, one at a time: how 8 bits round activations follows from all
     windows of a call."""
     model = quantise.quantise(plain.model)
     session = open_session(model.SerializeToString())
     outputs = parity.run_one_by_one(session, windows, last_close)
-    exact = parity.run_one_by_one(plain.session, windows, last_close)
+    exact = parity.run_features(plain.session, windows, last_close)
     share = quantise.error_share(exact[bundle.SCALED], outputs[bundle.SCALED])
     skipped = None
     if share is None:

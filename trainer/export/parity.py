@@ -56,13 +56,13 @@ def ask_reference(trained: Trained, predict: Predict, windows: Features, bars: B
     return Reference(ends, windows, bars.close[ends], scaled)
 
 
-def run_features(session: onnxruntime.InferenceSession, reference: Reference) -> Outputs:
-    """The outputs of ``model.onnx`` for the reference's windows."""
-    return run_session(session, _feed(session, reference.windows, reference.last_close))
+def run_features(session: onnxruntime.InferenceSession, windows: Features, last_close: Floats) -> Outputs:
+    """The outputs of ``model.onnx`` for raw windows ``[n, L, F]``, many at a time."""
+    return run_session(session, _feed(session, windows, last_close))
 
 
 def run_one_by_one(session: onnxruntime.InferenceSession, windows: Features, last_close: Floats) -> Outputs:
-    """The outputs of ``model.onnx`` for raw windows ``[n, L, F]``, one at a time, as models serve."""
+    """The same, one at a time, as models serve."""
     return run_session(session, _feed(session, windows, last_close), at_once=1)
 
 
