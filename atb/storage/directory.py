@@ -74,7 +74,7 @@ class DirectoryStore:
     def list(self, prefix: str) -> Iterator[Entry]:
         return self.list_without(prefix, _STAGING)
 
-    def list_without(self, prefix: str, folder: str) -> Iterator[Entry]:
+    def list_without(self, prefix: str, folder: str, parts: str = "") -> Iterator[Entry]:
         """The same without what lies in folders of that name, which are not looked into."""
         top, _, begins = prefix.rpartition("/")
         start = len(self._top) + 1

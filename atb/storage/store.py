@@ -87,5 +87,6 @@ class Store(Protocol):
 class SkipsFolders(Protocol):
     """A store that can list without looking into folders of a name, in less time than with them."""
 
-    def list_without(self, prefix: str, folder: str) -> Iterator[Entry]:
-        """All objects whose key begins with the prefix, but for those in such folders, in key order."""
+    def list_without(self, prefix: str, folder: str, parts: str = "") -> Iterator[Entry]:
+        """All objects whose key begins with the prefix, but for those in such folders, in key order. ``parts``: the
+        folder below the prefix whose folders hold nearly all, which tells a store how to divide a long listing."""

@@ -64,7 +64,8 @@ def list_run(store: Store, run: str) -> RunFiles:
     tops = {keys.plan(run): "plan", keys.manifest(run): "manifest", keys.launcher(run): "launcher"}
     jobs, progress, workers = keys.jobs_prefix(run), keys.progress_prefix(run), keys.workers_prefix(run)
     prefix = keys.run_prefix(run)
-    for entry in store.list_without(prefix, "bundle") if isinstance(store, SkipsFolders) else store.list(prefix):
+    parts = jobs.removeprefix(prefix)
+    for entry in store.list_without(prefix, "bundle", parts) if isinstance(store, SkipsFolders) else store.list(prefix):
         if entry.key.startswith(jobs):
             job, _, name = entry.key[len(jobs) :].partition("/")
             if name and not name.startswith("bundle/"):

@@ -61,14 +61,17 @@ class LeanReader:
         return answer if answer is not None and "etag" in answer.headers else None
 
     def list_page(
-        self, prefix: str, token: str | None, without: str = "", cut: int = 0
+        self, prefix: str, token: str | None, without: str = "", cut: int = 0, after: str = ""
     ) -> tuple[list[Entry], str | None] | None:
         """A page of entries, and the token of the next page; None where the answer is not that. ``without``: the name
-        of folders below the prefix whose objects are left out; ``cut``: how many characters of each key are left out.
+        of folders below the prefix whose objects are left out; ``cut``: how many characters of each key are left out;
+        ``after``: the key that a first page begins after.
         """
         query = {"encoding-type": "url", "list-type": "2", "prefix": prefix}
         if token is not None:
             query = {"continuation-token": token, **query}
+        elif after:
+            query["start-after"] = after
         answer = self._send("", "&".join(f"{name}={quote(value, safe='~')}" for name, value in query.items()))
         if answer is None or len(answer.data) > _LARGEST_PAGE:
             return None

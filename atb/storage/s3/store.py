@@ -6,6 +6,8 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,9 +17,11 @@ from botocore.exceptions import BotoCoreError
 
 from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError, Unreadable
 from atb.patience import Patience
+from atb.storage.read import map_calls
 from atb.storage.s3 import errors as failures
 from atb.storage.s3.client import connect
 from atb.storage.s3.lean import LeanReader
+from atb.storage.s3.listing import Page, divide, entries_of, follow_pages, read_range
 from atb.storage.store import Entry
 from atb.storage.url import Bucket, locate_store
 
@@ -114,43 +118,39 @@ class S3Store:
     def list(self, prefix: str) -> Iterator[Entry]:
         return self.list_without(prefix, "")
 
-    def list_without(self, prefix: str, folder: str) -> Iterator[Entry]:
-        """The same without what lies in folders of that name below the prefix."""
-        options: dict[str, Any] = {}
-        token: str | None = None
-        start, whole = len(self._prefix), f"{self._prefix}{prefix}"
-        while self._lean and (found := self._lean.list_page(whole, token, folder, start)) is not None:
-            entries, token = found
-            yield from entries
-            if token is None:
-                return
-            options = {"ContinuationToken": token}
-        for page in self._pages(prefix, options):
-            for item in page.get("Contents", []):
-                if not folder or f"/{folder}/" not in f"/{item['Key'][len(whole) :]}":
-                    yield Entry(item["Key"][start:], item["Size"], item["ETag"], item["LastModified"])
+    def list_without(self, prefix: str, folder: str, parts: str = "") -> Iterator[Entry]:
+        """The same without what lies in folders of that name below the prefix. ``parts``: the folder below the prefix
+        whose folders hold nearly all; they are then read several at a time."""
+        read_page = partial(self._read_page, prefix, folder)
+        entries, token = read_page("", None)
+        yield from entries
+        if token is None:
+            return
+        folders = [f"{prefix}{parts}{name}/" for name in self.folders(prefix + parts)] if parts else []
+        first, *others = divide((entries, token), folders)
+        read_whole = map_calls(self, lambda bounds: list(read_range(read_page, bounds)), [first, *others])
+        yield from chain.from_iterable(read_whole) if others else read_range(read_page, first)
+
+    def _read_page(self, prefix: str, folder: str, after: str, token: str | None) -> Page:
+        start, whole, begin = len(self._prefix), f"{self._prefix}{prefix}", f"{self._prefix}{after}" if after else ""
+        if self._lean and (found := self._lean.list_page(whole, token, folder, start, begin)) is not None:
+            return found
+        options = {"ContinuationToken": token} if token else {"StartAfter": begin} if begin else {}
+        return entries_of(self._list_objects(prefix, options), len(whole), folder, start)
 
     def folders(self, prefix: str) -> Iterator[str]:
-        for page in self._pages(prefix, {"Delimiter": "/"}):
+        for page in follow_pages(partial(self._list_objects, prefix), {"Delimiter": "/"}):
             for item in page.get("CommonPrefixes", []):
                 yield item["Prefix"][len(self._prefix) + len(prefix) :].rstrip("/")
 
-    def _pages(self, prefix: str, options: dict[str, Any]) -> Iterator[Any]:
-        while True:
+    def _list_objects(self, prefix: str, options: dict[str, str]) -> Any:
+        def call() -> Any:
+            page: Any = self._client.list_objects_v2(Bucket=self._bucket, Prefix=f"{self._prefix}{prefix}", **options)
+            if "Name" not in page and "IsTruncated" not in page:  # a web page that happens to be XML
+                raise failures.not_s3(self.url)
+            return page
 
-            def call(options: dict[str, Any] = options) -> Any:
-                page: Any = self._client.list_objects_v2(
-                    Bucket=self._bucket, Prefix=f"{self._prefix}{prefix}", **options
-                )
-                if "Name" not in page and "IsTruncated" not in page:  # a web page that happens to be XML
-                    raise failures.not_s3(self.url)
-                return page
-
-            page = self._call(prefix, call)
-            yield page
-            if not page.get("IsTruncated"):
-                return
-            options = {**options, "ContinuationToken": page["NextContinuationToken"]}
+        return self._call(prefix, call)
 
     def delete(self, key: str) -> None:
         self._call(key, lambda: self._client.delete_object(Bucket=self._bucket, Key=self._key(key)))

@@ -107,6 +107,17 @@ def test_a_listing_leaves_folders_of_a_name_out_below_its_prefix(store: Store) -
         assert found == ["runs/bundle/a", "runs/bundle/j/bundles/x"]
 
 
+def test_a_listing_of_several_pages_is_whole_and_sorted_however_it_is_divided(store: Store) -> None:
+    names = [f"{job:02}/{name}" for job in range(60) for name in ("a", *(f"bundle/{n:02}" for n in range(18)), "z")]
+    wanted = sorted([*(f"long/jobs/{name}" for name in names if "bundle" not in name), "long/0", "long/z"])
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda key: store.put(key, b"1"), ["long/0", "long/z", *(f"long/jobs/{name}" for name in names)]))
+    if isinstance(store, SkipsFolders):
+        for parts in ("", "jobs/", "absent/"):
+            assert [entry.key for entry in store.list_without("long/", "bundle", parts)] == wanted
+    assert sum(1 for _ in store.list("long/")) == len(names) + 2
+
+
 @pytest.mark.parametrize("root", [".", "a", "./a", "a/", "a/../b"])
 def test_keys_are_the_same_however_a_directory_is_written(
     root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
