@@ -39,14 +39,15 @@ def follow_pages(list_objects: Callable[[dict[str, str]], Any], options: dict[st
 
 
 def read_range(read_page: ReadPage, bounds: Range) -> Iterator[Entry]:
-    """The entries of a range."""
+    """The entries of a range, also from a server that begins elsewhere."""
     after, token, before = bounds
     while True:
         entries, token = read_page(after, token)
         for entry in entries:
             if before is not None and entry.key >= before:
                 return
-            yield entry
+            if entry.key > after:
+                yield entry
         if token is None:
             return
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -87,7 +88,7 @@ class KubernetesConnection:
         with _errors_logged() as logged:  # a login that has expired is loaded again here
             self._client.update_params_for_auth(headers, [], ["BearerToken"], "", "GET", None)
         if logged and self._access is not None:
-            raise ApiError(str(self._access.refuse_plugin(logged[0])))
+            raise ApiError(self._access.no_login(logged[0]))
         login = headers.get("authorization", "").strip()
         if not (login.isascii() and login.isprintable()):  # the words of whoever sends it would quote it
             raise SpecError(f"the login at {self.host} holds a character that no HTTP header may hold")
@@ -138,27 +139,30 @@ def _load(access: Access, configuration: Configuration) -> None:
         try:
             config.load_kube_config(access.paths, access.context, configuration, persist_config=False)
         except config.ConfigException as error:
-            raise access.refuse(brief(error).partition("{")[0]) from None  # what follows quotes the login
+            raise SpecError(access.no_login(brief(error).partition("{")[0])) from None  # what follows quotes the login
         except OSError as error:
-            raise access.refuse(f"{error.strerror}: {error.filename}") from None
+            raise SpecError(access.no_login(f"{error.strerror}: {error.filename}")) from None
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise access.refuse(f"a part of it is not what it should be ({type(error).__name__})") from None
-    if logged and access.plugin:
-        raise access.refuse_plugin(logged[0])
+            why = f"a part of it is not what it should be ({type(error).__name__})"
+            raise SpecError(access.no_login(why)) from None
+    if logged:
+        raise SpecError(access.no_login(logged[0]))
 
 
 class _ErrorsKept(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
         self.messages: list[str] = []
+        self._thread = threading.get_ident()
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.messages.append(record.getMessage())
+        if record.name == "root" and record.thread == self._thread:
+            self.messages.append(record.getMessage())
 
 
 @contextmanager
 def _errors_logged() -> Iterator[list[str]]:
-    """What the package logs as an error meanwhile: a list that grows. It has no logger of its own."""
+    """What the package logs as an error in this thread meanwhile: a list that grows. It has no logger of its own."""
     kept, root = _ErrorsKept(), logging.getLogger()
     root.addHandler(kept)
     try:

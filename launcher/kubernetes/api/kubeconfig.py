@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -34,16 +34,14 @@ class Access:
     namespace: str | None
     plugin: str | None
 
-    def refuse(self, why: str) -> SpecError:
-        """The error for a login that can't be loaded."""
-        return SpecError(f"kubeconfig {self.paths}: user {self.user} can't log in: {_shown(why)}; {_REMEDY}")
-
-    def refuse_plugin(self, why: str) -> SpecError:
-        """The error for a plugin that has failed with these words."""
-        plugin = _shown(self.plugin or "")
-        return SpecError(
-            f"kubeconfig {self.paths}: user {self.user} logs in by the command {plugin}, which failed: {_shown(why)}; "
-            "run it by hand, and log in again if it says so"
+    def no_login(self, why: str) -> str:
+        """The words for a login that can't be loaded, or whose plugin has failed."""
+        user = f"kubeconfig {self.paths}: user {self.user}"
+        if self.plugin is None:
+            return f"{user} can't log in: {_shown(why)}; {_REMEDY}"
+        return (
+            f"{user} logs in by the command {_shown(self.plugin)}, which failed: {_shown(why)}; run it by hand, and "
+            "log in again if it says so"
         )
 
 
@@ -94,7 +92,7 @@ class _Plugin(BaseModel):
 
 class _Provider(_Part):
     name: str
-    config: dict[str, str] = {}
+    config: dict[str, Any] | None = None
 
 
 class _User(_Part):
