@@ -78,5 +78,6 @@ def test_files_of_a_bundle_are_written_at_the_same_time(tmp_path: Path) -> None:
     for name in "abcd":
         (folder / name).write_text(name)
     store = Together(tmp_path / "store")
+    store.concurrency = 4  # as a store has that answers several calls sooner
     files = upload_bundle(folder, store, "r1", "BTCUSDT-fast", 1)
     assert [(file.path, store.get(file.key)) for file in files] == [(name, name.encode()) for name in "abcd"]
