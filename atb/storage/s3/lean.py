@@ -16,6 +16,7 @@ from urllib.parse import quote, unquote
 from xml.etree import ElementTree
 
 from atb.errors import NotFound
+from atb.storage.s3.listing import Page
 from atb.storage.s3.sign import Signer
 from atb.storage.store import Entry
 
@@ -62,7 +63,7 @@ class LeanReader:
 
     def list_page(
         self, prefix: str, token: str | None, without: str = "", cut: int = 0, after: str = ""
-    ) -> tuple[list[Entry], str | None] | None:
+    ) -> Page | None:
         """A page of entries, and the token of the next page; None where the answer is not that. ``without``: the name
         of folders below the prefix whose objects are left out; ``cut``: how many characters of each key are left out;
         ``after``: the key that a first page begins after.
@@ -209,7 +210,7 @@ class _Received:
         return data
 
 
-def _read_page(data: bytes, start: int = 0, skipped: str = "", cut: int = 0) -> tuple[list[Entry], str | None] | None:
+def _read_page(data: bytes, start: int = 0, skipped: str = "", cut: int = 0) -> Page | None:
     """``skipped``: what a key that is left out holds behind its first ``start`` characters. ``cut``: how many of each
     key's characters belong to the store's own prefix."""
     root = ElementTree.fromstring(data)  # noqa: S314 - of the store that the user named, and bounded

@@ -4,7 +4,7 @@ quote a login's secrets."""
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -149,10 +149,9 @@ def read_access(kubeconfig: str | None, context: str | None) -> Access:
     wanted = context or next((config.current_context for config in configs if config.current_context), None)
     if not wanted:
         raise SpecError(f"kubeconfig {paths}: it has no current context; name one with --context")
-    chosen = _named(wanted, [each for config in configs for each in config.contexts or ()], "context", paths).context
-    _named(chosen.cluster, [each for config in configs for each in config.clusters or ()], "cluster", paths)
-    users = [each for config in configs for each in config.users or ()]
-    user = _named(chosen.user, users, "user", paths).user if chosen.user else None
+    chosen = _named(wanted, (config.contexts for config in configs), "context", paths).context
+    _named(chosen.cluster, (config.clusters for config in configs), "cluster", paths)
+    user = _named(chosen.user, (config.users for config in configs), "user", paths).user if chosen.user else None
     if user and user.auth_provider and (remedy := _OLD_LOGINS.get(user.auth_provider.name)):
         raise SpecError(
             f"the kubeconfig's user {chosen.user} logs in by the auth provider {user.auth_provider.name}, which "
@@ -173,8 +172,9 @@ class _Entry(Protocol):
 _Named = TypeVar("_Named", bound=_Entry)
 
 
-def _named(name: str, entries: Sequence[_Named], what: str, paths: str) -> _Named:
-    found = next((each for each in entries if each.name == name), None)
+def _named(name: str, lists: Iterable[list[_Named] | None], what: str, paths: str) -> _Named:
+    """The first of that name, as kubectl merges several files."""
+    found = next((each for entries in lists for each in entries or () if each.name == name), None)
     if found is None:
         raise SpecError(f"kubeconfig {paths}: there is no {what} {_shown(name)}; {_REMEDY}")
     return found

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 
+from atb.patience import spell_seconds
 from launcher.kubernetes.api.quantity import parse_quantity
 from launcher.kubernetes.control.actions import (
     Action,
@@ -75,9 +76,7 @@ def giving_up(found: Observation) -> tuple[str, str]:
         category = "deadline"
     elif found.state == "interrupted" and category != "vanished":
         category = "node-lost"
-    seconds = found.clock.seconds
-    waited = f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"
-    return category, f"given up after {waited}: {found.reason or found.state}"
+    return category, f"given up after {spell_seconds(found.clock.seconds)}: {found.reason or found.state}"
 
 
 def _decide_jobs(state: RunState, now: float) -> list[Action]:
