@@ -71,15 +71,11 @@ class DirectoryStore:
             self._validate_unchanged(key, etag)
             return self._write(key, data, lambda staged, path: os.replace(staged, path))
 
-    def list(self, prefix: str) -> Iterator[Entry]:
-        return self.list_without(prefix, _STAGING)
-
-    def list_without(self, prefix: str, folder: str, parts: str = "") -> Iterator[Entry]:
-        """The same without what lies in folders of that name, which are not looked into."""
+    def list(self, prefix: str, after: str = "") -> Iterator[Entry]:
         top, _, begins = prefix.rpartition("/")
         start = len(self._top) + 1
         with self._explain(prefix):
-            for each in _walk(f"{self._top}/{top}", {_STAGING, folder}, begins):
+            for each in _walk(f"{self._top}/{top}", begins, f"{self._top}/{after}"):
                 try:
                     stat = each.stat()
                 except FileNotFoundError:
@@ -248,9 +244,9 @@ def _is_same(handle: int, path: Path) -> bool:
         return False
 
 
-def _walk(folder: str, without: set[str], begins: str = "") -> Iterator[os.DirEntry[str]]:
-    """The files below a folder in the order of their paths, but for those in folders of some names. A folder that goes
-    away meanwhile has none. Raises OSError for one that can't be read: its files would seem to be gone.
+def _walk(folder: str, begins: str, after: str) -> Iterator[os.DirEntry[str]]:
+    """The files below a folder whose paths are behind ``after``, in the order of their paths. A folder that goes away
+    meanwhile has none. Raises OSError for one that can't be read: its files would seem to be gone.
 
     ``begins``: only what has a name in the folder itself that begins so is looked at.
     """
@@ -263,7 +259,7 @@ def _walk(folder: str, without: set[str], begins: str = "") -> Iterator[os.DirEn
         if not each.name.startswith(begins):
             continue
         if not name.endswith("/"):
-            if each.is_file():
+            if each.path > after and each.is_file():
                 yield each
-        elif each.name not in without:
-            yield from _walk(each.path, without)
+        elif each.name != _STAGING and (f"{each.path}/" > after or after.startswith(f"{each.path}/")):
+            yield from _walk(each.path, "", after)

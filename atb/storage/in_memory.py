@@ -58,10 +58,10 @@ class MemoryStore:
             self._objects[key] = (bytes(data), datetime.now(UTC))
         return _etag(data)
 
-    def list(self, prefix: str) -> Iterator[Entry]:
+    def list(self, prefix: str, after: str = "") -> Iterator[Entry]:
         with self._lock:
-            found = sorted((key, data, at) for key, (data, at) in self._objects.items() if key.startswith(prefix))
-        return iter([Entry(key, len(data), _etag(data), at) for key, data, at in found])
+            found = [(key, *self._objects[key]) for key in self._objects if key.startswith(prefix) and key > after]
+        return iter([Entry(key, len(data), _etag(data), at) for key, data, at in sorted(found)])
 
     def folders(self, prefix: str) -> Iterator[str]:
         below = (entry.key[len(prefix) :].split("/") for entry in self.list(prefix))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple, Protocol, Self, runtime_checkable
+from typing import NamedTuple, Protocol, Self
 
 
 class Entry(NamedTuple):
@@ -60,8 +60,8 @@ class Store(Protocol):
     def put_if_match(self, key: str, data: bytes, etag: str) -> str:
         """Replace only what has that etag; returns the new one."""
 
-    def list(self, prefix: str) -> Iterator[Entry]:
-        """All objects whose key begins with the prefix, in key order."""
+    def list(self, prefix: str, after: str = "") -> Iterator[Entry]:
+        """All objects whose key begins with the prefix, in key order; ``after``: only those whose key is behind it."""
 
     def folders(self, prefix: str) -> Iterator[str]:
         """The names between a prefix that ends in ``/`` and the next ``/``, in order; quick whatever lies below."""
@@ -81,12 +81,3 @@ class Store(Protocol):
 
     def identity(self) -> str:
         """Our identity there, for people: a user, an access key's id, a role. Never a secret."""
-
-
-@runtime_checkable
-class SkipsFolders(Protocol):
-    """A store that can list without looking into folders of a name, in less time than with them."""
-
-    def list_without(self, prefix: str, folder: str, parts: str = "") -> Iterator[Entry]:
-        """All objects whose key begins with the prefix, but for those in such folders, in key order. ``parts``: the
-        folder below the prefix whose folders hold nearly all, which tells a store how to divide a long listing."""

@@ -124,7 +124,8 @@ def _unchanged(spec_digest: str, store: Store, code_digest: str, image: str | No
 
 def _is_whole(result: Result, store: Store) -> bool:
     """Whether every file of a bundle is there, of its size."""
-    sizes = {entry.key: entry.size for entry in store.list(keys.bundle(result.run, result.job, result.attempt, ""))}
+    folders = {file.key.removesuffix(file.path) for file in result.files}
+    sizes = {entry.key: entry.size for folder in folders for entry in store.list(folder)}
     return all(sizes.get(file.key) == file.size for file in result.files)
 
 

@@ -9,7 +9,6 @@ from atb.contract import keys
 from atb.contract.runs import validate_run
 from atb.errors import SpecError
 from atb.storage import Entry, Store
-from atb.storage.store import SkipsFolders
 
 LATEST = "latest"
 _TIME = re.compile(r"\d{8}-\d{4,6}")
@@ -59,16 +58,14 @@ class RunFiles:
 
 
 def list_run(store: Store, run: str) -> RunFiles:
-    """One listing of all that a run has. Raises StoreError."""
+    """One listing of all that a run has but for its bundles. Raises StoreError."""
     files = RunFiles()
     tops = {keys.plan(run): "plan", keys.manifest(run): "manifest", keys.launcher(run): "launcher"}
     jobs, progress, workers = keys.jobs_prefix(run), keys.progress_prefix(run), keys.workers_prefix(run)
-    prefix = keys.run_prefix(run)
-    parts = jobs.removeprefix(prefix)
-    for entry in store.list_without(prefix, "bundle", parts) if isinstance(store, SkipsFolders) else store.list(prefix):
+    for entry in store.list(keys.run_prefix(run), keys.after_bundles(run)):
         if entry.key.startswith(jobs):
             job, _, name = entry.key[len(jobs) :].partition("/")
-            if name and not name.startswith("bundle/"):
+            if name:
                 files.jobs.setdefault(job, JobFiles()).add(name, entry)
         elif entry.key.startswith(progress):
             job = entry.key[len(progress) :].removesuffix(".json")

@@ -16,9 +16,11 @@ from urllib.parse import quote, unquote
 from xml.etree import ElementTree
 
 from atb.errors import NotFound
-from atb.storage.s3.listing import Page
 from atb.storage.s3.sign import Signer
 from atb.storage.store import Entry
+
+Page = tuple[list[Entry], str | None]
+"""Entries in key order, and the token of the next page."""
 
 _LARGEST_PAGE = 8 << 20
 _READ_SECONDS = 60.0
@@ -61,11 +63,8 @@ class LeanReader:
         answer = self._send(f"/{quote(key, safe='/~')}", "", key)
         return answer if answer is not None and "etag" in answer.headers else None
 
-    def list_page(
-        self, prefix: str, token: str | None, without: str = "", cut: int = 0, after: str = ""
-    ) -> Page | None:
-        """A page of entries, and the token of the next page; None where the answer is not that. ``without``: the name
-        of folders below the prefix whose objects are left out; ``cut``: how many characters of each key are left out;
+    def list_page(self, prefix: str, token: str | None, cut: int = 0, after: str = "") -> Page | None:
+        """A page of entries; None where the answer is not that. ``cut``: how many characters of each key are left out;
         ``after``: the key that a first page begins after.
         """
         query = {"encoding-type": "url", "list-type": "2", "prefix": prefix}
@@ -77,7 +76,7 @@ class LeanReader:
         if answer is None or len(answer.data) > _LARGEST_PAGE:
             return None
         try:
-            return _read_page(answer.data, len(prefix), f"/{without}/" if without else "", cut)
+            return _read_page(answer.data, cut)
         except (ElementTree.ParseError, ValueError, KeyError, TypeError):
             return None
 
@@ -210,9 +209,8 @@ class _Received:
         return data
 
 
-def _read_page(data: bytes, start: int = 0, skipped: str = "", cut: int = 0) -> Page | None:
-    """``skipped``: what a key that is left out holds behind its first ``start`` characters. ``cut``: how many of each
-    key's characters belong to the store's own prefix."""
+def _read_page(data: bytes, cut: int = 0) -> Page | None:
+    """``cut``: how many of each key's characters belong to the store's own prefix."""
     root = ElementTree.fromstring(data)  # noqa: S314 - of the store that the user named, and bounded
     space = root.tag.rpartition("}")[0] + "}" if root.tag.startswith("{") else ""
     if root.tag != f"{space}ListBucketResult" or root.find(f"{space}IsTruncated") is None:
@@ -221,8 +219,6 @@ def _read_page(data: bytes, start: int = 0, skipped: str = "", cut: int = 0) -> 
     names = [f"{space}{name}" for name in ("Key", "Size", "ETag", "LastModified")]
     for item in root.iter(f"{space}Contents"):
         key = unquote(item.findtext(names[0], ""))
-        if skipped and skipped in f"/{key[start:]}":
-            continue
         size, etag, modified = (item.findtext(name, "") for name in names[1:])
         if not (key and etag):
             return None

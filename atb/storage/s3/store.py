@@ -6,8 +6,6 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,11 +15,9 @@ from botocore.exceptions import BotoCoreError
 
 from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError, Unreadable
 from atb.patience import Patience
-from atb.storage.read import map_calls
 from atb.storage.s3 import errors as failures
 from atb.storage.s3.client import connect
-from atb.storage.s3.lean import LeanReader
-from atb.storage.s3.listing import Page, divide, entries_of, follow_pages, read_range
+from atb.storage.s3.lean import LeanReader, Page
 from atb.storage.store import Entry
 from atb.storage.url import Bucket, locate_store
 
@@ -115,33 +111,33 @@ class S3Store:
             raise PreconditionFailed(f"{key} in {self.url}: someone else was first")
         return self._put(key, data, {})
 
-    def list(self, prefix: str) -> Iterator[Entry]:
-        return self.list_without(prefix, "")
+    def list(self, prefix: str, after: str = "") -> Iterator[Entry]:
+        begin, token, more = f"{self._prefix}{after}" if after else "", None, True
+        while more:
+            entries, token = self._read_page(prefix, begin, token)
+            yield from entries
+            more = token is not None
 
-    def list_without(self, prefix: str, folder: str, parts: str = "") -> Iterator[Entry]:
-        """The same without what lies in folders of that name below the prefix. ``parts``: the folder below the prefix
-        whose folders hold nearly all; they are then read several at a time."""
-        read_page = partial(self._read_page, prefix, folder)
-        entries, token = read_page("", None)
-        yield from entries
-        if token is None:
-            return
-        folders = [f"{prefix}{parts}{name}/" for name in self.folders(prefix + parts)] if parts else []
-        first, *others = divide((entries, token), folders)
-        read_whole = map_calls(self, lambda bounds: list(read_range(read_page, bounds)), [first, *others])
-        yield from chain.from_iterable(read_whole) if others else read_range(read_page, first)
-
-    def _read_page(self, prefix: str, folder: str, after: str, token: str | None) -> Page:
-        start, whole, begin = len(self._prefix), f"{self._prefix}{prefix}", f"{self._prefix}{after}" if after else ""
-        if self._lean and (found := self._lean.list_page(whole, token, folder, start, begin)) is not None:
+    def _read_page(self, prefix: str, begin: str, token: str | None) -> Page:
+        start, whole = len(self._prefix), f"{self._prefix}{prefix}"
+        if self._lean and (found := self._lean.list_page(whole, token, start, begin)) is not None:
             return found
         options = {"ContinuationToken": token} if token else {"StartAfter": begin} if begin else {}
-        return entries_of(self._list_objects(prefix, options), len(whole), folder, start)
+        page = self._list_objects(prefix, options)
+        found = [
+            Entry(item["Key"][start:], item["Size"], item["ETag"], item["LastModified"])
+            for item in page.get("Contents", [])
+        ]
+        return found, _next_token(page)
 
     def folders(self, prefix: str) -> Iterator[str]:
-        for page in follow_pages(partial(self._list_objects, prefix), {"Delimiter": "/"}):
+        options: dict[str, str] = {"Delimiter": "/"}
+        while options:
+            page = self._list_objects(prefix, options)
             for item in page.get("CommonPrefixes", []):
                 yield item["Prefix"][len(self._prefix) + len(prefix) :].rstrip("/")
+            token = _next_token(page)
+            options = {"Delimiter": "/", "ContinuationToken": token} if token is not None else {}
 
     def _list_objects(self, prefix: str, options: dict[str, str]) -> Any:
         def call() -> Any:
@@ -298,3 +294,7 @@ class S3Store:
         if known is not None and not isinstance(known, failures.Transient | failures.NotS3):
             self._answered.add(True)
         return known or error
+
+
+def _next_token(page: Any) -> str | None:
+    return page["NextContinuationToken"] if page.get("IsTruncated") else None

@@ -172,7 +172,7 @@ def test_below_the_table_are_models_reasons_and_a_word_on_made_up_bars(
     print_manifest(manifest, "./store")
     output = capsys.readouterr().out
     assert "ETHUSDT-fast failed (bad-data): code 10\n" in output
-    assert "BTCUSDT-fast  ./store/runs/r1/jobs/BTCUSDT-fast/bundle/1/model.onnx\n" in output
+    assert "BTCUSDT-fast  ./store/runs/r1/bundles/BTCUSDT-fast/1/model.onnx\n" in output
     assert "1 of these models were trained on made-up bars" in output
 
 

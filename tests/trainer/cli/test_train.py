@@ -17,7 +17,7 @@ from tests.processes import Atb, Done, job_arguments
 from tests.trainer.pipeline.market import ROWS, START, sine_close, tiny_spec, write_bars
 from trainer.cli.train import describe_spec
 
-CHAMPION = f"runs/r1/jobs/BTCUSDT-fast/bundle/1/model.keras@{'0' * 64}"
+CHAMPION = f"runs/r1/bundles/BTCUSDT-fast/1/model.keras@{'0' * 64}"
 OVERRIDES: dict[str, tuple[tuple[str, ...], str]] = {
     "net": (("--net", "tests.trainer.networks.own_nets:attention"), "tests.trainer.networks.own_nets:attention"),
     "source": (("--source", "sample"), "sample"),
@@ -206,7 +206,7 @@ def assert_fails(done: Done, code: int, words: str, store: DirectoryStore, style
     assert words in last
     assert "Traceback" not in done.output
     assert "NaN" not in done.output
-    assert not [entry.key for entry in store.list("") if entry.key.endswith("result.json") or "/bundle/" in entry.key]
+    assert not [entry.key for entry in store.list("") if entry.key.endswith("result.json") or "/bundles/" in entry.key]
 
 
 def block(output: str) -> list[str]:

@@ -71,7 +71,7 @@ def test_every_file_that_a_result_names_is_there_as_it_says(jobs: Jobs, case: tu
         bundle.METRICS, bundle.CARD, "plots/loss.png", "plots/forecast.png", "plots/errors.png", "plots/equity.png",
         bundle.SHOWN,
     }  # fmt: skip
-    there = {entry.key for entry in store.list(f"{keys.job_prefix('r1', result.job)}bundle/")}
+    there = {entry.key for entry in store.list(keys.bundle("r1", result.job, 1, ""))}
     assert there == {file.key for file in result.files}
 
 

@@ -69,7 +69,7 @@ def written(spec: Spec) -> list[str]:
 
 def test_the_marker_is_written_after_all_that_it_names(written: list[str]) -> None:
     place = written.index(RESULT)
-    bundle = [number for number, key in enumerate(written) if "/bundle/" in key]
+    bundle = [number for number, key in enumerate(written) if "/bundles/" in key]
     assert len(bundle) >= 10
     assert max(bundle) < place
     assert written[0].endswith("attempts/1/claim.json")
@@ -129,7 +129,7 @@ def test_a_full_scratch_disk_is_one_line_and_leaves_no_result(spec: Spec, atb: A
 
 def chosen(written: list[str]) -> list[str]:
     """Every write but for the bundle's, whose first and last stand for all: they are written by one loop."""
-    bundle = [key for key in written if "/bundle/" in key]
+    bundle = [key for key in written if "/bundles/" in key]
     return [key for key in written if key not in bundle[1:-1] and not is_courtesy(key)]
 
 
