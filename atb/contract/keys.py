@@ -121,31 +121,13 @@ def attempt(run: str, job: str, number: int, name: str) -> str:
 def bundle(run: str, job: str, number: int, path: str) -> str:
     """One file of a bundle. The attempt is part of the key: a straggler can't touch what another has committed. They
     are most of a run's objects, and lie apart from its documents, which are listed all the time."""
-    return f"{_bundles_prefix(run)}{job}/{number}/{path}"
-
-
-def after_bundles(run: str) -> str:
-    """What is behind every file of a run's bundles and before every document of the run, in the order of keys."""
-    return f"{_bundles_prefix(run)[:-1]}{chr(ord('/') + 1)}"
-
-
-def _bundles_prefix(run: str) -> str:
-    return f"runs/{run}/bundles/"
+    return f"runs/{run}/bundles/{job}/{number}/{path}"
 
 
 def owner(bundle_key: str) -> tuple[str, str] | None:
-    """The run and the job whose bundle a key lies in; None for a key of anything else."""
+    """The run and the job whose bundle a key lies in, also one of earlier versions; None for any other key."""
     match bundle_key.split("/"):
-        case ["runs", run, "bundles", job, _, _, *_] | [
-            "runs",
-            run,
-            "jobs",
-            job,
-            "bundle",
-            _,
-            _,
-            *_,
-        ]:  # as earlier versions have it
+        case ["runs", run, "bundles", job, _, _, *_] | ["runs", run, "jobs", job, "bundle", _, _, *_]:
             return run, job
     return None
 

@@ -71,11 +71,11 @@ class DirectoryStore:
             self._validate_unchanged(key, etag)
             return self._write(key, data, lambda staged, path: os.replace(staged, path))
 
-    def list(self, prefix: str, after: str = "") -> Iterator[Entry]:
+    def list(self, prefix: str) -> Iterator[Entry]:
         top, _, begins = prefix.rpartition("/")
         start = len(self._top) + 1
         with self._explain(prefix):
-            for each in _walk(f"{self._top}/{top}", begins, f"{self._top}/{after}"):
+            for each in _walk(f"{self._top}/{top}", begins):
                 try:
                     stat = each.stat()
                 except FileNotFoundError:
@@ -244,9 +244,9 @@ def _is_same(handle: int, path: Path) -> bool:
         return False
 
 
-def _walk(folder: str, begins: str, after: str) -> Iterator[os.DirEntry[str]]:
-    """The files below a folder whose paths are behind ``after``, in the order of their paths. A folder that goes away
-    meanwhile has none. Raises OSError for one that can't be read: its files would seem to be gone.
+def _walk(folder: str, begins: str = "") -> Iterator[os.DirEntry[str]]:
+    """The files below a folder, in the order of their paths. A folder that goes away meanwhile has none. Raises OSError
+    for one that can't be read: its files would seem to be gone.
 
     ``begins``: only what has a name in the folder itself that begins so is looked at.
     """
@@ -259,7 +259,7 @@ def _walk(folder: str, begins: str, after: str) -> Iterator[os.DirEntry[str]]:
         if not each.name.startswith(begins):
             continue
         if not name.endswith("/"):
-            if each.path > after and each.is_file():
+            if each.is_file():
                 yield each
-        elif each.name != _STAGING and (f"{each.path}/" > after or after.startswith(f"{each.path}/")):
-            yield from _walk(each.path, "", after)
+        elif each.name != _STAGING:
+            yield from _walk(each.path)

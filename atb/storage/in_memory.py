@@ -58,9 +58,9 @@ class MemoryStore:
             self._objects[key] = (bytes(data), datetime.now(UTC))
         return _etag(data)
 
-    def list(self, prefix: str, after: str = "") -> Iterator[Entry]:
+    def list(self, prefix: str) -> Iterator[Entry]:
         with self._lock:
-            found = [(key, *self._objects[key]) for key in self._objects if key.startswith(prefix) and key > after]
+            found = [(key, *self._objects[key]) for key in self._objects if key.startswith(prefix)]
         return iter([Entry(key, len(data), _etag(data), at) for key, data, at in sorted(found)])
 
     def folders(self, prefix: str) -> Iterator[str]:

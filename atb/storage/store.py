@@ -60,8 +60,8 @@ class Store(Protocol):
     def put_if_match(self, key: str, data: bytes, etag: str) -> str:
         """Replace only what has that etag; returns the new one."""
 
-    def list(self, prefix: str, after: str = "") -> Iterator[Entry]:
-        """All objects whose key begins with the prefix, in key order; ``after``: only those whose key is behind it."""
+    def list(self, prefix: str) -> Iterator[Entry]:
+        """All objects whose key begins with the prefix, in key order."""
 
     def folders(self, prefix: str) -> Iterator[str]:
         """The names between a prefix that ends in ``/`` and the next ``/``, in order; quick whatever lies below."""

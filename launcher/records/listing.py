@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from itertools import chain
 
 from atb.contract import keys
 from atb.contract.runs import validate_run
 from atb.errors import SpecError
 from atb.storage import Entry, Store
+from atb.storage.read import map_calls
 
 LATEST = "latest"
 _TIME = re.compile(r"\d{8}-\d{4,6}")
@@ -52,17 +54,17 @@ class RunFiles:
 
     plan: Entry | None = None
     manifest: Entry | None = None
-    launcher: Entry | None = None
     jobs: dict[str, JobFiles] = field(default_factory=dict)
     workers: list[Entry] = field(default_factory=list)
 
 
 def list_run(store: Store, run: str) -> RunFiles:
-    """One listing of all that a run has but for its bundles. Raises StoreError."""
+    """The documents of a run: its bundles, which are most of its objects, are not listed. Raises StoreError."""
     files = RunFiles()
-    tops = {keys.plan(run): "plan", keys.manifest(run): "manifest", keys.launcher(run): "launcher"}
+    tops = {keys.plan(run): "plan", keys.manifest(run): "manifest"}
     jobs, progress, workers = keys.jobs_prefix(run), keys.progress_prefix(run), keys.workers_prefix(run)
-    for entry in store.list(keys.run_prefix(run), keys.after_bundles(run)):
+    listed = map_calls(store, lambda prefix: list(store.list(prefix)), [*tops, jobs, progress, workers])
+    for entry in chain.from_iterable(listed):
         if entry.key.startswith(jobs):
             job, _, name = entry.key[len(jobs) :].partition("/")
             if name:

@@ -63,15 +63,11 @@ class LeanReader:
         answer = self._send(f"/{quote(key, safe='/~')}", "", key)
         return answer if answer is not None and "etag" in answer.headers else None
 
-    def list_page(self, prefix: str, token: str | None, cut: int = 0, after: str = "") -> Page | None:
-        """A page of entries; None where the answer is not that. ``cut``: how many characters of each key are left out;
-        ``after``: the key that a first page begins after.
-        """
+    def list_page(self, prefix: str, token: str | None, cut: int = 0) -> Page | None:
+        """A page of entries; None where the answer is not that. ``cut``: how many characters of each key to leave out."""
         query = {"encoding-type": "url", "list-type": "2", "prefix": prefix}
         if token is not None:
             query = {"continuation-token": token, **query}
-        elif after:
-            query["start-after"] = after
         answer = self._send("", "&".join(f"{name}={quote(value, safe='~')}" for name, value in query.items()))
         if answer is None or len(answer.data) > _LARGEST_PAGE:
             return None

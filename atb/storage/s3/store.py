@@ -111,24 +111,21 @@ class S3Store:
             raise PreconditionFailed(f"{key} in {self.url}: someone else was first")
         return self._put(key, data, {})
 
-    def list(self, prefix: str, after: str = "") -> Iterator[Entry]:
-        begin, token, more = f"{self._prefix}{after}" if after else "", None, True
+    def list(self, prefix: str) -> Iterator[Entry]:
+        token, more = None, True
         while more:
-            entries, token = self._read_page(prefix, begin, token)
+            entries, token = self._read_page(prefix, token)
             yield from entries
             more = token is not None
 
-    def _read_page(self, prefix: str, begin: str, token: str | None) -> Page:
+    def _read_page(self, prefix: str, token: str | None) -> Page:
         start, whole = len(self._prefix), f"{self._prefix}{prefix}"
-        if self._lean and (found := self._lean.list_page(whole, token, start, begin)) is not None:
+        if self._lean and (found := self._lean.list_page(whole, token, start)) is not None:
             return found
-        options = {"ContinuationToken": token} if token else {"StartAfter": begin} if begin else {}
-        page = self._list_objects(prefix, options)
-        found = [
-            Entry(item["Key"][start:], item["Size"], item["ETag"], item["LastModified"])
-            for item in page.get("Contents", [])
-        ]
-        return found, _next_token(page)
+        page = self._list_objects(prefix, {} if token is None else {"ContinuationToken": token})
+        contents = page.get("Contents", [])
+        entries = [Entry(each["Key"][start:], each["Size"], each["ETag"], each["LastModified"]) for each in contents]
+        return entries, _next_token(page)
 
     def folders(self, prefix: str) -> Iterator[str]:
         options: dict[str, str] = {"Delimiter": "/"}

@@ -294,8 +294,8 @@ class BilledStore(MemoryStore):
         self.requests.append(key)
         return super().get(key)
 
-    def list(self, prefix: str, after: str = "") -> Iterator[Entry]:
-        found = [*super().list(prefix, after)]
+    def list(self, prefix: str) -> Iterator[Entry]:
+        found = [*super().list(prefix)]
         self.requests += [prefix] * (1 + len(found) // 1_000)
         yield from found
 

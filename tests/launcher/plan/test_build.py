@@ -28,6 +28,9 @@ from tests.atb.registry.candidates import make_result
 NOW = datetime(2026, 1, 31, 6, 40, tzinfo=UTC)
 CODE = "c" * 16
 
+EARLIER = "runs/r1/jobs/BTCUSDT-fast/bundle/1/model.onnx"
+"""Where earlier versions wrote a bundle."""
+
 
 def code_of(spec: Spec) -> str:
     return CODE
@@ -178,10 +181,10 @@ def test_a_touched_bar_file_and_one_written_again_as_it_was_are_not_trained_anew
 
 
 @pytest.mark.parametrize("spoil", ["delete", "cut"])
-def test_a_result_whose_files_are_gone_is_trained_anew(spoil: str, store: Store) -> None:
+@pytest.mark.parametrize("key", [keys.bundle("r1", "BTCUSDT-fast", 1, "model.onnx"), EARLIER])
+def test_a_result_whose_files_are_gone_is_trained_anew(key: str, spoil: str, store: Store) -> None:
     plan = plan_of("BTCUSDT")
     commit(store, plan)
-    key = keys.bundle("r1", "BTCUSDT-fast", 1, "model.onnx")
     store.put(key, b"a model")
     result = make_result("r1", "BTCUSDT", "fast")
     entry = FileEntry(path="model.onnx", key=key, size=7, sha256="0" * 64)

@@ -7,7 +7,7 @@ import pytest
 from atb.contract import keys
 from atb.errors import SpecError
 from atb.storage import MemoryStore
-from launcher.records.listing import find_run
+from launcher.records.listing import find_run, list_run
 
 
 def store_with(*runs: str) -> MemoryStore:
@@ -40,3 +40,20 @@ def test_a_run_with_a_name_of_its_own_counts_by_when_it_was_planned() -> None:
 def test_an_empty_store_has_no_latest_run() -> None:
     with pytest.raises(SpecError, match="there are no runs"):
         find_run(store_with(), "latest")
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_runs_listing_has_its_documents_and_no_file_of_its_bundles(earlier: bool) -> None:
+    store = store_with("r1")
+    model = "runs/r1/jobs/BTCUSDT-fast/bundle/1/attempts/9/claim.json"
+    model = model if earlier else keys.bundle("r1", "BTCUSDT-fast", 1, "model.onnx")
+    claim, result = keys.attempt("r1", "BTCUSDT-fast", 2, "claim.json"), keys.result("r1", "BTCUSDT-fast")
+    for key in (model, claim, result, keys.worker("r1", "w"), keys.manifest("r1")):
+        store.put(key, b"{}")
+    files = list_run(store, "r1")
+    job = files.jobs["BTCUSDT-fast"]
+    assert [entry and entry.key for entry in (files.plan, files.manifest, job.claim, job.result)] == [
+        keys.plan("r1"), keys.manifest("r1"), claim, result,
+    ]  # fmt: skip
+    assert (job.attempts, [entry.key for entry in files.workers]) == (2, [keys.worker("r1", "w")])
+    assert keys.owner(model) == ("r1", "BTCUSDT-fast")

@@ -33,9 +33,9 @@ class LateStore(MemoryStore):
         super().__init__()
         self._clock = clock
 
-    def list(self, prefix: str, after: str = "") -> Iterator[Entry]:
+    def list(self, prefix: str) -> Iterator[Entry]:
         late = datetime.fromtimestamp(self._clock.seconds - 3600, UTC)
-        return iter([entry._replace(modified=late) for entry in super().list(prefix, after)])
+        return iter([entry._replace(modified=late) for entry in super().list(prefix)])
 
 
 def test_the_time_is_the_stores_and_goes_on_between_beats() -> None:
@@ -68,7 +68,7 @@ def test_a_store_that_does_not_list_what_was_just_written_is_named(store: Store)
     StoreTime(store, "runs/r/workers/me.json", clock, beat=10.0).beat(b"1")
 
     class Blind(MemoryStore):
-        def list(self, prefix: str, after: str = "") -> Iterator[Entry]:
+        def list(self, prefix: str) -> Iterator[Entry]:
             return iter(())
 
     with pytest.raises(StoreError, match=r"does not list me\.json, which was just written"):

@@ -65,8 +65,8 @@ class LossyStore:
     def put_if_match(self, key: str, data: bytes, etag: str) -> str:
         return self._ask(lambda: self._store.put_if_match(key, data, etag))
 
-    def list(self, prefix: str, after: str = "") -> Iterator[Entry]:
-        return iter(self._ask(lambda: list(self._store.list(prefix, after))))
+    def list(self, prefix: str) -> Iterator[Entry]:
+        return iter(self._ask(lambda: list(self._store.list(prefix))))
 
     def folders(self, prefix: str) -> Iterator[str]:
         return iter(self._ask(lambda: list(self._store.folders(prefix))))

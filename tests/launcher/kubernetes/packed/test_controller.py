@@ -157,10 +157,10 @@ class Outage(DirectoryStore):
 
     away = False
 
-    def list(self, prefix: str, after: str = "") -> Iterator[Entry]:
+    def list(self, prefix: str) -> Iterator[Entry]:
         if self.away:
             raise StoreError(f"store {self.url} did not answer")
-        return super().list(prefix, after)
+        return super().list(prefix)
 
 
 def test_the_table_says_that_the_store_does_not_answer_and_the_run_goes_on_once_it_does(
