@@ -64,7 +64,7 @@ class LeanReader:
         return answer if answer is not None and "etag" in answer.headers else None
 
     def list_page(self, prefix: str, token: str | None, cut: int = 0) -> Page | None:
-        """A page of entries; None where the answer is not that. ``cut``: how many characters of each key to leave out."""
+        """A page of entries; None where the answer is not that. ``cut``: how much of each key to leave out."""
         query = {"encoding-type": "url", "list-type": "2", "prefix": prefix}
         if token is not None:
             query = {"continuation-token": token, **query}
