@@ -93,7 +93,7 @@ def test_the_page_shows_every_job_its_verdicts_and_its_pictures() -> None:
     balance = Balance()
     balance.feed(page)
     assert balance.open == []
-    assert all(link.startswith(("#", "jobs/", "manifest.json")) for link in balance.links)
+    assert all(link.startswith(("#", "bundles/", "jobs/", "manifest.json")) for link in balance.links)
     assert "jobs/BTCUSDT-fast/result.json" in balance.links
 
 
