@@ -30,7 +30,13 @@ def bounded_rows(rows: int, where: str) -> None:
 
 
 def unzip(data: bytes, where: str, most: int = MOST_BYTES) -> bytes:
-    """The one file in a zip. Raises DataError for a broken zip, one of several files, or one that holds too much."""
+    """The content of the one file in a zip. Raises DataError likewise."""
+    return open_zip(data, where, most)[1]
+
+
+def open_zip(data: bytes, where: str, most: int = MOST_BYTES) -> tuple[str, bytes]:
+    """The name and the content of the one file in a zip. Raises DataError for a broken zip, one of several files, or
+    one that holds too much."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             names = [name for name in archive.namelist() if not name.startswith("__MACOSX/") and not name.endswith("/")]
@@ -38,7 +44,7 @@ def unzip(data: bytes, where: str, most: int = MOST_BYTES) -> bytes:
                 some = ", ".join(map(ascii, names[:3])) or "none"
                 raise DataError(f"{where} holds {len(names)} files and only one is read ({some}); zip a single file")
             with archive.open(names[0]) as packed:
-                return _read_bounded(packed, where, most)
+                return names[0], _read_bounded(packed, where, most)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise DataError(f"{where} is not a complete zip: {error}") from None
 

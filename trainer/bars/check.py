@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from atb.contract import timeframe as tf
 from atb.errors import DataError
+from trainer.bars.breaks import MOST_BREAKS, find_breaks, find_new_level
 from trainer.bars.frame import CLOSE, HIGH, LOW, OPEN, VOLUME, Bars, segment_starts
 from trainer.bars.grid import MOST_OFF_GRID, explain_shift, explain_timeframe, find_shift, find_spacing
 
@@ -25,8 +26,14 @@ _INFINITE = 1e30
 """What no market has, and float32 can still hold."""
 _FINDINGS = (
     "unsorted", "off_grid", "unclosed", "non_finite", "non_positive", "inconsistent", "duplicate",
-    "conflicting", "zero_volume", "jumps",
+    "conflicting", "zero_volume", "jumps", "breaks",
 )  # fmt: skip
+
+_SPOILED = {
+    "non_finite": "hold something that is not a finite number",
+    "non_positive": "hold a price of 0 or less, or a volume below 0",
+    "inconsistent": "have a high below, or a low above, their open or close",
+}
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,8 @@ class BarsReport:
     ``expected``: bars between the window's start, or the listing where that is later, and the cut. ``listed_ms``: the
     first bar, where the window begins before it and there is none before the window. ``first_ms``: the first bar.
     ``conflicting``: rows that repeat a time with other values; which of them is meant can't be known.
+    ``breaks``: bars that open far from the close before, with none missing between; ``break_ms``: the first of them
+    that is the beginning of another level.
     ``spacing_ms``: the most common distance between rows. ``shift_ms``: how far after the grid nearly all rows lie.
     """
 
@@ -64,6 +73,8 @@ class BarsReport:
     conflicting: int = 0
     zero_volume: int = 0
     jumps: int = 0
+    breaks: int = 0
+    break_ms: int | None = None
 
     @property
     def complete(self) -> float:
@@ -126,6 +137,8 @@ def check_bars(raw: Bars, start_ms: int, as_of_ms: int) -> tuple[Bars, BarsRepor
 
     counts["zero_volume"] = int(np.count_nonzero(bars.values[:, VOLUME] == 0))
     counts["jumps"] = int(np.count_nonzero(np.abs(np.diff(bars.close)) > JUMP * bars.close[:-1]))
+    breaks = find_breaks(bars)
+    counts["breaks"] = len(breaks)
     steps = np.diff(bars.time) // step
     first = max(start_ms, int(bars.time[0])) if len(bars) and not began else start_ms
     expected = max(0, (as_of_ms - first) // step)
@@ -145,6 +158,7 @@ def check_bars(raw: Bars, start_ms: int, as_of_ms: int) -> tuple[Bars, BarsRepor
         first_ms=int(bars.time[0]) if len(bars) else None,
         spacing_ms=spacing,
         shift_ms=shift,
+        break_ms=find_new_level(bars, breaks),
         **counts,
     )
     return bars, report
@@ -155,16 +169,19 @@ def validate_bars(report: BarsReport, min_rows: int, look: str = "") -> None:
 
     ``look``: the command that shows more, for the message."""
     name = f"{report.symbol} {report.timeframe}"
-    validate_times(report)
+    validate_series(report)
+    spoiled = _explain_spoiled(report)
     if report.kept < min_rows:
         raise DataError(
             f"{name}: {report.kept:,} bars of the {min_rows:,} that this preset needs; "
-            f"widen the window with --days, or choose a smaller preset"
+            + (spoiled or "widen the window with --days, or choose a smaller preset")
         )
     if report.complete < MIN_COMPLETE:
         step = tf.to_ms(report.timeframe)
         end_ms = (report.last_ms or 0) + step
-        if end_ms < report.as_of_ms - report.longest_gap * step:
+        if spoiled:
+            remedy = spoiled
+        elif end_ms < report.as_of_ms - report.longest_gap * step:
             remedy = f"they end at {tf.from_epoch_ms(end_ms):%Y-%m-%dT%H:%MZ}: choose an --as-of that is not later"
         elif report.first_ms is not None and report.first_ms - report.start_ms > report.longest_gap * step:
             begin = tf.from_epoch_ms(report.first_ms)
@@ -177,7 +194,7 @@ def validate_bars(report: BarsReport, min_rows: int, look: str = "") -> None:
         )
 
 
-def validate_times(report: BarsReport) -> None:
+def validate_series(report: BarsReport) -> None:
     """Raise DataError for rows that are of another timeframe, off the grid, or of more than one market."""
     name = f"{report.symbol} {report.timeframe}"
     step, spacing, received = tf.to_ms(report.timeframe), report.spacing_ms or 0, report.received
@@ -197,6 +214,26 @@ def validate_times(report: BarsReport) -> None:
             f"{name}: {report.conflicting:,} of {received:,} rows repeat a time with other values, "
             "as where two markets or timeframes are in one file; give a file with the rows of one market only"
         )
+    if report.breaks > MOST_BREAKS * received:
+        raise DataError(
+            f"{name}: {report.breaks:,} of {received:,} bars open at more than double or less than half of the close "
+            "before, as where two markets are in one file; give a file with the rows of one market only"
+        )
+    if report.break_ms is not None:
+        raise DataError(
+            f"{name}: from {tf.from_epoch_ms(report.break_ms):%Y-%m-%dT%H:%MZ} on the price is more than double or "
+            "less than half of before, though no bar is missing there, as where rows of another market or in another "
+            "unit begin; give a file of one market, or a later --start"
+        )
+
+
+def _explain_spoiled(report: BarsReport) -> str:
+    """Where rows are there and can't be used: how many, and what is wrong with most of them; else nothing."""
+    worst = max(_SPOILED, key=lambda each: getattr(report, each))
+    count = getattr(report, worst)
+    if count <= (1 - MIN_COMPLETE) * report.received:
+        return ""
+    return f"{count:,} of {report.received:,} rows {_SPOILED[worst]}: look whether each column holds what its name says"
 
 
 def fill_gaps(bars: Bars) -> tuple[Bars, int]:

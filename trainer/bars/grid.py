@@ -44,12 +44,13 @@ def describe_length(length_ms: int) -> str:
 def explain_timeframe(spacing_ms: int, timeframe: str) -> str:
     """The end of a refusal of rows that lie ``spacing_ms`` apart."""
     rows = describe_length(spacing_ms)
+    take = f"take --timeframe {rows}, or " if spacing_ms % _MINUTE_MS == 0 else ""
     if spacing_ms < tf.to_ms(timeframe):
         return (
-            f"the rows are {rows} bars, not {timeframe}; make {timeframe} bars of them first (the first open, the "
-            f"highest high, the lowest low, the last close, the sum of volumes), or take --timeframe {rows}"
+            f"the rows are {rows} bars, not {timeframe}; {take}make {timeframe} bars of them first (the first open, "
+            "the highest high, the lowest low, the last close, the sum of volumes)"
         )
-    return f"the rows are {rows} bars, not {timeframe}; take --timeframe {rows}, or give {timeframe} bars"
+    return f"the rows are {rows} bars, not {timeframe}; {take}give {timeframe} bars"
 
 
 def explain_shift(shift_ms: int, timeframe: str) -> str:

@@ -15,7 +15,7 @@ from atb.documents.result import BarsSummary
 from atb.errors import DataError, DataNotReady
 from atb.storage import Store
 from trainer.bars.cache.months import SETTLED_MS
-from trainer.bars.check import BarsReport, check_bars, fill_gaps, validate_bars, validate_times
+from trainer.bars.check import BarsReport, check_bars, fill_gaps, validate_bars, validate_series
 from trainer.bars.frame import Bars, segment_starts
 from trainer.bars.source import Source, open_source
 
@@ -47,9 +47,10 @@ def load_bars(spec: Spec, store: Store, warmup: int, min_rows: int, source: Sour
         raise DataNotReady(f"{spec.symbol}: --as-of {spec.as_of:%Y-%m-%dT%H:%MZ} has not come yet")
     raw = source.fetch(spec.symbol, spec.timeframe, spec.market, reach, as_of)
     raw = keep_named(raw, split_features(spec.features)[1])
-    bars, _ = check_bars(raw, reach, as_of)
+    bars, whole = check_bars(raw, reach, as_of)
     _, report = check_bars(raw, start, as_of)
-    validate_times(report)
+    validate_series(report)
+    validate_series(whole)  # the first features are computed from bars before the window
     if not source.live or now - as_of < SETTLED_MS:
         _validate_last(report)
     if spec.on_gap == "fail" and report.missing:

@@ -1,4 +1,4 @@
-"""Whether there is anything to learn from: a price or a feature that does not move fits any model, and breaks it later.
+"""Whether there is anything to learn from: what does not move fits any model, and breaks it later.
 
 A feature that stood still in the train part has no scale. The first bar in which it moves is then as far from all
 that the net has seen as its unit happens to be.
@@ -6,18 +6,22 @@ that the net has seen as its unit happens to be.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 
 import numpy as np
 
 from atb.contract import timeframe as tf
 from atb.errors import DataError
-from trainer.bars.frame import Bars, Times
+from trainer.bars.frame import Bars, Floats, Times
 from trainer.features.sets import Features
 from trainer.features.windows import Split
 
 FEWEST_MOVES = 0.05
-"""The share of a part's bars in which the price must move."""
+"""The share of a part's bars in which the price must move, and of its windows whose targets must differ from the most
+common one."""
+_SAME = 9
+"""Decimals of a log-return or log volatility: what differs less differs by rounding."""
 _ROUNDING = 4 * float(np.finfo(np.float32).eps)
 
 
@@ -44,6 +48,22 @@ def validate_movement(bars: Bars, features: Features, columns: tuple[str, ...], 
             raise DataError(
                 f"{name}: {column} does not move in the train part, {_dates(bars.time, *bounds[:2])}: it is always "
                 f"{least:.6g}; choose another --start, or --features without it"
+            )
+
+
+def validate_targets(bars: Bars, targets: Mapping[str, Floats], ends: Mapping[str, Times]) -> None:
+    """Raise DataError, with dates, unless the targets of each part's windows differ. By name of the part: the targets
+    of its windows, float64 ``[n]``, and their last rows."""
+    for part, values in targets.items():
+        distinct, counts = np.unique(np.round(values, _SAME), return_counts=True)
+        differing = len(values) - int(counts.max())
+        if differing <= FEWEST_MOVES * len(values):
+            number = f"{len(values) - differing:,} of {len(values):,}"
+            raise DataError(
+                f"{bars.symbol} {bars.timeframe}: what is forecast is the same, {distinct[np.argmax(counts)]:.6g}, in "
+                f"{number} windows of the {part} part, "
+                f"{_dates(bars.time, int(ends[part][0]), int(ends[part][-1]) + 1)}, so there is nothing to learn or "
+                "measure; choose another --start, --as-of, --horizon or --target"
             )
 
 

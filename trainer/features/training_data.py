@@ -15,9 +15,9 @@ from trainer.bars.load import LoadedBars, load_bars
 from trainer.bars.source import Source
 from trainer.features.causality import validate_own_features
 from trainer.features.folds import walk_forward
-from trainer.features.movement import validate_movement
+from trainer.features.movement import validate_movement, validate_targets
 from trainer.features.sets import Features, FeatureSet, compute_features, feature_set
-from trainer.features.targets import history_needed
+from trainer.features.targets import history_needed, target_values
 from trainer.features.windows import Split, rows_needed, split_windows
 
 
@@ -64,4 +64,6 @@ def split_training_data(spec: Spec, data: TrainingData) -> Split:
     split = split_windows(*window, history)
     for each in (split, *(walk_forward(*window, spec.folds, history) if spec.folds else ())):
         validate_movement(data.bars, data.flat, data.features.columns, each)
+        ends = {"train": each.train, "validation": each.validation, "test": each.test}
+        validate_targets(data.bars, {part: target_values(spec, data.bars, rows) for part, rows in ends.items()}, ends)
     return split

@@ -17,7 +17,7 @@ from atb.errors import AtbError, DataNotReady, PreconditionFailed, SpecError
 from atb.registry.champions import ModelKey
 from atb.registry.pull import bundle_file, read_file
 from atb.storage import Store
-from trainer.bars.check import check_bars, fill_gaps, validate_times
+from trainer.bars.check import check_bars, fill_gaps, validate_series
 from trainer.bars.frame import Bars
 from trainer.bars.load import keep_named
 from trainer.bars.parallel import work_all
@@ -169,7 +169,7 @@ def _read_bars(source: Source, spec: Spec, forecaster: Forecaster, as_of: dateti
     start = stop - forecaster.rows * step
     raw = source.fetch(spec.symbol, spec.timeframe, spec.market, start, stop)
     bars, report = check_bars(keep_named(raw, tuple(forecaster.extra_columns)), start, stop)
-    validate_times(report)
+    validate_series(report)
     if not len(bars) or int(bars.time[-1]) + step < stop:
         there = f"; they end at {tf.from_epoch_ms(int(bars.time[-1]) + step):%Y-%m-%dT%H:%MZ}" if len(bars) else ""
         raise DataNotReady(

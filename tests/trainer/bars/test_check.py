@@ -128,10 +128,10 @@ def hours_apart(distance: float, count: int = 300, shift: float = 0.0) -> Bars:
 @pytest.mark.parametrize(
     ("raw", "problem"),
     [
-        (hours_apart(1 / 12), "the rows are 5m bars, not 1h; make 1h bars of them first"),
+        (hours_apart(1 / 12), "the rows are 5m bars, not 1h; take --timeframe 5m, or make 1h bars of them first"),
         (hours_apart(1 / 60), "the rows are 1m bars, not 1h"),
         (hours_apart(0.5), "the rows are 30m bars, not 1h"),
-        (hours_apart(1 / 3600, shift=0.5), "the rows are 1s bars, not 1h"),
+        (hours_apart(1 / 3600, shift=0.5), "the rows are 1s bars, not 1h; make 1h bars of them first"),
         (hours_apart(1 / 60).take(np.flatnonzero(np.arange(300) % 7 != 3)), "the rows are 1m bars, not 1h"),
         (hours_apart(4), "the rows are 4h bars, not 1h; take --timeframe 4h"),
         (hours_apart(24), "the rows are 1d bars, not 1h"),
@@ -179,6 +179,72 @@ def test_two_markets_in_one_file_are_refused_in_any_order_and_a_single_slip_is_a
     _, report = check(join_bars([one, other.rows(7, 8)]), 300)
     validate_bars(report, 1)
     assert (report.kept, report.conflicting) == (299, 2)
+
+
+def moved(closes: list[float]) -> Bars:
+    """Bars that open at the close before."""
+    bars = bars_at(list(range(len(closes))), closes)
+    bars.values[1:, 0] = bars.values[:-1, CLOSE]
+    bars.values[:, HIGH], bars.values[:, LOW] = (
+        bars.values[:, [0, CLOSE]].max(axis=1),
+        bars.values[:, [0, CLOSE]].min(axis=1),
+    )
+    return bars
+
+
+def test_a_market_that_moves_however_far_is_one_market() -> None:
+    bars, report = check(moved([100.0, 1.0, 1000.0] * 100), 300)
+    validate_bars(report, 300)
+    assert (len(bars), report.breaks, report.jumps) == (300, 0, 299)
+
+
+@pytest.mark.parametrize("factor", [0.03, 0.4, 2.5, 1000.0])
+def test_rows_of_another_market_or_unit_after_one_another_are_refused_with_the_time(factor: float) -> None:
+    begin, rest = moved([100.0] * 200), moved([100.0 * factor] * 300).rows(200, 300)
+    _, report = check(join_bars([begin, rest]), 300)
+    at = tf.from_epoch_ms(T0 + 200 * HOUR)
+    with pytest.raises(
+        DataError, match=f"from {at:%Y-%m-%dT%H:%MZ} on the price is more than double or less than half"
+    ):
+        validate_bars(report, 1)
+    _, report = check(join_bars([begin, rest.rows(2, 100)]), 300)
+    assert report.breaks == 0  # what happened in a gap is not known
+
+
+def test_rows_of_two_markets_in_turn_are_refused_and_one_bad_tick_is_said() -> None:
+    one, other = moved([100.0] * 300), moved([300.0] * 300)
+    _, report = check(join_bars([one.take(np.arange(0, 300, 2)), other.take(np.arange(1, 300, 2))]), 300)
+    with pytest.raises(
+        DataError, match=r"299 of 300 bars open at more than double .* where two markets are in one file"
+    ):
+        validate_bars(report, 1)
+    _, report = check(join_bars([one.rows(0, 150), other.rows(150, 151), one.rows(151, 300)]), 300)
+    validate_bars(report, 1)
+    assert report.summary().endswith("2 jumps, 2 breaks")
+
+
+@pytest.mark.parametrize(
+    ("columns", "value", "problem"),
+    [
+        ([LOW, HIGH, 0, CLOSE, VOLUME], None, "300 of 300 rows have a high below, or a low above, their open or close"),
+        (
+            None,
+            (VOLUME, np.nan),
+            "300 of 300 rows hold something that is not a finite number: look whether each column",
+        ),
+        (None, (CLOSE, 0.0), "300 of 300 rows hold a price of 0 or less, or a volume below 0"),
+    ],
+)
+def test_columns_in_another_order_or_without_a_value_are_named_as_such(
+    columns: list[int] | None, value: tuple[int, float] | None, problem: str
+) -> None:
+    raw = bars_at(list(range(300)))
+    raw = raw if columns is None else dataclasses.replace(raw, values=raw.values[:, columns])
+    if value is not None:
+        raw.values[:, value[0]] = value[1]
+    _, report = check(raw, 300)
+    with pytest.raises(DataError, match=f"0 bars of the 10 that this preset needs; {problem}"):
+        validate_bars(report, 10)
 
 
 def test_a_few_rows_off_the_grid_are_an_exchanges_slip() -> None:

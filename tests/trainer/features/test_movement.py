@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from atb.contract.features import FEATURE_SETS
+from atb.contract.spec import resolve_spec
 from atb.errors import DataError
 from tests.trainer.bars.conftest import ms
 from trainer.bars.frame import VOLUME, Bars, Floats
 from trainer.bars.sample import SampleSource
-from trainer.features.movement import validate_movement
+from trainer.features.movement import validate_movement, validate_targets
 from trainer.features.sets import compute_features, feature_set
+from trainer.features.targets import target_values
 from trainer.features.windows import split_windows
 
 BARS = SampleSource().fetch("XUSDT", "1h", "spot", ms("2026-01-01"), ms("2026-02-01"))
@@ -74,3 +77,58 @@ def test_a_column_of_a_file_that_does_not_move_is_named() -> None:
 
     with pytest.raises(DataError, match=r"volume does not move in the train part, .*: it is always 1e\+06"):
         validate(level)
+
+
+def part_targets(spoil: Callable[[Floats], None], **options: Any) -> None:
+    """The targets of bars, checked as a job checks them."""
+    values = BARS.values.copy()
+    spoil(values)
+    bars = replace(BARS, values=values)
+    spec = resolve_spec("XUSDT", "fast", {"source": "sample", "sequence_length": 16, **options})
+    features = feature_set("classic")
+    split = split_windows(compute_features(features, bars), np.zeros(1, np.int64), 30, 16, spec.horizon)
+    ends = {"train": split.train, "validation": split.validation, "test": split.test}
+    validate_targets(bars, {part: target_values(spec, bars, rows) for part, rows in ends.items()}, ends)
+
+
+def wave(values: Floats) -> None:
+    values[:, :VOLUME] = (100 + np.sin(2 * np.pi * np.arange(ROWS) / 24))[:, None]
+
+
+def without_ranges(rows: slice) -> Callable[[Floats], None]:
+    def spoil(values: Floats) -> None:
+        values[rows, :3] = values[rows, 3:4]
+
+    return spoil
+
+
+VOLATILITY = {"target": "volatility", "features": "classic", "residual": "none"}
+
+
+@pytest.mark.parametrize("options", [{}, {"horizon": 24}, VOLATILITY])
+def test_the_targets_of_a_market_pass(options: dict[str, Any]) -> None:
+    part_targets(lambda values: None, **options)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "options", "problem"),
+    [
+        (flat(slice(650, ROWS)), {}, "is the same, 0, in 92 of 92 windows of the test part, 2026-01-2.* to 2026-01-31"),
+        (
+            flat(slice(545, 636)),
+            {},
+            "windows of the validation part, .*; choose another --start, --as-of, --horizon or",
+        ),
+        (flat(slice(60, 529)), {}, "of 483 windows of the train part"),
+        (wave, {"horizon": 24}, "is the same, 0, in 460 of 460 windows of the train part"),
+        (without_ranges(slice(0, ROWS)), VOLATILITY, "is the same, -9.72023, in 483 of 483 windows of the train part"),
+        (without_ranges(VALIDATION), VOLATILITY, "in 91 of 91 windows of the validation part"),
+        (without_ranges(TEST), VOLATILITY, "in 92 of 92 windows of the test part"),
+    ],
+)
+def test_targets_that_are_all_the_same_are_refused_with_dates(
+    spoil: Callable[[Floats], None], options: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(DataError, match=f"^XUSDT 1h: what is forecast .*{problem}") as caught:
+        part_targets(spoil, **options)
+    assert "\n" not in str(caught.value)

@@ -19,7 +19,11 @@ SYMBOL_NAMES = (
     "symbol", "pair", "ticker", "instrument", "market", "coin", "asset", "tic", "product_id", "inst_id", "code",
 )  # fmt: skip
 TIMEFRAME_NAMES = ("timeframe", "interval", "resolution", "granularity", "period", "frequency")
-VENUE_NAMES = ("exchange", "venue", "market_type")
+SERIES_NAMES = (
+    "exchange", "venue", "market_type", "contract_type", "price_type", "token", "name", "base", "quote", "base_asset",
+    "quote_asset", "base_currency", "quote_currency", "currency", "currency_pair", "contract", "product", "side",
+)  # fmt: skip
+"""What tells the rows of one series from those of another, and can't be compared with what is asked for."""
 _MOST_NAMES, _MOST_LETTERS = 16, 40
 
 

@@ -13,7 +13,7 @@ from atb.contract.sources import plain_symbol, validate_symbol
 from atb.errors import DataError, DataNotReady
 from atb.storage import Store
 from atb.storage.fingerprints import file_origin, object_origin
-from trainer.bars.bounds import bounded, gunzip, unzip
+from trainer.bars.bounds import bounded, gunzip, open_zip
 from trainer.bars.files.binary import read_feather_file, read_parquet_file
 from trainer.bars.files.delimited import read_csv
 from trainer.bars.files.table import bars_from_table
@@ -22,7 +22,7 @@ from trainer.bars.rows import span
 
 _NAME = re.compile(
     r"(?P<symbol>.+?)(?:[-_](?P<timeframe>[1-9][0-9]*[mhdw]))?(?:-(?P<period>[0-9]{4}-[0-9]{2}(?:-[0-9]{2})?)|-futures)?"
-    r"\.(?P<kind>parquet|feather|csv|csv\.gz|zip)"
+    r"\.(?P<kind>(?i:parquet|feather|csv|csv\.gz|zip))"
 )
 _IN_STORE = "store:"
 
@@ -59,12 +59,11 @@ class FilesSource:
         validate_symbol(symbol, self.name, market)
         files = self._matching(symbol, timeframe)
         if not files:
-            stem = f"{plain_symbol(symbol)}_{timeframe}"
-            raise DataError(f"{symbol}: no file {stem}.parquet, .feather or .csv in {self._path}")
+            raise DataError(self._explain_absence(symbol, timeframe))
         parts, origins = [], {}
         for where in files:
             data, (origin, fingerprint) = self._read(where)
-            parts.append(bars_from_table(_parse(data, where), symbol, timeframe, where))
+            parts.append(bars_from_table(_parse(data, where, symbol, timeframe), symbol, timeframe, where))
             origins[origin] = fingerprint
         bars = join_bars(parts)
         inside = bars.take((bars.time >= start_ms) & (bars.time < end_ms))
@@ -78,11 +77,12 @@ class FilesSource:
         """The symbol's files in order. Raises DataError for files of which it can't be known which is meant."""
         found = []
         for where in self._list():
-            match = _NAME.fullmatch(where.rpartition("/")[2])
-            if match is None or match["timeframe"] not in (timeframe, None):
+            name = where.rpartition("/")[2]
+            match = _NAME.fullmatch(name)
+            if match is None or match["timeframe"] not in (timeframe, None) or name.startswith("."):
                 continue
             if plain_symbol(match["symbol"]) == plain_symbol(symbol):
-                series = (match["symbol"], match["timeframe"] or "", match["kind"])
+                series = (match["symbol"], match["timeframe"] or "", match["kind"].lower())
                 found.append(_File(where, series, match["period"]))
         found.sort(key=lambda file: file.where)
         alone = [file for file in found if file.period is None]
@@ -92,6 +92,13 @@ class FilesSource:
                 f"{symbol} {timeframe}: {found[0].where} and {other.where} both match; keep only one of them"
             )
         return [file.where for file in found]
+
+    def _explain_absence(self, symbol: str, timeframe: str) -> str:
+        stem = f"{plain_symbol(symbol)}_{timeframe}"
+        names = [where.rpartition("/")[2] for where in self._list()]
+        near = sorted(name for name in names if plain_symbol(name.partition(".")[0]) == plain_symbol(stem))
+        hint = f"; {near[0][:80]!a} is there: rename it, or write it as one of these" if near else ""
+        return f"{symbol}: no file {stem}.parquet, .feather, .csv, .csv.gz or .zip in {self._path}{hint}"
 
     def _list(self) -> list[str]:
         if self._path.startswith(_IN_STORE):
@@ -122,14 +129,25 @@ class FilesSource:
             raise DataError(f"{where} can't be read: {error.strerror}; make it a readable file") from None
 
 
-def _parse(data: bytes, where: str) -> pa.Table:
+def _parse(data: bytes, where: str, symbol: str, timeframe: str) -> pa.Table:
     bounded(len(data), where)
-    if where.endswith(".parquet"):
+    kind = where.rpartition(".")[2].lower()
+    if kind == "parquet":
         return read_parquet_file(data, where)
-    if where.endswith(".feather"):
+    if kind == "feather":
         return read_feather_file(data, where)
-    if where.endswith(".gz"):
+    if kind == "gz":
         data = gunzip(data, where)
-    elif where.endswith(".zip"):
-        data = unzip(data, where)
+    elif kind == "zip":
+        name, data = open_zip(data, where)
+        _validate_packed(name, where, symbol, timeframe)
     return read_csv(data, where)
+
+
+def _validate_packed(name: str, where: str, symbol: str, timeframe: str) -> None:
+    """Raise DataError for a zip whose file is named as that of another market or timeframe."""
+    match = _NAME.fullmatch(name.rpartition("/")[2])
+    if match is None or match["timeframe"] is None:
+        return
+    if match["timeframe"] != timeframe or plain_symbol(match["symbol"]) != plain_symbol(symbol):
+        raise DataError(f"{where} holds {name[:80]!a}, which is not {symbol} {timeframe}; zip the right file")

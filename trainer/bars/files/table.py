@@ -7,16 +7,17 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from atb.contract import timeframe as tf
 from atb.contract.sources import plain_symbol
 from atb.errors import DataError
 from trainer.bars.columns import array_of
 from trainer.bars.files.columns import (
     CLOSE_NAMES,
     INDEX_NAMES,
+    SERIES_NAMES,
     SYMBOL_NAMES,
     TIME_NAMES,
     TIMEFRAME_NAMES,
-    VENUE_NAMES,
     find_column,
     find_times,
     find_volume,
@@ -35,6 +36,7 @@ from trainer.bars.files.times import (
     same_day,
 )
 from trainer.bars.frame import COLUMNS, Bars, Floats, Times
+from trainer.bars.grid import describe_length
 from trainer.bars.rows import NOT_EXTRA
 
 _OTHER_SPELLINGS = {
@@ -47,6 +49,7 @@ _OTHER_SPELLINGS = {
 }
 _NOT_EXTRA = {*COLUMNS, *TIME_NAMES, *INDEX_NAMES, *CLOSE_NAMES, *NOT_EXTRA}
 _MOST_MARKETS = 1_000
+_UNITS_MS = (1, 1_000, 60_000, 3_600_000, 86_400_000)
 
 
 def bars_from_table(table: pa.Table, symbol: str, timeframe: str, where: str) -> Bars:
@@ -69,7 +72,9 @@ def bars_from_table(table: pa.Table, symbol: str, timeframe: str, where: str) ->
         name: _floats(table.column(number), f"{where}: column {name}")
         for name, number in _extra_columns(table, names, set(taken.values())).items()
     }
-    return Bars(symbol, timeframe, _times(table, names, times, where), values, extra)
+    opened = _times(table, names, times, where)
+    _validate_closes(table, names, opened, timeframe, where)
+    return Bars(symbol, timeframe, opened, values, extra)
 
 
 def _extra_columns(table: pa.Table, names: list[str], taken: set[int]) -> dict[str, int]:
@@ -84,30 +89,64 @@ def _extra_columns(table: pa.Table, names: list[str], taken: set[int]) -> dict[s
 
 
 def _select_market(table: pa.Table, names: list[str], symbol: str, timeframe: str, where: str) -> pa.Table:
-    """The rows of the symbol and timeframe, where a column names them. Raises DataError for none."""
+    """The rows of the symbol and timeframe, where a column names them. Raises DataError for none, and for rows of
+    several series that can't be told apart."""
     for number, name in enumerate(names):
-        plain, column = plain_name(name), plain_column(table.column(number))
-        if not is_text(column.type) or plain not in (*SYMBOL_NAMES, *TIMEFRAME_NAMES, *VENUE_NAMES):
+        plain, kind = plain_name(name), plain_column(table.column(number)).type
+        is_symbol, is_timeframe = plain in SYMBOL_NAMES, plain in TIMEFRAME_NAMES
+        text, numeric = is_text(kind), _is_number(kind)
+        if not (text and plain in SERIES_NAMES) and not ((text or numeric) and (is_symbol or is_timeframe)):
             continue
+        column = plain_column(table.column(number)).cast(pa.string())
         there = [str(value) for value in pc.unique(column).to_pylist()[:_MOST_MARKETS]]
-        if plain in VENUE_NAMES:
+        if not is_timeframe and (numeric or not is_symbol):
             if len(there) > 1:
-                raise DataError(f"{where}: column {name} holds rows of {show_names(there)}; give a file of one of them")
+                shown = show_names(there)
+                raise DataError(
+                    f"{where}: column {show_names([name])} holds rows of {shown}; give a file of one of them"
+                )
             continue
-        wanted = symbol if plain in SYMBOL_NAMES else timeframe
-        matching = [value for value in there if _same(value, wanted, is_symbol=plain in SYMBOL_NAMES)]
+        wanted = symbol if is_symbol else timeframe
+        matching = [value for value in there if _same(value, wanted, is_symbol=is_symbol)]
         if not matching:
             raise DataError(f"{where}: column {show_names([name])} holds {show_names(there)} and no {wanted}")
         if len(matching) > 1:
-            raise DataError(f"{where}: column {name} holds {show_names(matching)}, which all mean {wanted}; keep one")
+            raise DataError(
+                f"{where}: column {show_names([name])} holds {show_names(matching)}, which all mean {wanted}; keep one"
+            )
         if len(there) > 1:
-            chosen = pc.equal(column.cast(pa.string()), matching[0])
-            table = table.filter(pc.fill_null(chosen, False))
+            table = table.filter(pc.fill_null(pc.equal(column, matching[0]), False))
     return table
 
 
 def _same(value: str, wanted: str, *, is_symbol: bool) -> bool:
-    return plain_symbol(value) == plain_symbol(wanted) if is_symbol else value.strip() == wanted
+    """A timeframe may also be a number of any unit."""
+    if is_symbol:
+        return plain_symbol(value) == plain_symbol(wanted)
+    numbers = {str(tf.to_ms(wanted) // unit) for unit in _UNITS_MS if tf.to_ms(wanted) % unit == 0}
+    return value.strip().removesuffix(".0") in {wanted, *numbers}
+
+
+def _validate_closes(table: pa.Table, names: list[str], opened: Times, timeframe: str, where: str) -> None:
+    """Raise DataError where a column of closing times contradicts the opening times, or the timeframe."""
+    for number, name in enumerate(names):
+        if plain_name(name) not in CLOSE_NAMES or is_date(table.column(number)) or not len(opened):
+            continue
+        try:
+            closed = read_times(table.column(number), where)
+        except DataError:  # nothing is taken from it
+            continue
+        column = f"{where}: by the column {show_names([name])}"
+        length, step = round(float(np.median(closed - opened)) / 1000) * 1000, tf.to_ms(timeframe)
+        if length <= 0:
+            raise DataError(
+                f"{column} the rows are named by the time they close; bars are named by the time they open: subtract "
+                "the bar's length"
+            )
+        if abs(length - step) > step // 100:
+            raise DataError(
+                f"{column} each row lasts {describe_length(length)}, not {timeframe}; give {timeframe} bars"
+            )
 
 
 def _times(table: pa.Table, names: list[str], numbers: list[int], where: str) -> Times:

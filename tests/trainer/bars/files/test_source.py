@@ -125,7 +125,7 @@ def test_a_touched_file_is_noticed(tmp_path: Path) -> None:
 
 
 def test_an_absent_file_a_broken_one_and_a_wrong_window_are_each_one_line(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"XUSDT: no file XUSDT_1h.parquet, .feather or .csv in"):
+    with pytest.raises(DataError, match=r"XUSDT: no file XUSDT_1h.parquet, .feather, .csv, .csv.gz or .zip in"):
         read(tmp_path)
     with pytest.raises(DataError, match="there is no directory /nowhere"):
         read("/nowhere")
