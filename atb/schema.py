@@ -128,7 +128,9 @@ class Document(BaseModel):
         if not is_sealed(data) and (b"NaN" in data or b"Infinity" in data):  # what is sealed was written without
             _refuse_constants(cls, data, where)
         if is_altered(data):
-            raise Unreadable(f"{where} was altered or damaged: its content is not what its own digest says; {_REMEDY}")
+            raise Unreadable(
+                f"{where} was altered or damaged: its content is not what its own digest says; {_REMEDY}", where
+            )
         return document
 
 
@@ -164,16 +166,15 @@ def is_altered(data: bytes) -> bool:
 def validate_size(kind: type[Document], size: int, where: str) -> None:
     """Raises Unreadable where an object is larger than any document of its kind."""
     if size > kind.largest:
-        raise Unreadable(
-            f"{where} is not a {kind.kind} document: it has {size:,} bytes, at most are {kind.largest:,}; {_REMEDY}"
-        )
+        words = f"it has {size:,} bytes, at most are {kind.largest:,}"
+        raise Unreadable(f"{where} is not a {kind.kind} document: {words}; {_REMEDY}", where)
 
 
 def _refuse_constants(kind: type[Document], data: bytes, where: str) -> None:
     """Raises Unreadable where a number is NaN or Infinity, which is not JSON."""
 
     def refuse(constant: str) -> float:
-        raise Unreadable(f"{where} is not a valid {kind.kind}: it holds {constant}; {_REMEDY}")
+        raise Unreadable(f"{where} is not a valid {kind.kind}: it holds {constant}; {_REMEDY}", where)
 
     json.loads(data, parse_constant=refuse)
 
@@ -209,14 +210,14 @@ def _explain(kind: type[Document], data: bytes, where: str, error: Exception | N
     try:
         version = str(json.loads(data)["schema_version"])
     except (ValueError, KeyError, TypeError, RecursionError):
-        return Unreadable(f"{where} is not a {kind.kind} document: no JSON with a schema_version; {_REMEDY}")
+        return Unreadable(f"{where} is not a {kind.kind} document: no JSON with a schema_version; {_REMEDY}", where)
     if _major(version) != kind.major:
         words = f"is a {kind.kind} of schema {printable(version, 20)}; this version reads {kind.major}.x: upgrade atb"
-        return Unreadable(f"{where} {words}")
+        return Unreadable(f"{where} {words}", where)
     problem = "it is nested too deeply"
     if isinstance(error, ValidationError | AtbError):
         problem = printable(str(error), _LONGEST_REASON) if isinstance(error, AtbError) else first_problem(error)
-    return Unreadable(f"{where} is not a valid {kind.kind}: {problem}; {_REMEDY}")
+    return Unreadable(f"{where} is not a valid {kind.kind}: {problem}; {_REMEDY}", where)
 
 
 def printable(text: str, most: int = 500) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 from atb.contract.labels import safe_segment
@@ -167,6 +168,26 @@ CHAMPION = "current.json"
 """Within a model's prefix: the champion's pointer, moved only by compare-and-swap."""
 CHAMPION_HISTORY = "history/"
 """Within a model's prefix: every decision about it, in order of time, as ``history/{time}-{run}.json``."""
+
+
+def decision(model: str, time: datetime, run: str) -> str:
+    """One entry of the history of a model key, whose ``model_prefix`` is ``model``; written once."""
+    return f"{model}{CHAMPION_HISTORY}{time:%Y%m%dT%H%M%S.%fZ}-{run}.json"
+
+
+_DECISION = re.compile(r".*/[0-9]{8}T[0-9]{6}\.[0-9]{6}Z-[^/]+\.json")
+_NUMBERED = re.compile(r"([0-9]{8,12})\.json")
+
+
+def is_decision(key: str) -> bool:
+    """Whether a key is one that ``decision`` makes: people and programs leave other files beside documents."""
+    return _DECISION.fullmatch(key) is not None
+
+
+def entry_number(key: str) -> int | None:
+    """The number of a ``ledger_entry`` or ``record_entry``; None for what lies beside them."""
+    match = _NUMBERED.fullmatch(key.rpartition("/")[2])
+    return int(match[1]) if match else None
 
 
 def ledger_prefix(model: str) -> str:

@@ -29,8 +29,8 @@ class ModelKey:
     horizon: int = 1
 
     @classmethod
-    def of(cls, spec: Spec | Champion | Signal) -> ModelKey:
-        """The key of a spec's model or of a champion."""
+    def of(cls, spec: Spec | Champion | HistoryEntry | Signal) -> ModelKey:
+        """The key of a spec's model, or of a document about one."""
         return cls(spec.symbol, spec.timeframe, spec.preset, spec.target, spec.horizon)
 
     def __str__(self) -> str:
@@ -119,7 +119,7 @@ def _scan_pointer(store: Store, key: str) -> Champion | Unreadable | None:
     except NotFound:
         return None
     if ModelKey.of(champion).pointer != key:
-        return Unreadable(f"{key} is the champion of {ModelKey.of(champion)}: it lies in the wrong place")
+        return Unreadable(f"{key} is the champion of {ModelKey.of(champion)}: it lies in the wrong place", key)
     return champion
 
 
@@ -190,7 +190,8 @@ def read_history(
     effect before it is then unknown. Raises StoreError.
     """
     problems = [] if problems is None else problems
-    found = [item.key for item in store.list(model_key.history) if run is None or item.key.endswith(f"-{run}.json")]
+    listed = (item.key for item in store.list(model_key.history) if keys.is_decision(item.key))
+    found = [key for key in listed if run is None or key.endswith(f"-{run}.json")]
     wanted = found if last is None else found[-last:]
     if not wanted:
         return []
@@ -239,7 +240,7 @@ def _read_entry(store: Store, model_key: ModelKey, key: str) -> HistoryEntry | U
     except Unreadable as problem:
         return problem
     except NotFound:
-        return Unreadable(f"{key} is gone; see: atb-launch store check")
+        return Unreadable(f"{key} is gone; see: atb-launch store check", key)
 
 
 def verify_files(store: Store, champion: Champion) -> None:

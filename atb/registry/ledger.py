@@ -20,6 +20,7 @@ from atb.registry.candidate import Candidate
 from atb.registry.champions import ModelKey
 from atb.registry.pull import read_file
 from atb.storage import Store
+from atb.storage.read import list_entries, read_document
 
 _RECENT = 100
 """Candidates that an entry names: one collected again is not counted again."""
@@ -29,16 +30,19 @@ _TRIES = 50
 
 def read_ledger(store: Store, model_key: ModelKey) -> LedgerEntry | None:
     """The state of the ledger; None where nothing is spent. Raises StoreError, SpecError for a damaged entry."""
-    last = None
-    for item in store.list(keys.ledger_prefix(model_key.prefix)):
-        last = item.key
-    return None if last is None else LedgerEntry.from_bytes(store.get(last), last)
+    listed = list_entries(store, keys.ledger_prefix(model_key.prefix))
+    return _read_entry(store, model_key, listed[-1]) if listed else None
 
 
 def read_entries(store: Store, model_key: ModelKey) -> list[LedgerEntry]:
     """Every entry, the oldest first."""
-    listed = [item.key for item in store.list(keys.ledger_prefix(model_key.prefix))]
-    return [LedgerEntry.from_bytes(store.get(key), key) for key in listed]
+    listed = list_entries(store, keys.ledger_prefix(model_key.prefix))
+    return [_read_entry(store, model_key, key) for key in listed]
+
+
+def _read_entry(store: Store, model_key: ModelKey, key: str) -> LedgerEntry:
+    job = keys.job_id(model_key.symbol, model_key.preset)
+    return read_document(store, LedgerEntry, key, number=keys.entry_number(key), job=job)
 
 
 def read_rows(store: Store, candidate: Candidate) -> TestRows:

@@ -167,7 +167,7 @@ def _read_pointer(store: Store, model_key: ModelKey, force: bool) -> tuple[Champ
         return read_pointer(store, model_key) or (None, None)
     except Unreadable as problem:
         if not force:
-            raise Unreadable(f"{problem}; --force puts this model in its place") from None
+            raise Unreadable(f"{problem}; --force puts this model in its place", problem.key) from None
         return None, store.get_with_etag(model_key.pointer)[1]
 
 
@@ -274,4 +274,4 @@ def later_than(champion: Champion | None, now: datetime) -> datetime:
 
 def history_key(model_key: ModelKey, time: datetime, run: str) -> str:
     """Where the decision of a moment is written."""
-    return f"{model_key.history}{time:%Y%m%dT%H%M%S.%fZ}-{run}.json"
+    return keys.decision(model_key.prefix, time, run)

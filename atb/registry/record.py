@@ -20,7 +20,7 @@ from atb.errors import PreconditionFailed, StoreError, Unreadable
 from atb.registry.betting import BEHIND_BOUND, MOST_CLASSES, RECORD_ROWS, class_of, log_behind, log_mean_exp
 from atb.registry.champions import ModelKey, read_champion
 from atb.storage import Store
-from atb.storage.read import map_calls
+from atb.storage.read import list_entries, map_calls, read_document
 
 _TRIES = 50
 _MOST_ASKED = 32
@@ -173,7 +173,7 @@ def _latest(spans: tuple[RecordSpan, ...]) -> tuple[RecordSpan, ...]:
 
 
 def _read_last(store: Store, model_key: ModelKey) -> RecordEntry | None:
-    last = None
-    for item in store.list(keys.record_prefix(model_key.prefix)):
-        last = item.key
-    return None if last is None else RecordEntry.from_bytes(store.get(last), last)
+    listed = list_entries(store, keys.record_prefix(model_key.prefix))
+    if not listed:
+        return None
+    return read_document(store, RecordEntry, listed[-1], number=keys.entry_number(listed[-1]))

@@ -13,16 +13,18 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from operator import itemgetter
 from pathlib import Path
 from typing import Self
 
 from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError
+from atb.storage.files import STAGING, digest_file, is_text, open_file, walk_files
 from atb.storage.store import Entry
 
-_STAGING = ".staging"
-"""Half-written files lie here, on the same file system, and are never listed."""
-_NEVER = frozenset({"", ".", "..", _STAGING})
+_LATEST = 253_402_300_799.0
+"""The last second of the year 9999: a file's time can be any."""
+_NO_FILE = (errno.ELOOP, errno.ENXIO)
+"""A link that leads to itself, and a socket."""
+_NEVER = frozenset({"", ".", "..", STAGING})
 """No key has a part like these."""
 
 
@@ -44,7 +46,7 @@ class DirectoryStore:
 
     def get(self, key: str) -> bytes:
         try:
-            with open(self._name(key), "rb") as file:
+            with open(self._name(key), "rb", opener=open_file) as file:
                 return file.read()
         except OSError as error:
             raise self._failure(key, error) from None
@@ -64,6 +66,8 @@ class DirectoryStore:
         try:
             return self._write(key, data, publish)
         except FileExistsError:
+            if not self._path(key).is_file():
+                raise self._in_the_way(key) from None
             raise PreconditionFailed(f"{key} is already there in {self.url}") from None
 
     def put_if_match(self, key: str, data: bytes, etag: str) -> str:
@@ -75,21 +79,22 @@ class DirectoryStore:
         top, _, begins = prefix.rpartition("/")
         start = len(self._top) + 1
         with self._explain(prefix):
-            for each in _walk(f"{self._top}/{top}", begins):
+            for each in walk_files(f"{self._top}/{top}", begins):
                 try:
-                    stat = each.stat()
+                    found = each.stat()
                 except FileNotFoundError:
                     continue  # it went away
-                etag = f"{stat.st_mtime_ns:x}-{stat.st_ino:x}-{stat.st_size:x}"
-                yield Entry(each.path[start:], stat.st_size, etag, datetime.fromtimestamp(stat.st_mtime, UTC))
+                etag = f"{found.st_mtime_ns:x}-{found.st_ino:x}-{found.st_size:x}"
+                seconds = min(max(found.st_mtime, 0.0), _LATEST)
+                yield Entry(each.path[start:], found.st_size, etag, datetime.fromtimestamp(seconds, UTC))
 
     def folders(self, prefix: str) -> Iterator[str]:
         with self._explain(prefix):
             try:
                 found = sorted(path.name for path in (self.root / prefix).iterdir() if path.is_dir())
-            except FileNotFoundError:
+            except (FileNotFoundError, NotADirectoryError):
                 return
-        yield from (name for name in found if name != _STAGING)
+        yield from (name for name in found if name != STAGING and is_text(name))
 
     def delete(self, key: str) -> None:
         with self._explain(key):
@@ -117,11 +122,12 @@ class DirectoryStore:
         partial = path.with_name(f".{path.name}.{os.getpid()}")
         with self._explain(key):
             try:
-                shutil.copyfile(self._path(key), partial)
+                with open(self._name(key), "rb", opener=open_file) as source, partial.open("wb") as target:
+                    shutil.copyfileobj(source, target, 1 << 20)
                 os.replace(partial, path)
             finally:
                 partial.unlink(missing_ok=True)
-            return _digest(path)
+            return digest_file(path)
 
     def identity(self) -> str:
         try:
@@ -132,7 +138,7 @@ class DirectoryStore:
 
     def _validate_unchanged(self, key: str, etag: str) -> None:
         try:
-            current = _digest(self._path(key))
+            current = digest_file(self._path(key))
         except FileNotFoundError:
             current = ""
         if current != etag:
@@ -158,7 +164,7 @@ class DirectoryStore:
 
     def _publish(self, key: str, write: Callable[[Path], None], publish: Callable[[Path, Path], None]) -> None:
         path = self._path(key)
-        staging = self.root / _STAGING
+        staging = self.root / STAGING
         with self._explain(key):
             try:
                 staging.mkdir(parents=True, exist_ok=True)
@@ -169,12 +175,14 @@ class DirectoryStore:
             try:
                 write(staged)
                 publish(staged, path)
+            except IsADirectoryError:
+                raise self._in_the_way(key) from None
             finally:
                 staged.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def _locked(self, key: str) -> Iterator[None]:
-        staging = self.root / _STAGING
+        staging = self.root / STAGING
         with self._explain(key):
             staging.mkdir(parents=True, exist_ok=True)
             path = staging / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.lock"
@@ -194,8 +202,8 @@ class DirectoryStore:
         """Remove what writers that were killed have left: half-written files of that age, and locks nobody holds.
         Returns what was removed. Raises StoreError."""
         swept = []
-        with self._explain(_STAGING):
-            for path in sorted((self.root / _STAGING).glob("*")):
+        with self._explain(STAGING):
+            for path in sorted((self.root / STAGING).glob("*")):
                 try:
                     if path.suffix == ".lock":
                         with path.open("r+") as lock:
@@ -219,8 +227,11 @@ class DirectoryStore:
         except OSError as error:
             raise self._failure(key, error) from None
 
+    def _in_the_way(self, key: str) -> StoreError:
+        return StoreError(f"store {self.url} can't hold {key}: what has that name is no file; move it away")
+
     def _failure(self, key: str, error: OSError) -> StoreError | NotFound:
-        if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
+        if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError) or error.errno in _NO_FILE:
             return NotFound(f"no object {key} in {self.url}")
         hint = {
             errno.ENOSPC: "free some space, then continue with --resume",
@@ -231,35 +242,9 @@ class DirectoryStore:
         return StoreError(f"store {self.url} refused {key}: {error.strerror}; {hint}")
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _is_same(handle: int, path: Path) -> bool:
     """Whether an open file is still the one of that name."""
     try:
         return os.path.samestat(os.fstat(handle), path.stat())
     except FileNotFoundError:
         return False
-
-
-def _walk(folder: str, begins: str = "") -> Iterator[os.DirEntry[str]]:
-    """The files below a folder, in the order of their paths. A folder that goes away meanwhile has none. Raises OSError
-    for one that can't be read: its files would seem to be gone.
-
-    ``begins``: only what has a name in the folder itself that begins so is looked at.
-    """
-    try:
-        with os.scandir(folder) as entries:
-            inside = [(each.name + "/" * each.is_dir(follow_symlinks=False), each) for each in entries]
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    for name, each in sorted(inside, key=itemgetter(0)):
-        if not each.name.startswith(begins):
-            continue
-        if not name.endswith("/"):
-            if each.is_file():
-                yield each
-        elif each.name != _STAGING:
-            yield from _walk(each.path)

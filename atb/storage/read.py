@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from atb.contract import keys
 from atb.errors import Unreadable
 from atb.schema import Document, is_sealed, printable, validate_size
 from atb.storage.store import Entry, Store
@@ -43,6 +44,12 @@ def read_head(
     return validate_place(document, key, **fields)
 
 
+def list_entries(store: Store, prefix: str) -> list[str]:
+    """The keys of the numbered documents below a prefix, in order; not what others left beside them. Raises
+    StoreError."""
+    return [entry.key for entry in store.list(prefix) if keys.entry_number(entry.key[len(prefix) :]) is not None]
+
+
 def validate_place(document: _D, key: str, **fields: object) -> _D:
     """The document. Raises Unreadable where its run, job or symbol is not that of its key."""
     for name, expected in fields.items():
@@ -50,7 +57,8 @@ def validate_place(document: _D, key: str, **fields: object) -> _D:
         if found != expected:
             raise Unreadable(
                 f"{key} is the {document.kind} of another {name.replace('_', ' ')} ({printable(str(found), 70)}): it "
-                "lies in the wrong place; see: atb-launch store check"
+                "lies in the wrong place; see: atb-launch store check",
+                key,
             )
     return document
 

@@ -15,7 +15,7 @@ from atb.storage import Entry, Store
 from launcher.records.leases import AttemptFacts, JobFacts
 
 _D = TypeVar("_D", ExitReport, Verdict)
-_ATTEMPT = re.compile(r"attempts/([0-9]{1,9})/(claim|exit)\.json")
+_ATTEMPT = re.compile(r"attempts/([1-9][0-9]{0,8})/(claim|exit)\.json")
 
 
 @dataclass

@@ -15,7 +15,7 @@ from atb.storage.read import map_calls
 LATEST = "latest"
 _TIME = re.compile(r"\d{8}-\d{4,6}")
 _MOST_NAMED = 5
-_ATTEMPT = re.compile(r"attempts/([0-9]{1,9})/([^/]+)")
+_ATTEMPT = re.compile(r"attempts/([1-9][0-9]{0,8})/(claim\.json|exit\.json|log\.txt|checkpoint\.npz)")
 
 
 @dataclass(slots=True)
@@ -74,7 +74,8 @@ def list_run(store: Store, run: str) -> RunFiles:
             if job in files.jobs:
                 files.jobs[job].heard = max(files.jobs[job].heard, entry.modified.timestamp())
         elif entry.key.startswith(workers):
-            files.workers.append(entry)
+            if entry.key.endswith(".json"):
+                files.workers.append(entry)
         elif entry.key in tops:
             setattr(files, tops[entry.key], entry)
     return files

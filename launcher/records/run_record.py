@@ -77,7 +77,7 @@ class RunRecord:
 
         jobs = dict(zip(planned, map_calls(store, read, planned), strict=True))
         previous = dict(_read_previous(store, plan, problems))
-        workers = tuple(_read_workers(store, files))
+        workers = tuple(_read_workers(store, run, files, problems))
         jobs = _without_lost(store, jobs)
         problems += [problem for record in jobs.values() for problem in record.problems]
         return cls(plan, jobs, previous, tuple(problems), workers)
@@ -116,7 +116,7 @@ class RunRecord:
         try:
             return read_document(store, Result, key, run=self.plan.run, job=job)
         except (Unreadable, NotFound) as problem:
-            return Unreadable(str(problem))
+            return Unreadable(str(problem), key)
 
     def read_candidates(self, store: Store) -> Iterator[Candidate]:
         """What the evidence of each result is weighed by, in the plan's order. Only results that were not read with the
@@ -186,14 +186,19 @@ def _read_previous(store: Store, plan: Plan, problems: list[Unreadable]) -> Iter
             yield planned.job, found
 
 
-def _read_workers(store: Store, files: RunFiles) -> Iterator[WorkerState]:
-    """The workers that did the run's jobs; launchers that only followed left a note there, too."""
+def _read_workers(store: Store, run: str, files: RunFiles, problems: list[Unreadable]) -> Iterator[WorkerState]:
+    """The workers that did the run's jobs; launchers that only followed left a note there, too. Without one that can't
+    be read, what was held is less."""
 
     def read(entry: Entry) -> WorkerState | None:
+        name = entry.key.removeprefix(keys.workers_prefix(run)).removesuffix(".json")
         try:
-            return read_document(store, WorkerState, entry.key, entry=entry)
-        except (Unreadable, NotFound):
-            return None  # only what was held is a little less
+            return read_document(store, WorkerState, entry.key, entry=entry, worker=name)
+        except Unreadable as problem:
+            problems.append(problem)
+        except NotFound:
+            pass
+        return None
 
     yield from (worker for worker in map_calls(store, read, files.workers) if worker is not None and worker.slots)
 
@@ -232,5 +237,5 @@ def _recover_plan(store: Store, run: str, files: RunFiles, problem: Unreadable) 
         except (Unreadable, NotFound, ValueError):
             continue
     if not jobs:
-        raise Unreadable(f"{problem}; nothing of run {run} is known without it") from None
+        raise Unreadable(f"{problem}; nothing of run {run} is known without it", problem.key) from None
     return Plan(run=run, created=files.plan.modified, backend="unknown", jobs=tuple(jobs))

@@ -11,7 +11,7 @@ from typing import Literal
 
 from atb.clock import SYSTEM_CLOCK, Clock
 from atb.contract import keys
-from atb.documents.champion import Champion
+from atb.documents.champion import Champion, HistoryEntry, Signal
 from atb.documents.manifest import Manifest
 from atb.documents.result import FileEntry, Result, ResultPointer
 from atb.errors import NotFound, SpecError, Unreadable
@@ -83,14 +83,23 @@ def read_place(store: Store, key: str, place: Place, entry: Entry) -> tuple[Docu
     """The document at a key, or what is wrong with it. Raises StoreError."""
     try:
         document = read_document(store, place.kind, key, entry=entry, **place.identity)
-        if isinstance(document, Champion) and ModelKey.of(document).pointer != key:
-            return None, StoreProblem(key, "misplaced", f"it is the champion of {ModelKey.of(document)}", place.then)
+        if isinstance(document, Champion | HistoryEntry | Signal) and _folder_of(document) != key.rpartition("/")[0]:
+            why = f"it is the {document.kind} of {ModelKey.of(document)}"
+            return None, StoreProblem(key, "misplaced", why, place.then)
         return document, None
     except NotFound:
         return None, None  # it was removed in between
     except Unreadable as problem:
         what: What = "misplaced" if "wrong place" in str(problem) else "unreadable"
         return None, StoreProblem(key, what, str(problem), place.then)
+
+
+def _folder_of(document: Champion | HistoryEntry | Signal) -> str:
+    """Where a document of a model key lies."""
+    prefix = ModelKey.of(document).prefix
+    if isinstance(document, Signal):
+        return f"{keys.SIGNALS}{prefix.removeprefix('models/')}"[:-1]
+    return (prefix if isinstance(document, Champion) else f"{prefix}{keys.CHAMPION_HISTORY}")[:-1]
 
 
 def _check_files(
@@ -138,8 +147,14 @@ def _check_pointers(documents: Mapping[str, Document], inventory: Inventory) -> 
     for key, document in documents.items():
         if isinstance(document, ResultPointer):
             target = keys.result(document.run, document.job)
-            if target not in documents:
+            result = documents.get(target)
+            if not isinstance(result, Result):
                 yield StoreProblem(key, "stale", f"it points to {target}, which is not there", "nothing: it is a hint")
+            elif keys.result_index(result.spec_digest) != key:
+                yield StoreProblem(key, "stale", f"{target} is of another spec", "nothing: it is a hint")
+        elif isinstance(document, Champion) and document.entry not in inventory.entries:
+            then = "restore it from a backup: nothing else says what was decided"
+            yield StoreProblem(document.entry, "missing", f"{key} names it", then)
         elif isinstance(document, Manifest):
             own = f"runs/{document.run}/"
             gone = [job.result for job in document.jobs if job.result is not None and job.result.startswith(own)]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from atb.contract import keys
 from atb.documents.attempt import Claim, ExitReport, MemoryNeed, Progress, Verdict
 from atb.documents.bars_index import BarsIndex
 from atb.documents.champion import Champion, HistoryEntry, Signal
@@ -38,27 +39,31 @@ class Place:
 
 _RESUME = "resume with: atb-launch --resume {run}"
 _NUMBER = re.compile("[1-9][0-9]{0,8}")
+_SIGNAL = re.compile(r"[0-9]{8}T[0-9]{6}Z\.json")
+_POINTER = re.compile(r"[0-9a-f]{64}\.json")
 _HINT = "nothing: it comes again by itself"
 
 
 def place_of(key: str) -> Place | None:
-    """The document that belongs at a key; None where no document does."""
+    """The document that belongs at a key; None where no document does, such as for what a person has left there."""
     match key.split("/"):
         case ["runs", run, *rest]:
             return _of_run(run, rest)
-        case ["models", _, *_, "current.json"]:
+        case ["models", _, _, _, "current.json"] | ["models", _, _, _, _, "current.json"]:
             return Place(Champion, "set aside", "promote again with: atb models promote RUN SYMBOL")
-        case ["models", _, *_, "history", _]:
+        case ["models", _, _, _, *_, "history", _] if keys.is_decision(key):
             return Place(HistoryEntry, "keep", "restore it from a backup: nothing else says what was decided")
-        case ["models", _, *_, "evidence", _]:
-            return Place(LedgerEntry, "keep", "restore it from a backup: nothing else says which rows were spent")
-        case ["models", _, *_, "record", _]:
-            return Place(RecordEntry, "set aside", "nothing: the next run scores the champion again")
-        case ["signals", *_]:
+        case ["models", symbol, _, preset, *_, "evidence", _] if (number := keys.entry_number(key)) is not None:
+            then = "restore it from a backup: nothing else says which rows were spent"
+            return Place(LedgerEntry, "keep", then, {"number": number, "job": f"{symbol}-{preset}"})
+        case ["models", _, _, _, *_, "record", _] if (number := keys.entry_number(key)) is not None:
+            then = "nothing: the next run scores the champion again"
+            return Place(RecordEntry, "set aside", then, {"number": number})
+        case ["signals", _, _, _, *_, name] if _SIGNAL.fullmatch(name):
             return Place(Signal, "set aside", "nothing: the next forecasts have their own places")
-        case ["results", _]:
+        case ["results", name] if _POINTER.fullmatch(name):
             return Place(ResultPointer, "drop", _HINT)
-        case ["memory", *_]:
+        case ["memory", _, _, name] if name.endswith(".json"):
             return Place(MemoryNeed, "drop", _HINT)
         case ["bars", *_, "index.json"]:
             return Place(BarsIndex, "drop", _HINT)
@@ -73,21 +78,22 @@ def _of_run(run: str, rest: list[str]) -> Place | None:
         case ["manifest.json"]:
             return Place(Manifest, "make again", f"make it again with: atb-launch collect {run}", {"run": run})
         case ["evidence.json"]:
-            return Place(RunEvidence, "drop", f"collect again with: atb-launch collect {run}", {"run": run})
+            then = f"collect again with: atb-launch collect {run}"
+            return Place(RunEvidence, "drop", then, {"run": run})
         case ["comparison.json"]:
             return Place(Comparison, "set aside", "compare again with: atb compare", {"run": run})
         case ["launcher.json"]:
             return Place(LauncherState, "drop", _HINT)
-        case ["progress", _]:
+        case ["progress", name] if name.endswith(".json"):
             return Place(Progress, "drop", _HINT)
-        case ["workers", _]:
-            return Place(WorkerState, "drop", _HINT)
+        case ["workers", name] if name.endswith(".json"):
+            return Place(WorkerState, "drop", _HINT, {"worker": name.removesuffix(".json")})
         case ["jobs", job, "result.json"]:
             return Place(Result, "set aside", resume, {"run": run, "job": job})
         case ["jobs", job, "verdict.json"]:
             return Place(Verdict, "set aside", resume, {"job": job})
         case ["jobs", _, "attempts", number, "claim.json"] if _NUMBER.fullmatch(number):
             return Place(Claim, "replace", resume)
-        case ["jobs", _, "attempts", _, "exit.json"]:
+        case ["jobs", _, "attempts", number, "exit.json"] if _NUMBER.fullmatch(number):
             return Place(ExitReport, "set aside", resume)
     return None

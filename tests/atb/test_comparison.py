@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
 from atb.comparison import error_share, quality_table, stage_table, symbol_table
 from atb.documents.comparison import Comparison, PresetResult
 from atb.documents.result import TOTAL_STAGE, StageTime
+from atb.errors import Unreadable
 from tests.atb.registry.candidates import NOW
 
 
@@ -29,7 +33,8 @@ def trained(symbol: str, preset: str, seconds: float, error: float) -> PresetRes
 
 def comparison(*each: PresetResult) -> Comparison:
     presets = tuple(dict.fromkeys(one.preset for one in each))
-    return Comparison(run="c", created=NOW, presets=presets, seed=42, features="classic", rows={"A": 400}, trained=each)
+    rows = {one.symbol: 400 for one in each}
+    return Comparison(run="c", created=NOW, presets=presets, seed=42, features="classic", rows=rows, trained=each)
 
 
 BOTH = comparison(
@@ -87,3 +92,26 @@ def test_without_legacy_there_are_numbers_and_no_shares() -> None:
     alone = comparison(trained("A", "fast", 1, 1.0))
     assert "within 5%" not in [row[0] for row in quality_table(alone)]
     assert [row[0] for row in stage_table(alone)][-2:] == ["total", "peak memory, MB"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"trained": []},
+        {"presets": ["fast", "legacy", "quality"]},
+        {"rows": {"A": 400, "C": 400}},
+        {"rows": {"A": 0, "B": 400}},
+        {"target": "volume"},
+        {"target": "volatility"},
+        {"baselines": {}},
+        {"metrics": {"skill": 0.1}},
+        {"validation_loss": 0.0},
+        {"stages": []},
+    ],
+)
+def test_a_comparison_that_no_table_can_be_made_of_is_refused(change: dict[str, Any]) -> None:
+    fields = json.loads(BOTH.to_bytes())
+    del fields["content_sha256"]
+    (fields if change.keys() & fields.keys() else fields["trained"][0]).update(change)
+    with pytest.raises(Unreadable, match=r"^runs/c/comparison\.json is not a valid comparison: "):
+        Comparison.from_bytes(json.dumps(fields), "runs/c/comparison.json")

@@ -93,16 +93,14 @@ def list_(store: Store, symbol: str | None, output: str) -> None:
 def show(store: Store, model: str, words: Words, output: str) -> None:
     """Print a MODEL's card."""
     from atb.contract.bundle import CARD
-    from atb.documents.champion import Champion
     from atb.registry.pull import bundle_file, read_file
-    from atb.registry.record import read_record
     from atb.schema import printable
 
     named = _result_or_champion(store, model, words)
     run, files = named.run, named.files
-    card = read_file(store, bundle_file(files, CARD, run)).decode() + "".join(_live_lines(store, named))
+    live = _read_live(store, named)
+    card = read_file(store, bundle_file(files, CARD, run)).decode() + "".join(_live_lines(named, live))
     if output == "json":
-        live = read_record(store, named) if isinstance(named, Champion) else None
         say_json({"card": card, **named.model_dump(mode="json"), "record": _record_fields(live)})
         return
     card = "\n".join(printable(line, len(line) + 1) for line in card.split("\n"))
@@ -209,13 +207,24 @@ def _record_fields(record: RecordEntry | None) -> dict[str, Any] | None:
     return {**record.model_dump(mode="json", exclude={"window"}), "skill": record.skill}
 
 
-def _live_lines(store: Store, named: Result | Champion) -> Iterator[str]:
+def _read_live(store: Store, named: Result | Champion) -> RecordEntry | None:
+    """The live record of a champion; where it can't be read, one line says so, and the card is shown without."""
+    from atb.documents.champion import Champion
+    from atb.errors import Unreadable
+    from atb.registry.record import read_record
+
+    try:
+        return read_record(store, named) if isinstance(named, Champion) else None
+    except Unreadable as problem:
+        name_problems([problem])
+        return None
+
+
+def _live_lines(named: Result | Champion, record: RecordEntry | None) -> Iterator[str]:
     """What the card can't know: how a champion has done since its cut."""
     from atb.documents.champion import Champion
     from atb.registry.betting import BEHIND_BOUND, e_value
-    from atb.registry.record import read_record
 
-    record = read_record(store, named) if isinstance(named, Champion) else None
     if record is None or not isinstance(named, Champion):
         return
     yield "\n## Live record\n\n"

@@ -12,7 +12,7 @@ import pytest
 from atb.contract import keys
 from atb.documents.evidence import LedgerEntry, TestRows
 from atb.documents.result import Result
-from atb.errors import PreconditionFailed, SpecError
+from atb.errors import PreconditionFailed, SpecError, Unreadable
 from atb.registry.candidate import Candidate
 from atb.registry.champions import read_champion, read_history
 from atb.registry.ledger import advance, make_bets, read_entries, read_ledger, read_rows, spend
@@ -221,3 +221,21 @@ def test_two_hundred_kills_lose_no_evidence_and_count_none_twice() -> None:
 def test_rows_are_hours_apart_as_the_ledger_counts_them() -> None:
     rows = make_test_rows()
     assert [bet.step for bet in make_bets(rows, rows.time[-3])] == [time // HOUR_MS for time in rows.time[-2:]]
+
+
+@pytest.mark.parametrize("name", ["00000001.json.bak", "._00000002.json", "zzz.json", "sub/00000009.txt", "README.md"])
+def test_what_others_left_beside_the_entries_is_not_the_ledger(name: str) -> None:
+    store = MemoryStore()
+    first = take(store, "r1")
+    store.put(f"{keys.ledger_prefix(MODEL_KEY.prefix)}{name}", b"a stranger's")
+    assert read_entries(store, MODEL_KEY) == [first]
+    assert take(store, "r2", NIGHTS[1]).number == 2
+
+
+@pytest.mark.parametrize("change", [{"number": 3}, {"job": "ETHUSDT-fast"}])
+def test_an_entry_of_another_place_is_refused_and_nothing_is_spent(change: dict[str, Any]) -> None:
+    store = MemoryStore()
+    entry = take(store, "r1")
+    store.put(keys.ledger_entry(MODEL_KEY.prefix, 1), entry.model_copy(update=change).to_bytes())
+    with pytest.raises(Unreadable, match=r"00000001\.json is the ledger-entry of another (number|job)"):
+        take(store, "r2", NIGHTS[1])

@@ -89,3 +89,13 @@ def test_a_gpu_that_is_shared_is_paid_once(store: MemoryStore) -> None:
 
 def test_a_run_without_a_result_has_used_nothing() -> None:
     assert build_manifest(RunRecord.of(MemoryStore(), plan)).usage is None
+
+
+def test_a_worker_that_can_not_be_read_is_named_and_a_copy_of_one_is_not_counted(store: MemoryStore) -> None:
+    leave_worker(store, "w1", 20)
+    store.put(f"{keys.workers_prefix('run-1')}w1.json.bak", store.get(keys.worker("run-1", "w1")))
+    store.put(keys.worker("run-1", "w1 (copy)"), store.get(keys.worker("run-1", "w1")))
+    store.put(keys.worker("run-1", "w2"), b"{")
+    record = RunRecord.of(store, plan)
+    assert [worker.worker for worker in record.workers] == ["w1"]
+    assert [problem.key for problem in record.problems] == [keys.worker("run-1", name) for name in ("w1 (copy)", "w2")]

@@ -31,6 +31,7 @@ from launcher.upkeep.repair import repair_store, sweep_machine
 from tests.atb.documents.test_older_documents import read_old
 from tests.atb.documents.test_reading import DAMAGED
 from tests.atb.registry.candidates import NOW, commit, make_result
+from tests.atb.registry.test_promote import promote
 from tests.launcher.records.test_run_record import run_of
 from trainer.pipeline.attempt import Attempt
 
@@ -223,3 +224,67 @@ def test_evidence_and_record_lie_where_the_registry_writes_them(key: str) -> Non
         keys.run_evidence("r1"): RunEvidence,
     }
     assert {each: place.kind for each in kinds if (place := place_of(each))} == kinds
+
+
+STRANGERS = (
+    "models/BTCUSDT/1h/fast/evidence/00000001.json.bak",
+    "models/BTCUSDT/1h/fast/record/._00000001.json",
+    "models/BTCUSDT/1h/fast/history/README.md",
+    "models/BTCUSDT/1h/fast/old/copy/current.json",
+    "runs/r1/workers/.DS_Store",
+    "runs/r1/progress/BTCUSDT-fast.json~",
+    "runs/r1/jobs/BTCUSDT-fast/attempts/7/notes.txt",
+    "runs/r1/jobs/BTCUSDT-fast/attempts/x/exit.json",
+    "signals/README.md",
+    "results/latest.json",
+    "memory/notes.json",
+)
+
+
+@pytest.mark.parametrize("key", STRANGERS)
+def test_a_stranger_s_file_is_no_finding_is_never_moved_and_changes_no_table(key: str) -> None:
+    store = full_store(MemoryStore())
+    before = store.get(keys.manifest("r1"))
+    store.put(key, b"a stranger's")
+    assert check_store(store) == []
+    assert list(repair_store(store, check_store(store))) == []
+    assert store.get(key) == b"a stranger's"
+    collect(store, RunRecord.load(store, "r1"))
+    assert store.get(keys.manifest("r1")) == before
+
+
+def served_store() -> Store:
+    """A champion, with its history and ledger, and the hint to its result."""
+    store = MemoryStore()
+    promote(store, commit(store, "r1"))
+    result = make_result("r1")
+    store.put(keys.result_index(result.spec_digest), ResultPointer.of(result).to_bytes())
+    return store
+
+
+def test_what_readers_refuse_as_another_s_is_found_in_the_same_places() -> None:
+    store = served_store()
+    assert check_store(store) == []
+    (history,) = [entry.key for entry in store.list(KEY.history)]
+    moved = ModelKey("ETHUSDT", "1h", "fast").history + history.rpartition("/")[2]
+    store.put(moved, store.get(history))
+    first, third = (keys.ledger_entry(KEY.prefix, number) for number in (1, 3))
+    store.put(third, store.get(first))
+    assert {each.key: each.what for each in check_store(store)} == {moved: "misplaced", third: "misplaced"}
+
+
+def test_a_decision_that_a_champion_names_and_that_is_gone_is_found() -> None:
+    store = served_store()
+    (history,) = [entry.key for entry in store.list(KEY.history)]
+    store.delete(history)
+    (finding,) = check_store(store)
+    assert (finding.key, finding.what, finding.why) == (history, "missing", f"{KEY.pointer} names it")
+
+
+def test_a_hint_to_the_result_of_another_spec_is_stale() -> None:
+    store = served_store()
+    (key,) = [entry.key for entry in store.list("results/")]
+    wrong = keys.result_index("0" * 64)
+    store.put(wrong, store.get(key))
+    (finding,) = check_store(store)
+    assert (finding.key, finding.what) == (wrong, "stale")

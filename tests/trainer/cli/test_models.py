@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from atb.contract import keys
 from atb.errors import SpecError
 from atb.registry.champions import require_champion
 from atb.registry.record import extend_record
@@ -137,3 +138,11 @@ def test_list_and_show_have_the_live_record_beside_the_promise(store: DirectoryS
     assert "0.95 band: 95.8% of 48 closes lay within" in card
     assert "`close`: population stability index 0.30" in card
     assert run(store, "show", "r1/BTCUSDT-fast").output == "# r1\n"
+
+
+def test_a_card_is_shown_without_a_record_that_can_not_be_read(store: DirectoryStore) -> None:
+    promote(store, commit(store, "r1"))
+    store.put(keys.record_entry(MODEL_KEY.prefix, 1), b"{")
+    shown = run(store, "show", "BTCUSDT").output
+    assert "unreadable: models/BTCUSDT/1h/fast/record/00000001.json is not a record-entry document" in shown
+    assert "# r1\n" in shown

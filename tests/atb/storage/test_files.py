@@ -1,0 +1,82 @@
+"""What is no file is no object of a directory, and stops nothing that is one."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from atb.errors import NotFound, StoreError
+from atb.storage import DirectoryStore
+
+
+def bind_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made:
+        here = os.getcwd()
+        os.chdir(path.parent)  # a socket's name may be short only
+        try:
+            made.bind(path.name)
+        finally:
+            os.chdir(here)
+
+
+NO_FILES: dict[str, Callable[[Path], object]] = {
+    "a folder": Path.mkdir,
+    "a pipe": os.mkfifo,
+    "a socket": bind_socket,
+    "a link to nothing": lambda path: path.symlink_to("nowhere"),
+    "a link to itself": lambda path: path.symlink_to(path.name),
+    "a device without an end": lambda path: path.symlink_to("/dev/zero"),
+    "a link to a folder": lambda path: path.symlink_to("/"),
+}
+
+
+@pytest.mark.parametrize("kind", NO_FILES)
+def test_what_is_no_file_is_absent_and_what_lies_beside_it_is_listed(kind: str, tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path / "store")
+    store.put("runs/r1/plan.json", b"1")
+    NO_FILES[kind](store.root / "runs/r1/manifest.json")
+    assert [entry.key for entry in store.list("")] == ["runs/r1/plan.json"]
+    with pytest.raises(NotFound):
+        store.get("runs/r1/manifest.json")
+    with pytest.raises(NotFound):
+        store.get_file("runs/r1/manifest.json", tmp_path / "there")
+    with pytest.raises(StoreError, match=r"can't hold runs/r1/manifest\.json: what has that name is no file; move it"):
+        store.put_if_absent("runs/r1/manifest.json", b"2")
+    if kind == "a folder":
+        with pytest.raises(StoreError, match=r"can't hold runs/r1/manifest\.json: what has that name is no file"):
+            store.put("runs/r1/manifest.json", b"2")
+    else:
+        store.put("runs/r1/manifest.json", b"2")
+        assert store.get("runs/r1/manifest.json") == b"2"
+    assert os.listdir(store.root / ".staging") == []
+
+
+def test_a_file_whose_name_is_no_text_is_no_object(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    store.put("runs/r1/é.json", b"1")
+    for name in (b"\xff.json", b"r\xe9/plan.json"):
+        path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/runs/" + name))
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"1")
+    assert [entry.key for entry in store.list("runs/")] == ["runs/r1/é.json"]
+    assert list(store.folders("runs/")) == ["r1"]
+
+
+def test_a_file_in_the_place_of_a_folder_holds_nothing(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_bytes(b"a stranger's")
+    store = DirectoryStore(tmp_path)
+    assert list(store.folders("runs/")) == []
+    assert list(store.list("runs/")) == []
+
+
+@pytest.mark.parametrize("seconds", [-(2.0**33), 2.0**33])
+def test_a_file_may_be_of_any_time(seconds: float, tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    store.put("x", b"1")
+    os.utime(tmp_path / "x", (seconds, seconds))
+    (entry,) = store.list("")
+    assert 1970 <= entry.modified.year <= 9999
