@@ -153,9 +153,13 @@ def memory(symbol: str, timeframe: str, preset: str) -> str:
     return f"memory/{safe_segment(symbol)}/{timeframe}/{preset}.json"
 
 
+RESULTS = "results/"
+"""Hints where results are."""
+
+
 def result_index(spec_digest: str) -> str:
     """Where the latest committed result of a spec is; a hint that can be lost without harm."""
-    return f"results/{spec_digest}.json"
+    return f"{RESULTS}{spec_digest}.json"
 
 
 def model_prefix(symbol: str, timeframe: str, preset: str, target: str = "return", horizon: int = 1) -> str:

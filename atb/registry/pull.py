@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -93,6 +93,12 @@ def read_file(store: Store, file: FileEntry) -> bytes:
     data = store.get(file.key)
     verify(file, data)
     return data
+
+
+def bundle_sizes(store: Store, files: Iterable[FileEntry]) -> dict[str, int]:
+    """Bytes of each object that is there, by key, in the folders of a bundle's files. Raises StoreError."""
+    folders = {file.key.removesuffix(file.path) for file in files}
+    return {entry.key: entry.size for folder in folders for entry in store.list(folder)}
 
 
 def bundle_file(files: tuple[FileEntry, ...], path: str, run: str) -> FileEntry:

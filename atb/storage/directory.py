@@ -77,6 +77,8 @@ class DirectoryStore:
 
     def list(self, prefix: str) -> Iterator[Entry]:
         top, _, begins = prefix.rpartition("/")
+        if not (top == "" or _NEVER.isdisjoint(top.split("/"))):
+            return  # no key begins so
         start = len(self._top) + 1
         with self._explain(prefix):
             for each in walk_files(f"{self._top}/{top}", begins):

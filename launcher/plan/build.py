@@ -19,6 +19,7 @@ from atb.documents.result import Result, ResultPointer
 from atb.errors import NotFound, PreconditionFailed, SpecError
 from atb.options.text_file import read_text_file
 from atb.registry.champions import ModelKey
+from atb.registry.pull import bundle_sizes
 from atb.storage import Store
 from atb.storage.fingerprints import changed_origin
 from atb.storage.read import read_document
@@ -124,8 +125,7 @@ def _unchanged(spec_digest: str, store: Store, code_digest: str, image: str | No
 
 def _is_whole(result: Result, store: Store) -> bool:
     """Whether every file of a bundle is there, of its size."""
-    folders = {file.key.removesuffix(file.path) for file in result.files}
-    sizes = {entry.key: entry.size for folder in folders for entry in store.list(folder)}
+    sizes = bundle_sizes(store, result.files)
     return all(sizes.get(file.key) == file.size for file in result.files)
 
 

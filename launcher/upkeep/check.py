@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from atb.clock import SYSTEM_CLOCK, Clock
 from atb.contract import keys
@@ -16,6 +17,7 @@ from atb.documents.manifest import Manifest
 from atb.documents.result import FileEntry, Result, ResultPointer
 from atb.errors import NotFound, SpecError, Unreadable
 from atb.registry.champions import ModelKey
+from atb.registry.pull import bundle_sizes
 from atb.schema import Document
 from atb.storage import Entry, Store
 from atb.storage.read import map_calls, read_document
@@ -43,39 +45,63 @@ class StoreProblem:
     made_from: str = ""
 
 
-@dataclass(frozen=True)
-class Inventory:
-    """Everything that a store has, listed once."""
+_PARTS = ("models/", "bars/", "memory/", keys.RESULTS, keys.SIGNALS, "probes/")
+"""Where objects of ours lie, beside the runs."""
 
-    entries: Mapping[str, Entry]
-    now: float
-    """By the store's clock."""
 
-    @classmethod
-    def take(cls, store: Store, clock: Clock = SYSTEM_CLOCK) -> Inventory:
-        """List the store. Raises StoreError."""
-        now = read_clock(store, clock)
-        entries = {entry.key: entry for entry in store.list("")}
-        return cls({key: entry for key, entry in entries.items() if not key.startswith(keys.QUARANTINE)}, now)
+class _Found(NamedTuple):
+    """A result, as its pointer needs it. ``known``: it says what its bars were read from, which a pointer must; results
+    of an earlier version don't."""
+
+    finished: datetime
+    key: str
+    found_by: str
+    known: bool
+
+
+@dataclass
+class _Seen:
+    """The little of the documents read that others are compared with."""
+
+    results: dict[str, _Found] = field(default_factory=dict)
+    pointers: dict[str, str] = field(default_factory=dict)
+    """The result that each pointer names; none for one that can't be read."""
+    files: set[str] = field(default_factory=set)
+    """Files of champions, which are compared already."""
+
+    def add(self, key: str, document: Document | None) -> None:
+        """Remember a document of the store, or that there is one that can't be read."""
+        if isinstance(document, Result):
+            found_by = keys.result_index(document.spec_digest)
+            self.results[key] = _Found(document.finished, key, found_by, bool(document.bars.sources))
+        elif key.startswith(keys.RESULTS):
+            pointer = document if isinstance(document, ResultPointer) else None
+            self.pointers[key] = keys.result(pointer.run, pointer.job) if pointer is not None else ""
+        elif isinstance(document, Champion):
+            self.files.update(file.key for file in document.files)
+
+    def latest(self) -> dict[str, str]:
+        """The key of the latest result of each spec, by the key of its pointer."""
+        return {result.found_by: result.key for result in sorted(self.results.values()) if result.known}
 
 
 def check_store(store: Store, *, hashes: bool = True, clock: Clock = SYSTEM_CLOCK) -> list[StoreProblem]:
-    """What is wrong, in the order of the keys. ``hashes``: also read every file of every bundle. Raises StoreError."""
-    inventory = Inventory.take(store, clock)
-    places = {key: place for key in inventory.entries if (place := place_of(key)) is not None}
+    """What is wrong, in the order of the keys. ``hashes``: also read every file of every bundle. Raises StoreError.
 
-    def look(key: str) -> tuple[Document | None, StoreProblem | None]:
-        return read_place(store, key, places[key], inventory.entries[key])
-
-    read = dict(zip(places, map_calls(store, look, places), strict=True))
-    found = [finding for _, finding in read.values() if finding is not None]
-    documents = {key: document for key, (document, _) in read.items() if document is not None}
-    found += _check_files(store, inventory, documents, hashes)
-    found += _check_pointers(documents, inventory)
-    latest = _latest_results(documents)
-    found = [replace(finding, made_from=latest.get(finding.key, "")) for finding in found]
-    found += _find_lost_pointers(latest, inventory)
-    found += _find_leftovers(inventory)
+    Champions are read first, and each run by itself: a store has hundreds of thousands of documents, too many to hold.
+    """
+    now, seen = read_clock(store, clock), _Seen()
+    found: list[StoreProblem] = []
+    for part in _PARTS:
+        found += _check_part(store, store.list(part), {}, seen, now, hashes)
+    for run in store.folders(keys.RUNS):
+        listed = list(store.list(keys.run_prefix(run)))
+        sizes = {entry.key: entry.size for entry in listed}
+        found += _check_part(store, listed, sizes, seen, now, hashes)
+    latest = seen.latest()
+    found = [
+        replace(each, made_from=latest.get(each.key, "")) for each in [*found, *_check_pointers(store, seen, latest)]
+    ]
     return sorted(found, key=lambda finding: (finding.key, finding.what))
 
 
@@ -102,31 +128,52 @@ def _folder_of(document: Champion | HistoryEntry | Signal) -> str:
     return (prefix if isinstance(document, Champion) else f"{prefix}{keys.CHAMPION_HISTORY}")[:-1]
 
 
-def _check_files(
-    store: Store, inventory: Inventory, documents: Mapping[str, Document], hashes: bool
+def _check_part(
+    store: Store, entries: Iterable[Entry], sizes: Mapping[str, int], seen: _Seen, now: float, hashes: bool
 ) -> Iterator[StoreProblem]:
-    """The files that results and champions name: there, of their size, and of their hash."""
-    owners: dict[FileEntry, str] = {}
-    for key, document in documents.items():
+    """What is wrong with some of a store's objects. ``sizes``: of files that are known to be there."""
+
+    def look(entry: Entry) -> tuple[str, Document | None, list[StoreProblem]]:
+        place = place_of(entry.key)
+        if place is None:
+            return entry.key, None, [*_find_leftover(entry, now)]
+        document, problem = read_place(store, entry.key, place, entry)
+        problems = [problem] if problem is not None else []
+        if isinstance(document, Champion) and not _is_there(store, document.entry):
+            then = "restore it from a backup: nothing else says what was decided"
+            problems.append(StoreProblem(document.entry, "missing", f"{entry.key} names it", then))
         if isinstance(document, Result | Champion):
-            for file in document.files:
-                owners.setdefault(file, key)
+            problems += _check_files(store, entry.key, document.files, sizes, seen, hashes)
+        return entry.key, document, problems
 
-    def look(file: FileEntry) -> tuple[What, str] | None:
-        entry = inventory.entries.get(file.key)
-        if entry is None:
-            return "missing", f"{owners[file]} names it"
-        if entry.size != file.size:
-            return "altered", f"it has {entry.size:,} bytes and not {file.size:,}, says {owners[file]}"
-        if hashes and _sha256(store, file.key) != file.sha256:
-            return "altered", f"its sha256 is not the one that {owners[file]} says"
-        return None
+    manifests: list[tuple[str, Manifest]] = []
+    for key, document, problems in map_calls(store, look, entries):
+        yield from problems
+        if isinstance(document, Manifest):
+            manifests.append((key, document))
+        else:
+            seen.add(key, document)
+    for key, manifest in manifests:
+        yield from _check_manifest(key, manifest, seen)
 
-    for file, wrong in zip(owners, map_calls(store, look, owners), strict=True):
-        if wrong is not None:
-            serving = owners[file].startswith("models/")
-            then = "roll back with: atb models rollback SYMBOL" if serving else "train the symbol again, with --force"
-            yield StoreProblem(file.key, wrong[0], wrong[1], then)
+
+def _check_files(
+    store: Store, owner: str, files: Sequence[FileEntry], sizes: Mapping[str, int], seen: _Seen, hashes: bool
+) -> Iterator[StoreProblem]:
+    """The files that a result or a champion names: there, of their size, and of their hash."""
+    left = [file for file in files if file.key not in seen.files]
+    if any(file.key not in sizes for file in left):  # of another run, or written since that was listed
+        sizes = bundle_sizes(store, left)
+    serving = owner.startswith("models/")
+    then = "roll back with: atb models rollback SYMBOL" if serving else "train the symbol again, with --force"
+    for file in left:
+        if file.key not in sizes:
+            yield StoreProblem(file.key, "missing", f"{owner} names it", then)
+        elif sizes[file.key] != file.size:
+            why = f"it has {sizes[file.key]:,} bytes and not {file.size:,}, says {owner}"
+            yield StoreProblem(file.key, "altered", why, then)
+        elif hashes and _sha256(store, file.key) != file.sha256:
+            yield StoreProblem(file.key, "altered", f"its sha256 is not the one that {owner} says", then)
 
 
 def _sha256(store: Store, key: str) -> str:
@@ -142,53 +189,39 @@ def _sha256(store: Store, key: str) -> str:
         return digest.hexdigest()
 
 
-def _check_pointers(documents: Mapping[str, Document], inventory: Inventory) -> Iterator[StoreProblem]:
-    """Hints that point to nothing, and manifests that are out of date about a result."""
-    for key, document in documents.items():
-        if isinstance(document, ResultPointer):
-            target = keys.result(document.run, document.job)
-            result = documents.get(target)
-            if not isinstance(result, Result):
-                yield StoreProblem(key, "stale", f"it points to {target}, which is not there", "nothing: it is a hint")
-            elif keys.result_index(result.spec_digest) != key:
-                yield StoreProblem(key, "stale", f"{target} is of another spec", "nothing: it is a hint")
-        elif isinstance(document, Champion) and document.entry not in inventory.entries:
-            then = "restore it from a backup: nothing else says what was decided"
-            yield StoreProblem(document.entry, "missing", f"{key} names it", then)
-        elif isinstance(document, Manifest):
-            own = f"runs/{document.run}/"
-            gone = [job.result for job in document.jobs if job.result is not None and job.result.startswith(own)]
-            missing = [result for result in gone if result not in documents]
-            if missing:
-                why = f"it says that {missing[0]} is there" + (f", and {len(missing) - 1} more" * (len(missing) > 1))
-                yield StoreProblem(key, "stale", why, f"make it again with: atb-launch collect {document.run}")
+def _is_there(store: Store, key: str) -> bool:
+    return any(entry.key == key for entry in store.list(key))
 
 
-def _latest_results(documents: Mapping[str, Document]) -> dict[str, str]:
-    """The key of the latest result of each spec, by the key of its pointer. Results of an earlier version don't say
-    what their bars were read from, which a pointer must."""
-    results = {key: document for key, document in documents.items() if isinstance(document, Result)}
-    known = [key for key, result in results.items() if result.bars.sources]
-    return {
-        keys.result_index(results[key].spec_digest): key for key in sorted(known, key=lambda k: results[k].finished)
-    }
+def _check_manifest(key: str, manifest: Manifest, seen: _Seen) -> Iterator[StoreProblem]:
+    """Whether a manifest is out of date about a result of its run."""
+    own = keys.run_prefix(manifest.run)
+    named = [job.result for job in manifest.jobs if job.result is not None and job.result.startswith(own)]
+    missing = [result for result in named if result not in seen.results]
+    if missing:
+        why = f"it says that {missing[0]} is there" + (f", and {len(missing) - 1} more" * (len(missing) > 1))
+        yield StoreProblem(key, "stale", why, f"make it again with: atb-launch collect {manifest.run}")
 
 
-def _find_lost_pointers(latest: Mapping[str, str], inventory: Inventory) -> Iterator[StoreProblem]:
-    """Results that can't be found by their spec, which would be trained again though nothing has changed."""
-    for key, result in latest.items():
-        if key not in inventory.entries:
-            why = f"{result} is not found by its spec, and would be trained again"
-            yield StoreProblem(key, "missing", why, "make it again with --repair", made_from=result)
+def _check_pointers(store: Store, seen: _Seen, latest: Mapping[str, str]) -> Iterator[StoreProblem]:
+    """Hints that point to nothing; and results that can't be found by their spec, which would be trained again though
+    nothing has changed."""
+    for key, target in seen.pointers.items():
+        if target and target not in seen.results:
+            yield StoreProblem(key, "stale", f"it points to {target}, which is not there", "nothing: it is a hint")
+        elif target and seen.results[target].found_by != key:
+            yield StoreProblem(key, "stale", f"{target} is of another spec", "nothing: it is a hint")
+    for key in latest.keys() - seen.pointers.keys():
+        if _is_there(store, key):
+            continue  # a job has written it meanwhile
+        why = f"{latest[key]} is not found by its spec, and would be trained again"
+        yield StoreProblem(key, "missing", why, "make it again with --repair")
 
 
-def _find_leftovers(inventory: Inventory) -> Iterator[StoreProblem]:
-    """What processes that were killed have left."""
-    for key, entry in inventory.entries.items():
-        age = inventory.now - entry.modified.timestamp()
-        if key.startswith("probes/") and age > PROBE_SECONDS:
-            yield StoreProblem(key, "leftover", "a probe whose process was killed", "sweep it with --repair")
-        elif key.startswith("bars/") and key.endswith("/claim") and age > CLAIM_SECONDS:
-            yield StoreProblem(
-                key, "leftover", "a claim on a download whose process was killed", "sweep it with --repair"
-            )
+def _find_leftover(entry: Entry, now: float) -> Iterator[StoreProblem]:
+    """What a process that was killed has left."""
+    key, age = entry.key, now - entry.modified.timestamp()
+    if key.startswith("probes/") and age > PROBE_SECONDS:
+        yield StoreProblem(key, "leftover", "a probe whose process was killed", "sweep it with --repair")
+    elif key.startswith("bars/") and key.endswith("/claim") and age > CLAIM_SECONDS:
+        yield StoreProblem(key, "leftover", "a claim on a download whose process was killed", "sweep it with --repair")

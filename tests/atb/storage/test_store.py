@@ -95,6 +95,8 @@ def test_a_listing_is_sorted_and_keeps_to_its_prefix(store: Store) -> None:
     assert [entry.key for entry in store.list("ru")] == ["runs/a/0", "runs/a/1", "runs/ab/3", "runs/b/2"]
     assert [entry.key for entry in store.list("runs/a/1")] == ["runs/a/1"]
     assert list(store.list("runs/a/1/")) == []
+    for prefix in ("runs/../runs/a/", "runs/./a/", "runs//a/", "/runs/", "../"):
+        assert list(store.list(prefix)) == []
     assert list(store.list("nothing/")) == []
 
 

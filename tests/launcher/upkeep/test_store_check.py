@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from atb.documents.result import ResultPointer
 from atb.errors import PreconditionFailed
 from atb.registry.champions import ModelKey, read_champion
 from atb.schema import Document
-from atb.storage import DirectoryStore, MemoryStore, Store
+from atb.storage import DirectoryStore, Entry, MemoryStore, Store
 from launcher.cli.store import store_group
 from launcher.records.manifest import collect
 from launcher.records.run_record import RunRecord
@@ -288,3 +289,18 @@ def test_a_hint_to_the_result_of_another_spec_is_stale() -> None:
     store.put(wrong, store.get(key))
     (finding,) = check_store(store)
     assert (finding.key, finding.what) == (wrong, "stale")
+
+
+class _BusyStore(MemoryStore):
+    """A job is committed while the store is listed: its files and its pointer come after their folders were listed."""
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        hidden = {keys.run_prefix("r1"): "/bundles/", keys.RESULTS: keys.RESULTS}.get(prefix, "nothing is")
+        return (entry for entry in super().list(prefix) if hidden not in entry.key)
+
+
+def test_what_is_written_while_the_store_is_listed_is_not_missing() -> None:
+    store = full_store(_BusyStore())
+    assert check_store(store) == []
+    store.delete(keys.bundle("r1", "BTCUSDT-fast", 1, "card.md"))
+    assert [each.what for each in check_store(store)] == ["missing"]
