@@ -300,7 +300,12 @@ class _BusyStore(MemoryStore):
 
 
 def test_what_is_written_while_the_store_is_listed_is_not_missing() -> None:
-    store = full_store(_BusyStore())
+    store = _BusyStore()
+    made = commit(store, "r1")
+    made = made.model_copy(update={"bars": made.bars.model_copy(update={"sources": {"sample": "sample"}})})
+    store.put(keys.result("r1", made.job), made.to_bytes())
+    store.put(keys.result_index(made.spec_digest), ResultPointer.of(made).to_bytes())
     assert check_store(store) == []
-    store.delete(keys.bundle("r1", "BTCUSDT-fast", 1, "card.md"))
-    assert [each.what for each in check_store(store)] == ["missing"]
+    store.delete(keys.result_index(made.spec_digest))
+    store.delete(made.files[0].key)
+    assert [each.what for each in check_store(store)] == ["missing", "missing"]
