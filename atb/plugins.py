@@ -120,5 +120,5 @@ def _sources(top: str) -> Iterator[Path]:
     if folders:
         for folder in folders:
             yield from sorted(Path(folder).rglob("*.py"))
-    elif spec.origin:
+    elif spec.has_location and spec.origin:  # a module of the interpreter's own has no source: its version is Python's
         yield Path(spec.origin)

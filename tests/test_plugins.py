@@ -100,6 +100,12 @@ def test_what_a_part_is_made_of_is_part_of_the_code(parts: Path) -> None:
     assert code_digest_of(resolve_spec("BTCUSDT", "fast", {"source": "sample"}, now=NOW)) == code_digest()
 
 
+@pytest.mark.parametrize("net", ["os:system", "sys:exit", "math:sin", "json:loads", "json.decoder:JSONDecoder"])
+def test_whatever_module_is_named_has_a_code_digest(net: str) -> None:
+    spec = resolve_spec("BTCUSDT", "fast", {"source": "sample", "net": net})
+    assert code_digest_of(spec) == code_digest_of(spec) != code_digest()
+
+
 def test_the_doctor_lists_what_is_installed(parts: Path) -> None:
     assert [(each.name, each.distribution, each.version) for each in list_plugins("atb.sources", "atb.stores")] == [
         ("doubled", "my-parts", "1.0"),

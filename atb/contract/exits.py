@@ -7,6 +7,7 @@ import io
 import json
 import os
 import signal
+import stat
 import sys
 import threading
 from collections.abc import Callable
@@ -52,6 +53,8 @@ PERMANENT_CODES: tuple[int, ...] = tuple(entry.code for entry in EXITS if entry.
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+_LONGEST = 2_000
+"""Characters of a message: it may repeat an argument, which can be of any length."""
 
 ERROR = "error: "
 """The prefix of the one line that reports a known failure."""
@@ -122,6 +125,10 @@ def _run(main: Callable[[], object]) -> int:
     except Exception as error:
         if isinstance(error, OSError) and (isinstance(error, BrokenPipeError) or _is_output_lost(error)):
             return _end_output(error)
+        if isinstance(error, OSError) and error.errno in _FULL:
+            where = one_line(str(error.filename)) if error.filename is not None else "a file"
+            _complain(f"{ERROR}{where} can't be written: {error.strerror}; free some space")
+            return 75
         import traceback
 
         _complain(traceback.format_exc().rstrip())
@@ -131,7 +138,10 @@ def _run(main: Callable[[], object]) -> int:
 
 
 def one_line(text: str) -> str:
-    """The text as a terminal shows it: without line ends and control characters, whatever was read into it."""
+    """The text as a terminal shows it: without line ends and control characters, whatever was read into it. Of a very
+    long one the middle is left out: its beginning says what is wrong, its end what to do."""
+    if len(text) > _LONGEST:
+        text = f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
     return "".join(each if each.isprintable() else " " if each in "\n\t" else "\ufffd" for each in text)
 
 
@@ -144,14 +154,15 @@ def _refuse_undecodable(arguments: list[str]) -> None:
 
 
 def _is_output_lost(error: OSError) -> bool:
-    """Whether standard output has refused what was printed to it: an error about no file, or one that comes again."""
-    if error.errno in _FULL and error.filename is None:
-        return True
+    """Whether standard output has refused what was printed to it: the error comes again, or is one of a full disk and
+    names no file. A pipe or a terminal has no disk."""
     try:
         sys.stdout.flush()
+        kind = os.fstat(sys.stdout.fileno()).st_mode
     except OSError:
         return True
-    return False
+    diskless = stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind) or sys.stdout.isatty()
+    return error.errno in _FULL and error.filename is None and not diskless
 
 
 def _end_output(error: OSError) -> int:

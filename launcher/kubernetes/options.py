@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import functools
-import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from atb.contract.options import Options
-from atb.errors import SpecError
-from atb.redaction import PLAIN_NAME, TELLING_NAME, holds_secret, looks_like_secret
 from atb.schema import Option
 from launcher.kubernetes.api.quantity import parse_quantity
-from launcher.kubernetes.option_kinds import DNS, ENV_NAME, ENV_PLAIN_SCHEMA, ENV_SCHEMA, LABEL, DnsName, Quantity
+from launcher.kubernetes.option_kinds import (
+    DNS,
+    KEY,
+    LABEL,
+    Annotations,
+    DnsName,
+    Env,
+    EnvPlain,
+    Labels,
+    Quantity,
+    QueueName,
+    Resources,
+    Tolerations,
+)
 
 DAY = 86_400
 SLOTS_PER_GPU = 4
 """Trainings that share a GPU by default: each holds a CUDA context and needs a core."""
-
-_BY_REFERENCE = (
-    "put it in a Secret (kubectl create secret generic NAME --from-env-file=FILE) and pass --env-from-secret NAME"
-)
 
 _NodeLoss = Annotated[int, Field(ge=5, le=3600)]
 _CLUSTER, _JOB, _POD, _LIMITS = (
@@ -102,17 +108,17 @@ class ClusterOptions(BaseModel):
         description="A job that requested GPUs ends with exit 21 if TensorFlow finds fewer. If off, for "
         "trials, it trains on those it finds, or on the CPU.",
     )
-    resources: Annotated[dict[str, Quantity], _POD("NAME=N", flag="--resource")] = Field(
+    resources: Annotated[Resources, _POD("NAME=N", flag="--resource")] = Field(
         {},
         description="More resources of a Pod, requested and limited, such as rdma/hca=1.",
     )
     resource_claim_template: Annotated[DnsName | None, _POD("NAME")] = Field(
         None, description="A ResourceClaimTemplate: each Pod gets a claim made from it (dynamic resource allocation)."
     )
-    node_selector: Annotated[dict[str, str], _POD("KEY=VALUE")] = Field({}, description="Labels a node must have.")
+    node_selector: Annotated[Labels, _POD("KEY=VALUE")] = Field({}, description="Labels a node must have.")
     spot: Annotated[str | None, _POD("KEY=VALUE")] = Field(
         None,
-        pattern=rf"^({DNS}/)?{LABEL}={LABEL}$",
+        pattern=rf"^{KEY}={LABEL}$",
         description="The label of spot nodes, such as karpenter.sh/capacity-type=spot: jobs run on those alone.",
     )
     on_demand_after: Annotated[Annotated[int, Field(ge=1, le=100)] | None, _POD("N")] = Field(
@@ -120,7 +126,7 @@ class ClusterOptions(BaseModel):
         description="A job continues on nodes without the label of spot once it was interrupted this many times, or "
         "found no spot node in time.",
     )
-    tolerations: Annotated[tuple[dict[str, Any], ...], _POD("KEY[=VALUE][:EFFECT]", flag="--toleration")] = Field(
+    tolerations: Annotated[Tolerations, _POD("KEY[=VALUE][:EFFECT]", flag="--toleration")] = Field(
         (), description="Tolerations besides the one for the GPU's taint, which is there whenever gpus > 0."
     )
     nodes_may_come: Annotated[bool, _POD()] = Field(
@@ -134,22 +140,20 @@ class ClusterOptions(BaseModel):
         None, description="The Pods' runtime class, such as nvidia."
     )
     priority_class: Annotated[DnsName | None, _POD("NAME")] = Field(None, description="The Pods' priority class.")
-    queue: Annotated[DnsName | None, _JOB("NAME")] = Field(
+    queue: Annotated[QueueName | None, _JOB("NAME")] = Field(
         None, description="A Kueue LocalQueue. Jobs are then created suspended and wait for their admission."
     )
-    workload_priority: Annotated[DnsName | None, _JOB("NAME")] = Field(
+    workload_priority: Annotated[QueueName | None, _JOB("NAME")] = Field(
         None, description="A Kueue WorkloadPriorityClass: which Jobs its queue admits first."
     )
-    env: Annotated[dict[str, str], _POD("NAME=VALUE")] = Field(
+    env: Annotated[Env, _POD("NAME=VALUE")] = Field(
         {},
         description="Environment variables whose names are known to hold no secret: proxies, AWS_REGION, ATB_…, TF_…. "
         "Put others into a Secret, or into the plain ones if they hold no secret.",
-        json_schema_extra=ENV_SCHEMA,
     )
-    env_plain: Annotated[dict[str, str], _POD("NAME=VALUE")] = Field(
+    env_plain: Annotated[EnvPlain, _POD("NAME=VALUE")] = Field(
         {},
         description="Environment variables of any name. Visible to anyone who can read the cluster or the run's plan.",
-        json_schema_extra=ENV_PLAIN_SCHEMA,
     )
     env_from_secrets: Annotated[tuple[DnsName, ...], _POD("NAME", flag="--env-from-secret")] = Field(
         (), description="Secrets whose keys become environment variables: the store's and the exchange's credentials."
@@ -157,10 +161,10 @@ class ClusterOptions(BaseModel):
     env_from_config_maps: Annotated[tuple[DnsName, ...], _POD("NAME", flag="--env-from-config-map")] = Field(
         (), description="ConfigMaps whose keys become environment variables."
     )
-    labels: Annotated[dict[str, str], _POD("KEY=VALUE", flag="--label")] = Field(
+    labels: Annotated[Labels, _POD("KEY=VALUE", flag="--label")] = Field(
         {}, description="Labels added to the Jobs and Pods."
     )
-    annotations: Annotated[dict[str, str], _POD("KEY=VALUE", flag="--annotation")] = Field(
+    annotations: Annotated[Annotations, _POD("KEY=VALUE", flag="--annotation")] = Field(
         {}, description="Annotations added to the Jobs and Pods."
     )
     pod_patch: Annotated[dict[str, Any], _POD(flag=None)] = Field(
@@ -168,7 +172,7 @@ class ClusterOptions(BaseModel):
         description="A strategic merge patch of the Jobs' Pod template, for what no other option sets: extra volumes, "
         "sidecars, topology. Labels, annotations and the restart policy that the launcher needs stay.",
     )
-    run_as_user: Annotated[Annotated[int, Field(ge=1)] | None, _POD("UID")] = Field(
+    run_as_user: Annotated[Annotated[int, Field(ge=1, lt=2**31)] | None, _POD("UID")] = Field(
         10001, description="The numeric user in the Pod; null leaves it to the image, which must then be non-root."
     )
     share_process_namespace: Annotated[bool, _POD()] = Field(
@@ -187,7 +191,7 @@ class ClusterOptions(BaseModel):
         description="Jobs that are done stay until their TTL, for kubectl logs. Otherwise they are deleted once their "
         "result and log are in the store, so that they don't fill a quota on objects; Jobs that failed stay.",
     )
-    ttl_seconds: Annotated[Annotated[int, Field(ge=60)], _LIMITS("TIME", flag="--ttl")] = Field(
+    ttl_seconds: Annotated[Annotated[int, Field(ge=60, lt=2**31)], _LIMITS("TIME", flag="--ttl")] = Field(
         7 * DAY, description="How long a finished Job stays in the cluster; at least a minute."
     )
     termination_grace_seconds: Annotated[
@@ -225,11 +229,7 @@ class ClusterOptions(BaseModel):
     @field_validator("cpu", "memory", "max_memory", "scratch_size")
     @classmethod
     def _is_a_positive_quantity(cls, text: str) -> str:
-        try:
-            amount = parse_quantity(text)
-        except SpecError as error:
-            raise ValueError(str(error)) from None
-        if amount <= 0:
+        if parse_quantity(text) <= 0:
             raise ValueError(f"{text!r} is not above zero")
         return text
 
@@ -252,26 +252,6 @@ class ClusterOptions(BaseModel):
         if self.spot is not None and self.spot.partition("=")[0] in self.node_selector:
             raise ValueError(f"node_selector and spot both name {self.spot.partition('=')[0]}")
         return self
-
-    @field_validator("env")
-    @classmethod
-    def _names_are_known_to_hold_no_secret(cls, env: dict[str, str]) -> dict[str, str]:
-        for name, value in env.items():
-            if looks_like_secret(name, value):
-                raise ValueError(f"the value of {name} looks like a secret; {_BY_REFERENCE}")
-            if not PLAIN_NAME.fullmatch(name) or re.search(TELLING_NAME, name):
-                raise ValueError(f"{name} may hold a secret; {_BY_REFERENCE}, or --env-plain {name}=… where it is none")
-        return env
-
-    @field_validator("env_plain")
-    @classmethod
-    def _names_are_names(cls, env: dict[str, str]) -> dict[str, str]:
-        for name, value in env.items():
-            if not ENV_NAME.fullmatch(name):
-                raise ValueError("what stands before = is not the name of an environment variable")
-            if holds_secret(value):
-                raise ValueError(f"the value of {name} looks like a secret; {_BY_REFERENCE}")
-        return env
 
     @model_validator(mode="after")
     def _memory_fits(self) -> Self:

@@ -84,6 +84,7 @@ def test_a_deadline_that_reaches_the_next_firing_is_refused_with_its_path() -> N
         "0 0 5-3 * *", "0 0 * * */0", "0 0 * FEBR *", "TZ=UTC 0 0 * * *", "CRON_TZ=UTC 0 0 * * *", "@reboot", "",
         "@every 1h", "@Daily", " ", "* * * *", "0 0 * * * *", "0 0 1W * *", "0 0 * * 5#3", "0 0 * * MON-", "-1 * * * *",
         "0 0 010 * *", "1/-5 * * * *", "*,61 * * * *", "0 0 30 2 *", "0 0 31 4,6,9,NOV ?", "0 0 30-31 feb *",
+        "*/99999999999999999999 * * * *",
     ],
 )  # fmt: skip
 def test_a_wrong_cron_field_is_refused_with_its_path(cron: str) -> None:

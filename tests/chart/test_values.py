@@ -164,6 +164,13 @@ def test_the_schema_takes_the_chart_s_own_defaults() -> None:
         ("launcher.env.HTTPS_PROXY", "http://me:abc@proxy"),
         ("launcher.envPlain.ADDRESS", "postgres://me@host/db"),
         ("imagePullSecrets", [""]),
+        ("jobs.labels.-a", "b"),
+        ("jobs.labels.a", "b c"),
+        ("jobs.annotations.a b", "c"),
+        ("jobs.nodeSelector.a", "-"),
+        ("jobs.priorityClass", "a..b"),
+        ("jobs.memory", "1e999999999"),
+        ("jobs.ttlSeconds", 2**31),
         ("nonsense", 1),
     ],
 )

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz import few
 from tests.fuzz.commands import ROOTS, run_words, subcommands
 
 GIVEN = {"--store", "--endpoint-url", "--source", "--follow", "--help", "--version", "--dry-run", "--push-gateway"}
-SLOW = {"doctor"}
-"""Asks the machine and its network, for seconds."""
+SLOW = {"doctor"} if settings().max_examples < 1_000 else set()
+"""Loads TensorFlow to ask for devices: for ``make fuzz`` alone. Its training is that of any job."""
 COMMANDS = [
     (root, *path, command)
     for root, group in ROOTS.items()
@@ -46,6 +46,7 @@ def command_lines(draw: st.DrawFn) -> list[str]:
     words += draw(st.lists(values, max_size=3))
     names = {name for option in options for name in option.opts}
     words += [*(["--store", "./store"] if "--store" in names else []), *(["--dry-run"] if "--dry-run" in names else [])]
+    words += ["--no-train"] if "--train" in names else []
     return [*words, *(["--source", "files:./bars"] if "--source" in names else [])]
 
 

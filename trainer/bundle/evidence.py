@@ -10,6 +10,7 @@ import numpy as np
 
 from atb.contract.runs import DEFAULT_FDR
 from atb.documents.evidence import LedgerEntry
+from atb.errors import SpecError
 from atb.registry.betting import e_bh_bound
 from trainer.bundle.canvas import DASHED, DOTTED, SMALL, Pen
 from trainer.bundle.charts import MODEL, QUIET, new_canvas
@@ -18,7 +19,8 @@ from trainer.bundle.scales import Scale, date_scale, linear_scale, to_seconds
 
 
 def draw_evidence(title: str, entries: Sequence[LedgerEntry], path: Path) -> Path:
-    """One point a candidate at the last row it spent, on a logarithmic scale; 1 means no evidence."""
+    """One point a candidate at the last row it spent, on a logarithmic scale; 1 means no evidence. Raises SpecError
+    where the file can't be written."""
     shown = [(entry.spent_until, entry.log_e) for entry in entries if entry.spent_until is not None]
     at = np.array([until.replace(tzinfo=None) for until, _ in shown], "datetime64[s]")
     values = np.array([log_e / math.log(10) for _, log_e in shown])
@@ -38,4 +40,7 @@ def draw_evidence(title: str, entries: Sequence[LedgerEntry], path: Path) -> Pat
     unit = "UTC" if shown else ""
     panel = Panel(box, x, y, series, f"{title}: evidence", unit, "log10 of the e-value", x_name_size=SMALL)
     draw_panel(canvas, panel)
-    return canvas.save(path)
+    try:
+        return canvas.save(path)
+    except OSError as error:
+        raise SpecError(f"{path} can't be written: {error.strerror}; name another file, in a folder there is") from None

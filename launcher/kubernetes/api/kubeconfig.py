@@ -140,7 +140,8 @@ def read_access(kubeconfig: str | None, context: str | None) -> Access:
     """Which login and which namespace a context means; without one, the current context. Of several files the first
     that names one decides, as for kubectl; the package would take the last. Raises SpecError."""
     paths = kubeconfig or os.environ.get("KUBECONFIG") or DEFAULT
-    files = [path for part in paths.split(os.pathsep) if part and (path := Path(os.path.expanduser(part))).exists()]
+    parts = [os.path.expanduser(part) for part in paths.split(os.pathsep) if part]
+    files = [Path(part) for part in parts if os.path.exists(part)]  # as Path.exists, but false for what is no path
     if not files:
         raise SpecError(
             f"no cluster can be reached: there is no kubeconfig {paths}; name one with --kubeconfig FILE or KUBECONFIG"

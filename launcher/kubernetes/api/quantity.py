@@ -7,7 +7,9 @@ from decimal import ROUND_CEILING, Decimal
 
 from atb.errors import SpecError
 
-QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(Ki|Mi|Gi|Ti|Pi|Ei|[numkMGTPE]|[eE][+-]?[0-9]+)?")
+QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(Ki|Mi|Gi|Ti|Pi|Ei|[numkMGTPE]|[eE][+-]?[0-9]{1,2})?")
+_MOST = Decimal(2**63 - 1)
+"""Larger ones are cut to it by the API server."""
 _SCALES = {
     "": Decimal(1),
     "n": Decimal("1e-9"),
@@ -20,13 +22,14 @@ _SCALES = {
 
 def parse_quantity(text: str) -> Decimal:
     """A quantity as a number. Raises SpecError."""
-    match = QUANTITY.fullmatch(text.strip())
+    match = QUANTITY.fullmatch(text)
     if match is None:
-        raise SpecError(f"quantity {text!r} is not like 500m, 2 or 8Gi")
+        raise SpecError(f"quantity {text[:40]!r} is not like 500m, 2 or 8Gi")
     number, suffix = match[1], match[2] or ""
-    if suffix in _SCALES:
-        return Decimal(number) * _SCALES[suffix]
-    return Decimal(number + suffix)
+    amount = Decimal(number) * _SCALES[suffix] if suffix in _SCALES else Decimal(number + suffix)
+    if amount > _MOST:
+        raise SpecError(f"quantity {text[:40]!r} is more than 8Ei, which no machine has")
+    return amount
 
 
 def format_memory(amount: Decimal | int) -> str:

@@ -36,6 +36,15 @@ def test_a_full_disk_at_the_output_is_one_line(text: str) -> None:
     )
 
 
+@pytest.mark.parametrize("error", ["OSError(28, 'No space left on device')", "OSError(122, 'Quota exceeded', '/x/y')"])
+def test_a_full_disk_elsewhere_is_not_blamed_on_the_output(error: str) -> None:
+    done = run(f"def f():\n print('done'); raise {error}\nrun_and_exit(f)", stdout=subprocess.PIPE)
+    assert (done.returncode, done.stdout) == (75, b"done\n")
+    where = "/x/y" if "/x/y" in error else "a file"
+    assert done.stderr.decode().startswith(f"error: {where} can't be written: ")
+    assert done.stderr.count(b"\n") == 1
+
+
 def test_a_full_disk_at_the_errors_still_ends_with_the_code() -> None:
     code = "def f(): raise SpecError('x')\nrun_and_exit(f)"
     with Path("/dev/full").open("wb") as full:
@@ -78,6 +87,13 @@ run_and_exit(f)
     message = run(code, stdout=subprocess.PIPE).stderr.decode()
     assert message == "error: job \ufffd]0;owned\ufffd \ufffd31m said two lines\ufffd\ufffd\n"
     assert one_line("日本 é\tx") == "日本 é x"
+
+
+def test_a_message_that_repeats_a_long_argument_is_short_and_keeps_what_to_do() -> None:
+    line = one_line(f"run '{'x' * 100_000}' is unknown; see: atb-launch list")
+    assert len(line) < 2_100
+    assert line.startswith("run 'xxx")
+    assert line.endswith("xxx' is unknown; see: atb-launch list")
 
 
 def test_an_error_inside_of_a_line_is_none() -> None:

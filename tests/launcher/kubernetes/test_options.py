@@ -62,6 +62,53 @@ def test_an_unknown_option_is_an_error() -> None:
         ClusterOptions(image="x", gpu_count=2)  # type: ignore[call-arg]
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *(("labels", {key: "x"}) for key in ("-a", "a b", "a/b/c", "A.com/b", "a..b/c", "/b", "a/", "", "x" * 64)),
+        *(("labels", {"a": value}) for value in ("-b", "b c", "b" * 64, "b/c", "b\n", "٣")),
+        ("labels", {f"{'a' * 254}/b": "c"}),
+        ("node_selector", {"a": "b c"}),
+        ("annotations", {"a b": "any value"}),
+        ("annotations", {"a": "x" * 300_000}),
+        *(("resources", {name: "1"}) for name in ("hca", "requests.cpu", "a/b/c", "a..b/c", "")),
+        *(("resources", {"rdma/hca": amount}) for amount in ("1.5", "500m", "-1", "1e99")),
+        *(("tolerations", [{"key": key, "operator": "Exists"}]) for key in ("a b", "-a", 3)),
+        ("tolerations", [{"key": "a", "operator": "Equal", "value": "b c"}]),
+        ("tolerations", [{"key": "a", "operator": "Exists", "effect": "NoSchedul"}]),
+        ("tolerations", [{"key": "a", "operator": "Above"}]),
+        ("tolerations", [{"operator": "Equal", "value": "a"}]),
+        *(("service_account", name) for name in ("a..b", "a.-b", ".a", "a" * 254)),
+        ("image_pull_secrets", ["a..b"]),
+        ("queue", "a" * 64),
+        ("workload_priority", "a" * 64),
+        ("gpu_resource", "a..b/gpu"),
+        ("spot", "a..b/c=d"),
+        ("run_as_user", 2**31),
+        ("ttl_seconds", 2**31),
+    ],
+)
+def test_what_kubernetes_would_refuse_in_each_job_is_refused_once(option: str, value: Any) -> None:
+    with pytest.raises(ValidationError) as refused:
+        ClusterOptions(image="x", **{option: value})
+    assert refused.value.errors()[0]["loc"][0] == option
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("labels", {"a": "", "example.com/Team_1": "A.b-c_1", "x" * 63: "y" * 63}),
+        ("annotations", {"example.com/note": "any text, ü\n"}),
+        ("resources", {"rdma/hca": "1k", "hugepages-2Mi": "4Mi", "ephemeral-storage": "1.5Gi"}),
+        ("tolerations", ({"operator": "Exists"}, {"key": "a.b/c", "value": "", "effect": "NoExecute"})),
+        ("tolerations", ({"key": "a", "operator": "Exists", "tolerationSeconds": 60, "effect": None},)),
+        ("service_account", "a.b-c"),
+    ],
+)
+def test_what_kubernetes_takes_is_taken(option: str, value: Any) -> None:
+    assert getattr(ClusterOptions(image="x", **{option: value}), option) == value
+
+
 def test_finished_jobs_stay_for_at_least_a_minute() -> None:
     assert ClusterOptions(image="x", ttl_seconds=60).ttl_seconds == 60
     with pytest.raises(ValidationError, match="ttl_seconds"):

@@ -118,6 +118,9 @@ def test_evidence_prints_which_rows_were_spent_by_which_models_and_draws_it(
     assert lines[2].split()[3:5] == ["r2/BTCUSDT-fast", "24"]
     assert "of 2 trials" in lines[3]
     assert (tmp_path / "e.png").read_bytes().startswith(b"\x89PNG")
+    for path in (tmp_path / "absent" / "e.png", tmp_path / ("e" * 300)):
+        with pytest.raises(SpecError, match=r"can't be written: .*; name another file"):
+            run(store, "evidence", "BTCUSDT", "--plot", str(path))
     found = json.loads(run(store, "evidence", "BTCUSDT", "--last", "1", "--output", "json").output)
     assert [(entry["number"], entry["candidates"]) for entry in found] == [(2, 2)]
 

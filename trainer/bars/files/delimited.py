@@ -11,6 +11,7 @@ import pyarrow.csv
 
 from atb.errors import DataError
 from trainer.bars.bounds import bounded, bounded_rows
+from trainer.bars.files.columns import show_names
 from trainer.bars.rows import ARCHIVE_COLUMNS
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
@@ -43,7 +44,7 @@ def read_csv(data: bytes, where: str) -> pa.Table:
     names = _names_without_header(fields, where)
     if names is None and skipped + 1 < len(head) and _split(head[skipped + 1][1], separator)[0] == "Ticker":
         raise DataError(
-            f"{where} has its column names on three lines, {_quoted(fields)} first, as yfinance writes them; "
+            f"{where} has its column names on three lines, {show_names(fields)} first, as yfinance writes them; "
             "download with multi_level_index=False"
         )
     begin = head[skipped][0]
@@ -124,7 +125,3 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return text == ""
     return True
-
-
-def _quoted(names: list[str]) -> str:
-    return ", ".join(names[:6])

@@ -86,7 +86,7 @@ path and optionally names, those of the numbers from low on.
 {{- $field = replace $name (add $low $index | toString) $field -}}
 {{- end -}}
 {{- range $part := splitList "," $field -}}
-{{- if not (regexMatch "^([*?]|[0-9]{1,2}(-[0-9]{1,2})?)(/0*[1-9][0-9]*)?$" $part) -}}
+{{- if not (regexMatch "^([*?]|[0-9]{1,2}(-[0-9]{1,2})?)(/0*[1-9][0-9]{0,8})?$" $part) -}}
 {{- fail (printf "%s: %q is no cron field" $.path $.field) -}}
 {{- end -}}
 {{- $range := splitList "/" $part -}}
@@ -178,7 +178,7 @@ then nothing is said. Takes zone and path.
 
 {{/* How many bytes a quantity is, as a float. */}}
 {{- define "atb.bytes" -}}
-{{- $units := dict "" 1.0 "m" 0.001 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "E" 1e18 "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 "Pi" 1125899906842624.0 "Ei" 1152921504606846976.0 -}}
+{{- $units := dict "" 1.0 "n" 1e-9 "u" 1e-6 "m" 0.001 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "E" 1e18 "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 "Pi" 1125899906842624.0 "Ei" 1152921504606846976.0 -}}
 {{- $number := regexFind "^[+]?[0-9.]+([eE][+-]?[0-9]+)?" . -}}
 {{- $unit := trimPrefix $number . -}}
 {{- mulf (float64 $number) (get $units $unit) -}}

@@ -77,9 +77,9 @@ def test_whatever_stands_in_a_kubeconfig_is_one_line(tmp_path: Path, user: dict[
 
 
 def test_no_way_into_a_cluster_is_one_line(tmp_path: Path) -> None:
-    for context in (None, "test"):
+    for path, context in (("absent", None), ("absent", "test"), ("x" * 5_000, None)):
         with pytest.raises(SpecError, match="--kubeconfig"):
-            open_cluster(str(tmp_path / "absent"), context)
+            open_cluster(str(tmp_path / path), context)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "just text", "a: [b", "[" * 5000, "a: 2026-13-45", "\xff"])

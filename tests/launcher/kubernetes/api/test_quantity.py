@@ -34,6 +34,12 @@ def test_what_is_no_quantity_is_a_users_mistake() -> None:
         parse_quantity("8GB")
 
 
+@pytest.mark.parametrize("text", ["1e999999999", "9e99999999999999999999", "1e-99999", "8.1Ei", "9" * 5_000, "1e99"])
+def test_a_quantity_that_no_machine_has_is_a_users_mistake(text: str) -> None:
+    with pytest.raises(SpecError, match=r"^quantity .{1,60} is (not like|more than)"):
+        parse_quantity(text)
+
+
 @given(st.integers(1, 2**50))
 def test_a_written_amount_is_read_as_at_least_as_much_and_less_than_a_mebibyte_more(amount: int) -> None:
     read = parse_quantity(format_memory(amount))

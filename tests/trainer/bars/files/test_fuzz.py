@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from atb.contract import keys
@@ -68,6 +68,7 @@ def test_any_text_is_bars_or_one_line(data: bytes) -> None:
 
 
 @given(kind=st.sampled_from(["csv", "csv.gz", "zip", "parquet"]), data=files)
+@example(kind="csv", data=b"!\t!\nTicker")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bytes_under_any_name_are_bars_or_one_line(kind: str, data: bytes, tmp_path: Path) -> None:
     folder = tmp_path / kind
