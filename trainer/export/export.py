@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +15,14 @@ from atb.contract import bundle
 from atb.documents.export import ExportedFile, ExportSummary
 from atb.errors import ExportError
 from atb.schema import readable_json
-from trainer.bars.frame import Bars, Floats, Times
+from trainer.bars.frame import COLUMNS, VOLUME, Bars, Times
 from trainer.export import parity, quantise
 from trainer.export.graph import IR_VERSION, OPSET
 from trainer.export.latency import measure_latency
 from trainer.export.models import Trained, bars_model, features_model
 from trainer.export.parity import Predict, Reference
 from trainer.export.schema import describe_features, describe_scaling
-from trainer.features.sets import Features
+from trainer.features.sets import Features, compute_features
 from trainer.features.windows import gather_windows
 from trainer.forecast import open_session
 
@@ -58,8 +58,7 @@ def export_model(
     if len(with_history):
         tried = _try_bars(trained, predict, flat, bars, with_history, reference)
         models[bundle.MODEL_FROM_BARS], from_bars = tried.model, tried.file
-    test_chosen = parity.choose_ends(test_ends)
-    small = _try_int8(plain, gather_windows(flat, test_chosen, steps), bars.close[test_chosen])
+    small = _try_int8(plain, trained, bars, parity.choose_ends(test_ends))
     if small.file.skipped is None:
         models[bundle.MODEL_INT8] = small.model
     directory.mkdir(parents=True, exist_ok=True)
@@ -112,14 +111,19 @@ def _try_bars(
     )
 
 
-def _try_int8(plain: _Tried, windows: Features, last_close: Floats) -> _Tried:
-    """Judged on windows that the net was not fitted on, one at a time: how 8 bits round activations follows from all
-    windows of a call."""
+def _try_int8(plain: _Tried, trained: Trained, bars: Bars, ends: Times) -> _Tried:
+    """Judged on windows that the net was not fitted on, also at other prices, one at a time: how 8 bits round
+    activations follows from all windows of a call. Its error is that at the worst of the prices."""
     model = quantise.quantise(plain.model)
     session = open_session(model.SerializeToString())
-    outputs = parity.run_one_by_one(session, windows, last_close)
-    exact = parity.run_features(plain.session, windows, last_close)
-    share = quantise.error_share(exact[bundle.SCALED], outputs[bundle.SCALED])
+    shares: list[float | None] = []
+    for level in quantise.LEVELS if trained.features.has_price_level else (1.0,):
+        priced = replace(bars, values=bars.values * np.where(np.arange(len(COLUMNS)) == VOLUME, 1.0, level))
+        windows = gather_windows(compute_features(trained.features, priced), ends, trained.spec.sequence_length)
+        outputs = parity.run_one_by_one(session, windows, priced.close[ends])
+        exact = parity.run_features(plain.session, windows, priced.close[ends])
+        shares.append(quantise.error_share(exact[bundle.SCALED], outputs[bundle.SCALED]))
+    share = None if None in shares else float(np.max(np.array(shares, float)))
     skipped = None
     if share is None:
         skipped = "the forecasts are constant, so that no error is small beside their spread"
