@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import email.utils
 import math
+import re
 import socket
 import ssl
 import time
@@ -34,8 +35,15 @@ _CREDENTIALS = {
     "InvalidIdentityToken": "the identity provider does not know this account: look at the role's trust policy",
 }
 EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
+_TOO_LARGE = frozenset({"EntityTooLarge", "MaxMessageLengthExceeded"})
+_CODE = re.compile(r"[A-Za-z0-9.]{1,70}")
 _FULL = frozenset({"QuotaExceeded", "InsufficientStorage", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded"})
-_REGION = frozenset({"AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect"})
+_REGION = frozenset(
+    {"AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect", "TemporaryRedirect"}
+)
+_REGION_NAME = re.compile(r"[a-z0-9-]{1,40}")
+_PLAIN = frozenset({401, 403, 404, 409, 412})
+"""The statuses that mean what S3 means by them even where the answer has no words of S3."""
 _TRANSIENT_CODES = frozenset(
     {
         "BadDigest", "IncompleteBody", "InternalError", "OperationAborted", "RequestTimeout", "RequestTimeoutException",
@@ -137,14 +145,16 @@ def explain(error: Exception, url: str, bucket: str, key: str) -> StoreError | N
         )
     if isinstance(error, ConnectionError | TimeoutError | socket.gaierror | ssl.SSLError):
         return Unclear(f"store {url} did not answer for {key}: the connection broke; look with: atb doctor")
+    if isinstance(error, KeyError | ValueError) and not isinstance(error, UnicodeError):
+        return not_s3(url)  # botocore found no such field or number in what answered
     return None
 
 
 def not_s3(url: str) -> NotS3:
     """What answered does not speak S3."""
     return NotS3(
-        f"store {url}: what answers is not S3, but perhaps a web page or a console; give the address of the S3 API "
-        "as --endpoint-url"
+        f"store {url}: what answers is not S3, but perhaps a web page, a console or a server that wants https://; give "
+        "the address of the S3 API as --endpoint-url"
     )
 
 
@@ -152,14 +162,21 @@ def _explain_answer(error: boto.ClientError, url: str, bucket: str, key: str) ->
     code = str(error.response.get("Error", {}).get("Code", ""))
     metadata = error.response.get("ResponseMetadata", {})
     status, headers = int(metadata.get("HTTPStatusCode", 0)), metadata.get("HTTPHeaders", {})
-    code = code if code.isalnum() else ""  # whatever else an answer calls a code is not printed
+    code = code if _CODE.fullmatch(code) else ""  # whatever else an answer calls a code is not printed
+    named = bool(code) and not code.isdigit()
     if status in (507,) or code in _FULL:
         return StoreSetting(
             f"store {url} is full ({code or status}): free some space or raise its quota, then continue with --resume"
         )
     if status == 501 or code == "NotImplemented":
         return ConditionsRejected(f"store {url} does not support the request for {key} ({code or status})")
-    page = "html" in str(headers.get("content-type", ""))
+    if status == 413 or code in _TOO_LARGE:
+        return StoreSetting(
+            f"store {url} does not take {key} ({code or status}): it is too large for the server, or for a proxy in "
+            "front of it (nginx: client_max_body_size); raise that limit, then continue with --resume"
+        )
+    content = str(headers.get("content-type", "")).lower()
+    page = "html" in content
     if page and code in ("", "500"):  # botocore calls a page that came with 200 a 500
         return not_s3(url)
     if status >= 500 or status in (408, 429) or code in _TRANSIENT_CODES:
@@ -167,9 +184,15 @@ def _explain_answer(error: boto.ClientError, url: str, bucket: str, key: str) ->
     if code == "RequestTimeTooSkewed":
         return StoreSetting(f"store {url}: this machine's clock is {_skew(headers)}; set it (NTP), then try again")
     if code in _REGION or 300 <= status < 400:
-        return _explain_redirect(url, status, headers)
-    if page or (status == 405 and code in ("", "405")):
+        return _explain_redirect(url, status, headers, code in _REGION)
+    if (
+        page
+        or (not named and status not in _PLAIN)
+        or (not named and status == 404 and content and "xml" not in content)
+    ):
         return not_s3(url)
+    if code == "NoSuchUpload":  # its first parts are gone: it begins anew
+        return Unclear(f"store {url} did not keep what was sent of {key}; look with: atb doctor")
     if code == "NoSuchBucket":
         return StoreSetting(f"store {url}: there is no bucket {bucket}; create it or name another --store")
     if status == 404:
@@ -182,20 +205,26 @@ def _explain_answer(error: boto.ClientError, url: str, bucket: str, key: str) ->
         kind = ExpiredSession if code in EXPIRED else StoreSetting
         remedy = _CREDENTIALS.get(code, "check the credentials and the bucket's policy")
         return kind(f"store {url} refused {key} ({code or status}): {remedy}")
-    return StoreError(f"store {url} refused {key}: {code or status}")
+    return StoreSetting(
+        f"store {url} refused {key} ({code or status}): look at the bucket's settings, and with: atb doctor"
+    )
 
 
-def _explain_redirect(url: str, status: int, headers: dict[str, str]) -> StoreSetting:
+def _explain_redirect(url: str, status: int, headers: dict[str, str], elsewhere: bool) -> StoreSetting:
+    """``elsewhere``: the server says that the bucket is in another region."""
     region = str(headers.get("x-amz-bucket-region", ""))
-    if region.replace("-", "").isalnum():
+    if _REGION_NAME.fullmatch(region):
         return StoreSetting(f"store {url}: the bucket is in {region}; set AWS_REGION={region}")
-    target = urlsplit(str(headers.get("location", "")))
-    if target.scheme and target.hostname:
-        return StoreSetting(
-            f"store {url}: the server redirects ({status}) to {target.scheme}://{target.hostname}; "
-            "give the address of the S3 API as --endpoint-url"
-        )
-    return StoreSetting(f"store {url}: the bucket is in another region; set AWS_REGION to the bucket's")
+    if elsewhere:
+        return StoreSetting(f"store {url}: the bucket is in another region; set AWS_REGION to the bucket's")
+    try:
+        target = urlsplit(str(headers.get("location", "")))
+        place = f"to {target.scheme}://{target.hostname}" if target.scheme and target.hostname else "to another page"
+    except ValueError:
+        place = "to another page"
+    return StoreSetting(
+        f"store {url}: the server redirects ({status}) {place}; give the address of the S3 API as --endpoint-url"
+    )
 
 
 def _skew(headers: dict[str, str]) -> str:

@@ -39,7 +39,7 @@ class Answer:
     @property
     def etag(self) -> str:
         """The object's."""
-        return self.headers["etag"]
+        return self.headers["etag"].removeprefix("W/")
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -61,7 +61,7 @@ class LeanReader:
     def get(self, key: str) -> Answer | None:
         """An object; None where the answer is not simply that. Raises NotFound where the server says it is absent."""
         answer = self._send(f"/{quote(key, safe='/~')}", "", key)
-        return answer if answer is not None and "etag" in answer.headers else None
+        return answer if answer is not None and answer.headers.get("etag") else None
 
     def list_page(self, prefix: str, token: str | None, cut: int = 0) -> Page | None:
         """A page of entries; None where the answer is not that. ``cut``: how much of each key to leave out."""
@@ -72,9 +72,10 @@ class LeanReader:
         if answer is None or len(answer.data) > _LARGEST_PAGE:
             return None
         try:
-            return _read_page(answer.data, cut)
+            page = _read_page(answer.data, cut)
         except (ElementTree.ParseError, ValueError, KeyError, TypeError):
             return None
+        return page if page is None or page[1] is None or page[1] != token else None
 
     def _send(self, place: str, query: str, key: str | None = None) -> Answer | None:
         """``key``: the object asked for, where it may be absent."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from botocore.exceptions import BotoCoreError
 
 from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError, Unreadable
 from atb.patience import Patience
+from atb.storage.s3 import answers
 from atb.storage.s3 import errors as failures
 from atb.storage.s3.client import connect
 from atb.storage.s3.lean import LeanReader, Page
@@ -25,8 +27,6 @@ PATIENCE_SECONDS = 600.0
 """How long a store that has answered before is waited for."""
 FIRST_SECONDS = 10.0
 """How long a store that has never answered is waited for: its address may be wrong."""
-_DIGEST = "sha256"
-"""The object's metadata that holds the digest of its content: an etag is a digest on some stores and not on others."""
 _CHUNK = 1 << 20
 _ONE_REQUEST = 8 << 20
 """Bytes: smaller files are written as objects are. The transfer of larger ones in parts takes another request, to ask
@@ -139,20 +139,27 @@ class S3Store:
     def _list_objects(self, prefix: str, options: dict[str, str]) -> Any:
         def call() -> Any:
             page: Any = self._client.list_objects_v2(Bucket=self._bucket, Prefix=f"{self._prefix}{prefix}", **options)
-            if "Name" not in page and "IsTruncated" not in page:  # a web page that happens to be XML
-                raise failures.not_s3(self.url)
+            answers.validate_page(page, options.get("ContinuationToken"), self.url)
             return page
 
         return self._call(prefix, call)
 
     def delete(self, key: str) -> None:
-        self._call(key, lambda: self._client.delete_object(Bucket=self._bucket, Key=self._key(key)))
+        with contextlib.suppress(NotFound):
+            self._delete(key)
+
+    def _delete(self, key: str, **condition: str) -> None:
+        def call() -> None:
+            answer = self._client.delete_object(Bucket=self._bucket, Key=self._key(key), **condition)
+            answers.validate_no_page(answer, self.url)
+
+        self._call(key, call)
 
     def delete_if_match(self, key: str, etag: str) -> None:
         if all(entry.etag != etag for entry in self.list(key) if entry.key == key):
             raise PreconditionFailed(f"{key} in {self.url}: someone else was first")
         try:
-            self._call(key, lambda: self._client.delete_object(Bucket=self._bucket, Key=self._key(key), IfMatch=etag))
+            self._delete(key, IfMatch=etag)
         except failures.ConditionsRejected:  # many servers ignore it, so it is compared before
             self.delete(key)
         except NotFound:  # by an earlier try
@@ -162,11 +169,11 @@ class S3Store:
         if path.stat().st_size < _ONE_REQUEST:
             return self.put(key, path.read_bytes())
         with path.open("rb") as file:
-            extra = {"Metadata": {_DIGEST: hashlib.file_digest(file, "sha256").hexdigest()}}
+            extra = {"Metadata": {answers.DIGEST: hashlib.file_digest(file, "sha256").hexdigest()}}
 
         def call() -> str:
             self._client.upload_file(str(path), self._bucket, self._key(key), Config=_TRANSFER, ExtraArgs=extra)
-            return str(self._client.head_object(Bucket=self._bucket, Key=self._key(key))["ETag"])
+            return answers.etag_of(self._client.head_object(Bucket=self._bucket, Key=self._key(key)), self.url)
 
         return self._call(key, call)
 
@@ -174,15 +181,15 @@ class S3Store:
         partial = path.with_name(f".{path.name}.{os.getpid()}")
 
         def call() -> str:
-            answer = self._client.get_object(Bucket=self._bucket, Key=self._key(key))
-            digest = hashlib.sha256()
-            with partial.open("wb") as file:
-                for chunk in answer["Body"].iter_chunks(_CHUNK):
+            answer, digest = self._client.get_object(Bucket=self._bucket, Key=self._key(key)), hashlib.sha256()
+            with contextlib.closing(answer["Body"]) as body, partial.open("wb") as file:
+                etag = answers.etag_of_read(answer, key, self.url)
+                for chunk in body.iter_chunks(_CHUNK):
                     digest.update(chunk)
                     file.write(chunk)
             if not damaged:
-                self._compare(key, answer.get("Metadata", {}), digest.hexdigest())
-            return str(answer["ETag"])
+                answers.validate_content(answer.get("Metadata", {}), digest.hexdigest(), key, self.url)
+            return etag
 
         try:
             etag = self._call(key, call)
@@ -214,17 +221,16 @@ class S3Store:
         except NotFound:
             raise NotFound(f"no object {key} in {self.url}") from None
         if plain is not None:
-            self._compare(key, plain.metadata, hashlib.sha256(plain.data).hexdigest())
+            answers.validate_content(plain.metadata, hashlib.sha256(plain.data).hexdigest(), key, self.url)
             return plain.data, plain.etag
         answer = self._client.get_object(Bucket=self._bucket, Key=self._key(key))
         data = answer["Body"].read()
-        if "ETag" not in answer:
-            raise failures.not_s3(self.url)
-        self._compare(key, answer.get("Metadata", {}), hashlib.sha256(data).hexdigest())
-        return data, answer["ETag"]
+        etag = answers.etag_of_read(answer, key, self.url)
+        answers.validate_content(answer.get("Metadata", {}), hashlib.sha256(data).hexdigest(), key, self.url)
+        return data, etag
 
     def _put(self, key: str, data: bytes, condition: dict[str, Any]) -> str:
-        metadata = {_DIGEST: hashlib.sha256(data).hexdigest()}
+        metadata = {answers.DIGEST: hashlib.sha256(data).hexdigest()}
         request: dict[str, Any] = {"Key": self._key(key), "Body": data, "Metadata": metadata, **condition}
         unclear = False
         """Whether an earlier try may have been applied although its answer was lost."""
@@ -232,7 +238,9 @@ class S3Store:
         def call() -> str:
             nonlocal unclear
             try:
-                answer = self._translate(key, lambda: self._client.put_object(Bucket=self._bucket, **request))
+                return self._translate(
+                    key, lambda: answers.etag_of(self._client.put_object(Bucket=self._bucket, **request), self.url)
+                )
             except (failures.Unclear, failures.NotS3):
                 unclear = True
                 raise
@@ -243,19 +251,8 @@ class S3Store:
                 if found != data:
                     raise
                 return etag
-            if "ETag" not in answer:
-                raise failures.not_s3(self.url)
-            return str(answer["ETag"])
 
         return self._call(key, call)
-
-    def _compare(self, key: str, metadata: dict[str, str], digest: str) -> None:
-        written = {name.lower(): value for name, value in metadata.items()}.get(_DIGEST, digest)
-        if written != digest:
-            raise failures.Altered(
-                f"{key} in {self.url} is damaged: its content is not what was written (sha256); "
-                "see: atb-launch status RUN"
-            )
 
     def _call(self, key: str, call: Callable[[], _T]) -> _T:
         def attempt() -> _T:
