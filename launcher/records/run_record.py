@@ -10,7 +10,7 @@ from functools import partial
 
 from atb.contract import keys
 from atb.contract.runs import validate_run
-from atb.documents.manifest import Manifest
+from atb.documents.manifest import Manifest, ManifestJob
 from atb.documents.plan import Plan, PlannedJob
 from atb.documents.result import Result
 from atb.documents.worker import WorkerState
@@ -52,27 +52,33 @@ class RunRecord:
         if files.plan is None:
             raise SpecError(f"there is no run {run} in {store.url}; see: atb-launch list")
         problems: list[Unreadable] = []
+        known = (
+            {} if afresh else _read_known(store, run, files.manifest, problems)
+        )  # first: to read it takes most memory
         try:
             plan = read_document(store, Plan, files.plan.key, entry=files.plan, run=run)
         except Unreadable as problem:
             plan = _recover_plan(store, run, files, problem)
             problems.append(problem)
-        return cls._read(store, plan, replace(files, manifest=None) if afresh else files, problems)
+        return cls._read(store, plan, files, known, problems)
 
     @classmethod
     def of(cls, store: Store, plan: Plan) -> RunRecord:
         """Read the run when its plan is already loaded. Raises StoreError."""
-        return cls._read(store, plan, list_run(store, plan.run), [])
+        files, problems = list_run(store, plan.run), list[Unreadable]()
+        return cls._read(store, plan, files, _read_known(store, plan.run, files.manifest, problems), problems)
 
     @classmethod
-    def _read(cls, store: Store, plan: Plan, files: RunFiles, problems: list[Unreadable]) -> RunRecord:
+    def _read(
+        cls, store: Store, plan: Plan, files: RunFiles, known: Mapping[str, ManifestJob], problems: list[Unreadable]
+    ) -> RunRecord:
         run = plan.run
-        known = _read_known(store, run, files.manifest, plan, problems)
         planned = {job.job: job for job in plan.to_run}
 
         def read(job: str) -> JobRecord:
             model_key = ModelKey.of(planned[job].spec)
-            found = read_files(store, run, job, files.jobs.get(job, JobFiles()), known.get(job), model_key)
+            earlier = summary_of(known[job], planned[job].spec_digest) if job in known else None
+            found = read_files(store, run, job, files.jobs.get(job, JobFiles()), earlier, model_key)
             return _of_spec(planned[job], found)
 
         jobs = dict(zip(planned, map_calls(store, read, planned), strict=True))
@@ -151,22 +157,17 @@ def _of_spec(planned: PlannedJob, record: JobRecord) -> JobRecord:
     return replace(record, result=None, candidate=None, problems=(*record.problems, problem))
 
 
-def _read_known(
-    store: Store, run: str, entry: Entry | None, plan: Plan, problems: list[Unreadable]
-) -> dict[str, ResultSummary]:
-    """What an earlier manifest kept of results. It saves reading those that have not changed since."""
+def _read_known(store: Store, run: str, entry: Entry | None, problems: list[Unreadable]) -> dict[str, ManifestJob]:
+    """What an earlier manifest kept of jobs. It saves reading the results that have not changed since."""
     if entry is None:
         return {}
     try:
-        manifest = read_document(store, Manifest, entry.key, entry=entry, run=run)
+        return {job.job: job for job in read_document(store, Manifest, entry.key, entry=entry, run=run).jobs}
     except Unreadable as problem:
         problems.append(problem)
-        return {}
     except NotFound:
-        return {}
-    digests = {job.job: job.spec_digest for job in plan.jobs}
-    found = ((job.job, summary_of(job, digests[job.job])) for job in manifest.jobs if job.job in digests)
-    return {job: summary for job, summary in found if summary is not None}
+        pass
+    return {}
 
 
 def _read_previous(store: Store, plan: Plan, problems: list[Unreadable]) -> Iterator[tuple[str, ResultSummary]]:
