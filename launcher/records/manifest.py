@@ -166,8 +166,13 @@ def _job(planned: PlannedJob, record: JobRecord) -> ManifestJob:
 def _skipped(planned: PlannedJob, result: ResultSummary | None) -> ManifestJob:
     if result is not None:
         return _with_result(planned, result, "skipped", planned.reason, 0)
-    spec = planned.spec
-    return ManifestJob(job=planned.job, symbol=spec.symbol, preset=spec.preset, state="skipped", reason=planned.reason)
+    job = ManifestJob(
+        job=planned.job, symbol=planned.spec.symbol, preset=planned.spec.preset, state="skipped", reason=planned.reason
+    )
+    if planned.previous_job is None:  # a plan of an earlier version, which doesn't say where the result is
+        return job
+    reason = f"it was skipped as {planned.reason}, but that result is no longer there; train it in a new run"
+    return job.model_copy(update={"state": "failed", "category": "gone", "reason": reason})
 
 
 def _with_result(planned: PlannedJob, result: ResultSummary, state: State, reason: str, attempts: int) -> ManifestJob:

@@ -173,7 +173,8 @@ def _read_known(store: Store, run: str, entry: Entry | None, problems: list[Unre
 def _read_previous(store: Store, plan: Plan, problems: list[Unreadable]) -> Iterator[tuple[str, ResultSummary]]:
     def read(planned: PlannedJob) -> ResultSummary | Unreadable | None:
         try:
-            return summarise(read_result_head(store, planned.previous_run or "", planned.previous_job or ""))
+            found = summarise(read_result_head(store, planned.previous_run or "", planned.previous_job or ""))
+            return found if found.spec_digest == planned.spec_digest else None
         except Unreadable as problem:
             return problem
         except NotFound:

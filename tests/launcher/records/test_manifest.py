@@ -16,6 +16,7 @@ from launcher.plan.build import build_plan, commit_plan
 from launcher.records.job_record import JobRecord, Outcome, outcome_of
 from launcher.records.manifest import build_manifest, collect, list_runs
 from launcher.records.run_record import RunRecord
+from launcher.report.guide import can_help
 from launcher.report.table import format_seconds, job_lines, plan_lines, print_manifest
 from tests.atb.registry.candidates import commit
 
@@ -103,17 +104,27 @@ def test_a_result_is_success_whatever_else_is_there() -> None:
     assert build_manifest(RunRecord.of(store, plan)).complete
 
 
-def test_a_skipped_job_shows_the_numbers_it_refers_to_while_they_are_there() -> None:
-    store, plan = MemoryStore(), plan_of("BTCUSDT")
+def test_a_skipped_job_shows_the_numbers_it_refers_to_and_is_no_success_without_them() -> None:
+    store, plan, earlier_key = MemoryStore(), plan_of("BTCUSDT"), keys.result("r0", "BTCUSDT-fast")
     earlier = commit(store, "r0", "BTCUSDT")
     (job,) = plan.jobs
     skipped = job.model_copy(update={"action": "skip", "previous_run": "r0", "previous_job": "BTCUSDT-fast"})
     plan = plan.model_copy(update={"jobs": (skipped,)})
     (found,) = build_manifest(RunRecord.of(store, plan)).jobs
-    assert (found.state, found.metrics, found.result) == ("skipped", earlier.metrics, keys.result("r0", "BTCUSDT-fast"))
-    store.delete(keys.result("r0", "BTCUSDT-fast"))
-    manifest = build_manifest(RunRecord.of(store, plan))
-    assert (manifest.jobs[0].metrics, manifest.complete) == ({}, True)
+    assert (found.state, found.metrics, found.result) == ("skipped", earlier.metrics, earlier_key)
+    for spoil in (
+        lambda: store.put(earlier_key, earlier.model_copy(update={"spec_digest": "0" * 64}).to_bytes()),
+        lambda: store.put(earlier_key, b"{"),
+        lambda: store.delete(earlier_key),
+    ):
+        spoil()
+        manifest = build_manifest(RunRecord.of(store, plan))
+        (found,) = manifest.jobs
+        assert (found.metrics, found.state, found.category, manifest.complete) == ({}, "failed", "gone", False)
+        assert found.reason.endswith("but that result is no longer there; train it in a new run")
+        assert not can_help(manifest)
+    older = plan.model_copy(update={"jobs": (skipped.model_copy(update={"previous_job": None}),)})
+    assert build_manifest(RunRecord.of(store, older)).complete
 
 
 def test_runs_are_listed_from_the_latest_and_only_those_with_a_plan(store: Store) -> None:
