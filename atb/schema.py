@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -93,26 +92,18 @@ class Document(BaseModel):
 
     def to_bytes(self) -> bytes:
         """The document as readable JSON, with its digest. Raises ValueError on NaN or Infinity."""
-        blocks = self._to_json()
+        data = self.__pydantic_serializer__.to_json(self, indent=2, by_alias=True)
+        if b"NaN" in data or b"Infinity" in data:  # a number, which is refused, or a text
+            data = readable_json(self.model_dump(mode="json", by_alias=True))[:-1]
         if not self.sealed:
-            return b"".join(blocks)
-        head = _VERSION.match(blocks[0])
+            return data + b"\n"
+        head = _VERSION.match(data)
         if head is None:
             raise AssertionError("a document begins with its schema_version")
-        before, blocks[0] = blocks[0][: head.end()], blocks[0][head.end() :]
         more = b"," if head[1] else b""
-        start, end = before + (b"" if more else b",") + f'\n  "{_SEAL}": "'.encode(), b'"' + more
-        return b"".join((start, _digest(start, _BLANK, end, *blocks), end, *blocks))
-
-    def _to_json(self) -> list[bytes]:
-        """As ``readable_json`` spells it, in blocks: documents can be of many MB, so there is no tree of Python values
-        between, and no copy more than needed."""
-        data = self.__pydantic_serializer__.to_json(self, indent=2, by_alias=True)
-        if b"NaN" in data or b"Infinity" in data:
-            return [readable_json(self.model_dump(mode="json", by_alias=True))]
-        if b"0.0000" not in data and _EXPONENT.search(data) is None:  # nearly all: searched in a tenth of the time
-            return [data, b"\n"]
-        return [_SPELLED_OTHERWISE.sub(_spell, block) for block in _blocks_of(data)] + [b"\n"]
+        start, end = data[: head.end()] + (b"" if more else b",") + f'\n  "{_SEAL}": "'.encode(), b'"' + more
+        rest = memoryview(data)[head.end() :]  # documents can be of many MB
+        return b"".join((start, _digest(start, _BLANK, end, rest, b"\n"), end, rest, b"\n"))
 
     @classmethod
     def from_bytes(cls, data: bytes | str, where: str) -> Self:
@@ -138,10 +129,6 @@ _SEAL, _BLANK = "content_sha256", b"0" * 64
 _SEALED = f'"{_SEAL}"'.encode()
 _HEAD = re.compile(rb'\A\{\s*"schema_version": "[^"]*",\s*"content_sha256": "([0-9a-f]{64})"')
 _VERSION = re.compile(rb'\A\{\n  "schema_version": "(?:[^"\\\n]|\\.)*"(,?)')
-_SPELLED_OTHERWISE = re.compile(rb" -?(?:[0-9.]+e-?[0-9]+|0\.0000[0-9]+)(?=,?\n)")
-"""Floats that Python writes with another exponent than pydantic. A text's content is never followed by a newline."""
-_EXPONENT = re.compile(rb"e-?[0-9]+,?\n")
-_BLOCK = 4 << 20
 _LONGEST_REASON = 400
 """Characters of why a document or an option is refused: a value can be of any length."""
 _REMEDY = "see: atb-launch store check"
@@ -185,19 +172,6 @@ def _digest(*parts: bytes | memoryview) -> bytes:
     for part in parts:
         digest.update(part)
     return digest.hexdigest().encode()
-
-
-def _blocks_of(data: bytes) -> Iterator[bytes]:
-    """The data in blocks that end with a line."""
-    start = 0
-    while start < len(data):
-        stop = data.find(b"\n", start + _BLOCK) + 1 or len(data)
-        yield data[start:stop]
-        start = stop
-
-
-def _spell(number: re.Match[bytes]) -> bytes:
-    return b" " + repr(float(number[0])).encode()
 
 
 def _major(version: str) -> int | None:

@@ -140,13 +140,15 @@ def test_text_of_a_document_is_shown_without_control_characters() -> None:
     assert printable("x" * 600, 10) == "xxxxxxxxx…"
 
 
-def test_a_document_is_written_as_python_spells_json() -> None:
+def test_a_document_is_written_in_lines_and_every_value_is_read_as_it_was() -> None:
     values = {f"{x}": x for e in range(-24, 25) for x in (10.0**e, -1.25 * 10.0**e)} | {"zero": -0.0, "é\n": 5e-324}
     result = make_result().model_copy(update={"metrics": values, "job": 'a 1e-7,\n 1e-7\nNaN"\\'})
     data = result.to_bytes()
     assert not is_altered(data)
     fields = json.loads(data)
-    assert data == readable_json(fields)
+    assert [line.split(b":")[0] for line in data.splitlines()] == [
+        line.split(b":")[0] for line in readable_json(fields).splitlines()
+    ]
     del fields["content_sha256"]
     assert fields == result.model_dump(mode="json", by_alias=True)
 
