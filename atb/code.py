@@ -26,6 +26,7 @@ DECIDES = (
     "atb/contract/bundle.py",
     "atb/contract/features.py",
     "atb/contract/timeframe.py",
+    "atb/storage/bar_files.py",
     "trainer/bars",
     "trainer/evaluate",
     "trainer/export",

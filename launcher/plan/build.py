@@ -21,6 +21,7 @@ from atb.options.text_file import read_text_file
 from atb.registry.champions import ModelKey
 from atb.registry.pull import bundle_sizes
 from atb.storage import Store
+from atb.storage.bar_files import BarFolders
 from atb.storage.fingerprints import changed_origin
 from atb.storage.read import read_document
 from launcher.records.run_record import RunRecord
@@ -89,8 +90,10 @@ def skip_unchanged(plan: Plan, store: Store, code_digest: Callable[[Spec], str],
     An image named by digest is its own proof of the code within. Raises StoreError.
     """
 
+    folders = BarFolders(store)
+
     def look(planned: PlannedJob) -> PlannedJob:
-        pointer = _unchanged(planned.spec_digest, store, code_digest(planned.spec), image)
+        pointer = _unchanged(planned.spec_digest, store, code_digest(planned.spec), image, folders)
         if pointer is None:
             return planned
         return planned.model_copy(
@@ -107,13 +110,15 @@ def skip_unchanged(plan: Plan, store: Store, code_digest: Callable[[Spec], str],
     return plan.model_copy(update={"jobs": jobs})
 
 
-def _unchanged(spec_digest: str, store: Store, code_digest: str, image: str | None) -> ResultPointer | None:
+def _unchanged(
+    spec_digest: str, store: Store, code_digest: str, image: str | None, folders: BarFolders
+) -> ResultPointer | None:
     key = keys.result_index(spec_digest)
     try:
         pointer = ResultPointer.from_bytes(store.get(key), key)
         if pointer.image != image or not (pointer.code_digest == code_digest or "@sha256:" in (image or "")):
             return None
-        if changed_origin(pointer.sources, store) is not None:
+        if changed_origin(pointer.sources, store, folders) is not None:
             return None
         result = keys.result(pointer.run, pointer.job)
         committed = read_document(store, Result, result, run=pointer.run, job=pointer.job)

@@ -14,7 +14,8 @@ from atb.documents.plan import Plan
 from atb.documents.result import FileEntry, ResultPointer
 from atb.errors import SpecError
 from atb.storage import MemoryStore, Store
-from atb.storage.fingerprints import SAMPLE, file_origin
+from atb.storage.bar_files import BarFolders
+from atb.storage.fingerprints import SAMPLE, file_origin, folder_origin
 from launcher.plan.build import (
     build_plan,
     commit_plan,
@@ -165,6 +166,25 @@ def test_a_changed_bar_file_is_noticed(tmp_path: Path) -> None:
     commit(store, plan, sources=dict([file_origin(path)[1]]))
     assert skip_unchanged(plan, store, code_of, None).jobs[0].action == "skip"
     path.write_text("another")
+    assert skip_unchanged(plan, store, code_of, None).jobs[0].action == "run"
+
+
+@pytest.mark.parametrize("in_store", [False, True])
+def test_another_file_that_answers_to_the_symbol_is_noticed(in_store: bool, tmp_path: Path) -> None:
+    store, plan = MemoryStore(), plan_of("BTCUSDT")
+
+    def write(name: str) -> None:
+        store.put(f"mine/{name}", b"one")
+        (tmp_path / name).write_text("one")
+
+    write("BTCUSDT-1h-2026-01.csv")
+    path = "store:mine" if in_store else str(tmp_path)
+    files = BarFolders(store).answering(path, "BTCUSDT", "1h")
+    commit(store, plan, sources=dict([folder_origin(path, "BTCUSDT", "1h", files)]))
+    for name in ("ETHUSDT-1h-2026-01.csv", "BTCUSDT_4h.csv", ".BTCUSDT_1h.csv"):
+        write(name)
+        assert skip_unchanged(plan, store, code_of, None).jobs[0].action == "skip", name
+    write("btc-usdt.parquet")
     assert skip_unchanged(plan, store, code_of, None).jobs[0].action == "run"
 
 
