@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from atb.contract.bundle import CARD
@@ -15,6 +11,7 @@ from atb.documents.result import FileEntry
 from atb.errors import SpecError
 from atb.registry.champions import verify
 from atb.storage import Store
+from atb.storage.folders import find_strange, real_path, replaced_folder
 
 POINTER_NAME = "champion.json"
 """Lies beside the pulled files, so that a later pull knows the folder as its own."""
@@ -23,14 +20,13 @@ POINTER_NAME = "champion.json"
 def pull(store: Store, champion: Champion, folder: Path) -> list[Path]:
     """Fetch every file of the champion's bundle into ``folder``, all or nothing; an earlier pull there is replaced.
 
-    Only a folder in which a pull wrote every file, unchanged, is replaced and so deleted. A pull that is
-    killed leaves the former one whole, or in its last moment none: never a part of one. Raises SpecError where the
+    Only a folder in which a pull wrote every file, unchanged, is replaced and so deleted. Raises SpecError where the
     folder holds anything else or can't be written, StoreError where a file is missing or damaged.
     """
-    folder = folder.resolve() if folder.is_symlink() else folder
-    if folder.exists() and (strange := _find_strange(folder)):
+    folder = real_path(folder) if folder.is_symlink() else folder
+    if folder.exists() and (strange := find_strange(folder, POINTER_NAME, _files_of)):
         raise SpecError(f"{folder} holds files that do not belong to a pulled model ({strange}); name a new folder")
-    if Path.cwd().is_relative_to(folder.resolve()):
+    if Path.cwd().is_relative_to(real_path(folder)):
         raise SpecError(f"{folder} is the working directory; name a new folder in it")
     with replaced_folder(folder) as staging:
         for file in champion.files:
@@ -42,50 +38,8 @@ def pull(store: Store, champion: Champion, folder: Path) -> list[Path]:
     return [folder / _safe(file) for file in champion.files]
 
 
-@contextmanager
-def replaced_folder(folder: Path) -> Iterator[Path]:
-    """A new folder to write to, which takes the place of ``folder`` once all is written; if not, that stays as it is.
-
-    A process that is killed leaves the former one whole, or in its last moment none. Raises SpecError where a file
-    can't be written.
-    """
-    staging, former = (folder.with_name(f".{folder.name}.{os.getpid()}{end}") for end in ("", ".former"))
-    try:
-        staging.mkdir(parents=True)
-        yield staging
-        if folder.exists():
-            os.replace(folder, former)
-        os.replace(staging, folder)
-        shutil.rmtree(former, ignore_errors=True)
-    except OSError as error:
-        raise SpecError(f"{folder} can't be written: {error.strerror}; name another folder") from None
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-
-
-def _find_strange(folder: Path) -> str:
-    """Something in a folder that no pull left there as it is; empty if there is none."""
-    if not folder.is_dir():
-        return "it is a file"
-    there = sorted(path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
-    pointer = folder / POINTER_NAME
-    if not there:
-        return ""
-    if pointer not in there or pointer.is_symlink():
-        return there[0].name
-    try:
-        champion = Champion.from_bytes(pointer.read_bytes(), POINTER_NAME)
-    except (SpecError, OSError):
-        return POINTER_NAME
-    ours = {folder / file.path: file for file in champion.files}
-    for path in there:
-        if path != pointer and (path not in ours or path.is_symlink() or not _is_unchanged(path, ours[path])):
-            return path.relative_to(folder).as_posix()
-    return ""
-
-
-def _is_unchanged(path: Path, file: FileEntry) -> bool:
-    return path.stat().st_size == file.size and hashlib.sha256(path.read_bytes()).hexdigest() == file.sha256
+def _files_of(pointer: bytes) -> dict[str, str]:
+    return {file.path: file.sha256 for file in Champion.from_bytes(pointer, POINTER_NAME).files}
 
 
 def read_file(store: Store, file: FileEntry) -> bytes:

@@ -70,6 +70,7 @@ def test_a_folder_is_replaced_only_where_a_pull_wrote_every_file_in_it(tmp_path:
         "a folder of the user's": lambda: shutil.copytree(extra, folder / "deep"),
         "a changed file": lambda: (folder / "card.md").write_text("my own words"),
         "a link": lambda: (folder / "link").symlink_to(tmp_path),
+        "an empty folder of the user's": lambda: (folder / "empty").mkdir(),
         "a foreign pointer": lambda: (folder / "champion.json").write_text("{}"),
     }
     for what, spoil in damage.items():

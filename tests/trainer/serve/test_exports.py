@@ -6,9 +6,11 @@ import hashlib
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -95,10 +97,37 @@ def test_the_command_says_where_it_is_and_what_to_do_with_it(kind: str, store: D
 def test_a_folder_that_no_export_wrote_is_left_alone(store: DirectoryStore, tmp_path: Path) -> None:
     (tmp_path / "BTCUSDT-1h-fast").mkdir()
     (tmp_path / "BTCUSDT-1h-fast" / "mine").write_text("")
-    with pytest.raises(SpecError, match="is not an exported model; name another folder"):
+    with pytest.raises(SpecError, match=r"do not belong to an exported model \(mine\); name another folder"):
         export_model(model(store), "triton", tmp_path)
     with pytest.raises(SpecError, match="can't be written: Not a directory"):
         export_model(model(store), "triton", tmp_path / "BTCUSDT-1h-fast" / "mine")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda target: (target / "config.pbtxt").write_text("my own settings"),
+        lambda target: (target / "notes.md").write_text("mine"),
+        lambda target: shutil.copytree(target / "1", target / "2"),
+        lambda target: (target / "empty").mkdir(),
+        lambda target: (target / "link").symlink_to(target),
+        lambda target: (target / "about.json").write_text("{}"),
+        lambda target: (target / "about.json").write_text('{"files": [1]}'),
+    ],
+    ids=["a changed file", "a note", "a version", "a folder", "a link", "a foreign about.json", "a list of no files"],
+)
+def test_an_export_is_replaced_only_where_all_of_it_is_as_it_was_written(
+    spoil: Callable[[Path], object], store: DirectoryStore, tmp_path: Path
+) -> None:
+    target = export_model(model(store), "triton", tmp_path)
+    (target / "__pycache__").mkdir()
+    (target / "__pycache__" / "x.pyc").write_bytes(b"")
+    assert export_model(model(store), "triton", tmp_path) == target
+    spoil(target)
+    before = {path: path.read_bytes() for path in target.rglob("*") if path.is_file()}
+    with pytest.raises(SpecError, match="holds files that do not belong to an exported model"):
+        export_model(model(store), "triton", tmp_path)
+    assert {path: path.read_bytes() for path in target.rglob("*") if path.is_file()} == before
 
 
 def test_a_damaged_model_is_not_exported(folder: Path, tmp_path: Path) -> None:

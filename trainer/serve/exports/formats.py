@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 from atb.documents.result import Result
 from atb.errors import SpecError
-from atb.registry.pull import bundle_file, read_file, replaced_folder
+from atb.registry.pull import bundle_file, read_file
+from atb.schema import readable_json
 from atb.storage import Store
+from atb.storage.folders import find_strange, real_path, replaced_folder
 from trainer.serve.exports.freqtrade import freqtrade_files
 from trainer.serve.exports.mlflow import mlflow_files
 from trainer.serve.exports.model import ABOUT, ModelToExport, describe_model
@@ -31,15 +35,27 @@ def read_model(store: Store, result: Result) -> ModelToExport:
 def export_model(model: ModelToExport, kind: str, folder: Path) -> Path:
     """Write the model in a format of FORMATS to a folder of its own in ``folder``; returns that.
 
-    A former export there is replaced, in one step. Raises SpecError where something else is there or it can't be
-    written, or where the format can't hold the model.
+    A former export there is replaced, in one step, if all its files are as they were written. Raises SpecError where
+    something else is there or it can't be written, or where the format can't hold the model.
     """
-    files = {**FORMATS[kind](model), ABOUT: model.about_json}
-    target = folder.resolve() / model.name
-    if target.exists() and any(target.iterdir() if target.is_dir() else [target]) and not (target / ABOUT).is_file():
-        raise SpecError(f"{target} is not an exported model; name another folder")
+    files = FORMATS[kind](model)
+    digests = {path: hashlib.sha256(data).hexdigest() for path, data in files.items()}
+    target = real_path(folder) / model.name
+    if target.exists() and (strange := find_strange(target, ABOUT, _files_of)):
+        raise SpecError(
+            f"{target} holds files that do not belong to an exported model ({strange}); name another folder"
+        )
     with replaced_folder(target) as staging:
-        for path, data in files.items():
+        for path, data in {**files, ABOUT: readable_json({**model.about, "files": digests})}.items():
             (staging / path).parent.mkdir(parents=True, exist_ok=True)
             (staging / path).write_bytes(data)
     return target
+
+
+def _files_of(about: bytes) -> dict[str, str]:
+    """What an export wrote beside its ``about.json``; nothing where another program wrote that."""
+    try:
+        files = json.loads(about)["files"]
+        return {str(path): str(digest) for path, digest in files.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}

@@ -12,7 +12,6 @@ from atb.contract.labels import safe_segment
 from atb.documents.result import Result
 from atb.errors import SpecError
 from atb.registry.champions import ModelKey
-from atb.schema import readable_json
 from trainer.evaluate.backtest import trading_rules
 
 ABOUT = "about.json"
@@ -71,11 +70,6 @@ class ModelToExport:
             "synthetic": result.bars.synthetic,
             "code": result.code.digest,
         }
-
-    @property
-    def about_json(self) -> bytes:
-        """The file with that content."""
-        return readable_json(self.about)
 
 
 def describe_model(result: Result, read: Callable[[str], bytes]) -> ModelToExport:
