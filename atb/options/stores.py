@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from atb.options.flags import add_options
-from atb.options.say import say
+from atb.options.say import say, say_if_slow
 
 if TYPE_CHECKING:
     from atb.storage import Store
@@ -30,7 +31,9 @@ def open_cli_store(url: str, endpoint_url: str | None, *, patient: bool = False)
     """The store, which says on stderr what it waits for. Raises SpecError, StoreError."""
     from atb.storage import open_store
 
-    store = open_store(url, endpoint_url, patient=patient)
+    waiting = say_if_slow(f"waiting for the credentials of store {url}", lambda words: say(words, err=True))
+    with waiting if "://" in url else nullcontext():
+        store = open_store(url, endpoint_url, patient=patient)
     store.on_wait = lambda words: say(words, err=True)
     return store
 

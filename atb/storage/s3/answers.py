@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from atb.storage.s3 import errors as failures
+from atb.storage.s3 import failures
 
 DIGEST = "sha256"
 """The object's metadata that holds the digest of its content: an etag is a digest on some stores and not on others."""

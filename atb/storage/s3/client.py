@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import ssl
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError
+from botocore.credentials import Credentials, RefreshableCredentials
 
 from atb.errors import SpecError, StoreSetting
-from atb.storage.s3 import errors as failures
+from atb.storage.s3.errors import explain_client
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -28,7 +31,7 @@ def connect(url: str, bucket: str, endpoint_url: str | None) -> tuple[boto3.sess
             "s3": {"addressing_style": "path"},
         }
     try:
-        session = boto3.session.Session()
+        session = boto3.session.Session(region_name=os.environ.get("AWS_REGION") or None)  # boto3 has an older name
         client = session.client(
             "s3",
             endpoint_url=endpoint_url,
@@ -41,14 +44,12 @@ def connect(url: str, bucket: str, endpoint_url: str | None) -> tuple[boto3.sess
                 **options,
             ),
         )
-    except BotoCoreError as error:
-        raise failures.explain(error, url, bucket, "") or error from None
-    except OSError as error:
-        raise StoreSetting(
-            f"store {url}: {error.filename or 'a configuration file'} can't be read: {error.strerror}"
-        ) from None
-    except ValueError:  # botocore's words hold the address
-        raise StoreSetting(f"store {url}: the endpoint or the region can't be used; look with: atb doctor") from None
+        credentials = session.get_credentials()
+    except Exception as error:  # of botocore, which reads files, variables and what commands print
+        raise explain_client(error, url, bucket) from None
+    _validate_credentials(credentials, url)
+    made: Any = client
+    _validate_bundle(made._endpoint.http_session._verify, url)
     client.meta.events.register("before-call.s3.HeadBucket", _follow_no_redirect)
     return session, client
 
@@ -56,6 +57,35 @@ def connect(url: str, bucket: str, endpoint_url: str | None) -> tuple[boto3.sess
 def _follow_no_redirect(params: dict[str, Any], **_: Any) -> None:
     """For finding a bucket's region: a server that redirects every request would loop forever."""
     params["context"].setdefault("s3_redirect", {})["redirected"] = True
+
+
+def _validate_credentials(credentials: Credentials | None, url: str) -> None:
+    """Raises StoreSetting where one can't be part of a header; those that are renewed are looked at when sent."""
+    if credentials is None or isinstance(credentials, RefreshableCredentials):
+        return
+    parts = {"key": credentials.access_key, "secret": credentials.secret_key, "session token": credentials.token}
+    for name, value in parts.items():
+        if value and not (str(value).isascii() and str(value).isprintable() and " " not in str(value)):
+            raise StoreSetting(
+                f"store {url}: the {name} of the credentials holds a space, a line break or another character that "
+                "can't be sent; write it without"
+            )
+
+
+def _validate_bundle(verify: object, url: str) -> None:
+    """Raises StoreSetting for certificates that can't be read."""
+    if not isinstance(verify, str | Path):
+        return
+    try:
+        if Path(verify).is_dir():
+            ssl.create_default_context(capath=verify)
+        else:
+            ssl.create_default_context(cafile=verify)
+    except (OSError, ValueError):
+        raise StoreSetting(
+            f"store {url}: {verify} holds no certificates that can be read; look at AWS_CA_BUNDLE, REQUESTS_CA_BUNDLE "
+            "and ca_bundle in ~/.aws/config"
+        ) from None
 
 
 def _validate_endpoint(endpoint_url: str | None) -> None:
@@ -72,5 +102,7 @@ def _validate_endpoint(endpoint_url: str | None) -> None:
             "the endpoint's address holds a user or a password; leave them out, and set AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY"
         )
-    if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
+    if parts.query or parts.fragment:
+        raise SpecError("the endpoint's address has more after ? or #; write http://HOST:PORT or https://HOST")
+    if parts.scheme not in ("http", "https") or not host:
         raise SpecError(f"{endpoint_url!r} is not an endpoint's address; write http://HOST:PORT or https://HOST")

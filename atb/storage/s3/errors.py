@@ -6,7 +6,6 @@ Its own words are never repeated: they can hold a header's value, and with it a 
 from __future__ import annotations
 
 import email.utils
-import math
 import re
 import socket
 import ssl
@@ -17,11 +16,17 @@ from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 
 from atb.errors import NotFound, PreconditionFailed, StoreError, StoreSetting
-
-CONFLICT_SECONDS = 15.0
-"""How long two conditional writes that met (409) are tried again: neither has lost yet."""
-ALTERED_SECONDS = 10.0
-"""How long an object is read again whose content is not what was written."""
+from atb.storage.s3.failures import ConditionsRejected, Conflict, ExpiredSession, NotS3, Unclear, not_s3
+from atb.storage.s3.logins import (
+    SETTINGS,
+    TRANSIENT_CODES,
+    code_of,
+    explain_login,
+    explain_setup,
+    has_bad_header,
+    is_login,
+    modules_of,
+)
 
 _CREDENTIALS = {
     "AccessDenied": "the bucket's policy, or the user's, does not allow it",
@@ -36,7 +41,6 @@ _CREDENTIALS = {
 }
 EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
 _TOO_LARGE = frozenset({"EntityTooLarge", "MaxMessageLengthExceeded"})
-_CODE = re.compile(r"[A-Za-z0-9.]{1,70}")
 _FULL = frozenset({"QuotaExceeded", "InsufficientStorage", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded"})
 _REGION = frozenset(
     {"AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect", "TemporaryRedirect"}
@@ -44,13 +48,6 @@ _REGION = frozenset(
 _REGION_NAME = re.compile(r"[a-z0-9-]{1,40}")
 _PLAIN = frozenset({401, 403, 404, 409, 412})
 """The statuses that mean what S3 means by them even where the answer has no words of S3."""
-_TRANSIENT_CODES = frozenset(
-    {
-        "BadDigest", "IncompleteBody", "InternalError", "OperationAborted", "RequestTimeout", "RequestTimeoutException",
-        "ServiceUnavailable", "SlowDown", "Throttling", "ThrottlingException", "TooManyRequests",
-        "XAmzContentSHA256Mismatch",
-    }
-)  # fmt: skip
 _CAUSES: tuple[tuple[type[Exception], str], ...] = (
     (boto.ProxyConnectionError, "the proxy did not let us through; look at HTTPS_PROXY and NO_PROXY"),
     (boto.ConnectTimeoutError, "no connection in time"),
@@ -59,74 +56,24 @@ _CAUSES: tuple[tuple[type[Exception], str], ...] = (
     (boto.ConnectionClosedError, "the connection broke"),
     (boto.ResponseStreamingError, "the answer broke off"),
     (boto.IncompleteReadError, "the answer broke off"),
-    (boto.CredentialRetrievalError, "the credentials could not be fetched"),
-    (boto.MetadataRetrievalError, "the credentials could not be fetched"),
-    (boto.TokenRetrievalError, "the credentials could not be fetched"),
     (boto.ChecksumError, "the answer was altered on the way"),
     (boto.FlexibleChecksumError, "the answer was altered on the way"),
     (boto.CapacityNotAvailableError, "too many failures in a row"),
     (boto.HTTPClientError, "the connection broke"),
     (boto.ConnectionError, "no connection"),
 )
-_SETTINGS: tuple[tuple[type[Exception], str], ...] = (
-    (boto.ProfileNotFound, "there is no such profile: look at AWS_PROFILE and ~/.aws/config"),
-    (boto.ConfigParseError, "a configuration file can't be read: look at ~/.aws/config and ~/.aws/credentials"),
-    (boto.ConfigNotFound, "a configuration file does not exist: look at AWS_CONFIG_FILE"),
-    (boto.NoCredentialsError, "there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or log in"),
-    (boto.PartialCredentialsError, "half of the credentials is missing: set both key and secret"),
-    (boto.SSOError, "the login has expired: aws sso login"),
-    (boto.LoginError, "the login has expired: aws login"),
-    (boto.NoRegionError, "no region is set: set AWS_REGION"),
-    (boto.InvalidRegionError, "the region does not exist: look at AWS_REGION"),
-    (boto.InvalidProxiesConfigError, "the proxy can't be used: look at HTTPS_PROXY and AWS_CA_BUNDLE"),
-    (boto.ParamValidationError, "the bucket's name is not one that S3 allows"),
-    (boto.SSLError, "its certificate is not trusted: name the authority's file in AWS_CA_BUNDLE"),
-)
-
-
-class Transient(StoreError):
-    """The store did not answer, or not completely; the same call may succeed later."""
-
-    retry_seconds = math.inf
-
-
-class Unclear(Transient):
-    """Likewise, but a write may have been applied."""
-
-
-class Conflict(StoreError):
-    """Two conditional writes met; try again."""
-
-    retry_seconds = CONFLICT_SECONDS
-
-
-class Altered(StoreError):
-    """The content read is not what was written."""
-
-    retry_seconds = ALTERED_SECONDS
-
-
-class NotS3(StoreSetting):
-    """The server does not speak S3, or a load balancer answers for it for a while."""
-
-    retry_seconds = math.inf
-
-
-class ConditionsRejected(StoreSetting):
-    """The store does not take conditional writes."""
-
-
-class ExpiredSession(StoreSetting):
-    """The credentials were good until now."""
 
 
 def explain(error: Exception, url: str, bucket: str, key: str) -> StoreError | None:
     """The known failure that an exception of botocore or the operating system is; None for a bug."""
+    modules = tuple(modules_of(error))
+    if is_login(modules):
+        return explain_login(error, url)
     if isinstance(error, boto.ClientError):
         return _explain_answer(error, url, bucket, key)
     if isinstance(error, ResponseParserError):
         return not_s3(url)
-    if _has_bad_header(error):
+    if has_bad_header(error):
         return StoreSetting(
             f"store {url}: a credential holds a line break or another character that can't be sent, or the server "
             "sends us to an address with one; write the credentials without, or give the address as --endpoint-url"
@@ -134,62 +81,55 @@ def explain(error: Exception, url: str, bucket: str, key: str) -> StoreError | N
     if isinstance(error, boto.SSLError) and "CERTIFICATE_VERIFY_FAILED" not in str(error):
         return Unclear(f"store {url} did not answer for {key}: the encrypted connection broke; look with: atb doctor")
     if isinstance(error, boto.BotoCoreError):
-        for kind, words in _SETTINGS:
+        for kind, words in SETTINGS:
             if isinstance(error, kind):
                 return StoreSetting(f"store {url}: {words}")
         for kind, words in _CAUSES:
             if isinstance(error, kind):
                 return Unclear(f"store {url} did not answer for {key}: {words}; look with: atb doctor")
-        return StoreSetting(
-            f"store {url} can't be used as it is set up ({type(error).__name__}); look with: atb doctor"
-        )
+        return explain_setup(error, url)
     if isinstance(error, ConnectionError | TimeoutError | socket.gaierror | ssl.SSLError):
         return Unclear(f"store {url} did not answer for {key}: the connection broke; look with: atb doctor")
-    if isinstance(error, KeyError | ValueError) and not isinstance(error, UnicodeError):
-        return not_s3(url)  # botocore found no such field or number in what answered
-    return None
+    if isinstance(error, OSError) or not any(name.startswith(("boto", "s3transfer")) for name in modules):
+        return None
+    if isinstance(error, KeyError | ValueError):
+        return not_s3(url)  # no such field or number in what answered
+    return explain_setup(error, url)
 
 
-def not_s3(url: str) -> NotS3:
-    """What answered does not speak S3."""
-    return NotS3(
-        f"store {url}: what answers is not S3, but perhaps a web page, a console or a server that wants https://; give "
-        "the address of the S3 API as --endpoint-url"
-    )
+def explain_client(error: Exception, url: str, bucket: str) -> StoreError:
+    """What keeps botocore from making a client."""
+    if isinstance(error, OSError) and error.filename:
+        return StoreSetting(f"store {url}: {error.filename} can't be used: {error.strerror}")
+    known = explain(error, url, bucket, "")
+    return known if known is not None and not isinstance(known, NotS3) else explain_setup(error, url)
 
 
 def _explain_answer(error: boto.ClientError, url: str, bucket: str, key: str) -> StoreError:
-    code = str(error.response.get("Error", {}).get("Code", ""))
-    metadata = error.response.get("ResponseMetadata", {})
+    code, metadata = code_of(error), error.response.get("ResponseMetadata", {})
     status, headers = int(metadata.get("HTTPStatusCode", 0)), metadata.get("HTTPHeaders", {})
-    code = code if _CODE.fullmatch(code) else ""  # whatever else an answer calls a code is not printed
-    named = bool(code) and not code.isdigit()
+    named, content = bool(code) and not code.isdigit(), str(headers.get("content-type", "")).lower()
+    page = "html" in content
     if status in (507,) or code in _FULL:
         return StoreSetting(
             f"store {url} is full ({code or status}): free some space or raise its quota, then continue with --resume"
         )
-    if status == 501 or code == "NotImplemented":
+    if (status == 501 and not page) or code == "NotImplemented":
         return ConditionsRejected(f"store {url} does not support the request for {key} ({code or status})")
     if status == 413 or code in _TOO_LARGE:
         return StoreSetting(
             f"store {url} does not take {key} ({code or status}): it is too large for the server, or for a proxy in "
             "front of it (nginx: client_max_body_size); raise that limit, then continue with --resume"
         )
-    content = str(headers.get("content-type", "")).lower()
-    page = "html" in content
     if page and code in ("", "500"):  # botocore calls a page that came with 200 a 500
         return not_s3(url)
-    if status >= 500 or status in (408, 429) or code in _TRANSIENT_CODES:
+    if status >= 500 or status in (408, 429) or code in TRANSIENT_CODES:
         return Unclear(f"store {url} did not answer for {key} ({code or status}); look with: atb doctor")
     if code == "RequestTimeTooSkewed":
         return StoreSetting(f"store {url}: this machine's clock is {_skew(headers)}; set it (NTP), then try again")
     if code in _REGION or 300 <= status < 400:
         return _explain_redirect(url, status, headers, code in _REGION)
-    if (
-        page
-        or (not named and status not in _PLAIN)
-        or (not named and status == 404 and content and "xml" not in content)
-    ):
+    if page or (not named and (status not in _PLAIN or (status == 404 and content and "xml" not in content))):
         return not_s3(url)
     if code == "NoSuchUpload":  # its first parts are gone: it begins anew
         return Unclear(f"store {url} did not keep what was sent of {key}; look with: atb doctor")
@@ -233,8 +173,3 @@ def _skew(headers: dict[str, str]) -> str:
     except ValueError:
         return "wrong"
     return f"{abs(off):,.0f} s {'ahead' if off > 0 else 'behind'}"
-
-
-def _has_bad_header(error: Exception) -> bool:
-    """Whether a header could not be built, as of a credential with a line break in it."""
-    return isinstance(error, boto.HTTPClientError) and isinstance(error.kwargs.get("error"), ValueError)

@@ -12,13 +12,12 @@ from typing import Any, TypeVar
 
 from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
-from botocore.exceptions import BotoCoreError
 
 from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError, Unreadable
 from atb.patience import Patience
-from atb.storage.s3 import answers
-from atb.storage.s3 import errors as failures
+from atb.storage.s3 import answers, failures
 from atb.storage.s3.client import connect
+from atb.storage.s3.errors import explain
 from atb.storage.s3.lean import LeanReader, Page
 from atb.storage.store import Entry
 from atb.storage.url import Bucket, locate_store
@@ -59,7 +58,9 @@ class S3Store:
         place = locate_store(url)
         assert isinstance(place, Bucket)
         self.url = url.rstrip("/")
-        self.endpoint_url = endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+        self.endpoint_url = (
+            endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
+        )
         self.on_wait: Callable[[str], None] = lambda words: None
         self.rejects_conditions, self.concurrency = False, concurrency
         self._bucket, self._prefix = place.name, place.prefix
@@ -201,13 +202,13 @@ class S3Store:
             partial.unlink(missing_ok=True)
 
     def identity(self) -> str:
-        try:
+        def identify() -> str:
             credentials = self._session.get_credentials()
-        except BotoCoreError as error:
-            raise failures.explain(error, self.url, self._bucket, "") or error from None
-        if credentials is None:
-            return "nobody (no credentials found)"
-        return f"access key {credentials.access_key[:4]}… from {credentials.method}"
+            if credentials is None:
+                return "nobody (no credentials found)"
+            return f"access key {str(credentials.access_key)[:4]}… from {credentials.method}"
+
+        return self._translate("", identify)
 
     def _key(self, key: str) -> str:
         if not key or key.startswith("/") or "//" in key:
@@ -278,13 +279,13 @@ class S3Store:
         except StoreError:
             raise
         except Boto3Error as error:  # upload_file wraps what it met
-            raise failures.explain(error.__context__ or error, self.url, self._bucket, key) or error from None  # type: ignore[arg-type]
+            raise explain(error.__context__ or error, self.url, self._bucket, key) or error from None  # type: ignore[arg-type]
         except Exception as error:
             # no local name for it: its traceback holds this frame, and the two would wait for the garbage collector
             raise self._explained(error, key) from None
 
     def _explained(self, error: Exception, key: str) -> Exception:
-        known = failures.explain(error, self.url, self._bucket, key)
+        known = explain(error, self.url, self._bucket, key)
         if known is not None and not isinstance(known, failures.Transient | failures.NotS3):
             self._answered.add(True)
         return known or error

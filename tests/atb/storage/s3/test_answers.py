@@ -10,7 +10,7 @@ import pytest
 
 from atb.errors import NotFound, StoreError, StoreSetting
 from atb.storage import Store, open_store
-from atb.storage.s3 import errors as failures
+from atb.storage.s3 import failures
 from atb.storage.s3.answers import etag_of, etag_of_read
 from tests.s3_proxy import FaultProxy
 
