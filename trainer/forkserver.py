@@ -33,7 +33,7 @@ from typing import Any
 from atb.contract.labels import COMPILE_CACHE_VARIABLE
 from trainer.compile_cache import keep_compiled, load_compiled, shared_place
 from trainer.log import capture_stderr
-from trainer.own_process import own_imports
+from trainer.own_process import own_imports, pin_environment
 from trainer.process_memory import gc_frozen
 from trainer.stop_signals import expect_parent
 
@@ -187,7 +187,9 @@ def main(run: Callable[[list[str]], int] = run_atb) -> None:
         folder = Path(name)
         if place is not None:
             load_compiled(place, folder)
-        os.environ.setdefault("TF_XLA_FLAGS", f"--tf_xla_persistent_cache_directory={folder}")
+        pin_environment(os.environ)
+        if not os.environ.get("TF_XLA_FLAGS"):
+            os.environ["TF_XLA_FLAGS"] = f"--tf_xla_persistent_cache_directory={folder}"
         # It warns of the processor's tuning hints as if they were features, each time it loads what it has compiled
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         preload()

@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from trainer.own_process import pin_environment
+
 ROOT = Path(__file__).parents[2]
 EVERYTHING = """
 import importlib, os, pkgutil, signal, sys
@@ -50,3 +54,22 @@ print(scipy.__name__)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout.splitlines() == ["out of sight", "[]", "scipy"], done.stderr
+
+
+def test_settings_by_which_tensorflow_computes_otherwise_are_removed_and_named(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ours = {
+        "TF_XLA_FLAGS": "--tf_xla_persistent_cache_directory=/x",
+        "XLA_FLAGS": "--xla_gpu_cuda_data_dir=/y",
+        "A": "b",
+    }
+    environment = dict(ours)
+    pin_environment(environment)
+    assert (environment, caplog.text) == (ours, "")
+    environment["TF_XLA_FLAGS"] += " --tf_xla_auto_jit=2"
+    environment["XLA_FLAGS"] = f"--xla_cpu_enable_fast_math=true {environment['XLA_FLAGS']}"
+    environment["ONEDNN_DEFAULT_FPMATH_MODE"] = "BF16"
+    pin_environment(environment)
+    assert environment == ours
+    assert "would change the model: ONEDNN_DEFAULT_FPMATH_MODE, TF_XLA_FLAGS, XLA_FLAGS" in caplog.text

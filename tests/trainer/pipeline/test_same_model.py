@@ -19,14 +19,25 @@ from tests.trainer.pipeline.market import tiny_spec, train, walk_close, write_ba
     [({"epochs": 1}, "keras"), ({"epochs": 8, "batch_size": 16, "patience": 1}, "xla")],
     ids=["uncompiled", "compiled"],
 )
-def test_threads_and_cores_that_happen_to_be_there_do_not_change_the_model(
+def test_threads_cores_and_settings_that_happen_to_be_there_do_not_change_the_model(
     options: dict[str, Any], path: str, tmp_path: Path, atb: Atb
 ) -> None:
     write_bars(tmp_path / "bars", "WALK", walk_close(1))
     spec, store = tiny_spec(tmp_path / "bars", "WALK", **options), DirectoryStore(tmp_path / "store")
     arguments = ["train", "job", spec.model_dump_json(), "--run", "r4", "--store", store.url]
-    done = atb(*arguments, "--threads", "4", "--accelerator", "cpu")
+    settings = {
+        "TF_ENABLE_ONEDNN_OPTS": "0",
+        "ONEDNN_MAX_CPU_ISA": "SSE41",
+        "TF_XLA_FLAGS": "--tf_xla_auto_jit=2 --tf_xla_cpu_global_jit",
+        "XLA_FLAGS": "--no_such_flag",
+        "TZ": "Asia/Kathmandu",
+    }
+    done = atb(*arguments, "--threads", "4", "--accelerator", "cpu", environment=settings)
     assert done.code == 0, done.output
+    assert (
+        "ignored, as it would change the model: TF_ENABLE_ONEDNN_OPTS, ONEDNN_MAX_CPU_ISA, TF_XLA_FLAGS, XLA_FLAGS"
+        in (done.output)
+    )
     assert f"steps/s by {path}" in done.output
     key = keys.result("r4", keys.job_id(spec.symbol, spec.preset))
     results = [train(store, "here", spec), Result.from_bytes(store.get(key), key)]  # here on one thread
