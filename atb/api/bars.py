@@ -33,14 +33,13 @@ def load_bars(
     """
     from atb.contract import timeframe as tf
     from atb.contract.spec import resolve_spec
-    from trainer.bars.check import check_bars
     from trainer.bars.source import open_source
 
     given = {"source": source, "market": market, "timeframe": timeframe, "days": days, "start": start, "as_of": as_of}
     spec = resolve_spec(symbol, "fast", {name: value for name, value in given.items() if value is not None})
     first, cut = tf.epoch_ms(spec.start), tf.epoch_ms(spec.as_of)
     raw = open_source(source, find_store(store)).fetch(spec.symbol, spec.timeframe, market, first, cut)
-    return to_frame(check_bars(raw, first, cut)[0])
+    return to_frame(_check(raw, first, cut))
 
 
 def to_frame(bars: Bars) -> pd.DataFrame:
@@ -64,7 +63,6 @@ def from_frame(frame: pd.DataFrame, symbol: str, timeframe: str) -> Bars:
     import pandas as pd
     import pyarrow as pa
 
-    from trainer.bars.check import check_bars
     from trainer.bars.files.table import bars_from_table
 
     if not isinstance(frame, pd.DataFrame):
@@ -77,4 +75,13 @@ def from_frame(frame: pd.DataFrame, symbol: str, timeframe: str) -> Bars:
     raw = bars_from_table(table, symbol, timeframe, "the DataFrame")
     if not len(raw):
         raise DataError("the DataFrame has no rows")
-    return check_bars(raw, int(raw.time.min()), int(raw.time.max()) + raw.step_ms)[0]
+    return _check(raw, int(raw.time.min()), int(raw.time.max()) + raw.step_ms)
+
+
+def _check(raw: Bars, start_ms: int, as_of_ms: int) -> Bars:
+    """The good rows. Raises DataError where they are not of one series of this timeframe."""
+    from trainer.bars.check import check_bars, validate_series
+
+    bars, report = check_bars(raw, start_ms, as_of_ms)
+    validate_series(report)
+    return bars

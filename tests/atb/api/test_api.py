@@ -47,6 +47,21 @@ def test_a_frame_that_holds_no_bars_is_one_line(frame: pd.DataFrame) -> None:
         from_frame(frame.iloc[:0], "BTCUSDT", "1h")
 
 
+def test_rows_of_another_timeframe_or_of_two_markets_are_refused_and_never_picked_from(
+    frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    finer = frame.set_index(frame.index[0] + pd.to_timedelta(range(0, 5 * len(frame), 5), unit="min"))
+    two = pd.concat([frame, frame * 2])
+    for other, problem in ((finer, "the rows are 5m bars, not 1h"), (two, "repeat a time with other values")):
+        plain = pd.DataFrame(other.rename_axis("time"))
+        plain.attrs.clear()
+        with pytest.raises(DataError, match=problem):
+            from_frame(plain, "BTCUSDT", "1h")
+        plain.to_csv(tmp_path / "BTCUSDT.csv")
+        with pytest.raises(DataError, match=problem):
+            atb.load_bars("BTCUSDT", source=f"files:{tmp_path}", days=10, as_of="2026-01-22T12:00", store=tmp_path)
+
+
 def test_every_job_of_a_run_has_a_row(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path)
     plan = make_plan("BTCUSDT", "ETHUSDT")
