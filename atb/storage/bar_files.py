@@ -59,11 +59,13 @@ class BarFolders:
 
 
 def list_files(path: str, store: Store) -> list[str]:
-    """What lies in a directory, or in a folder of the store (``store:FOLDER``). Raises DataError, StoreError."""
-    if path.startswith(IN_STORE):
-        prefix = f"{path.removeprefix(IN_STORE).strip('/')}/"
-        return [entry.key for entry in store.list(prefix)]
+    """What lies in a directory, or in a folder of the store (``store:FOLDER``), and not deeper. Raises DataError,
+    StoreError."""
     try:
+        if path.startswith(IN_STORE):
+            inside = path.removeprefix(IN_STORE).strip("/")
+            prefix = f"{inside}/" if inside else ""
+            return [entry.key for entry in store.list(prefix) if "/" not in entry.key[len(prefix) :]]
         folder = Path(path).expanduser()
         if not folder.is_dir():
             raise DataError(f"there is no directory {path}; name one that exists, or {IN_STORE}FOLDER for the store")

@@ -13,7 +13,7 @@ import pyarrow.parquet
 import pytest
 
 from atb.errors import DataError, SpecError
-from atb.storage import MemoryStore, Store
+from atb.storage import DirectoryStore, MemoryStore, Store
 from atb.storage.fingerprints import changed_origin
 from tests.exchange.archive_files import csv_text, zip_bytes
 from tests.trainer.bars.builders import HOUR, T0, bars_at
@@ -122,6 +122,19 @@ def test_a_touched_file_is_noticed(tmp_path: Path) -> None:
     assert changed_origin(bars.origins, MemoryStore()) is None
     pa.parquet.write_table(table(BARS.rows(0, 3)), path)
     assert changed_origin(bars.origins, MemoryStore()) == f"file:{path} has changed"
+
+
+def test_a_file_in_a_deeper_folder_answers_to_no_symbol(tmp_path: Path) -> None:
+    for store in (MemoryStore(), DirectoryStore(tmp_path / "store")):
+        for key in ("XUSDT_1h.parquet", "mine/um/XUSDT_1h.parquet"):
+            pa.parquet.write_table(table(BARS), tmp_path / "a.parquet")
+            store.put(key, (tmp_path / "a.parquet").read_bytes())
+        for folder in ("mine/um/", "/"):
+            assert read(f"store:{folder}", store=store).digest == BARS.digest
+        for folder in ("mine", "./mine/um", "mine//um", "..", "a\0b"):
+            with pytest.raises(DataError, match=r"no file XUSDT_1h.parquet|is not a directory") as caught:
+                read(f"store:{folder}", store=store)
+            assert "\n" not in str(caught.value)
 
 
 def test_an_absent_file_a_broken_one_and_a_wrong_window_are_each_one_line(tmp_path: Path) -> None:
