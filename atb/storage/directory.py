@@ -9,6 +9,7 @@ import hashlib
 import os
 import pwd
 import shutil
+import stat
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -66,7 +67,7 @@ class DirectoryStore:
         try:
             return self._write(key, data, publish)
         except FileExistsError:
-            if not self._path(key).is_file():
+            if _is_no_file(self._path(key)):
                 raise self._in_the_way(key) from None
             raise PreconditionFailed(f"{key} is already there in {self.url}") from None
 
@@ -242,6 +243,15 @@ class DirectoryStore:
             errno.EROFS: "it is mounted read-only; name another --store",
         }.get(error.errno or 0, "look at the disk")
         return StoreError(f"store {self.url} refused {key}: {error.strerror}; {hint}")
+
+
+def _is_no_file(path: Path) -> bool:
+    """Whether what has that name can't be an object. Others may remove one at any time: then nothing has it."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return False
+    return not (stat.S_ISREG(mode) or (stat.S_ISLNK(mode) and path.is_file()))
 
 
 def _is_same(handle: int, path: Path) -> bool:

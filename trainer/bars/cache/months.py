@@ -61,12 +61,6 @@ def months_between(start_ms: int, end_ms: int) -> list[Month]:
     return found
 
 
-def whole_days(start_ms: int, end_ms: int) -> list[int]:
-    """The start of every day that lies wholly in ``[start_ms, end_ms)``."""
-    first = -(-start_ms // DAY_MS) * DAY_MS
-    return list(range(first, end_ms - DAY_MS + 1, DAY_MS))
-
-
 def day_name(start_ms: int) -> str:
     """``YYYY-MM-DD``."""
     return f"{tf.from_epoch_ms(start_ms):%Y-%m-%d}"

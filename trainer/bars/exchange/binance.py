@@ -14,9 +14,9 @@ import numpy as np
 from atb.contract import timeframe as tf
 from atb.errors import DataError, NetworkError, SpecError
 from trainer.bars.cache.month_cache import CachedMonth
-from trainer.bars.cache.months import DAY_MS, SETTLED_MS, Month, Series, day_name, whole_days
+from trainer.bars.cache.months import DAY_MS, SETTLED_MS, Month, Series, day_name
 from trainer.bars.exchange.archive import Archive
-from trainer.bars.exchange.http import Http
+from trainer.bars.exchange.http import CountryRefused, Http
 from trainer.bars.exchange.klines import Klines
 from trainer.bars.frame import Bars, empty_bars, join_bars
 from trainer.bars.parallel import work_all
@@ -103,25 +103,34 @@ class BinanceMonths:
             assert have is not None
             return have
         now = self._now_ms()
-        days = whole_days(begin, min(until_ms, now)) if tf.to_ms(series.timeframe) <= DAY_MS else []
+        days = _days_over(begin, until_ms, now) if tf.to_ms(series.timeframe) <= DAY_MS else []
         by_day = dict(work_all(functools.partial(self._day, series), days, 4))
-        parts = {day: bars for day, bars in by_day.items() if bars is not None}
-        for start, stop in _uncovered(begin, until_ms, sorted(parts)):
-            parts[start] = self._by_rest(series, start, stop, now)
-        fresh = join_bars([parts[start] for start in sorted(parts)])
+        parts = {
+            max(day, begin): _within(bars, max(day, begin), until_ms)
+            for day, bars in by_day.items()
+            if bars is not None
+        }
+        before = have.bars.take(have.bars.time < begin) if have else empty_bars(series.symbol, series.timeframe)
+        unknown = until_ms
+        for start, stop in _uncovered(begin, until_ms, [day for day, bars in by_day.items() if bars is not None]):
+            found = self._by_rest(series, start, stop, now)
+            if found is not None:
+                parts[start] = found
+            elif len(before) or any(len(bars) for at, bars in parts.items() if at < start):
+                unknown = min(unknown, start)  # not before the listing: asked again
+        fresh = join_bars([empty_bars(series.symbol, series.timeframe), *(parts[start] for start in sorted(parts))])
         fresh = fresh.take(fresh.time + fresh.step_ms <= now)
-        bars = join_bars([have.bars, fresh]) if have else fresh
-        return CachedMonth(bars, _reach(fresh, begin, until_ms, now), "parts")
+        return CachedMonth(join_bars([before, fresh]), min(unknown, _reach(fresh, begin, until_ms, now)), "parts")
 
-    def _by_rest(self, series: Series, start_ms: int, stop_ms: int, now: int) -> Bars:
-        """What neither archive has. Where REST refuses, a past stretch counts as before the listing."""
+    def _by_rest(self, series: Series, start_ms: int, stop_ms: int, now: int) -> Bars | None:
+        """What neither archive has; None where REST refuses this country what has been settled for long."""
         try:
             return self._klines.fetch(*series, start_ms, stop_ms)
-        except DataError as error:
+        except CountryRefused as error:
             if stop_ms > now - SETTLED_MS:
                 raise
             log.warning("%s: no bars from %s on in the archive, and %s", series, day_name(start_ms), error)
-            return empty_bars(series.symbol, series.timeframe)
+            return None
 
     def _day(self, series: Series, day_ms: int) -> Bars | None:
         url = self._archive.day_url(*series, day_ms)
@@ -146,9 +155,14 @@ def _within(bars: Bars, start_ms: int, end_ms: int) -> Bars:
     return bars.take((bars.time >= start_ms) & (bars.time < end_ms))
 
 
+def _days_over(begin: int, until_ms: int, now: int) -> list[int]:
+    """The start of every day that overlaps ``[begin, until_ms)`` and is over: the archive may have all of it."""
+    return [day for day in range(begin // DAY_MS * DAY_MS, until_ms, DAY_MS) if day + DAY_MS <= now]
+
+
 def _uncovered(begin: int, until_ms: int, days: list[int]) -> list[tuple[int, int]]:
     """What of ``[begin, until_ms)`` lies in none of the days, in order."""
-    edges = [begin, *(edge for day in days for edge in (day, day + DAY_MS)), until_ms]
+    edges = [begin, *(edge for day in sorted(days) for edge in (day, day + DAY_MS)), until_ms]
     return [(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True) if start < stop]
 
 

@@ -30,6 +30,9 @@ _BANNED_SECONDS = 120.0
 _SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")
 _BANNED_UNTIL = re.compile(rb"banned until ([0-9]{10}|[0-9]{13})(?![0-9])")
 """Seconds or milliseconds since 1970; anything else names no instant."""
+_BUSY = re.compile(rb'"code" ?: ?-10(00|01|03|06|07|08|15|16)[^0-9]')
+"""Codes of Binance for what is no fault of the request, which also come with status 400."""
+_LATER = "; try later, with fewer jobs at once, or set ATB_BINANCE_REST_URL to a mirror"
 
 
 @dataclass(frozen=True)
@@ -73,23 +76,30 @@ class Http:
         self._wait_until_free(host)
         try:
             answer = self._session.get(url, params=params, timeout=self._timeout)
-        except (requests.RequestException, OSError) as error:
+        except (requests.RequestException, OSError, ValueError) as error:  # a redirect to what is no address
             raise _explain(error, url) from None
-        if answer.status_code in (200, 400, 404):
+        busy = answer.status_code == 400 and _BUSY.search(answer.content[:4096])
+        if answer.status_code in (200, 400, 404) and not busy:
             return Answer(answer.status_code, answer.content, _host_ms(answer))
         if answer.status_code == 451:
-            raise DataError(
-                f"{host} refuses to serve this country (451): set ATB_BINANCE_REST_URL to a mirror, choose an --as-of "
-                "two days ago so that the archive has it all, or use --source files:PATH or ccxt:EXCHANGE"
+            remedy = (
+                "set ATB_BINANCE_REST_URL to a mirror, choose an --as-of two days ago so that the archive has it all"
+            )
+            if path.endswith((".zip", ".CHECKSUM")):
+                remedy = "set ATB_BINANCE_ARCHIVE_URL to a mirror"
+            raise CountryRefused(
+                f"{host} refuses to serve this country (451): {remedy}, or use --source files:PATH or ccxt:EXCHANGE"
             )
         message = f"{host} answered {answer.status_code} to {path}"
         wait = self._named_wait(answer)
         if wait is not None:
             self._hold_back(host, answer.status_code, max(wait, 1.0))
-            raise _HeldBack(message)
+            raise _HeldBack(message + _LATER)
         if answer.status_code == 407:
             raise SpecError(f"{message}: the proxy requires a user; {_PROXY_USER}")
-        if answer.status_code in (403, 408, 429) or answer.status_code >= 500:
+        if answer.status_code in (403, 429):
+            raise _Transient(message + _LATER)
+        if busy or answer.status_code == 408 or answer.status_code >= 500:
             raise _Transient(message)
         raise DataError(f"{message}; look at the ATB_BINANCE_… variables, --market and the symbol")
 
@@ -139,6 +149,10 @@ class Http:
         return _BANNED_SECONDS if answer.status_code == 418 else None
 
 
+class CountryRefused(DataError):
+    """The host serves this country nothing; another host may have the same bars."""
+
+
 class _Transient(NetworkError):
     """A failure that may not recur at the next attempt."""
 
@@ -165,6 +179,8 @@ def _explain(error: Exception, url: str) -> NetworkError | SpecError:
     if isinstance(error, kinds.InvalidProxyURL) or (isinstance(error, kinds.ProxyError) and "scheme" in words):
         return SpecError("the proxy's address is not valid; write http://HOST:PORT in HTTPS_PROXY")
     if isinstance(error, kinds.InvalidURL | kinds.InvalidSchema | kinds.MissingSchema):
+        if host and urlsplit(url).scheme in ("http", "https"):
+            return NetworkError(f"{host} redirects to what is no address; look at the ATB_BINANCE_… variables")
         return SpecError(f"{redact(url)} is not an address; look at the ATB_BINANCE_… variables")
     if isinstance(error, kinds.ProxyError) and "407" in words:
         return SpecError(f"the proxy requires a user (407); {_PROXY_USER}")
@@ -175,6 +191,8 @@ def _explain(error: Exception, url: str) -> NetworkError | SpecError:
         )
     if not isinstance(error, requests.RequestException) and "CA certificate bundle" in words:
         return SpecError("REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names a file that is not there")
+    if not isinstance(error, requests.RequestException | OSError):
+        return NetworkError(f"{host} redirects to what is no address; look at the ATB_BINANCE_… variables")
     cause = "it took too long" if isinstance(error, requests.Timeout) else type(error).__name__
     if isinstance(error, kinds.ProxyError):
         cause = "the proxy did not let us through"

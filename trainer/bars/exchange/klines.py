@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from atb.contract import timeframe as tf
 from atb.errors import DataError, NetworkError
 from atb.redaction import redact
+from atb.schema import printable
 from trainer.bars.cache.months import DAY_MS
 from trainer.bars.exchange.http import Http
 from trainer.bars.frame import Bars, empty_bars, join_bars
@@ -19,7 +20,9 @@ _LONGEST_SPAN_MS = 200 * DAY_MS
 """The coin-margined API refuses longer ones."""
 _PATHS = {"spot": "/api/v3/klines", "um": "/fapi/v1/klines", "cm": "/dapi/v1/klines"}
 _HOSTS = {"spot": "https://api.binance.com", "um": "https://fapi.binance.com", "cm": "https://dapi.binance.com"}
-_UNKNOWN_SYMBOL, _ILLEGAL_CHARACTERS = -1121, -1100
+_ILLEGAL_CHARACTERS = -1100
+_NOT_LISTED = (-1121, -1122, -4108)
+"""Unknown, closed for trading, or delivered."""
 
 
 class Klines:
@@ -40,7 +43,10 @@ class Klines:
             rows, host_ms = self._ask(
                 market, symbol, timeframe, startTime=start_ms, endTime=page_end - 1, limit=ROWS_A_CALL
             )
-            page = bars_from_rows(rows, ARCHIVE_COLUMNS, symbol, timeframe, f"{symbol} {timeframe} by REST")
+            try:
+                page = bars_from_rows(rows, ARCHIVE_COLUMNS, symbol, timeframe, f"{symbol} {timeframe} by REST")
+            except DataError as error:  # what is no bars says nothing of the bars
+                raise NetworkError(f"{error}; look at ATB_BINANCE_REST_URL and the proxy") from None
             closed = page.time + step <= (end_ms if host_ms is None else host_ms)
             pages.append(page.take((page.time >= start_ms) & (page.time < end_ms) & closed))
             start_ms = int(page.time[-1]) + 1 if len(page) >= ROWS_A_CALL else page_end
@@ -49,7 +55,10 @@ class Klines:
     def listed_ms(self, market: str, symbol: str, timeframe: str) -> int | None:
         """When the first bar ever opened; None for an unknown symbol."""
         rows, _ = self._ask(market, symbol, timeframe, startTime=0, limit=1)
-        return int(rows[0][0]) if rows else None
+        try:
+            return int(rows[0][0]) if rows else None
+        except (ValueError, TypeError, IndexError, KeyError):
+            return None
 
     def _ask(self, market: str, symbol: str, timeframe: str, **params: int) -> tuple[list[list[Any]], int | None]:
         url = f"{(self._base_url or _HOSTS[market]).rstrip('/')}{_PATHS[market]}"
@@ -57,17 +66,20 @@ class Klines:
         answer = self._http.get(url, {"symbol": symbol, "interval": timeframe, **params})
         try:
             said = json.loads(answer.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             said = None
         if answer.status == 200 and isinstance(said, list):
             return said, answer.host_ms
-        if isinstance(said, dict) and said.get("code") == _UNKNOWN_SYMBOL:
+        if isinstance(said, dict) and said.get("code") in _NOT_LISTED:
             return [], answer.host_ms
         if isinstance(said, dict) and answer.status == 400:
-            text = redact(str(said.get("msg"))[:200])
+            text = printable(redact(str(said.get("msg"))))
             wrong = said.get("code") == _ILLEGAL_CHARACTERS
             raise DataError(
                 f"{host} refuses {symbol} {timeframe}: {text}"
                 + ("; symbols are written like BTCUSDT there" if wrong else "; check the symbol and --market")
             )
-        raise NetworkError(f"{host} answered {answer.status} to {_PATHS[market]} with something other than bars")
+        raise NetworkError(
+            f"{host} answered {answer.status} to {_PATHS[market]} with something other than bars; if that is not "
+            "Binance's API, look at ATB_BINANCE_REST_URL and the proxy"
+        )

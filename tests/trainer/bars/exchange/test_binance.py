@@ -327,6 +327,55 @@ def test_a_refused_country_needs_no_rest_for_finished_days(fetch: Fetch, exchang
     assert same_rows(fetch(end="2025-03-11"), window(market_bars, end="2025-03-11"))
 
 
+def test_a_refused_country_reads_a_part_of_a_finished_day_from_the_archive(
+    fetch: Fetch, exchange: Exchange, market_bars: Bars
+) -> None:
+    exchange.faults.append(Fault("klines\\?", status=451, times=99))
+    store = MemoryStore()
+    for end in ("2025-03-10T10:00", "2025-03-11T10:00"):  # as a schedule in the morning asks for yesterday's bars
+        assert same_rows(fetch(end=end, store=store), window(market_bars, end=end))
+
+
+def test_what_a_refused_country_lacks_after_the_listing_is_asked_for_again(
+    fetch: Fetch, exchange: Exchange, market_bars: Bars
+) -> None:
+    exchange.absent.add("BTCUSDT-1h-2025-03-08.zip")
+    exchange.faults.append(Fault("klines\\?", status=451, times=1))
+    store = MemoryStore()
+    assert len(fetch(end="2025-03-10", store=store)) == len(window(market_bars, end="2025-03-10")) - 24
+    assert same_rows(fetch(end="2025-03-10", store=store), window(market_bars, end="2025-03-10"))
+
+
+NO_BARS = [
+    Fault("", status=200, body=b"[[1, 2]]"),
+    Fault("", status=200, body=b"[" * 100_000),
+    Fault("", status=200, body=b'[["a","b","c","d","e","f","g","h","i","j","k","l"]]'),
+    Fault("", status=200, body=b"[[5,1,1,1,1,1,1,1,1,1,1,1]]"),
+    Fault("", status=302, headers={"Location": "http://[::1"}),
+    Fault("", status=302, headers={"Location": "ftp://x"}),
+    Fault("", status=400, body=b'{"code": -1125, "msg": "\\u001b[2Jno"}'),
+    Fault("", status=401),
+]
+
+
+@pytest.mark.parametrize("fault", NO_BARS, ids=range(len(NO_BARS)))
+def test_what_is_no_bars_leaves_no_hole_in_the_past(
+    fetch: Fetch, exchange: Exchange, market_bars: Bars, fault: Fault
+) -> None:
+    exchange.absent.add("BTCUSDT-1h-2025-03-08.zip")
+    exchange.faults.append(dataclasses.replace(fault, pattern="klines\\?"))
+    store = MemoryStore()
+    with pytest.raises((NetworkError, DataError)) as failed:
+        fetch(end="2025-03-10", store=store)
+    assert str(failed.value).isprintable()
+    assert same_rows(fetch(end="2025-03-10", store=store), window(market_bars, end="2025-03-10"))
+
+
+def test_a_busy_exchange_that_says_400_is_asked_again(fetch: Fetch, exchange: Exchange, market_bars: Bars) -> None:
+    exchange.faults.append(Fault("klines\\?", status=400, body=b'{"code":-1001,"msg":"Internal error"}', times=2))
+    assert same_rows(fetch(), window(market_bars))
+
+
 @pytest.mark.parametrize("fault", [Fault("", "hang"), Fault("", "cut"), Fault("", status=500), Fault("", status=403)])
 def test_what_passes_is_tried_again(
     fetch: Fetch, exchange: Exchange, market_bars: Bars, slept: Slept, fault: Fault
