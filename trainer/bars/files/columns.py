@@ -24,6 +24,8 @@ SERIES_NAMES = (
     "quote_asset", "base_currency", "quote_currency", "currency", "currency_pair", "contract", "product", "side",
 )  # fmt: skip
 """What tells the rows of one series from those of another, and can't be compared with what is asked for."""
+FINISHED_NAMES = ("confirm", "confirmed", "is_closed", "is_final", "is_complete", "complete")
+"""By which exchanges mark a bar that was over when it was written."""
 _MOST_NAMES, _MOST_LETTERS = 16, 40
 
 

@@ -13,6 +13,7 @@ from atb.errors import DataError
 from trainer.bars.columns import array_of
 from trainer.bars.files.columns import (
     CLOSE_NAMES,
+    FINISHED_NAMES,
     INDEX_NAMES,
     SERIES_NAMES,
     SYMBOL_NAMES,
@@ -65,7 +66,7 @@ def bars_from_table(table: pa.Table, symbol: str, timeframe: str, where: str) ->
     absent = [name for name, number in (*found.items(), ("timestamp", times[0] if times else None)) if number is None]
     if absent:
         raise refuse_absent(names, absent, where)
-    table = _select_market(table, names, symbol, timeframe, where)
+    table = _select_finished(_select_market(table, names, symbol, timeframe, where), names)
     taken = {name: number for name, number in found.items() if number is not None}
     values = np.column_stack([_floats(table.column(taken[name]), f"{where}: column {name}") for name in COLUMNS])
     extra = {
@@ -116,6 +117,16 @@ def _select_market(table: pa.Table, names: list[str], symbol: str, timeframe: st
             )
         if len(there) > 1:
             table = table.filter(pc.fill_null(pc.equal(column, matching[0]), False))
+    return table
+
+
+def _select_finished(table: pa.Table, names: list[str]) -> pa.Table:
+    """The rows without those that a column marks as unfinished: 0 or false where others are 1 or true."""
+    for number, name in enumerate(names):
+        if plain_name(name) in FINISHED_NAMES:
+            marks = pc.utf8_lower(plain_column(table.column(number)).cast(pa.string()))
+            if {str(mark) for mark in pc.unique(marks).to_pylist()[:_MOST_MARKETS]} <= {"0", "1", "true", "false"}:
+                table = table.filter(pc.is_in(marks, pa.array(["1", "true"])))
     return table
 
 

@@ -122,3 +122,13 @@ def test_a_files_ending_may_be_in_capitals_and_two_spellings_are_two_files(tmp_p
     (tmp_path / "XUSDT_1h.csv").write_text(csv_text())
     with pytest.raises(DataError, match=r"XUSDT_1h\.CSV and .*XUSDT_1h\.csv both match"):
         FilesSource(str(tmp_path), MemoryStore()).fetch("XUSDT", "1h", "spot", START, START + ROWS * HOUR)
+
+
+@pytest.mark.parametrize(
+    ("name", "yes", "no"), [("confirm", 1, 0), ("is_closed", "True", "False"), ("complete", "true", "false")]
+)
+def test_rows_that_are_marked_as_unfinished_are_no_bars(name: str, yes: object, no: object, tmp_path: Path) -> None:
+    bars = read(tmp_path, "XUSDT_1h.csv", with_column(name, [yes] * (ROWS - 1) + [no]))
+    assert bars.time.tolist() == TIMES[:-1].tolist()
+    bars = read(tmp_path, "XUSDT_1h.csv", with_column(name, [0.5] * (ROWS - 1) + [2]))
+    assert len(bars) == ROWS  # it means something else
