@@ -12,9 +12,14 @@ from atb.errors import DataError
 
 MOST_BYTES = 2**29
 """Of a file, packed or unpacked: minute bars of eight years as text."""
+WIDEST = 8
+"""Bytes of a number or time."""
 MOST_ROWS = 20_000_000
 """Minute bars of 38 years."""
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Ways of packing a zip that are unpacked piece by piece. Of others ``zipfile`` unpacks 4 KiB to any size at once."""
 _PIECE = 1 << 20
+_LONGEST_REASON = 200
 
 
 def bounded(size: int, where: str, most: int = MOST_BYTES) -> None:
@@ -43,10 +48,12 @@ def open_zip(data: bytes, where: str, most: int = MOST_BYTES) -> tuple[str, byte
             if len(names) != 1:
                 some = ", ".join(map(ascii, names[:3])) or "none"
                 raise DataError(f"{where} holds {len(names)} files and only one is read ({some}); zip a single file")
+            if archive.getinfo(names[0]).compress_type not in METHODS:
+                raise DataError(f"{where} is packed by bzip2, LZMA or another method; zip it by deflate, the usual one")
             with archive.open(names[0]) as packed:
                 return names[0], _read_bounded(packed, where, most)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
-        raise DataError(f"{where} is not a complete zip: {error}") from None
+        raise DataError(f"{where} is not a complete zip: {ascii(str(error)[:_LONGEST_REASON])[1:-1]}") from None
 
 
 def gunzip(data: bytes, where: str, most: int = MOST_BYTES) -> bytes:

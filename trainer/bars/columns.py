@@ -13,10 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from trainer.bars.bounds import bounded, bounded_rows
-
-_WIDEST = 8
-"""Bytes of a number or time."""
+from trainer.bars.bounds import WIDEST, bounded, bounded_rows
 
 
 def read_parquet(data: bytes, where: str) -> pa.Table:
@@ -31,7 +28,7 @@ def read_parquet(data: bytes, where: str) -> pa.Table:
     for field in file.schema_arrow:
         if not (pa.types.is_primitive(field.type) or pa.types.is_null(field.type)):
             raise pa.ArrowNotImplementedError(f"column {field.name!a} is of {str(field.type)[:80]}")
-    bounded(rows * len(file.schema_arrow) * _WIDEST, where)
+    bounded(rows * len(file.schema_arrow) * WIDEST, where)
     return file.read(use_threads=False)
 
 

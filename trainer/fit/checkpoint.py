@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from atb.schema import printable
+from trainer.bars.bounds import METHODS
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,10 @@ def unpack_checkpoint(data: bytes, identity: str) -> Checkpoint | None:
     """The checkpoint, or None, and one line of the log, where it is of another spec, bars or code, or can't be read."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as packed:
-            size = sum(entry.file_size for entry in packed.infolist())
+            entries = packed.infolist()
+        if any(entry.compress_type not in METHODS for entry in entries):
+            raise ValueError("it is packed by bzip2, LZMA or another method, as no checkpoint is")
+        size = sum(entry.file_size for entry in entries)
         if size > MOST_BYTES:
             raise ValueError(f"it unpacks to {size:,} bytes, and {MOST_BYTES:,} are the most")
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:

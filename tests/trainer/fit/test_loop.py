@@ -159,9 +159,9 @@ def test_what_unpacks_to_anything_is_no_checkpoint() -> None:
         assert found is None or isinstance(found.state, dict)
 
 
-def _npz(members: dict[str, bytes]) -> bytes:
+def _npz(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(packed, "w", method) as archive:
         for name, data in members.items():
             archive.writestr(name, data)
     return packed.getvalue()
@@ -186,6 +186,7 @@ UNUSABLE: dict[str, Callable[[], bytes]] = {
     "JSON of another kind": lambda: _npz({"head.npy": _npy("[1]")}),
     "arrays of no group": lambda: _npz({"head.npy": _npy('{"identity": "mine"}'), "other/0000.npy": _npy(1.0)}),
     "control characters": lambda: _npz({"head.npy": _npy('{"identity": "mine"}'), "\x1b]0;x.npy": _npy(1.0)}),
+    "packed by bzip2": lambda: _npz({"head.npy": _npy('{"identity": "mine", "state": {}}')}, zipfile.ZIP_BZIP2),
     "no head": lambda: _npz({"variables/0000.npy": _npy(1.0)}),
 }
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from atb.errors import DataError
-from trainer.bars.bounds import bounded, bounded_rows
+from trainer.bars.bounds import WIDEST, bounded, bounded_rows
 from trainer.bars.files.columns import show_names
 from trainer.bars.rows import ARCHIVE_COLUMNS
 
@@ -47,6 +47,9 @@ def read_csv(data: bytes, where: str) -> pa.Table:
             f"{where} has its column names on three lines, {show_names(fields)} first, as yfinance writes them; "
             "download with multi_level_index=False"
         )
+    rows = max(text.count(b"\n"), text.count(b"\r"))
+    bounded_rows(rows, where)
+    bounded((rows + text.count(separator.encode())) * WIDEST, where)  # a value takes more than its one digit in text
     begin = head[skipped][0]
     try:
         table = pa.csv.read_csv(

@@ -23,6 +23,7 @@ from tests.trainer.bars.conftest import ms
 from trainer.bars.bounds import gunzip, unzip
 from trainer.bars.check import check_bars, validate_bars
 from trainer.bars.files import FilesSource
+from trainer.bars.files.delimited import read_csv
 from trainer.bars.frame import COLUMNS, Bars
 
 START = ms("2026-01-01")
@@ -322,6 +323,26 @@ def test_what_unpacks_to_more_than_a_file_may_hold_is_refused_while_it_unpacks()
     for unpack, data in ((unzip, packed.getvalue()), (gunzip, gzip.compress(zeros))):
         with pytest.raises(DataError, match="x holds more than 1 MiB; split it into files by month"):
             unpack(data, "x", 1 << 20)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_zip_that_unpacks_to_any_size_at_once_is_refused(method: int) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", method) as archive:
+        archive.writestr("a.csv", bytes(3 << 20))
+    with pytest.raises(DataError, match="x is packed by bzip2, LZMA or another method; zip it by deflate"):
+        unzip(packed.getvalue(), "x", 1 << 20)
+
+
+@pytest.mark.parametrize(
+    ("row", "count", "said"),
+    [(b"\n", 20_000_001, "20,000,001 rows"), (b"\r", 20_000_001, "20,000,001 rows"), (b",", 2**26, "512 MiB")],
+)
+def test_text_of_more_values_than_a_file_may_hold_is_refused_before_it_is_parsed(
+    row: bytes, count: int, said: str
+) -> None:
+    with pytest.raises(DataError, match=f"x.csv holds (more than )?{said}"):
+        read_csv(b"timestamp,open,high,low,close,volume" + row * count, "x.csv")
 
 
 def test_a_zip_of_several_files_is_refused_and_one_beside_an_apples_notes_is_read(tmp_path: Path) -> None:
