@@ -35,7 +35,7 @@ class Launcher:
     @property
     def alive(self) -> bool:
         """Whether it still follows the run."""
-        return self.state.finished is None and not self.gone and self.now - self.heard <= LEASE_SECONDS
+        return self.state.finished is None and not self.gone and abs(self.now - self.heard) <= LEASE_SECONDS
 
     @property
     def died(self) -> bool:

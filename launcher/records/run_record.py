@@ -218,7 +218,7 @@ def _without_lost(store: Store, jobs: dict[str, JobRecord]) -> dict[str, JobReco
     return jobs | {
         job: replace(record, lost=_say_lost(record.heard))
         for job, record in open_jobs.items()
-        if now - record.heard > lease
+        if abs(now - record.heard) > lease
     }
 
 

@@ -31,10 +31,12 @@ class StoreTime:
         entry = next((entry for entry in self._store.list(self._key) if entry.key == self._key), None)
         if entry is None:
             raise StoreError(f"store {self._store.url} does not list {self._key}, which was just written")
-        now = self._clock.monotonic()
-        if self._lost(now):
+        now, written = self._clock.monotonic(), entry.modified.timestamp()
+        if (
+            self._lost(now) or abs(written - self.now()) > 2 * self._every
+        ):  # its clock was set: claims have the old time
             self._steady_from = now
-        self._at, self._written = now, entry.modified.timestamp()
+        self._at, self._written = now, written
 
     def now(self) -> float:
         """The store's time: that of the last beat and what has passed here since."""

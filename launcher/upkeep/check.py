@@ -221,7 +221,7 @@ def _check_pointers(store: Store, seen: _Seen, latest: Mapping[str, str]) -> Ite
 def _find_leftover(entry: Entry, now: float) -> Iterator[StoreProblem]:
     """What a process that was killed has left."""
     key, age = entry.key, now - entry.modified.timestamp()
-    if key.startswith("probes/") and age > PROBE_SECONDS:
+    if key.startswith("probes/") and abs(age) > PROBE_SECONDS:
         yield StoreProblem(key, "leftover", "a probe whose process was killed", "sweep it with --repair")
-    elif key.startswith("bars/") and key.endswith("/claim") and age > CLAIM_SECONDS:
+    elif key.startswith("bars/") and key.endswith("/claim") and abs(age) > CLAIM_SECONDS:
         yield StoreProblem(key, "leftover", "a claim on a download whose process was killed", "sweep it with --repair")

@@ -31,6 +31,8 @@ LOST = [running(number, ago=500 - number) for number in (1, 2, 3)]
         pytest.param((), "free", 1, None, False, id="nobody has begun it"),
         pytest.param((running(),), "live", 1, None, False, id="its claim has moved within the lease"),
         pytest.param((running(ago=60.0),), "live", 1, None, False, id="its lease ends now"),
+        pytest.param((running(ago=-60.0),), "live", 1, None, False, id="its claim is of a moment later than now"),
+        pytest.param((running(ago=-7200.0),), "free", 2, None, True, id="its claim is of a clock that was set since"),
         pytest.param((running(ago=60.1),), "free", 2, None, True, id="its claim has not moved for a lease"),
         pytest.param((running(gone=True),), "free", 2, None, True, id="its process is gone from this machine"),
         pytest.param((running(1, ago=500), running(2)), "live", 2, None, False, id="taken over"),

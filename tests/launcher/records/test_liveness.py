@@ -44,7 +44,9 @@ def test_a_launcher_lives_while_it_beats_and_has_finished_when_it_says_so(store:
     )
 
 
-@pytest.mark.parametrize(("age", "died"), [(LEASE_SECONDS - 20, False), (LEASE_SECONDS + 20, True)])
+@pytest.mark.parametrize(
+    ("age", "died"), [(LEASE_SECONDS - 20, False), (LEASE_SECONDS + 20, True), (-LEASE_SECONDS - 20, True)]
+)
 def test_one_that_was_not_heard_of_for_a_lease_has_died(tmp_path: Path, age: float, died: bool) -> None:
     store = DirectoryStore(tmp_path / "store")
     planned(store)

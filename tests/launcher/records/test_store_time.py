@@ -31,10 +31,10 @@ class LateStore(MemoryStore):
 
     def __init__(self, clock: ManualClock) -> None:
         super().__init__()
-        self._clock = clock
+        self._clock, self.late = clock, 3600.0
 
     def list(self, prefix: str) -> Iterator[Entry]:
-        late = datetime.fromtimestamp(self._clock.seconds - 3600, UTC)
+        late = datetime.fromtimestamp(self._clock.seconds - self.late, UTC)
         return iter([entry._replace(modified=late) for entry in super().list(prefix)])
 
 
@@ -52,7 +52,7 @@ def test_the_time_is_the_stores_and_goes_on_between_beats() -> None:
 
 def test_it_is_steady_after_beats_without_a_gap_and_no_longer_after_one() -> None:
     clock = ManualClock()
-    time = StoreTime(MemoryStore(), "me.json", clock, beat=10.0)
+    time = StoreTime(LateStore(clock), "me.json", clock, beat=10.0)
     seen = []
     for pause in (0, 10, 10, 10, 25, 10, 10, 10):
         clock.sleep(pause)
@@ -61,6 +61,20 @@ def test_it_is_steady_after_beats_without_a_gap_and_no_longer_after_one() -> Non
     assert seen == [False, False, False, True, False, False, False, True]
     clock.sleep(20.5)
     assert not time.steady, "the store has not answered for two beats"
+
+
+@pytest.mark.parametrize("late", [0.0, 3500.0, 3700.0, 7200.0])
+def test_it_is_not_steady_for_a_while_after_the_store_s_clock_was_set(late: float) -> None:
+    clock = ManualClock()
+    store = LateStore(clock)
+    time = StoreTime(store, "me.json", clock, beat=10.0)
+    seen = []
+    for beat in range(9):
+        clock.sleep(10)
+        store.late = 3600.0 if beat < 4 else late
+        time.beat(b"1")
+        seen.append(time.steady)
+    assert seen == [False, False, False, True, False, False, False, True, True]
 
 
 def test_a_store_that_does_not_list_what_was_just_written_is_named(store: Store) -> None:
