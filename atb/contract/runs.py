@@ -18,10 +18,15 @@ def new_run(now: datetime | None = None) -> str:
     return f"{now or datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
+def is_run_name(text: str) -> bool:
+    """Whether a run can have that name: people leave other folders beside runs."""
+    return _RUN.fullmatch(text) is not None
+
+
 @lru_cache(1024)
 def validate_run(run: str) -> str:
     """The name, where a run can have it. Raises SpecError."""
-    if not _RUN.fullmatch(run):
+    if not is_run_name(run):
         raise SpecError(f"run {run!r} is not a name: use up to 63 letters, digits and . _ -, like 20260131-0600")
     return run
 

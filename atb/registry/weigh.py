@@ -12,7 +12,7 @@ from atb.contract.runs import DEFAULT_FDR
 from atb.documents.evidence import JobEvidence, LedgerEntry, RunEvidence, TestRows
 from atb.documents.plan import Plan
 from atb.documents.result import Result
-from atb.errors import AtbError, NotFound
+from atb.errors import AtbError, NotFound, Unreadable
 from atb.registry.betting import e_bh_bound
 from atb.registry.candidate import Candidate
 from atb.registry.gate import Shown
@@ -100,12 +100,17 @@ def weigh_run(
     return Weighed(bound, fdr, count, shown)
 
 
-def read_evidence(store: Store, run: str) -> RunEvidence | None:
-    """What was kept when the run was last collected; None where nothing was, or it can't be read."""
+def read_evidence(store: Store, run: str, problems: list[Unreadable] | None = None) -> RunEvidence | None:
+    """What was kept when the run was last collected; None where nothing was, or it can't be read. ``problems`` gets
+    why."""
     try:
         return read_document(store, RunEvidence, keys.run_evidence(run), run=run)
-    except (NotFound, AtbError):
-        return None
+    except Unreadable as problem:
+        if problems is not None:
+            problems.append(problem)
+    except AtbError:
+        pass
+    return None
 
 
 def shown_by_job(evidence: RunEvidence | None) -> dict[str, Shown]:

@@ -18,6 +18,7 @@ from launcher.cli.options import ACCESS, ENDING, read_setup
 
 if TYPE_CHECKING:
     from atb.documents.plan import Plan
+    from atb.errors import Unreadable
     from atb.storage import Store
     from launcher.plan.backend import Backend
     from launcher.plan.cost import Shape
@@ -64,10 +65,13 @@ def status(store: Store, run: str, output: str | None, price: float | None, **_:
             say(line)
         say(f"{run}  {summary_line(rows)}")
     print_manifest(manifest, store.url)
-    if (evidence := read_evidence(store, run)) is not None:
+    unreadable: list[Unreadable] = []
+    if (evidence := read_evidence(store, run, unreadable)) is not None:
         say(f"evidence: {evidence_line(evidence)}")
         for line in panel_lines(evidence.panels):
             say(line)
+    for problem in unreadable:
+        say(f"unreadable: {problem}; make it again with: atb-launch collect {run}", err=True)
     if manifest.usage is not None and (shape := _shape_of(plan)) is not None:
         say(f"cost      {describe_held(held_seconds(manifest.usage, shape), shape.gpus, price)}")
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 
 from atb.contract import keys
-from atb.contract.runs import validate_run
+from atb.contract.runs import is_run_name, validate_run
 from atb.errors import SpecError
 from atb.storage import Entry, Store
 from atb.storage.read import map_calls
@@ -102,7 +103,7 @@ def find_run(store: Store, text: str) -> str:
         return latest[0]
     if _is_run(store, validate_run(text)):
         return text
-    found = [run for run in store.folders(keys.RUNS) if run.startswith(text)]
+    found = [run for run in run_folders(store) if run.startswith(text)]
     if len(found) == 1:
         return found[0]
     if not found:
@@ -116,7 +117,7 @@ def latest_runs(store: Store, most: int) -> list[str]:
 
     Raises StoreError.
     """
-    runs = list(store.folders(keys.RUNS))
+    runs = run_folders(store)
     timed = [(match[0], run) for run in runs if (match := _TIME.search(run))]
     named = [run for run in runs if not _TIME.search(run)]
     planned = [
@@ -125,7 +126,19 @@ def latest_runs(store: Store, most: int) -> list[str]:
         for entry in store.list(keys.plan(run))
         if entry.key == keys.plan(run)
     ]
-    return [run for _, run in sorted([*timed, *planned], reverse=True)[:most]]
+    ordered = [run for _, run in sorted([*timed, *planned], reverse=True)]
+    found: list[str] = []
+    while ordered and len(found) < most:  # a folder may hold no run, or one of a training without a launcher
+        wanted = most - len(found)
+        first, ordered = ordered[:wanted], ordered[wanted:]
+        there = map_calls(store, partial(_is_run, store), first)
+        found += [run for run, is_run in zip(first, there, strict=True) if is_run]
+    return found
+
+
+def run_folders(store: Store) -> list[str]:
+    """The folders that can be runs, in order; there may be no plan in one. Raises StoreError."""
+    return [name for name in store.folders(keys.RUNS) if is_run_name(name)]
 
 
 def _is_run(store: Store, run: str) -> bool:

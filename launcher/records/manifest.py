@@ -16,6 +16,7 @@ from atb.schema import Document, Part
 from atb.storage import Store
 from atb.storage.read import map_calls, read_document
 from launcher.records.job_record import JobRecord, ResultSummary, outcome_of
+from launcher.records.listing import run_folders
 from launcher.records.liveness import read_launcher
 from launcher.records.run_record import RunRecord
 
@@ -120,7 +121,7 @@ def list_runs(store: Store) -> Iterator[ListedRun]:
             return _describe_open(store, run) if _is_planned(store, run) else None
         return ListedRun(run, manifest.created, dict(Counter(job.state for job in manifest.jobs)))
 
-    runs = sorted(store.folders(keys.RUNS), reverse=True)
+    runs = reversed(run_folders(store))
     yield from filter(None, map_calls(store, describe, runs))
 
 

@@ -39,7 +39,8 @@ def write_report(
 ) -> str:
     """Make the page of a run and write it next to the manifest. What was made or read already: ``manifest``, and
     ``lives``, the champions of the run's model keys. Returns the page's key. Raises StoreError."""
-    evidence = read_evidence(store, record.plan.run)
+    problems: list[Unreadable] = []
+    evidence = read_evidence(store, record.plan.run, problems)
     manifest = decide_gates(manifest or build_manifest(record), evidence)
     key = keys.report(manifest.run)
     results = read_detailed(store, record, manifest)
@@ -52,8 +53,9 @@ def write_report(
     serving = {(live.champion.run, live.champion.job) for live in lives if live.champion is not None}
     promoted = {job: (result.run, result.job) in serving for job, result in results.items()}
     together = build_together(evidence, lives)
-    compared = _read_compared(store, manifest.run)
-    page = render_page(record.plan, manifest, results, curves, promoted, store_words(store), together, compared)
+    compared = _read_compared(store, manifest.run, problems)
+    words = tuple(map(str, problems))
+    page = render_page(record.plan, manifest, results, curves, promoted, store_words(store), together, compared, words)
     store.put(key, page.encode())
     return key
 
@@ -83,19 +85,24 @@ def render_page(
     where: Sequence[str],
     together: Together | None = None,
     compared: Compared | None = None,
+    problems: tuple[str, ...] = (),
 ) -> str:
-    """The page. ``results``, ``curves`` and ``promoted`` are by job and may lack some."""
+    """The page. ``results``, ``curves`` and ``promoted`` are by job and may lack some; ``problems`` are those beside
+    the manifest's."""
     page = build_page(plan, manifest, results, curves, promoted, where)
-    page = replace(page, together=together, compared=compared)
+    page = replace(page, together=together, compared=compared, problems=(*page.problems, *problems))
     return render("launcher.report", "report.html.j2", page=page)
 
 
-def _read_compared(store: Store, run: str) -> Compared | None:
+def _read_compared(store: Store, run: str, problems: list[Unreadable]) -> Compared | None:
     """What ``atb compare`` found; None for a run of anything else, or where it can't be read."""
     try:
         return build_compared(read_document(store, Comparison, keys.comparison(run, "json"), run=run))
-    except (NotFound, Unreadable):
-        return None
+    except Unreadable as problem:
+        problems.append(problem)
+    except NotFound:
+        pass
+    return None
 
 
 _LARGEST_HISTORY = 64 << 20

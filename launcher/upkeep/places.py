@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from atb.contract import keys
+from atb.contract.runs import is_run_name
 from atb.documents.attempt import Claim, ExitReport, MemoryNeed, Progress, Verdict
 from atb.documents.bars_index import BarsIndex
 from atb.documents.champion import Champion, HistoryEntry, Signal
@@ -47,7 +48,7 @@ _HINT = "nothing: it comes again by itself"
 def place_of(key: str) -> Place | None:
     """The document that belongs at a key; None where no document does, such as for what a person has left there."""
     match key.split("/"):
-        case ["runs", run, *rest]:
+        case ["runs", run, *rest] if is_run_name(run):
             return _of_run(run, rest)
         case ["models", _, _, _, "current.json"] | ["models", _, _, _, _, "current.json"]:
             return Place(Champion, "set aside", "promote again with: atb models promote RUN SYMBOL")

@@ -107,6 +107,9 @@ def open_store(server: ObjectStore, process: Process, kind: type[S3Store] = S3St
     return kind("s3://simulated", connect=lambda url, bucket, endpoint: (session, client), waits=waits, concurrency=1)
 
 
+_HEAD = {"ResponseMetadata": {"HTTPHeaders": {"content-length": "0"}}}
+
+
 class S3Client:
     """What ``S3Store`` uses of boto3's. ``faulty`` is False for whoever only checks what is in the bucket."""
 
@@ -119,7 +122,7 @@ class S3Client:
             if Key not in self._server.objects:
                 raise _answer(404, "NoSuchKey")
             data, _, etag, metadata = self._server.objects[Key]
-            return {"Body": _Body(data), "ETag": etag, "Metadata": metadata}
+            return {"Body": _Body(data), "ETag": etag, "Metadata": metadata, **_HEAD}
 
         return self._send("GET", Key, act)
 
@@ -128,7 +131,7 @@ class S3Client:
         how = "PUT-IF-ABSENT" if absent else "PUT-IF-MATCH" if match else "PUT"
 
         def act() -> dict[str, Any]:
-            return {"ETag": self._server.put(Key, Body, Metadata, absent=absent, match=match)}
+            return {"ETag": self._server.put(Key, Body, Metadata, absent=absent, match=match), **_HEAD}
 
         return self._send(how, Key, act)
 
@@ -154,7 +157,7 @@ class S3Client:
 
         def act() -> dict[str, Any]:
             self._server.remove(Key, self._process.name)
-            return {}
+            return {**_HEAD}
 
         return self._send("DELETE", Key, act)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from click.testing import CliRunner
 
+from atb.contract import keys
 from atb.storage import DirectoryStore
 from launcher.cli import atb_launch
 from launcher.records.manifest import collect
@@ -43,3 +44,18 @@ def test_why_and_page_print_one_json_value_if_asked(tmp_path: Path) -> None:
     assert call("why", "r1", "BTCUSDT")["state"] == "done"
     assert call("page", "r1") == [f"{store.url}/runs/r1/report.html"]
     assert call("page", "--all") == [f"{store.url}/runs/r1/report.html", f"{store.url}/index.html"]
+
+
+def test_evidence_that_can_not_be_read_is_named_and_so_is_a_comparison_on_the_page(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    collect(store, RunRecord.of(store, run_of(store)))
+    for key in (keys.run_evidence("r1"), keys.comparison("r1", "json")):
+        store.put(key, b"{")
+    status = CliRunner().invoke(atb_launch, ["status", "r1", "--store", str(tmp_path)])
+    assert (status.exit_code, "done" in status.stdout) == (0, True)
+    assert "unreadable: runs/r1/evidence.json is not a run-evidence document" in status.stderr
+    assert "make it again with: atb-launch collect r1" in status.stderr
+    CliRunner().invoke(atb_launch, ["page", "r1", "--store", str(tmp_path)])
+    page = store.get(keys.report("r1")).decode()
+    for kind in ("evidence.json is not a run-evidence", "comparison.json is not a comparison"):
+        assert f"runs/r1/{kind} document" in page

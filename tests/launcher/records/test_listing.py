@@ -7,7 +7,9 @@ import pytest
 from atb.contract import keys
 from atb.errors import SpecError
 from atb.storage import MemoryStore
-from launcher.records.listing import find_run, list_run
+from launcher.records.listing import find_run, latest_runs, list_run
+from launcher.records.manifest import list_runs
+from launcher.upkeep.check import check_store
 
 
 def store_with(*runs: str) -> MemoryStore:
@@ -57,3 +59,16 @@ def test_a_runs_listing_has_its_documents_and_no_file_of_its_bundles(earlier: bo
     ]  # fmt: skip
     assert (job.attempts, [entry.key for entry in files.workers]) == (2, [keys.worker("r1", "w")])
     assert keys.owner(model) == ("r1", "BTCUSDT-fast")
+
+
+@pytest.mark.parametrize("folder", ["20991231-060000-train", "a b", "é", "20991231-0600 (copy)", ".20991231-0600"])
+def test_a_folder_that_is_no_run_is_never_the_latest_and_stops_no_list(folder: str) -> None:
+    store = store_with("mine", "20200101-000000-aaaa")
+    store.put(f"runs/{folder}/jobs/BTCUSDT-fast/result.json", b"{}")  # of a training without a launcher, say
+    assert find_run(store, "latest") == "mine"
+    assert latest_runs(store, 120) == ["mine", "20200101-000000-aaaa"]
+    assert [each.run for each in list_runs(store)] == ["mine", "20200101-000000-aaaa"]
+    if " " in folder or not folder.isascii():
+        store.put(f"runs/{folder}/plan.json", b"{}")
+        assert [each.run for each in list_runs(store)] == ["mine", "20200101-000000-aaaa"]
+        assert all(folder not in each.key for each in check_store(store))
