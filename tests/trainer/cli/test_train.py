@@ -150,7 +150,7 @@ def test_a_mistake_is_one_line_that_names_it(mistake: str, atb: Atb, folder: Pat
 @pytest.mark.parametrize(
     ("symbol", "words"),
     [
-        ("NOSUCH", "NOSUCH: no file NOSUCH_1h.parquet, .feather or .csv in"),
+        ("NOSUCH", "NOSUCH: no file NOSUCH_1h.parquet, .feather, .csv, .csv.gz or .zip in"),
         ("BROKEN", "BROKEN_1h.parquet can't be read: "),
         ("WORDS", "WORDS_1h.csv"),
         ("HOLED", "of 900 bars (88.8%) and 99% are needed"),
