@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 
@@ -20,6 +20,8 @@ from atb.registry.ledger import advance, read_ledger, read_rows, spend
 from atb.storage import Store
 from atb.storage.probe import is_conditional
 from atb.storage.read import map_calls, read_document
+
+_MOST_PROBLEMS = 10
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,18 @@ class Weighed:
             f"evidence: {self.reached} of {self.candidates} candidates reach an e-value of {self.bound:,.0f}, "
             f"the bound at a false-discovery rate of {self.fdr:g}"
         )
+
+    def problem_lines(self) -> Iterator[str]:
+        """One line for each reason why candidates take part as if they had shown nothing."""
+        named: dict[str, list[str]] = {}
+        for name, shown in self.shown.items():
+            if shown.problem:
+                named.setdefault(shown.problem, []).append(name.partition("/")[2])
+        for problem, jobs in islice(named.items(), _MOST_PROBLEMS):
+            more = f" and {len(jobs) - 1} more" if len(jobs) > 1 else ""
+            yield f"the evidence of {jobs[0]}{more} does not count: {problem}"
+        if len(named) > _MOST_PROBLEMS:
+            yield f"nor does that of others, for {len(named) - _MOST_PROBLEMS} more reasons"
 
     def to_parts(self) -> tuple[JobEvidence, ...]:
         """For the document of a run."""

@@ -19,7 +19,7 @@ from typing import Self
 
 from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError
 from atb.storage.files import STAGING, digest_file, is_text, open_file, walk_files
-from atb.storage.store import Entry
+from atb.storage.store import LARGEST, Entry, too_large
 
 _LATEST = 253_402_300_799.0
 """The last second of the year 9999: a file's time can be any."""
@@ -48,6 +48,8 @@ class DirectoryStore:
     def get(self, key: str) -> bytes:
         try:
             with open(self._name(key), "rb", opener=open_file) as file:
+                if (size := os.fstat(file.fileno()).st_size) > LARGEST:
+                    raise too_large(key, self.url, size)
                 return file.read()
         except OSError as error:
             raise self._failure(key, error) from None

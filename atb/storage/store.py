@@ -7,6 +7,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Protocol, Self
 
+from atb.errors import Unreadable
+
+LARGEST = 1 << 30
+"""Bytes of an object that is read into memory; a larger one can be read to a file only."""
+
 
 class Entry(NamedTuple):
     """One object in a listing. ``etag`` changes when the content does; for a conditional write take the one of
@@ -22,9 +27,9 @@ class Store(Protocol):
     """Whole objects under keys with ``/`` in them. An object is there whole or not at all.
 
     Every method raises StoreError when the store does not answer or refuses; reads of an absent key raise NotFound, of
-    an object that is not as it was written Unreadable; conditional writes raise PreconditionFailed when someone else
-    was first. A store that does not answer is waited for, with patience and a bound; SIGTERM and Ctrl-C end such a
-    wait, which then raises StoreError too.
+    an object that is not as it was written, or larger than LARGEST, Unreadable; conditional writes raise
+    PreconditionFailed when someone else was first. A store that does not answer is waited for, with patience and a
+    bound; SIGTERM and Ctrl-C end such a wait, which then raises StoreError too.
     """
 
     on_wait: Callable[[str], None]
@@ -81,3 +86,9 @@ class Store(Protocol):
 
     def identity(self) -> str:
         """Our identity there, for people: a user, an access key's id, a role. Never a secret."""
+
+
+def too_large(key: str, url: str, size: int) -> Unreadable:
+    """What to raise for an object that is not read into memory."""
+    words = f"has {size:,} bytes, and nothing of ours has more than {LARGEST:,}"
+    return Unreadable(f"{key} in {url} {words}; see: atb-launch store check", key)

@@ -73,6 +73,8 @@ def finish(run: str, store: Store, ending: Ending) -> Manifest:
     evidence = None
     if weighed.shown:
         tell(weighed.summary)
+        for line in weighed.problem_lines():
+            tell(line)
         with say_if_slow("comparing all symbols together", tell):
             evidence = write_evidence(store, run, weighed, rows)
         for line in panel_lines(evidence.panels):

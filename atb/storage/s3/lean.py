@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 
 from atb.errors import NotFound
 from atb.storage.s3.sign import Signer
-from atb.storage.store import Entry
+from atb.storage.store import LARGEST, Entry
 
 Page = tuple[list[Entry], str | None]
 """Entries in key order, and the token of the next page."""
@@ -150,6 +150,8 @@ def _read_answer(receive: Callable[[int], bytes]) -> tuple[int, Answer]:
     for line in lines:
         name, _, value = line.partition(":")
         headers[name.lower()] = value.strip()
+    if "transfer-encoding" not in headers and int(headers["content-length"]) > LARGEST:
+        raise ValueError("too large to be read into memory")
     if "transfer-encoding" not in headers:
         data = received.exactly(int(headers["content-length"]))
     elif headers["transfer-encoding"].lower() == "chunked":

@@ -19,7 +19,7 @@ from atb.storage.s3 import answers, failures
 from atb.storage.s3.client import connect
 from atb.storage.s3.errors import explain
 from atb.storage.s3.lean import LeanReader, Page
-from atb.storage.store import Entry
+from atb.storage.store import LARGEST, Entry, too_large
 from atb.storage.url import Bucket, locate_store
 
 PATIENCE_SECONDS = 600.0
@@ -225,6 +225,9 @@ class S3Store:
             answers.validate_content(plain.metadata, hashlib.sha256(plain.data).hexdigest(), key, self.url)
             return plain.data, plain.etag
         answer = self._client.get_object(Bucket=self._bucket, Key=self._key(key))
+        if (size := int(answer.get("ContentLength", 0))) > LARGEST:
+            answer["Body"].close()
+            raise too_large(key, self.url, size)
         data = answer["Body"].read()
         etag = answers.etag_of_read(answer, key, self.url)
         answers.validate_content(answer.get("Metadata", {}), hashlib.sha256(data).hexdigest(), key, self.url)

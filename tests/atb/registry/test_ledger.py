@@ -15,8 +15,9 @@ from atb.documents.result import Result
 from atb.errors import PreconditionFailed, SpecError, Unreadable
 from atb.registry.candidate import Candidate
 from atb.registry.champions import read_champion, read_history
+from atb.registry.gate import Shown
 from atb.registry.ledger import advance, make_bets, read_entries, read_ledger, read_rows, spend
-from atb.registry.weigh import spend_alone, weigh_run
+from atb.registry.weigh import Weighed, spend_alone, weigh_run
 from atb.storage import MemoryStore, Store
 from tests.atb.registry.candidates import HOUR_MS, NOW, commit, make_result, make_test_rows
 from tests.atb.registry.doubles import CarelessStore, Death, MortalStore
@@ -239,3 +240,15 @@ def test_an_entry_of_another_place_is_refused_and_nothing_is_spent(change: dict[
     store.put(keys.ledger_entry(MODEL_KEY.prefix, 1), entry.model_copy(update=change).to_bytes())
     with pytest.raises(Unreadable, match=r"00000001\.json is the ledger-entry of another (number|job)"):
         take(store, "r2", NIGHTS[1])
+
+
+def test_a_collection_says_once_for_each_reason_whose_evidence_does_not_count() -> None:
+    problems = ["a ledger is damaged", "", *["the store ignores conditions"] * 4]
+    shown = {f"r1/JOB{number}": Shown(0.0, 40.0, 0.05, 6, problem=each) for number, each in enumerate(problems)}
+    assert list(Weighed(40.0, 0.05, 6, shown).problem_lines()) == [
+        "the evidence of JOB0 does not count: a ledger is damaged",
+        "the evidence of JOB2 and 3 more does not count: the store ignores conditions",
+    ]
+    others = {f"r1/JOB{number}": Shown(0.0, 40.0, 0.05, 99, problem=f"why {number}") for number in range(99)}
+    *_, last = lines = list(Weighed(40.0, 0.05, 99, others).problem_lines())
+    assert (len(lines), last) == (11, "nor does that of others, for 89 more reasons")

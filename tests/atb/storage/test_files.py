@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from atb.errors import NotFound, StoreError
+from atb.errors import NotFound, StoreError, Unreadable
 from atb.storage import DirectoryStore
 
 
@@ -80,3 +80,12 @@ def test_a_file_may_be_of_any_time(seconds: float, tmp_path: Path) -> None:
     os.utime(tmp_path / "x", (seconds, seconds))
     (entry,) = store.list("")
     assert 1970 <= entry.modified.year <= 9999
+
+
+def test_an_object_larger_than_any_of_ours_is_not_read_into_memory(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    with (tmp_path / "plan.json").open("wb") as file:
+        file.truncate(200 << 30)  # of nothing: it takes no room
+    for read in (store.get, store.get_with_etag):
+        with pytest.raises(Unreadable, match=r"^plan\.json in .* has 214,748,364,800 bytes, and nothing of ours has"):
+            read("plan.json")

@@ -102,3 +102,9 @@ def test_an_answer_is_read_to_its_end_in_pieces_of_any_size(headers: str, body: 
 def test_a_cut_or_malformed_answer_is_none(text: str) -> None:
     with pytest.raises((ValueError, KeyError)):
         _read_answer(in_pieces(text.encode()))
+
+
+def test_an_answer_that_would_not_fit_into_memory_is_left_unread() -> None:
+    pieces = iter([b"HTTP/1.1 200 OK\r\nContent-Length: 200000000000\r\n\r\nand so on"])
+    with pytest.raises(ValueError, match="too large"):
+        _read_answer(lambda size: next(pieces))
