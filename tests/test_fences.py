@@ -48,7 +48,7 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
     ),
     "launcher.kubernetes": (
         {"api"},
-        {"option_kinds"},
+        {"native_parts", "option_kinds"},
         {"options"},
         {"read_options", "objects"},
         {"control", "cleanup"},

@@ -73,7 +73,7 @@ def open_session(model: bytes, name: str = bundle.MODEL) -> onnxruntime.Inferenc
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:  # its own exceptions have no common class
         raise SpecError(f"{name} can't be opened by ONNX Runtime: {str(error).splitlines()[0]}") from None
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from atb.contract.options import Options
 from atb.schema import Option
 from launcher.kubernetes.api.quantity import parse_quantity
+from launcher.kubernetes.native_parts import Affinity, PodPatch
 from launcher.kubernetes.option_kinds import (
     DNS,
     KEY,
@@ -133,7 +134,7 @@ class ClusterOptions(BaseModel):
         False,
         description="Nodes that fit may be added later, as by an autoscaler: if none fits now, warn and don't fail.",
     )
-    affinity: Annotated[dict[str, Any], _POD(flag=None)] = Field(
+    affinity: Annotated[Affinity, _POD(flag=None)] = Field(
         {}, description="The Pods' affinity, in Kubernetes' own form."
     )
     runtime_class: Annotated[DnsName | None, _POD("NAME")] = Field(
@@ -167,7 +168,7 @@ class ClusterOptions(BaseModel):
     annotations: Annotated[Annotations, _POD("KEY=VALUE", flag="--annotation")] = Field(
         {}, description="Annotations added to the Jobs and Pods."
     )
-    pod_patch: Annotated[dict[str, Any], _POD(flag=None)] = Field(
+    pod_patch: Annotated[PodPatch, _POD(flag=None)] = Field(
         {},
         description="A strategic merge patch of the Jobs' Pod template, for what no other option sets: extra volumes, "
         "sidecars, topology. Labels, annotations and the restart policy that the launcher needs stay.",

@@ -48,7 +48,7 @@ def parse_options(fields: Mapping[str, Any], where: str) -> ClusterOptions:
     if not fields.get("image"):
         raise SpecError("no image to train in: give --image NAME@sha256:… or the image in --cluster-options FILE")
     try:
-        return ClusterOptions(**fields)
+        return ClusterOptions.model_validate(fields)
     except ValidationError as error:
         raise SpecError(f"{where}: {first_problem(error)}") from None
 

@@ -111,6 +111,15 @@ def test_a_file_that_is_no_model_is_one_line() -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_model_that_is_not_utf_8_is_one_line_and_prints_nothing(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    whole = (folder / bundle.MODEL_FROM_BARS).read_bytes()
+    with pytest.raises(SpecError, match=r"^model\.onnx can't be opened"):
+        open_session(whole.replace(b"Sub", b"S\xffb"))
+    assert capfd.readouterr() == ("", "")
+
+
 def spoil(model: onnx.ModelProto, how: str) -> None:
     """Make of a model what ONNX Runtime opens and nobody can use."""
     if how == "batch 0":

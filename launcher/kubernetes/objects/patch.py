@@ -4,18 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-_MERGE_KEYS = {
-    "containers": "name",
-    "initContainers": "name",
-    "volumes": "name",
-    "imagePullSecrets": "name",
-    "env": "name",
-    "volumeMounts": "mountPath",
-    "topologySpreadConstraints": "topologyKey",
-    "resourceClaims": "name",
-    "claims": "name",
-}
-"""Lists of a Pod that a strategic merge patch merges, and by which field; every other list is replaced."""
+from launcher.kubernetes.native_parts import MERGE_KEYS
 
 
 def merge_patch(value: Any, patch: Any, field: str = "") -> Any:
@@ -32,7 +21,7 @@ def merge_patch(value: Any, patch: Any, field: str = "") -> Any:
             if change is not None:
                 merged[key] = merge_patch(value.get(key), change, key)
         return merged
-    if isinstance(value, list) and isinstance(patch, list) and (name := _MERGE_KEYS.get(field)):
+    if isinstance(value, list) and isinstance(patch, list) and (name := MERGE_KEYS.get(field)):
         changes = {change[name]: change for change in patch}
         kept = [merge_patch(each, changes.pop(each.get(name), {})) for each in value]
         return [*kept, *changes.values()]

@@ -62,6 +62,15 @@ def test_an_unknown_option_is_an_error() -> None:
         ClusterOptions(image="x", gpu_count=2)  # type: ignore[call-arg]
 
 
+NEVER = "requiredDuringSchedulingIgnoredDuringExecution"
+RATHER = "preferredDuringSchedulingIgnoredDuringExecution"
+FIELDS = "matchFields"
+NO_AFFINITIES: list[Any] = [3, None, [], {NEVER: None}, {NEVER: []}, {RATHER: {}}]
+NO_TERMS: list[Any] = [3, [3], [{FIELDS: 3}]]
+NO_CONTAINERS: list[Any] = [3, {}, [3], [{}], [{"name": 1}]]
+NO_METADATA: list[Any] = [3, [], {"labels": [1]}]
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [
@@ -80,6 +89,11 @@ def test_an_unknown_option_is_an_error() -> None:
         ("tolerations", [{"operator": "Equal", "value": "a"}]),
         *(("service_account", name) for name in ("a..b", "a.-b", ".a", "a" * 254)),
         ("image_pull_secrets", ["a..b"]),
+        *(("affinity", {"nodeAffinity": part}) for part in NO_AFFINITIES),
+        *(("affinity", {"nodeAffinity": {NEVER: {"nodeSelectorTerms": terms}}}) for terms in NO_TERMS),
+        *(("pod_patch", {"spec": {"containers": part}}) for part in NO_CONTAINERS),
+        ("pod_patch", {"spec": {"containers": [{"name": "trainer", "env": {"A": "b"}}]}}),
+        *(("pod_patch", {"metadata": part}) for part in NO_METADATA),
         ("queue", "a" * 64),
         ("workload_priority", "a" * 64),
         ("gpu_resource", "a..b/gpu"),

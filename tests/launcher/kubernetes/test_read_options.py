@@ -34,6 +34,7 @@ def test_an_anchor_is_read_as_what_it_stands_for(tmp_path: Path) -> None:
         ("!!python/object/apply:os.system [id]", "is not YAML: could not determine a constructor"),
         ("- image", "is not a YAML mapping"),
         ("", "is not a YAML mapping"),
+        ("image: atb\n2026-01-31: x", "Keys should be strings"),
         ("image: [atb]", "image"),
     ],
 )

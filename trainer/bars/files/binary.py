@@ -84,5 +84,5 @@ def _read_apart(data: bytes, where: str, kind: str) -> pa.Table:
 
 
 def _broken(error: BaseException, where: str) -> DataError:
-    reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    reason = ascii(str(error).splitlines()[0][:200])[1:-1] if str(error) else type(error).__name__
     return DataError(f"{where} can't be read: {reason}; write it again")
