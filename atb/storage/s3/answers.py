@@ -24,7 +24,7 @@ def etag_of(answer: Mapping[str, Any], url: str) -> str:
 def etag_of_read(answer: Mapping[str, Any], key: str, url: str) -> str:
     """The etag of an object that is being read. Raises NotS3, and Unclear where the answer may have broken off within
     its headers, of which http.client says nothing."""
-    etag, headers = etag_of(answer, url), answer["ResponseMetadata"]["HTTPHeaders"]
+    etag, headers = etag_of(answer, url), _headers(answer)
     if not (DIGEST in _lower(answer.get("Metadata", {})) or headers.keys() & {"content-length", "transfer-encoding"}):
         raise failures.Unclear(f"store {url} did not answer for {key}: the answer broke off; look with: atb doctor")
     return etag
@@ -40,7 +40,7 @@ def validate_content(metadata: Mapping[str, str], digest: str, key: str, url: st
 
 def validate_no_page(answer: Mapping[str, Any], url: str) -> None:
     """Raises NotS3 where a web page has answered a request whose answer has no content."""
-    if "html" in str(answer["ResponseMetadata"]["HTTPHeaders"].get("content-type", "")):
+    if "html" in str(_headers(answer).get("content-type", "")):
         raise failures.not_s3(url)
 
 
@@ -51,6 +51,11 @@ def validate_page(page: Mapping[str, Any], token: str | None, url: str) -> None:
     goes_on = not page.get("IsTruncated") or page.get("NextContinuationToken") not in (None, token)
     if not (is_listing and goes_on and all(item.keys() >= _ENTRY for item in page.get("Contents", ()))):
         raise failures.not_s3(url)
+
+
+def _headers(answer: Mapping[str, Any]) -> Mapping[str, str]:
+    found: Mapping[str, str] = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    return found
 
 
 def _lower(metadata: Mapping[str, str]) -> dict[str, str]:

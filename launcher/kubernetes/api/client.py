@@ -13,7 +13,15 @@ from pydantic_core import to_json
 from atb.clock import SYSTEM_CLOCK, Clock
 from launcher.kubernetes.api import requests
 from launcher.kubernetes.api.requests import ApiError, Call
-from launcher.kubernetes.api.responses import brief, error_from, parse_date, parse_json, split_lines, watch_error
+from launcher.kubernetes.api.responses import (
+    brief,
+    error_from,
+    parse_answer,
+    parse_date,
+    parse_json,
+    split_lines,
+    watch_error,
+)
 
 _Facts = TypeVar("_Facts")
 
@@ -90,16 +98,11 @@ class Cluster:
 
         Raises ApiError.
         """
-        data = self._retrying(call, lambda: self._read(call))
-        try:
-            return parse_json(data) if data else {}
-        except ValueError:
-            raise ApiError(f"{self.host} answered {call.path} with something other than JSON") from None
+        return parse_answer(self.host, call, self._retrying(call, lambda: self._read(call)))
 
     def send_once(self, call: Call) -> Any:
         """The parsed answer of a single try. Raises ApiError."""
-        data = self._read(call)
-        return parse_json(data) if data else {}
+        return parse_answer(self.host, call, self._read(call))
 
     def list(
         self, resource: str, read: Callable[[dict[str, Any]], _Facts], *, selector: str = "", fields: str = ""
@@ -120,11 +123,14 @@ class Cluster:
                     found, token = {}, ""
                     continue
                 raise
-            for item in page.get("items") or []:
-                found[item["metadata"]["name"]] = read(item)
-            token = page["metadata"].get("continue", "")
-            if not token:
-                return found, page["metadata"].get("resourceVersion", "")
+            with self.understood(resource):
+                for item in page.get("items") or []:
+                    found[item["metadata"]["name"]] = read(item)
+                before, token = token, page["metadata"].get("continue", "")
+                if not token:
+                    return found, page["metadata"].get("resourceVersion", "")
+            if token == before:
+                raise ApiError(f"{self.host} lists {resource} without an end")
 
     def watch(self, resource: str, version: str, *, selector: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
         """``(type, object)`` of each change until the server ends the watch; the first is OPENED, with no object.
@@ -140,9 +146,23 @@ class Cluster:
                     change = parse_json(line)
                 except ValueError:
                     return  # the connection broke within a line; the watch is opened again
-                if change["type"] == "ERROR":
-                    raise watch_error(resource, change["object"])
-                yield change["type"], change["object"]
+                with self.understood(resource):
+                    kind, item = change["type"], change["object"]
+                    if kind == "ERROR":
+                        raise watch_error(resource, item)
+                    item["metadata"]["resourceVersion"]
+                yield kind, item
+
+    @contextmanager
+    def understood(self, resource: str) -> Iterator[None]:
+        """Take what has not the shape of a resource for an answer that is none."""
+        try:
+            yield
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
+            raise ApiError(
+                f"{self.host} sent {resource} that can't be read ({type(error).__name__}: {brief(error)}); look at "
+                "what stands between here and the API server"
+            ) from None
 
     @contextmanager
     def stream(self, call: Call) -> Iterator[Iterator[bytes]]:

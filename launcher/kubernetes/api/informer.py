@@ -104,7 +104,9 @@ def follow(
                 elif kind == "BOOKMARK":
                     yield Heartbeat()
                 else:
-                    yield Changed(item["metadata"]["name"], read(item))
+                    with cluster.understood(resource):  # the watch goes on behind one that can't be read
+                        changed = Changed(item["metadata"]["name"], read(item))
+                    yield changed
                 if stopping.is_set():
                     return
             yield Heartbeat()

@@ -12,7 +12,10 @@ from typing import Any
 from pydantic_core import from_json
 
 from atb.contract.names import decimal_number
+from atb.schema import printable
 from launcher.kubernetes.api.requests import ApiError, Call
+
+_LONGEST_MESSAGE = 1000
 
 
 def split_lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -50,9 +53,23 @@ def parse_date(text: str) -> float | None:
         return None
 
 
+def parse_answer(host: str, call: Call, data: bytes) -> dict[str, Any]:
+    """The object that the server answered. Raises ApiError for what is none, as a web page."""
+    try:
+        found = parse_json(data)
+    except ValueError:
+        found = None
+    if isinstance(found, dict) and (found.keys() & {"kind", "metadata"} or call.path == "/version"):
+        return found
+    raise ApiError(
+        f"{host} answered {call.path} with something other than an object of Kubernetes; look at the server's address "
+        "in the kubeconfig, and at the proxy"
+    )
+
+
 def watch_error(resource: str, status: dict[str, Any]) -> ApiError:
     """The error for an ERROR event of a watch; 410 among them, whose HTTP status was 200."""
-    message = f"the watch of {resource} ended: {status.get('message', '')}"
+    message = printable(f"the watch of {resource} ended: {status.get('message', '')}", _LONGEST_MESSAGE)
     return ApiError(message, int(status.get("code") or 500), status.get("reason", ""))
 
 
@@ -62,13 +79,13 @@ def error_from(call: Call, status: int, headers: Any, body: bytes) -> ApiError:
     try:
         answer = json.loads(text)
         message, reason = str(answer.get("message") or text), str(answer.get("reason") or "")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         answer, message, reason = None, text.strip()[:300], ""
     retry_after = decimal_number(headers.get("Retry-After") or "")
-    message = " ".join(message.split()) or f"HTTP {status}"
+    message = printable(" ".join(message.split()), _LONGEST_MESSAGE) or f"HTTP {status}"
     return ApiError(f"{call.method} {call.path}: {message}", status, reason, retry_after, answer)
 
 
 def brief(error: BaseException) -> str:
     """An error in one short line."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    return printable(" ".join(str(error).split()), 200) or type(error).__name__

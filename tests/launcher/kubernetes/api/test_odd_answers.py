@@ -1,0 +1,125 @@
+"""What is no answer of an API server, by whoever stands in front of it: one line, and never a traceback."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from atb.threads import SYSTEM_THREADS
+from launcher.kubernetes.api import requests
+from launcher.kubernetes.api.client import Cluster
+from launcher.kubernetes.api.informer import Changed, Listed, Unreachable, follow
+from launcher.kubernetes.api.requests import ApiError, Call
+from launcher.kubernetes.api.responses import error_from
+
+GET = requests.get("configmaps", "lab", "x")
+
+
+class Response:
+    """As urllib3 has it."""
+
+    status = 200
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self.headers: dict[str, str] = {}
+
+    def read(self) -> bytes:
+        return self._body
+
+    def stream(self, size: int) -> Iterator[bytes]:
+        yield self._body
+
+    def close(self) -> None: ...
+
+    def release_conn(self) -> None: ...
+
+
+class Connection:
+    """A connection to a server that answers each request with the next of these, and the last one for ever."""
+
+    host = "https://api.example"
+
+    def __init__(self, *bodies: bytes) -> None:
+        self._bodies = list(bodies)
+
+    def credentials(self) -> dict[str, str]:
+        return {}
+
+    def request(self, *arguments: Any, **options: Any) -> Response:
+        return Response(self._bodies.pop(0) if len(self._bodies) > 1 else self._bodies[0])
+
+    def close(self) -> None: ...
+
+
+def cluster(*bodies: bytes) -> Cluster:
+    return Cluster(lambda: Connection(*bodies), "lab", retry_seconds=0.0)
+
+
+def page(**changes: Any) -> bytes:
+    return json.dumps({"kind": "PodList", "metadata": {"resourceVersion": "7"}, "items": [], **changes}).encode()
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>log in</html>", b"null", b"[]", b"5", b"{}", b"[" * 100_000, b'{"a": "\xff"}', b'{"kind"']
+)
+def test_an_answer_that_is_no_object_is_an_error(body: bytes) -> None:
+    for send in (cluster(body).send, cluster(body).send_once):
+        with pytest.raises(ApiError, match="other than an object of Kubernetes; look at the server's address"):
+            send(GET)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        page(items=[5]), page(items=[{}]), page(items=[{"metadata": None}]), page(items={"a": 1}), page(metadata=None),
+        page(items=[{"metadata": {"name": "x"}}]), page(metadata={"continue": "same"}),
+    ],
+)  # fmt: skip
+def test_a_list_that_can_t_be_read_or_never_ends_is_an_error(body: bytes) -> None:
+    with pytest.raises(ApiError, match=r"pods (that can't be read|without an end)"):
+        cluster(body).list("pods", lambda pod: pod["spec"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        [1], None, 5, {}, {"type": "ADDED"}, {"type": "BOOKMARK", "object": {"metadata": {}}},
+        {"type": "BOOKMARK", "object": None}, {"type": "ERROR", "object": None},
+        {"type": "ERROR", "object": {"code": "many"}},
+    ],
+)  # fmt: skip
+def test_a_change_that_can_t_be_read_is_an_error(change: Any) -> None:
+    watch = cluster(json.dumps(change).encode()).watch("pods", "7")
+    assert next(watch)[0] == "OPENED"
+    with pytest.raises(ApiError, match="pods"):
+        next(watch)
+
+
+def test_a_watch_goes_on_behind_an_object_that_can_t_be_read() -> None:
+    def added(name: str, **fields: Any) -> bytes:
+        return json.dumps(
+            {"type": "ADDED", "object": {"metadata": {"name": name, "resourceVersion": "8"}, **fields}}
+        ).encode()
+
+    server = cluster(page(), added("odd") + b"\n" + added("unseen", spec=1), added("sound", spec=2))
+    changes = follow(server, "pods", "", lambda pod: pod["spec"], SYSTEM_THREADS.flag())
+    kinds = [next(changes) for _ in range(4)]
+    assert isinstance(kinds[0], Listed)
+    assert isinstance(kinds[1], Unreachable)
+    assert Changed("sound", 2) in kinds
+
+
+def test_the_words_of_a_server_steer_no_terminal_and_fill_no_screen() -> None:
+    call = Call("GET", "/x")
+    for body in (
+        b"<html>\x1b[2J" + b"x" * 5000,
+        json.dumps({"message": "\x1b[2J" + "x" * 5000}).encode(),
+        b"[" * 100_000,
+    ):
+        message = str(error_from(call, 403, {}, body))
+        assert message.isprintable()
+        assert len(message) < 1100
