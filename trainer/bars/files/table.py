@@ -92,7 +92,8 @@ def _extra_columns(table: pa.Table, names: list[str], taken: set[int]) -> dict[s
 def _select_market(table: pa.Table, names: list[str], symbol: str, timeframe: str, where: str) -> pa.Table:
     """The rows of the symbol and timeframe, where a column names them. Raises DataError for none, and for rows of
     several series that can't be told apart."""
-    for number, name in enumerate(names):
+    # what is asked for is selected first: a market's own name and base are the same in all of its rows
+    for number, name in sorted(enumerate(names), key=lambda each: plain_name(each[1]) in SERIES_NAMES):
         plain, kind = plain_name(name), plain_column(table.column(number)).type
         is_symbol, is_timeframe = plain in SYMBOL_NAMES, plain in TIMEFRAME_NAMES
         text, numeric = is_text(kind), _is_number(kind)

@@ -55,6 +55,13 @@ def test_one_that_is_the_same_in_every_row_tells_nothing_apart(name: str, value:
     assert read(tmp_path, "XUSDT_1h.csv", with_column(name, [value] * ROWS)).values.tolist() == PRICES.tolist()
 
 
+def test_a_market_is_selected_by_its_symbol_whatever_else_tells_it_apart(tmp_path: Path) -> None:
+    lines = csv_text().splitlines()
+    rows = [f"{base},{line},{base}USDT" for base in ("X", "Y") for line in lines[1:]]
+    bars = read(tmp_path, "XUSDT_1h.csv", "\n".join([f"base,{lines[0]},symbol", *rows]))
+    assert bars.time.tolist() == TIMES.tolist()
+
+
 @pytest.mark.parametrize("value", ["1h", 1, 60, 3600, 3_600_000, "60.0"])
 def test_a_timeframe_may_be_a_number_of_any_unit(value: object, tmp_path: Path) -> None:
     assert len(read(tmp_path, "XUSDT_1h.csv", with_column("interval", [value] * ROWS))) == ROWS
