@@ -179,7 +179,7 @@ def decision(model: str, time: datetime, run: str) -> str:
     return f"{model}{CHAMPION_HISTORY}{time:%Y%m%dT%H%M%S.%fZ}-{run}.json"
 
 
-_DECISION = re.compile(r".*/[0-9]{8}T[0-9]{6}\.[0-9]{6}Z-[^/]+\.json")
+_DECISION = re.compile(r".*/[0-9]{8}T[0-9]{6}\.[0-9]{6}Z-[A-Za-z0-9._-]+\.json")
 _NUMBERED = re.compile(r"([0-9]{8,12})\.json")
 
 

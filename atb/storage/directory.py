@@ -175,7 +175,7 @@ class DirectoryStore:
                 staging.mkdir(parents=True, exist_ok=True)
                 path.parent.mkdir(parents=True, exist_ok=True)
             except (FileExistsError, FileNotFoundError, NotADirectoryError):
-                raise StoreError(f"store {self.url} can't hold {key}: name a directory as --store") from None
+                raise self._no_folder(key) from None
             staged = staging / uuid.uuid4().hex  # made with the rights that the umask leaves, unlike tempfile's
             try:
                 write(staged)
@@ -231,6 +231,12 @@ class DirectoryStore:
             raise
         except OSError as error:
             raise self._failure(key, error) from None
+
+    def _no_folder(self, key: str) -> StoreError:
+        below = [self.root / parent for parent in reversed(Path(key).parents)][1:]
+        wrong = next((folder for folder in below if os.path.lexists(folder) and not folder.is_dir()), None)
+        then = "name a directory as --store" if wrong is None else f"{wrong} is no folder; move it away"
+        return StoreError(f"store {self.url} can't hold {key}: {then}")
 
     def _in_the_way(self, key: str) -> StoreError:
         return StoreError(f"store {self.url} can't hold {key}: what has that name is no file; move it away")

@@ -71,6 +71,10 @@ def test_a_file_in_the_place_of_a_folder_holds_nothing(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path)
     assert list(store.folders("runs/")) == []
     assert list(store.list("runs/")) == []
+    with pytest.raises(StoreError, match=r"can't hold runs/r1/plan\.json: .*/runs is no folder; move it away"):
+        store.put("runs/r1/plan.json", b"1")
+    with pytest.raises(StoreError, match=r"can't hold plan\.json: name a directory as --store"):
+        DirectoryStore(tmp_path / "runs").put("plan.json", b"1")
 
 
 @pytest.mark.parametrize("seconds", [-(2.0**33), 2.0**33])

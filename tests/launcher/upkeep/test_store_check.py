@@ -231,6 +231,7 @@ STRANGERS = (
     "models/BTCUSDT/1h/fast/evidence/00000001.json.bak",
     "models/BTCUSDT/1h/fast/record/._00000001.json",
     "models/BTCUSDT/1h/fast/history/README.md",
+    "models/BTCUSDT/1h/fast/history/20260131T060000.000000Z-r1 (1).json",
     "models/BTCUSDT/1h/fast/old/copy/current.json",
     "runs/r1/workers/.DS_Store",
     "runs/r1/progress/BTCUSDT-fast.json~",
