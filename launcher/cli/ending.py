@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -51,6 +51,10 @@ class Ending:
     output: str = "table"
 
 
+KEPT = ("promote", "accept_first", "fdr", "demotion")
+"""Options of the end that a run's plan keeps for its resumption."""
+
+
 def read_ending(options: Mapping[str, Any]) -> Ending:
     """The flags that were given to a command about an earlier run. Raises SpecError."""
     names = {field.name for field in dataclasses.fields(Ending)}
@@ -60,6 +64,13 @@ def read_ending(options: Mapping[str, Any]) -> Ending:
 def ending_of(options: LaunchOptions) -> Ending:
     """What the options say about a run's end."""
     return Ending(**{field.name: getattr(options, field.name) for field in dataclasses.fields(Ending)})
+
+
+def keep_ending(options: LaunchOptions, plan: Plan, given: Collection[str]) -> LaunchOptions:
+    """The options with those of the end as the run began with them, where the command line does not give them. Plans
+    of earlier versions keep only ``promote``. Raises SpecError."""
+    kept = {name: value for name in KEPT if name not in given and (value := plan.options.get(name)) is not None}
+    return read_options(LaunchOptions, {**dict(options), **kept})
 
 
 def finish(run: str, store: Store, ending: Ending) -> Manifest:

@@ -22,7 +22,7 @@ from atb.options.say import say
 from atb.options.stores import open_cli_store, store_words
 from atb.registry.warm import pin_warm_start
 from atb.storage import Store
-from launcher.cli.ending import tell
+from launcher.cli.ending import KEPT, tell
 from launcher.cli.options import Choices
 from launcher.kubernetes import schedule
 from launcher.plan.backend import Backend, Setup
@@ -51,7 +51,7 @@ def plan_launch(choices: Choices) -> Planned:
     symbols_text = options.symbols
     if symbols_text is None:
         raise SpecError("nothing to train: give --symbols BTCUSDT,ETHUSDT, or --resume RUN; see atb-launch --help")
-    described: dict[str, str | None] = {"promote": options.promote}
+    described: dict[str, Any] = {name: getattr(options, name) for name in KEPT}
     if options.schedule:
         due = _read_due(options, training)
         options = options.model_copy(update={"run": schedule.run_name(options.schedule, due.at)})

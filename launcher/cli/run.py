@@ -15,7 +15,7 @@ from atb.documents.plan import Plan
 from atb.errors import AtbError, SpecError, StoreError
 from atb.options.stores import open_cli_store, store_words
 from atb.storage import Store
-from launcher.cli.ending import Ending, ending_of, finish, tell
+from launcher.cli.ending import Ending, ending_of, finish, keep_ending, tell
 from launcher.cli.options import Choices
 from launcher.cli.plan import read_paces
 from launcher.cli.planning import open_named, plan_launch, say_dry_run
@@ -57,8 +57,7 @@ def resume(choices: Choices) -> int:
     options, given = choices.launch, choices.setup.given
     store = open_cli_store(options.store, options.endpoint_url)
     plan = read_plan(store, options.resume or "")
-    if "promote" not in given and plan.options.get("promote"):
-        options = options.model_copy(update={"promote": plan.options["promote"]})
+    options = keep_ending(options, plan, given)
     if options.dry_run:
         raise SpecError(f"--dry-run can't be used with --resume; see: atb-launch status {plan.run}")
     requested = options.backend if "backend" in given else plan.backend
