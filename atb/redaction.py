@@ -13,6 +13,13 @@ _SHAPES = (
     re.compile(r"\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]+"),  # a JSON web token
     re.compile(r"\b(?:gh[pousr]_|glpat-|xox[abpr]-|sk-)[A-Za-z0-9_-]{16,}"),
     re.compile(r"://[^/\s@]*(?::[^\s@]*)?@"),  # a user or a password inside an address
+    re.compile(
+        r"(?<![\w.:-])[A-Za-z][\w.-]*:[^\s/@'\"]+@(?!sha256:)(?=[\w\[])"
+    ),  # the same, its scheme mistyped or absent
+    re.compile(
+        r"(?i)[?&#][a-z0-9_.-]*(?:token|secret|passw(?:or)?d|signature|credential|api_?key|access_?key(?:_?id)?)"
+        r"=[^\s&'\"]+"
+    ),  # a signed address
 )
 PLAIN_NAME = re.compile(
     r"^((https?|no|all)_proxy|(HTTPS?|NO|ALL)_PROXY|TZ|LANG|LC_[A-Z]+|TMPDIR|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE"

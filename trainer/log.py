@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from atb.errors import Stopped
+from atb.redaction import redact
 
 Format = Literal["text", "json"]
 _TAIL_LINES = 400
@@ -29,6 +30,7 @@ class _Formatter(logging.Formatter):
         message = record.getMessage()
         if record.exc_info:
             message += "\n" + self.formatException(record.exc_info)
+        message = redact(message)
         level = record.levelname.lower()
         if not self._as_json:
             return " ".join(part for part in (at, f"{level:7}", self._symbol, self._preset, message) if part)

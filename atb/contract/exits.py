@@ -17,6 +17,7 @@ from typing import NoReturn
 
 from atb.errors import AtbError, SpecError
 from atb.patience import INTERRUPT
+from atb.redaction import redact
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def _run(main: Callable[[], object]) -> int:
             _complain(end.code)
         return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
     except AtbError as error:
-        _complain(f"{ERROR}{one_line(str(error))}")
+        _complain(f"{ERROR}{redact(one_line(str(error)))}")  # it may repeat what was typed
         return error.exit_code
     except Exception as error:
         if isinstance(error, OSError) and (isinstance(error, BrokenPipeError) or _is_output_lost(error)):

@@ -13,6 +13,7 @@ from atb.contract.exits import one_line
 from atb.options.completion import complete_presets, complete_runs, complete_symbols
 from atb.options.project import Project, load_project
 from atb.options.table import Row, find_rows
+from atb.redaction import redact
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -136,11 +137,11 @@ class ConfiguredGroup(Configured, click.Group):
 
 @contextlib.contextmanager
 def _in_plain_text() -> Iterator[None]:
-    """Click's messages repeat what was typed; no control character of it reaches the terminal."""
+    """Click's messages repeat what was typed; no control character and no password of it reaches the terminal."""
     try:
         yield
     except click.ClickException as error:
-        error.message = "\n".join(map(one_line, error.message.split("\n")))  # type: ignore[misc]
+        error.message = redact("\n".join(map(one_line, error.message.split("\n"))))  # type: ignore[misc]
         raise
 
 

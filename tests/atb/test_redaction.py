@@ -60,5 +60,30 @@ def test_who_an_address_is_opened_as_is_redacted(address: str) -> None:
     assert "hi" not in redact(f"GET {address} failed")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "'me:hidden@host:9000' is not an endpoint's address", "store '//me:hidden@h/b' begins with two slashes",
+        "store 's3:/me:hidden@bucket/x'", "https:/me:hidden@h", "https://h/x?token=hidden", "s3://b/x?AWSAccessKeyId=hidden",
+        "https://h/x?a=b&X-Amz-Signature=hidden&c=d", "https://h/#access_token=hidden", "http://h/?api_key=hidden",
+    ],
+)  # fmt: skip
+def test_a_secret_in_an_address_that_is_none_is_redacted(text: str) -> None:
+    assert "hidden" not in redact(text)
+    assert holds_secret(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "registry:5000/team/atb@sha256:9f86d0", "atb:1.2@sha256:9f86d0", "quarantine/runs/r1/jobs/A/result.json@9f86d0",
+        "s3://bucket/data@2026/x", "https://h/x?list-type=2&prefix=a", "signals/A/1h/fast/2026-01-31T06:00.json@9f86d0",
+        "BTC/USDT:USDT", "atb-launch why r1 BTCUSDT; see user@example.com", "module.name:function",
+    ],
+)  # fmt: skip
+def test_names_with_colons_and_ats_are_no_secrets(text: str) -> None:
+    assert redact(text) == text
+
+
 def test_a_redacted_text_keeps_everything_else() -> None:
     assert redact("key AKIAABCDEFGHIJKLMNOP end") == "key [redacted] end"

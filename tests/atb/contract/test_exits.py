@@ -8,7 +8,7 @@ from typing import NoReturn
 import pytest
 
 from atb.contract.exits import BY_CODE, PERMANENT_CODES, last_error, run_and_exit
-from atb.errors import AtbError, DataError, DataNotReady, StoreError
+from atb.errors import AtbError, DataError, DataNotReady, SpecError, StoreError
 
 
 def classes(root: type[AtbError] = AtbError) -> set[type[AtbError]]:
@@ -65,3 +65,17 @@ def event(level: str, message: str) -> str:
 )
 def test_the_last_error_is_found_in_text_and_in_json(output: str, said: str) -> None:
     assert last_error(output) == said
+
+
+@pytest.mark.parametrize("address", ["https://me:hidden@h/x", "me:hidden@h:9000", "https://h/x?token=hidden"])
+def test_a_message_that_repeats_an_address_holds_no_password(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setattr("sys.argv", ["atb"])
+
+    def refuse() -> None:
+        raise SpecError(f"--push-gateway {address}: it is no address")
+
+    with pytest.raises(SystemExit):
+        run_and_exit(refuse)
+    assert "hidden" not in capsys.readouterr().err
