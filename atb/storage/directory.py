@@ -80,8 +80,8 @@ class DirectoryStore:
 
     def list(self, prefix: str) -> Iterator[Entry]:
         top, _, begins = prefix.rpartition("/")
-        if not (top == "" or _NEVER.isdisjoint(top.split("/"))):
-            return  # no key begins so
+        if not _may_begin(prefix):
+            return
         start = len(self._top) + 1
         with self._explain(prefix):
             for each in walk_files(f"{self._top}/{top}", begins):
@@ -94,6 +94,8 @@ class DirectoryStore:
                 yield Entry(each.path[start:], found.st_size, etag, datetime.fromtimestamp(seconds, UTC))
 
     def folders(self, prefix: str) -> Iterator[str]:
+        if not _may_begin(prefix):
+            return
         with self._explain(prefix):
             try:
                 found = sorted(path.name for path in (self.root / prefix).iterdir() if path.is_dir())
@@ -260,6 +262,11 @@ def _is_no_file(path: Path) -> bool:
     except FileNotFoundError:
         return False
     return not (stat.S_ISREG(mode) or (stat.S_ISLNK(mode) and path.is_file()))
+
+
+def _may_begin(prefix: str) -> bool:
+    """Whether a key can begin so: a prefix made of names in a document leads nowhere else."""
+    return "\0" not in prefix and _NEVER.isdisjoint(prefix.split("/")[:-1])
 
 
 def _is_same(handle: int, path: Path) -> bool:

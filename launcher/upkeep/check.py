@@ -164,8 +164,10 @@ def _check_files(
     left = [file for file in files if file.key not in seen.files]
     if any(file.key not in sizes for file in left):  # of another run, or written since that was listed
         sizes = bundle_sizes(store, left)
-    serving = owner.startswith("models/")
-    then = "roll back with: atb models rollback SYMBOL" if serving else "train the symbol again, with --force"
+    place = owner.split("/")
+    then = "train the symbol again, with --force"
+    if place[0] == "models":
+        then = f"roll back with: atb models rollback {place[1]}"
     for file in left:
         if file.key not in sizes:
             yield StoreProblem(file.key, "missing", f"{owner} names it", then)

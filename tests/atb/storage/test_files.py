@@ -93,3 +93,12 @@ def test_an_object_larger_than_any_of_ours_is_not_read_into_memory(tmp_path: Pat
     for read in (store.get, store.get_with_etag):
         with pytest.raises(Unreadable, match=r"^plan\.json in .* has 214,748,364,800 bytes, and nothing of ours has"):
             read("plan.json")
+
+
+@pytest.mark.parametrize("prefix", ["../", "../other/", "runs/../../other/", "./", "/", "x\0/", ".staging/", "runs/./"])
+def test_a_prefix_that_no_key_has_lists_nothing_of_elsewhere(prefix: str, tmp_path: Path) -> None:
+    store, other = DirectoryStore(tmp_path / "store"), DirectoryStore(tmp_path / "other")
+    for each in (store, other):
+        each.put("runs/r1/plan.json", b"1")
+    assert list(store.list(prefix)) == []
+    assert list(store.folders(prefix)) == []
