@@ -31,7 +31,7 @@ def open_cli_store(url: str, endpoint_url: str | None, *, patient: bool = False)
     """The store, which says on stderr what it waits for. Raises SpecError, StoreError."""
     from atb.storage import open_store
 
-    waiting = say_if_slow(f"waiting for the credentials of store {url}", lambda words: say(words, err=True))
+    waiting = say_if_slow("opening the store and loading the credentials for it", lambda words: say(words, err=True))
     with waiting if "://" in url else nullcontext():
         store = open_store(url, endpoint_url, patient=patient)
     store.on_wait = lambda words: say(words, err=True)
