@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import ClassVar, Literal
+
+from pydantic import AwareDatetime
 
 from atb.contract.names import JobName, RunName
 from atb.schema import Document
@@ -22,7 +23,7 @@ class Claim(Document):
     """What processes that see each other's PIDs share: ``atb.machine``."""
     pod: str | None = None
     node: str | None = None
-    started: datetime
+    started: AwareDatetime
 
 
 class Progress(Document):
@@ -38,7 +39,7 @@ class Progress(Document):
     validation_loss: float | None = None
     eta_seconds: float | None = None
     node: str | None = None
-    updated: datetime
+    updated: AwareDatetime
 
 
 KILLED = "killed"
@@ -59,8 +60,8 @@ class ExitReport(Document):
     epochs: int = 0
     peak_memory_bytes: int = 0
     node: str | None = None
-    started: datetime
-    finished: datetime
+    started: AwareDatetime
+    finished: AwareDatetime
 
 
 class Verdict(Document):
@@ -75,7 +76,7 @@ class Verdict(Document):
     node: str | None = None
     attempts: int = 0
     memory_limit: str | None = None
-    recorded: datetime
+    recorded: AwareDatetime
 
 
 class MemoryNeed(Document):
@@ -86,4 +87,4 @@ class MemoryNeed(Document):
     memory: str
     peak_memory_bytes: int
     run: RunName
-    updated: datetime
+    updated: AwareDatetime

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import ClassVar, Literal
+
+from pydantic import AwareDatetime
 
 from atb.contract.names import JobName, RunName
 from atb.documents.evaluation import BandMetrics
@@ -35,14 +36,14 @@ class Champion(Document):
     job: JobName
     result: str
     spec_digest: str
-    as_of: datetime
-    unseen_from: datetime
+    as_of: AwareDatetime
+    unseen_from: AwareDatetime
     synthetic: bool = False
     metrics: dict[str, float]
     baselines: dict[str, dict[str, float]]
     bands: tuple[BandMetrics, ...] = ()
     files: tuple[FileEntry, ...]
-    promoted: datetime
+    promoted: AwareDatetime
     by: str
     entry: str
     fallback: str | None = None
@@ -64,7 +65,7 @@ class HistoryEntry(Document):
     horizon: int = 1
     run: RunName
     job: JobName
-    time: datetime
+    time: AwareDatetime
     by: str
     why: str
     gate: tuple[Rule, ...] = ()
@@ -101,9 +102,9 @@ class Signal(Document):
     horizon: int = 1
     run: RunName
     job: JobName
-    made: datetime
-    last_open: datetime
-    target_open: datetime
+    made: AwareDatetime
+    last_open: AwareDatetime
+    target_open: AwareDatetime
     last_close: float
     price: float | None = None
     log_return: float | None = None
@@ -113,8 +114,8 @@ class Signal(Document):
     volatility_by_year: float | None = None
     bands: tuple[PriceBand, ...] = ()
     skill: float
-    as_of: datetime
+    as_of: AwareDatetime
     age_days: float
-    unseen_from: datetime
+    unseen_from: AwareDatetime
     unseen: bool
     synthetic: bool = False

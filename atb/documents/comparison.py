@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 
 from atb.documents.result import TOTAL_STAGE, StageTime
 from atb.schema import Document, Part
@@ -46,7 +45,7 @@ class Comparison(Document):
     kind: ClassVar[str] = "comparison"
 
     run: str
-    created: datetime
+    created: AwareDatetime
     presets: tuple[str, ...]
     seed: int
     features: str

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from itertools import pairwise
 from typing import Annotated, ClassVar, Self
 
-from pydantic import Field, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 
 from atb.contract.names import JobName, RunName
 from atb.schema import Document, Part, canonical_json
@@ -114,10 +113,10 @@ class LedgerEntry(Document):
     number: Annotated[int, Field(ge=1)]
     run: str
     job: str
-    recorded: datetime
+    recorded: AwareDatetime
     horizon: Annotated[int, Field(ge=1)]
     rows: int
-    spent_until: datetime | None
+    spent_until: AwareDatetime | None
     total_rows: int
     candidates: int
     log_e: float

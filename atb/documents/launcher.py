@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import ClassVar
+
+from pydantic import AwareDatetime
 
 from atb.schema import Document
 
@@ -18,6 +19,6 @@ class LauncherState(Document):
     machine: str | None = None
     """What processes that see each other's PIDs share: ``atb.machine``."""
     backend: str
-    started: datetime
-    finished: datetime | None = None
+    started: AwareDatetime
+    finished: AwareDatetime | None = None
     """When it finished in good order; None while it runs, and for ever if it was killed."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import ClassVar, Literal
+
+from pydantic import AwareDatetime
 
 from atb.contract.names import JobName, RunName
 from atb.documents.result import Rule
@@ -33,7 +34,7 @@ class ManifestJob(FrequentPart):
     """Of its process before those: the imports."""
     stages: dict[str, float] = {}
     """Seconds by stage."""
-    started: datetime | None = None
+    started: AwareDatetime | None = None
     """When the attempt that left the result began."""
     result: str | None = None
     model: str | None = None
@@ -76,7 +77,7 @@ class Manifest(Document):
     largest: ClassVar[int] = 128 << 20
 
     run: RunName
-    created: datetime
+    created: AwareDatetime
     jobs: tuple[ManifestJob, ...]
     problems: tuple[Problem, ...] = ()
     usage: Usage | None = None

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 
 from atb.contract import keys
 from atb.contract.names import JobName, RunName
@@ -38,7 +37,7 @@ class Plan(Document):
     largest: ClassVar[int] = 128 << 20
 
     run: RunName
-    created: datetime
+    created: AwareDatetime
     backend: str
     options: dict[str, Any] = {}
     jobs: Annotated[tuple[PlannedJob, ...], Field(min_length=1)]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from atb.contract.names import RunName
 from atb.schema import Document, Part
@@ -48,9 +47,9 @@ class RecordEntry(Document):
     number: Annotated[int, Field(ge=1)]
     champion: str
     run: RunName
-    recorded: datetime
+    recorded: AwareDatetime
     rows: int
-    until: datetime
+    until: AwareDatetime
     total_rows: int
     squares: float
     bar_squares: float

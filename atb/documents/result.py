@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, ClassVar, Literal, Self
+
+from pydantic import AwareDatetime
 
 from atb.contract.names import JobName, RunName
 from atb.contract.spec import Spec
@@ -35,8 +36,8 @@ class BarsSummary(Part):
 
     digest: str
     rows: int
-    first: datetime
-    last: datetime
+    first: AwareDatetime
+    last: AwareDatetime
     segments: int
     synthetic: bool = False
     report: dict[str, Any] = {}
@@ -60,8 +61,8 @@ class SplitSummary(Part):
     validation: int
     test: int
     purged: int
-    validation_from: datetime | None = None
-    test_from: datetime | None = None
+    validation_from: AwareDatetime | None = None
+    test_from: AwareDatetime | None = None
 
 
 class FitSummary(Part):
@@ -130,8 +131,8 @@ class Result(Document):
     peak_memory_bytes: int
     startup_seconds: float = 0.0
     """Of its process before ``started``: the imports, which a worker has once for all its trainings."""
-    started: datetime
-    finished: datetime
+    started: AwareDatetime
+    finished: AwareDatetime
     files: tuple[FileEntry, ...]
 
 
@@ -166,8 +167,8 @@ class ResultHead(Document):
     stages: tuple[StageTime, ...]
     peak_memory_bytes: int
     startup_seconds: float = 0.0
-    started: datetime
-    finished: datetime
+    started: AwareDatetime
+    finished: AwareDatetime
     files: tuple[FileEntry, ...]
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import ClassVar
+
+from pydantic import AwareDatetime
 
 from atb.schema import Document
 
@@ -22,8 +23,8 @@ class WorkerState(Document):
     running: tuple[str, ...] = ()
     attempts: int = 0
     """How many attempts it has seen to their end."""
-    started: datetime
-    ready: datetime | None = None
+    started: AwareDatetime
+    ready: AwareDatetime | None = None
     """When it had imported what every training needs."""
-    updated: datetime
-    finished: datetime | None = None
+    updated: AwareDatetime
+    finished: AwareDatetime | None = None

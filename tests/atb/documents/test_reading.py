@@ -187,3 +187,10 @@ def test_a_value_that_a_spec_refuses_makes_its_document_unreadable_and_not_the_c
     with pytest.raises(Unreadable, match=r"^spec.json is not a valid spec: ") as caught:
         Spec.from_bytes(json.dumps({**spec, field: value}), "spec.json")
     assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize("field", ["started", "finished"])
+def test_a_time_without_a_zone_is_refused_since_it_can_not_be_compared(field: str) -> None:
+    raw = json.loads(read_old(Result)) | {field: "1970-01-01T00:00:00"}
+    with pytest.raises(Unreadable, match=field):
+        Result.from_bytes(json.dumps(raw), "key")
