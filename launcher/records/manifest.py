@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
 
+from pydantic import AwareDatetime
+
 from atb.contract import keys
 from atb.documents.manifest import Manifest, ManifestJob, Problem, State, Usage
 from atb.documents.plan import PlannedJob
@@ -83,7 +85,7 @@ class _ManifestHead(Document):
     largest: ClassVar[int] = Manifest.largest
 
     run: str
-    created: datetime
+    created: AwareDatetime
     jobs: tuple[_JobState, ...]
 
 

@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import ClassVar
 
+from pydantic import AwareDatetime
+
 from atb.clock import SYSTEM_CLOCK, Clock
 from atb.contract import keys
 from atb.documents.manifest import Manifest, State, Usage
@@ -45,7 +47,7 @@ class _Night(Document):
     largest: ClassVar[int] = Manifest.largest
 
     run: str
-    created: datetime
+    created: AwareDatetime
     jobs: tuple[_Job, ...]
     usage: Usage | None = None
 

@@ -73,7 +73,8 @@ class _Seen:
         """Remember a document of the store, or that there is one that can't be read."""
         if isinstance(document, Result):
             found_by = keys.result_index(document.spec_digest)
-            self.results[key] = _Found(document.finished, key, found_by, bool(document.bars.sources))
+            known = bool(document.bars.sources) and place_of(found_by) is not None
+            self.results[key] = _Found(document.finished, key, found_by, known)
         elif key.startswith(keys.RESULTS):
             pointer = document if isinstance(document, ResultPointer) else None
             self.pointers[key] = keys.result(pointer.run, pointer.job) if pointer is not None else ""
