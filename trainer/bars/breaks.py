@@ -9,7 +9,7 @@ from trainer.bars.frame import CLOSE, OPEN, Bars, Times
 MOST_BREAKS = 0.01
 """A larger share of bars that open far from the close before is not of one market."""
 _FAR = 2.0
-"""Trading goes on where it stopped: of 400,000 hourly bars of 12 markets none opens 3 % from the close before."""
+"""Trading goes on where it stopped: a market that never closes opens a bar about where it closed the one before."""
 _AROUND = 12
 """Bars on either side that show whether the price stays at another level, or came back from one bad tick."""
 

@@ -51,8 +51,7 @@ def load_bars(spec: Spec, store: Store, warmup: int, min_rows: int, source: Sour
     _, report = check_bars(raw, start, as_of)
     validate_series(report)
     validate_series(whole)  # the first features are computed from bars before the window
-    if not source.live or now - as_of < SETTLED_MS:
-        _validate_last(report)
+    validate_last(report, source)
     if spec.on_gap == "fail" and report.missing:
         raise DataError(
             f"{spec.symbol} {spec.timeframe}: {report.missing} bars are missing and --on-gap is fail; "
@@ -89,8 +88,11 @@ def keep_named(raw: Bars, names: tuple[str, ...]) -> Bars:
     return replace(raw, extra={name: raw.extra[name] for name in names})
 
 
-def _validate_last(report: BarsReport) -> None:
-    """Training without the last bars today and with them tomorrow would not be the same training."""
+def validate_last(report: BarsReport, source: Source) -> None:
+    """Raise DataNotReady where bars before the cut are still to come: a training without them today and one with them
+    tomorrow would not be the same."""
+    if source.live and int(time.time() * 1000) - report.as_of_ms >= SETTLED_MS:
+        return
     end = (report.last_ms or 0) + tf.to_ms(report.timeframe)
     if end < report.as_of_ms:
         raise DataNotReady(

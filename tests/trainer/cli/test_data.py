@@ -10,12 +10,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from atb.contract import timeframe as tf
-from atb.errors import DataError, SpecError
+from atb.errors import DataError, DataNotReady, SpecError
 from atb.storage import DirectoryStore
 from tests.exchange import Exchange, serve_exchange
 from tests.processes import begin
 from tests.trainer.bars.builders import bars_at
 from tests.trainer.bars.conftest import NOW
+from tests.trainer.cli.test_predict import write_csv
 from trainer.bars.chart import MOST_CANDLES, thin_bars
 from trainer.bars.frame import Bars
 from trainer.bars.sample import SampleSource
@@ -127,3 +128,13 @@ def test_check_refuses_a_price_that_does_not_move_as_a_training_would(tmp_path: 
     assert isinstance(found.exception, DataError), found.output
     assert f"bars of the {part} part" in str(found.exception)
     assert "99.9" in found.output or "100.00%" in found.output, "the summary is printed all the same"
+
+
+@pytest.mark.parametrize("as_of", ["2025-03-12T12:00", "2025-03-20", "2025-06-30"])
+def test_check_says_that_bars_before_the_cut_are_still_to_come_as_a_training_would(as_of: str, tmp_path: Path) -> None:
+    start = tf.epoch_ms(NOW) - 150 * 86_400_000
+    write_csv(SampleSource().fetch("BTCUSDT", "1h", "spot", start, tf.epoch_ms(NOW)), tmp_path / "BTCUSDT_1h.csv")
+    window = ("--start", "2025-01-01", "--as-of", as_of, "--store", str(tmp_path / "store"))
+    found = run("check", "BTCUSDT", "--source", f"files:{tmp_path}", *window)
+    assert isinstance(found.exception, DataNotReady), found.output
+    assert "not yet until" in str(found.exception)
