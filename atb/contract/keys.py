@@ -6,6 +6,7 @@ import re
 from datetime import datetime
 
 from atb.contract.labels import safe_segment
+from atb.contract.names import whole_number
 
 
 def job_id(symbol: str, preset: str) -> str:
@@ -162,10 +163,28 @@ def result_index(spec_digest: str) -> str:
     return f"{RESULTS}{spec_digest}.json"
 
 
-def model_prefix(symbol: str, timeframe: str, preset: str, target: str = "return", horizon: int = 1) -> str:
-    """Everything about the champions of one symbol, timeframe, preset, target and horizon."""
-    what = "" if (target, horizon) == ("return", 1) else f"{target}-{horizon}/"
-    return f"models/{safe_segment(symbol)}/{timeframe}/{preset}/{what}"
+def model_prefix(
+    symbol: str, timeframe: str, preset: str, target: str = "return", horizon: int = 1, market: str = "spot"
+) -> str:
+    """Everything about the champions of one symbol, timeframe, preset, target, horizon and market."""
+    what = model_kind(target, horizon, market)
+    return f"models/{safe_segment(symbol)}/{timeframe}/{preset}/{f'{what}/' if what else ''}"
+
+
+def model_kind(target: str, horizon: int, market: str) -> str:
+    """The folder of a model key's last three fields: ``volatility-24``, ``um-return-1``; empty for the usual ones."""
+    kind = "" if (target, horizon, market) == ("return", 1, "spot") else f"{target}-{horizon}"
+    return kind if market == "spot" else f"{market}-{kind}"
+
+
+def parse_model_kind(folder: str) -> tuple[str, int, str] | None:
+    """The target, horizon and market that such a folder names; None for any other folder."""
+    match folder.split("-"):
+        case [target, digits] if target and (horizon := whole_number(digits)) is not None:
+            return target, horizon, "spot"
+        case [market, target, digits] if market and target and (horizon := whole_number(digits)) is not None:
+            return target, horizon, market
+    return None
 
 
 CHAMPION = "current.json"

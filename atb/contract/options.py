@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from atb.contract.runs import DEFAULT_FDR
-from atb.contract.spec import Target
+from atb.contract.spec import Market, Target
 from atb.schema import Option
 
 
@@ -63,6 +63,9 @@ class ModelChoice(Options):
     ] = None
     horizon: Annotated[
         int | None, Field(ge=1, description="Choose the horizon if a symbol has several."), Option("Model", "BARS")
+    ] = None
+    market: Annotated[
+        Market | None, Field(description="Choose the market if a symbol has several."), Option("Model")
     ] = None
 
 

@@ -16,7 +16,7 @@ Direction = Literal["up", "down", "none"]
 
 
 class Champion(Document):
-    """The model that serves one symbol, timeframe, preset, target and horizon: what ``current.json`` holds.
+    """The model that serves one symbol, timeframe, preset, target, horizon and market: what ``current.json`` holds.
 
     ``entry`` is the history key of the decision that made it so, which also makes each pointer's content unique.
     ``fallback`` is the history key of what a rollback returns to. Bars from ``unseen_from`` on had no part in its
@@ -32,6 +32,7 @@ class Champion(Document):
     preset: str
     target: str = "return"
     horizon: int = 1
+    market: str = "spot"
     run: RunName
     job: JobName
     result: str
@@ -63,6 +64,7 @@ class HistoryEntry(Document):
     preset: str
     target: str = "return"
     horizon: int = 1
+    market: str = "spot"
     run: RunName
     job: JobName
     time: AwareDatetime
@@ -100,6 +102,7 @@ class Signal(Document):
     preset: str
     target: str = "return"
     horizon: int = 1
+    market: str = "spot"
     run: RunName
     job: JobName
     made: AwareDatetime

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from atb.contract import keys
-from atb.contract.names import whole_number
 from atb.contract.sources import plain_symbol
 from atb.contract.spec import Spec
 from atb.documents.champion import Champion, HistoryEntry, Signal
@@ -20,27 +19,29 @@ from atb.storage.read import map_calls, read_document, validate_place
 
 @dataclass(frozen=True)
 class ModelKey:
-    """What identifies a champion. ``horizon``: how many bars ahead it forecasts the ``target``."""
+    """What identifies a champion. ``horizon``: how many bars ahead it forecasts the ``target``. ``market``: a symbol's
+    perpetuals are another series of prices under the same name, of which a model of its spot market knows nothing."""
 
     symbol: str
     timeframe: str
     preset: str
     target: str = "return"
     horizon: int = 1
+    market: str = "spot"
 
     @classmethod
     def of(cls, spec: Spec | Champion | HistoryEntry | Signal) -> ModelKey:
         """The key of a spec's model, or of a document about one."""
-        return cls(spec.symbol, spec.timeframe, spec.preset, spec.target, spec.horizon)
+        return cls(spec.symbol, spec.timeframe, spec.preset, spec.target, spec.horizon, spec.market)
 
     def __str__(self) -> str:
-        what = "" if (self.target, self.horizon) == ("return", 1) else f" {self.target} {self.horizon}"
-        return f"{self.symbol} {self.timeframe} {self.preset}{what}"
+        kind = keys.model_kind(self.target, self.horizon, self.market).replace("-", " ")
+        return f"{self.symbol} {self.timeframe} {self.preset} {kind}".rstrip()
 
     @property
     def prefix(self) -> str:
         """Where all about it lies."""
-        return keys.model_prefix(self.symbol, self.timeframe, self.preset, self.target, self.horizon)
+        return keys.model_prefix(**vars(self))
 
     @property
     def pointer(self) -> str:
@@ -130,6 +131,7 @@ def find_model_key(
     preset: str | None = None,
     target: str | None = None,
     horizon: int | None = None,
+    market: str | None = None,
     *,
     declined: bool = False,
 ) -> ModelKey:
@@ -144,7 +146,7 @@ def find_model_key(
         if spelling and (found_keys := set(_keys_of(store, spelling, signs))):
             symbol = spelling
             break
-    wanted = (symbol, timeframe, preset, target, horizon)
+    wanted = (symbol, timeframe, preset, target, horizon, market)
     fitting = sorted(
         (
             model_key
@@ -158,7 +160,7 @@ def find_model_key(
     if not fitting:
         words = " ".join(str(word) for word in wanted if word)
         raise SpecError(f"{words} has no champion in {store.url}; make one with: atb models promote RUN {symbol}")
-    names = ("timeframe", "preset", "target", "horizon")
+    names = ("timeframe", "preset", "target", "horizon", "market")
     differ = [f"--{name}" for name in names if len({getattr(model_key, name) for model_key in fitting}) > 1]
     raise SpecError(f"{symbol} has {len(fitting)} models ({', '.join(map(str, fitting))}); add {', '.join(differ)}")
 
@@ -170,9 +172,8 @@ def _keys_of(store: Store, symbol: str, names: tuple[str, ...]) -> Iterator[Mode
             case [_, _, timeframe, preset, name, *_] if name in names:
                 yield ModelKey(symbol, timeframe, preset)
             case [_, _, timeframe, preset, what, name, *_] if name in names:
-                target, _, horizon = what.rpartition("-")
-                if target and (bars := whole_number(horizon)) is not None:
-                    yield ModelKey(symbol, timeframe, preset, target, bars)
+                if kind := keys.parse_model_kind(what):
+                    yield ModelKey(symbol, timeframe, preset, *kind)
 
 
 def read_history(

@@ -28,7 +28,7 @@ _DEFAULT_COST_BPS = 12.0
 
 
 class PanelRows:
-    """The test rows of a run, by timeframe, preset, target and horizon, where enough symbols were planned alike."""
+    """The test rows of a run, by model key without the symbol, where enough symbols were planned alike."""
 
     def __init__(self, plan: Plan) -> None:
         sizes = Counter(_group(ModelKey.of(planned.spec)) for planned in plan.to_run)

@@ -37,6 +37,7 @@ def write_card(result: Result) -> str:
     report = result.bars.report
     low, high = (result.metrics.get(f"directional_accuracy_{end}") for end in ("low", "high"))
     more = "" if (spec.target, spec.horizon) == ("return", 1) else f" --target {spec.target} --horizon {spec.horizon}"
+    more += "" if spec.market == "spot" else f" --market {spec.market}"
     values: dict[str, Any] = {
         "result": result,
         "spec": spec,

@@ -26,7 +26,7 @@ _COLUMNS = (
 _FIELDS = (
     "symbol", "timeframe", "preset", "target", "horizon", "last_open", "target_open", "last_close", "price",
     "log_return", "direction", "threshold_bps", "volatility", "volatility_by_year", "skill", "run", "job", "as_of",
-    "age_days", "unseen_from", "unseen", "synthetic", "made",
+    "age_days", "unseen_from", "unseen", "synthetic", "made", "market",
 )  # fmt: skip
 """The columns of a CSV before those of the bands."""
 

@@ -30,7 +30,7 @@ def champion_row(champion: Champion, record: RecordEntry | None) -> tuple[str, .
         champion.symbol + (" (made up)" if champion.synthetic else ""),
         champion.timeframe,
         champion.preset,
-        f"{champion.target} {champion.horizon}",
+        f"{champion.target} {champion.horizon}" + (f" {champion.market}" if champion.market != "spot" else ""),
         _number(champion.metrics, "skill", "+.4f"),
         f"{_number(best, 'skill', '+.4f')} {name}",
         f"{record.skill:+.4f}" if record else "–",

@@ -13,8 +13,10 @@ from atb.contract import bundle
 from atb.contract import timeframe as tf
 from atb.documents.champion import Champion
 from atb.documents.result import FileEntry, Result
+from atb.errors import NotFound, SpecError, Unreadable
 from atb.registry.pull import bundle_file, read_file
 from atb.storage import Store
+from atb.storage.read import read_document
 from trainer.bars.frame import Bars, Floats, Times, segment_starts
 from trainer.forecast import Forecaster, open_forecaster, run_from_bars
 
@@ -32,6 +34,7 @@ class LoadedModel:
 
 def open_champion(store: Store, champion: Champion) -> LoadedModel:
     """The champion, its files verified. Raises SpecError or StoreError if it can't be used."""
+    _validate_market(store, champion)
     return LoadedModel(champion.run, champion.unseen_from, _open(store, champion.run, champion.files))
 
 
@@ -77,6 +80,19 @@ def ask_all(loaded_model: LoadedModel, bars: Bars, ends: Times) -> dict[str, npt
         stretches = [bars.rows(end + 1 - loaded_model.model.rows, end + 1) for end in ends[start : start + _BATCH]]
         found.append(run_from_bars(loaded_model.model.session, stretches, loaded_model.model.extra_columns))
     return {name: np.concatenate([each[name] for each in found]) for name in found[0]}
+
+
+def _validate_market(store: Store, champion: Champion) -> None:
+    """Earlier versions had one champion for all markets of a symbol: it is compared with models of its own only."""
+    try:
+        market = read_document(store, Result, champion.result).spec.market
+    except (NotFound, Unreadable):
+        return
+    if market != champion.market:
+        raise SpecError(
+            f"{champion.run} is a model of the market {market}, which an earlier version let serve as one of "
+            f"{champion.market}; put another in its place with: atb models promote RUN {champion.symbol} --force"
+        )
 
 
 def _open(store: Store, run: str, files: tuple[FileEntry, ...]) -> Forecaster:

@@ -22,8 +22,9 @@ from atb.registry.champions import (
     verify_files,
 )
 from atb.registry.promote import PromotionOutcome, evaluate_candidate, read_result, roll_back
-from atb.registry.weigh import weigh_run
+from atb.registry.weigh import spend_alone, weigh_run
 from atb.storage import Entry, MemoryStore, Store, open_store
+from launcher.upkeep.check import check_store
 from tests.atb.registry.candidates import GOOD, NOISE, NOTHING, NOW, SHOWN, commit, measured
 from tests.atb.registry.doubles import CarelessStore, Death, MortalStore
 from tests.s3_proxy import FaultProxy
@@ -345,6 +346,37 @@ def test_champions_of_several_targets_are_distinguished() -> None:
         find_model_key(store, "BTCUSDT")
     with pytest.raises(SpecError, match="volatility 5 has no champion"):
         find_model_key(store, "BTCUSDT", target="volatility", horizon=5)
+
+
+@pytest.mark.parametrize(
+    ("options", "folder", "words"),
+    [
+        ({"market": "um"}, "um-return-1", "um return 1"),
+        ({"market": "cm", "horizon": 4}, "cm-return-4", "cm return 4"),
+        ({"market": "um", "target": "volatility"}, "um-volatility-1", "um volatility 1"),
+    ],
+)
+def test_perpetuals_have_a_champion_evidence_and_record_apart_from_the_spot_market(
+    options: dict[str, Any], folder: str, words: str
+) -> None:
+    store = MemoryStore()
+    spot, other = commit(store, "r1"), commit(store, "r2", options=options)
+    for result in (spot, other):
+        shown = spend_alone(store, result)
+        assert shown is not None
+        assert (shown.rows, shown.models) == (400, 1)
+        assert promote(store, result, accept_first=True).action == "promote"
+    key = ModelKey.of(other.spec)
+    assert (key.prefix, str(key)) == (f"models/BTCUSDT/1h/fast/{folder}/", f"BTCUSDT 1h fast {words}")
+    assert (require_champion(store, MODEL_KEY).run, require_champion(store, key).run) == ("r1", "r2")
+    assert {each.market for each in scan_champions(store)[0]} == {"spot", options["market"]}
+    assert find_model_key(store, "BTCUSDT", market=options["market"]) == key
+    assert find_model_key(store, "BTCUSDT", market="spot") == MODEL_KEY
+    with pytest.raises(SpecError, match=r"has 2 models .*; add .*--market"):
+        find_model_key(store, "BTCUSDT")
+    assert [problem.key for problem in check_store(store, hashes=False)] == []
+    with pytest.raises(SpecError, match="nothing served before r2"):
+        roll_back(store, key, by="somebody", why="")
 
 
 def test_a_declined_model_of_another_target_is_found_by_its_history() -> None:

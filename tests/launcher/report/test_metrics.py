@@ -134,8 +134,8 @@ def test_a_run_is_measured(store: MemoryStore) -> None:
         "atb_stage_gpu_seconds_total{stage=startup}": 4,
         "atb_stage_gpu_seconds_total{stage=other}": 8,
         "atb_stage_gpu_seconds_total{stage=unfinished}": 8,
-        "atb_champion_promoted_timestamp_seconds{horizon=1,preset=fast,symbol=A,target=return,timeframe=1h}": AT
-        - 2 * 86_400,
+        "atb_champion_promoted_timestamp_seconds"
+        "{horizon=1,market=spot,preset=fast,symbol=A,target=return,timeframe=1h}": AT - 2 * 86_400,
     }
 
 

@@ -122,6 +122,18 @@ def test_why_models_are_not_comparable_is_reported(fitted: Fitted, files: dict[s
     assert "has no feature_schema.json" in problem_of(store, bare, fitted.bars, rows, predicted)
 
 
+def test_a_champion_of_another_market_that_an_earlier_version_let_serve_is_not_compared(
+    fitted: Fitted, files: dict[str, bytes]
+) -> None:
+    store, champion = serve(files, fitted.bars)
+    rows, predicted = judged(fitted)
+    result = make_result(options={"market": "um"})
+    store.put(champion.result, result.to_bytes())
+    assert "r0 is a model of the market um" in problem_of(store, champion, fitted.bars, rows, predicted)
+    own = champion.model_copy(update={"market": "um"})
+    assert compared(store, own, fitted.bars, rows, predicted).rows == len(rows.ends)
+
+
 def test_a_damaged_champion_is_a_problem_and_no_failure(fitted: Fitted, files: dict[str, bytes]) -> None:
     store, champion = serve(files, fitted.bars)
     store.put("b/model_from_bars.onnx", b"junk")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from atb.contract import bundle
+from atb.contract.keys import model_kind
 from atb.contract.labels import safe_segment
 from atb.documents.result import Result
 from atb.errors import SpecError
@@ -43,8 +44,8 @@ class ModelToExport:
     def name(self) -> str:
         """A name that is a file's too: ``BTCUSDT-1h-fast``."""
         key = ModelKey.of(self.result.spec)
-        what = "" if (key.target, key.horizon) == ("return", 1) else f"-{key.target}-{key.horizon}"
-        return f"{safe_segment(key.symbol)}-{key.timeframe}-{key.preset}{what}"
+        parts = [safe_segment(key.symbol), key.timeframe, key.preset]
+        return "-".join(filter(None, [*parts, model_kind(key.target, key.horizon, key.market)]))
 
     @property
     def about(self) -> dict[str, Any]:

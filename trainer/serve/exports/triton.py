@@ -10,8 +10,8 @@ from trainer.serve.exports.model import ModelToExport, Tensor
 _TYPES = {"float32": "TYPE_FP32", "float64": "TYPE_FP64", "int64": "TYPE_INT64"}
 _MAX_BATCH = 64
 _PARAMETERS = (
-    "symbol", "timeframe", "target", "horizon", "columns", "levels", "threshold_bps", "run", "as_of", "unseen_from",
-    "synthetic",
+    "symbol", "timeframe", "target", "horizon", "market", "columns", "levels", "threshold_bps", "run", "as_of",
+    "unseen_from", "synthetic",
 )  # fmt: skip
 
 
