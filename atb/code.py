@@ -25,6 +25,7 @@ _PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "pandas", "pyarro
 DECIDES = (
     "atb/contract/bundle.py",
     "atb/contract/features.py",
+    "atb/contract/sources.py",
     "atb/contract/timeframe.py",
     "atb/storage/bar_files.py",
     "trainer/bars",
@@ -34,11 +35,19 @@ DECIDES = (
     "trainer/fit",
     "trainer/forecast.py",
     "trainer/networks",
+    "trainer/own_process.py",
     "trainer/pipeline",
 )
 """All that turns a spec into a model and its numbers. How a spec is resolved is in the spec's own digest; help texts,
 the card, the charts, the doctor and the store change no model."""
-DECIDES_NOTHING = ("trainer/bars/chart.py", "trainer/pipeline/compare.py", "trainer/pipeline/heartbeat.py")
+DECIDES_NOTHING = (
+    "trainer/bars/cache/claim.py",
+    "trainer/bars/chart.py",
+    "trainer/pipeline/compare.py",
+    "trainer/pipeline/heartbeat.py",
+    "trainer/pipeline/record.py",
+    "trainer/pipeline/stages.py",
+)
 
 
 def digested_files(root: Path) -> list[Path]:

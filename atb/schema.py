@@ -203,8 +203,9 @@ def printable(text: str, most: int = 500) -> str:
 def first_problem(error: ValidationError) -> str:
     """The first problem pydantic found, in words: ``epochs 0: should be greater than or equal to 1``."""
     problem = error.errors()[0]
-    field = ".".join(printable(str(part), 60) for part in problem["loc"]) or "document"
+    field = ".".join(printable(str(part), 60) for part in problem["loc"])
     if problem["type"] == "value_error":  # our own sentence, which names the value
-        return f"{field}: {printable(problem['msg'].removeprefix('Value error, '), _LONGEST_REASON)}"
+        words = printable(problem["msg"].removeprefix("Value error, "), _LONGEST_REASON)
+        return f"{field}: {words}" if field else words
     value = "" if problem["type"] == "missing" else f" {printable(str(problem['input']), 40)}"
-    return f"{field}{value}: {problem['msg'].removeprefix('Input ')}"
+    return f"{field or 'document'}{value}: {problem['msg'].removeprefix('Input ')}"

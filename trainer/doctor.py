@@ -19,7 +19,7 @@ from pathlib import Path
 
 from atb.code import code_identity
 from atb.errors import AtbError, NoAccelerator, SpecError, StoreError
-from atb.machine import cpu_quota
+from atb.machine import cpu_quota, memory_limit
 from atb.plugins import list_plugins
 from atb.storage import MemoryStore, Store
 from atb.storage.probe import probe_store
@@ -68,8 +68,7 @@ def check_machine(cgroup: Path = _CGROUP) -> HealthCheck:
     cores, quota = len(os.sched_getaffinity(0)), cpu_quota(cgroup)
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     cpus = f"{cores} CPUs" if quota is None else f"{quota:.3g} of {cores} CPUs"
-    limit = _read(cgroup / "memory.max") or _read(cgroup / "memory" / "memory.limit_in_bytes")
-    memory = min(memory, int(limit)) if limit.isdigit() else memory
+    memory = min(memory, memory_limit(cgroup) or memory)
     return HealthCheck(
         "machine", f"{cpus}, {memory / 2**30:.1f} GiB of memory, user {os.getuid()}, {platform.machine()}"
     )

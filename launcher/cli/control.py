@@ -12,7 +12,7 @@ from atb.options.flags import Configured, add_options
 from atb.options.say import say, say_json
 from atb.options.stores import with_store
 from launcher.cli.arguments import with_named_run, with_run
-from launcher.cli.options import ACCESS, ENDING, read_setup
+from launcher.cli.options import ACCESS, ENDING, flags_given, read_setup
 
 if TYPE_CHECKING:
     from atb.storage import Store
@@ -33,9 +33,10 @@ def attach(store: Store, run: str, **options: Any) -> None:
     if options["log_format"] == "json":
         log_as_events(output=options["output"] != "json")
     plan = read_plan(store, run)
-    backend = open_run(plan, read_setup(click.get_current_context()))
-    code = follow(plan, store, backend, "attach", read_ending(options))
-    click.get_current_context().exit(code)
+    context = click.get_current_context()
+    backend = open_run(plan, read_setup(context))
+    ending = read_ending(options, plan, flags_given(context))
+    context.exit(follow(plan, store, backend, "attach", ending))
 
 
 @click.command(cls=Configured)

@@ -52,13 +52,15 @@ class Ending:
 
 
 KEPT = ("promote", "accept_first", "fdr", "demotion")
-"""Options of the end that a run's plan keeps for its resumption."""
+"""Options of the end that a run's plan keeps for when it is resumed or attached."""
 
 
-def read_ending(options: Mapping[str, Any]) -> Ending:
-    """The flags that were given to a command about an earlier run. Raises SpecError."""
+def read_ending(options: Mapping[str, Any], plan: Plan, given: Collection[str], kept: Collection[str] = KEPT) -> Ending:
+    """The flags that were given to a command about an earlier run, and of what its plan says those in ``kept``. Raises
+    SpecError."""
     names = {field.name for field in dataclasses.fields(Ending)}
-    return ending_of(read_options(LaunchOptions, {name: options.get(name) for name in names}))
+    launch = read_options(LaunchOptions, {name: options.get(name) for name in names})
+    return ending_of(keep_ending(launch, plan, given, kept))
 
 
 def ending_of(options: LaunchOptions) -> Ending:
@@ -66,10 +68,12 @@ def ending_of(options: LaunchOptions) -> Ending:
     return Ending(**{field.name: getattr(options, field.name) for field in dataclasses.fields(Ending)})
 
 
-def keep_ending(options: LaunchOptions, plan: Plan, given: Collection[str]) -> LaunchOptions:
+def keep_ending(
+    options: LaunchOptions, plan: Plan, given: Collection[str], names: Collection[str] = KEPT
+) -> LaunchOptions:
     """The options with those of the end as the run began with them, where the command line does not give them. Plans
     of earlier versions keep only ``promote``. Raises SpecError."""
-    kept = {name: value for name in KEPT if name not in given and (value := plan.options.get(name)) is not None}
+    kept = {name: value for name in names if name not in given and (value := plan.options.get(name)) is not None}
     return read_options(LaunchOptions, {**dict(options), **kept})
 
 

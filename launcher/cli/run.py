@@ -94,8 +94,10 @@ def follow(plan: Plan, store: Store, backend: Backend, mode: Mode, ending: Endin
     tell("; ".join([f"run {plan.run}: {work}", *(f"{count} {what}" for what, count in counts.items() if count)]))
     stopped: int | None = None
     away = backend.outlives_launcher
-    attach = shlex.join(["atb-launch", "attach", plan.run, *store_words(store, os.environ)])
-    resume = resume_command(plan.run, store)
+    resume = resume_command(plan, store, backend.name)
+    attach = resume
+    if backend.name == plan.backend:
+        attach = shlex.join(["atb-launch", "attach", plan.run, *store_words(store, os.environ)])
     try:
         view = RunView(f"run {plan.run}", Console(stderr=True), usual=lambda: read_usual(store, plan))
         with say_alive(store, plan.run, plan.backend), view:
@@ -134,6 +136,7 @@ def read_usual(store: Store, plan: Plan) -> dict[str, Usual]:
     }
 
 
-def resume_command(run: str, store: Store) -> str:
-    """The command that continues a run."""
-    return shlex.join(["atb-launch", "--resume", run, *store_words(store, os.environ)])
+def resume_command(plan: Plan, store: Store, backend: str) -> str:
+    """The command that continues a run, on the backend that it is on now."""
+    elsewhere = [] if backend == plan.backend else ["--backend", backend]
+    return shlex.join(["atb-launch", "--resume", plan.run, *elsewhere, *store_words(store, os.environ)])

@@ -14,7 +14,7 @@ from atb.options.flags import Configured, add_options
 from atb.options.say import say, say_json
 from atb.options.stores import store_words, with_store
 from launcher.cli.arguments import with_named_run, with_run
-from launcher.cli.options import ACCESS, ENDING, read_setup
+from launcher.cli.options import ACCESS, ENDING, flags_given, read_setup
 
 if TYPE_CHECKING:
     from atb.documents.plan import Plan
@@ -183,8 +183,10 @@ def why(store: Store, run: str, job: str, output: str | None, **_: Any) -> None:
 def collect(store: Store, run: str, **options: Any) -> None:
     """Rebuild a RUN's manifest and page from its results."""
     from launcher.cli.ending import finish, read_ending
+    from launcher.plan.build import read_plan
 
-    finish(run, store, read_ending(options))
+    given = flags_given(click.get_current_context())
+    finish(run, store, read_ending(options, read_plan(store, run), given, kept=("fdr",)))
 
 
 @click.command(cls=Configured)

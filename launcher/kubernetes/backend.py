@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from launcher.plan.backend import Check, Mode, Say, Show
     from launcher.report.live_table import Row
 
+_ACCESS = ("kubeconfig", "context")
+"""The way to the cluster, which a plan does not keep."""
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 
@@ -57,15 +59,17 @@ def open_backend(setup: Setup) -> KubernetesBackend:
     """The cluster that the flags name, with the options of the run it is opened for. Raises SpecError."""
     from launcher.kubernetes.api.connect import describe_cluster, open_cluster
 
-    flags, own = setup.flags, set(ClusterOptions.model_fields)
-    if setup.plan is None:
+    flags, own, parallel = setup.flags, set(ClusterOptions.model_fields), setup.launch.max_parallel
+    if setup.plan is None or setup.plan.backend != KubernetesBackend.name:  # a plan of another one says nothing of it
         base, where = {name: value for name, value in setup.defaults.items() if name in own}, "the cluster's options"
     else:
         base, where = setup.plan.options.get("cluster") or {}, f"the options of run {setup.plan.run}"
-        flags = {name: value for name, value in flags.items() if name in setup.given or name not in own}
+        flags = {name: value for name, value in flags.items() if name in setup.given or name in _ACCESS}
+        parallel = parallel if "max_parallel" in setup.given else None
     options = read_options(flags, base, where)
-    if setup.launch.max_parallel is not None and (setup.plan is None or "max_parallel" in setup.given):
-        options = options.model_copy(update={"max_parallel": setup.launch.max_parallel})
+    if parallel is not None and (options.workers is None or "max_parallel" in setup.given):
+        fields = options.model_dump(mode="json", exclude_defaults=True)
+        options = parse_options({**fields, "max_parallel": parallel}, where)
     if options.max_parallel is not None and not setup.launch.wait:
         raise SpecError("--max-parallel needs a launcher that creates Jobs as others end: leave out --no-wait")
     try:

@@ -33,7 +33,8 @@ def open_backend(setup: Setup) -> LocalBackend:
         raise SpecError(
             "--no-wait is for the kubernetes backend: trainings on this machine live as long as the launcher"
         )
-    if setup.plan is None and (extra := [name for name in setup.flags if name in setup.given]):
+    of_run = setup.plan is not None and not setup.launch.resume  # status and others also take a cluster's flags
+    if not of_run and (extra := [name for name in setup.flags if name in setup.given]):
         raise SpecError(f"--{extra[0].replace('_', '-')} is for the kubernetes backend; add --backend kubernetes")
     if setup.launch.dry_run == "server":
         raise SpecError("--dry-run=server asks an API server; on this machine write --dry-run")

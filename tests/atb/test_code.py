@@ -29,7 +29,10 @@ def tree(tmp_path: Path) -> Path:
         "atb/contract/exits.py",
         "atb/redaction.py",
         "trainer/bundle/card.py",
+        "trainer/bars/cache/claim.py",
         "trainer/bars/chart.py",
+        "trainer/pipeline/record.py",
+        "trainer/pipeline/stages.py",
         "trainer/cli/train.py",
         "trainer/doctor.py",
     ],
@@ -55,7 +58,7 @@ def test_a_renamed_file_is_another_code(tree: Path) -> None:
 
 
 def test_every_module_of_the_trainer_that_a_training_imports_is_covered_or_known_to_change_no_model() -> None:
-    covered, seen, left = set(digested_files(ROOT)), set(), ["trainer.pipeline.job"]
+    covered, seen, left = set(digested_files(ROOT)), set(), ["trainer.pipeline.job", "trainer.own_process"]
     while left:
         module = left.pop()
         path = ROOT.joinpath(*module.split("."))

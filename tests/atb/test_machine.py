@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from atb.machine import cpu_quota, is_gone, machine_id, process_seconds, usable_cpus
+from atb.machine import cpu_quota, group_folders, is_gone, machine_id, process_seconds, usable_cpus
 
 
 def test_a_process_that_has_ended_is_gone_and_one_that_lives_is_not() -> None:
@@ -67,6 +67,9 @@ def test_a_process_knows_how_long_it_has_lived(tmp_path: Path) -> None:
         ({"cgroup": "3:cpuset:/k\n4:cpu:/k", "cpu/k/cpu.cfs_quota_us": "200000",
           "cpu/k/cpu.cfs_period_us": "100000"}, 2.0),
         ({"cgroup": "garbage\n::\n"}, None),
+        ({"cpu.max": f"{'9' * 5000} 100000"}, None),
+        ({"cpu.max": f"100000 {'9' * 400}"}, None),
+        ({"cpu/cpu.cfs_quota_us": "9" * 400, "cpu/cpu.cfs_period_us": "1"}, None),
     ],
 )  # fmt: skip
 def test_a_containers_limit_is_read_and_anything_else_is_none(
@@ -78,3 +81,10 @@ def test_a_containers_limit_is_read_and_anything_else_is_none(
     assert cpu_quota(tmp_path, tmp_path) == quota
     cores = len(os.sched_getaffinity(0))
     assert usable_cpus(tmp_path, tmp_path) == (cores if quota is None else max(1, min(cores, int(quota))))
+
+
+def test_the_groups_of_memory_are_found_as_those_of_cpus_are(tmp_path: Path) -> None:
+    (tmp_path / "cgroup").write_text("7:cpu,memory:/k/p\n4:cpu:/c\n1:name=systemd:/s\n0::/a\n0::/../x\n")
+    found = [str(folder.relative_to(tmp_path)) for folder in group_folders("memory", tmp_path, tmp_path)]
+    both = "cpu,memory"
+    assert found == [".", "memory", f"{both}/k/p", f"{both}/k", both, "memory/k/p", "memory/k", "a"]

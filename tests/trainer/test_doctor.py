@@ -67,6 +67,12 @@ def test_a_containers_limits_are_reported_rather_than_the_nodes_size(tmp_path: P
     assert "1.0 GiB" in check_machine(tmp_path).text
 
 
+@pytest.mark.parametrize("limit", ["9" * 5000, "\xff", "0", "-1"])
+def test_a_limit_that_is_no_number_is_none(tmp_path: Path, limit: str) -> None:
+    (tmp_path / "memory.max").write_text(limit, encoding="latin-1")
+    assert "GiB" in check_machine(tmp_path).text
+
+
 def test_unlimited_containers_report_the_nodes_size(tmp_path: Path) -> None:
     (tmp_path / "cpu.max").write_text("max 100000\n")
     (tmp_path / "memory.max").write_text("max\n")

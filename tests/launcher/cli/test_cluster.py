@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from atb.contract import keys, labels
 from atb.documents.plan import Plan
 from atb.storage import Store, open_store
 from launcher.cli import atb_launch
-from launcher.plan.build import read_plan
+from launcher.plan.build import build_plan, commit_plan, read_plan
 from tests.apiserver.kubelet import Outcome
 from tests.launcher.fixtures import ClusterFixture, commit
 
@@ -177,6 +178,48 @@ def test_a_flag_of_the_resume_beats_the_plan_and_the_plan_beats_the_environment(
     limits = [job["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"] for job in jobs]
     assert sorted(each["memory"] for each in limits) == ["5Gi", "9Gi", "9Gi"]
     assert {each["cpu"] for each in limits} == {"3"}
+
+
+def test_a_file_of_options_that_the_environment_names_does_not_change_a_resumed_run(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    desk.train({"ETHUSDT": 10})
+    desk.launch("--memory", "9Gi")
+    (tmp_path / "cluster.yaml").write_text("image: other\nmemory: 3Gi\n")
+    monkeypatch.setenv("ATB_CLUSTER_CLUSTER_OPTIONS", str(tmp_path / "cluster.yaml"))
+    desk.train({})
+    assert desk.resume("r1").exit_code == 0
+    assert desk.testbed.server is not None
+    containers = [
+        job["spec"]["template"]["spec"]["containers"][0] for job in desk.testbed.server.state.items("jobs", "lab")
+    ]
+    assert {each["resources"]["limits"]["memory"] for each in containers} == {"9Gi"}
+    assert len({each["image"] for each in containers}) == 1
+
+
+def test_attaching_ends_a_run_as_it_was_launched_to(desk: Desk) -> None:
+    desk.launch("--no-wait", "--promote", "auto")
+    decided = "BTCUSDT-balanced: refused"
+    assert decided in text(desk.command("attach", "r1"))
+    assert decided not in text(desk.command("attach", "r1", "--promote", "manual"))
+    assert decided not in text(desk.command("collect", "r1")), "collecting promotes where it is asked to"
+
+
+def test_workers_do_not_take_a_number_of_jobs_at_a_time(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "max_parallel is for Jobs" in text(desk.launch("--workers", "2", "--max-parallel", "3", "--dry-run"))
+    monkeypatch.setenv("ATB_MAX_PARALLEL", "3")  # which another run may need
+    assert desk.launch("--workers", "2", "--dry-run").exit_code == 0
+
+
+def test_a_run_of_this_machine_continues_in_a_cluster_with_the_options_that_are_set(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = build_plan("r1", ["BTCUSDT"], ["balanced"], {"source": "sample"}, backend="local", now=datetime.now(UTC))
+    commit_plan(plan, desk.store)
+    monkeypatch.setenv("ATB_CLUSTER_IMAGE", IMAGE)
+    result = desk.resume("r1", "--backend", "kubernetes", "--no-wait")
+    assert result.exit_code == 0, text(result)
+    assert "follow them with: atb-launch --resume r1 --backend kubernetes" in text(result), "attach asks this machine"
 
 
 def test_cancel_stops_what_is_live_and_clean_takes_the_rest_away(desk: Desk) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from atb.documents.plan import Plan
 from atb.errors import SpecError
-from launcher.cli.ending import KEPT, keep_ending
+from launcher.cli.ending import KEPT, keep_ending, read_ending
 from launcher.plan.build import build_plan
 from launcher.plan.options import LaunchOptions
 
@@ -30,6 +30,16 @@ def test_a_resumed_run_ends_as_it_was_launched_to_where_the_command_line_does_no
     assert ends(keep_ending(LaunchOptions(resume="r1"), planned(STRICT), ())) == STRICT
     chosen = LaunchOptions(resume="r1", fdr=0.2, promote="manual")
     assert ends(keep_ending(chosen, planned(STRICT), ("fdr", "promote"))) == {**STRICT, "fdr": 0.2, "promote": "manual"}
+
+
+def test_attaching_keeps_what_resuming_keeps_and_collecting_the_bound_alone() -> None:
+    flags = {"promote": None, "demotion": "warn", "output": "json"}
+    attached, collected = (
+        read_ending(flags, planned(STRICT), {"demotion"}),
+        read_ending(flags, planned(STRICT), {"demotion"}, kept=("fdr",)),
+    )
+    assert (attached.promote, attached.fdr, attached.demotion, attached.output) == ("auto", 0.01, "warn", "json")
+    assert (collected.promote, collected.accept_first, collected.fdr) == ("manual", False, 0.01)
 
 
 def test_a_plan_of_an_earlier_version_says_only_whether_to_promote() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from atb.documents.plan import Plan
+from atb.errors import SpecError
 from launcher.plan.backend import Setup, run_exit_code
 from launcher.plan.backends import BUILT_IN, find_backend
 from launcher.plan.build import build_plan
@@ -53,6 +54,14 @@ def test_a_resume_on_this_machine_keeps_how_many_trained_at_a_time(
     plan = plan_with({} if kept is None else dict(LocalBackend(kept).options))
     backend = open_backend(Setup(LaunchOptions(max_parallel=launched), given=given, plan=plan))
     assert backend.options == LocalBackend(parallel).options
+
+
+@pytest.mark.parametrize("name", ["cpu", "gpus", "workers", "cluster_options", "namespace"])
+def test_a_resume_on_this_machine_refuses_a_clusters_options_as_a_launch_does(name: str) -> None:
+    for launch, plan in ((LaunchOptions(), None), (LaunchOptions(resume="r1"), plan_with({}))):
+        with pytest.raises(SpecError, match="is for the kubernetes backend"):
+            open_backend(Setup(launch, {name: "3"}, {name}, plan=plan))
+    open_backend(Setup(LaunchOptions(), {name: "3"}, {name}, plan=plan_with({})))  # as status does
 
 
 @pytest.mark.parametrize("broken", [0, -1, "3", True, 1.5, [3], {}])

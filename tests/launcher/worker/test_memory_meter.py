@@ -63,3 +63,18 @@ def test_without_control_groups_of_memory_there_is_no_limit(place: tuple[Path, P
     assert CgroupMeter(*place).used() == 0
     (place[1] / "self" / "cgroup").unlink()
     assert CgroupMeter(*place).limit is None
+
+
+@pytest.mark.parametrize("groups", [b"garbage\n", b"1:2\n", b"0::/\xff\n", b"", b"\0", b"0::/../../pods\n"])
+def test_what_is_no_list_of_groups_leaves_the_containers_own_limit(place: tuple[Path, Path], groups: bytes) -> None:
+    (place[1] / "self" / "cgroup").write_bytes(groups)
+    (place[0] / "memory.max").write_text(f"{2 * GIB}\n")
+    assert CgroupMeter(*place).limit == 2 * GIB
+
+
+@pytest.mark.parametrize("limit", ["0", "-5", "1.5", "9" * 5000, "", "\u0663", "max"])
+def test_a_limit_that_is_no_number_above_zero_is_none_and_ends_no_training(
+    place: tuple[Path, Path], limit: str
+) -> None:
+    (place[0] / "pods" / "memory.max").write_text(limit)
+    assert CgroupMeter(*place).limit == 8 * GIB
