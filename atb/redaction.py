@@ -27,10 +27,18 @@ PLAIN_NAME = re.compile(
     r"|(ATB|TF|XLA|CUDA|CUDNN|NVIDIA|NCCL|KERAS|OMP|MKL|MALLOC)_[A-Z0-9_]+|PYTHON[A-Z]+)$"
 )
 """Environment variables that are known to hold no secret. No look-around: Go reads this in the chart's schema too."""
-TELLING_NAME = r"(?i)(secret|passw|token|credential|private|api_?key|access_?key|_auth)"
+TELLING_NAME = (
+    r"(?i)(secret|passw|passphrase|(_|^)pass$|pwd$|token|credential|private|api_?key|access_?key|_key$|_auth|bearer"
+    r"|cookie)"
+)
 """A part of a name that suggests a secret, for the same two."""
-TELLING_VALUE = r"://[^/\s]*@|-----BEGIN [A-Z ]*PRIVATE KEY-----"
-"""What no plain value may hold, however it is named, for the same two."""
+TELLING_VALUE = (
+    r"://[^/\s]*@|-----BEGIN [A-Z ]*PRIVATE KEY-----|\b(AKIA|ASIA)[A-Z0-9]{16}\b"
+    r"|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.|\b(gh[pousr]_|glpat-|xox[abpr]-|sk-)[A-Za-z0-9_-]{16,}"
+    r"|[?&#][A-Za-z0-9_.-]*(?i:token|secret|passwd|password|signature|credential|api_?key|access_?key)="
+    r"|(^|\")[A-Za-z][\w.-]*:[^\s/@\"]+@[\w.-]+(:[0-9]{1,5})?/?($|\")"
+)
+"""What no plain value may hold, however it is named, for the same two; the chart also looks for it in JSON."""
 _BLOB = re.compile(r"(?=[A-Za-z0-9+=]*[a-z])(?=[A-Za-z0-9+=]*[A-Z])(?=[A-Za-z0-9+=]*[0-9])[A-Za-z0-9+=]{20,}")
 """A long run of small and capital letters and digits, without what separates the words of a path or a name."""
 _BLOB_BITS = 3.8

@@ -5,10 +5,12 @@ The affinity gets nodes to avoid only once a job is retried, hours after it was 
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
+from atb.redaction import TELLING_NAME, holds_secret
 from atb.schema import first_problem
 
 MERGE_KEYS = {
@@ -56,6 +58,7 @@ def _check_patch(found: dict[str, Any]) -> dict[str, Any]:
     left: list[Any] = [found]
     while left:
         part = left.pop()
+        _check_no_secret(part)
         for name, value in part.items() if isinstance(part, dict) else ():
             key = MERGE_KEYS.get(name)
             if key and value is not None and not _is_named(value, key):
@@ -64,6 +67,16 @@ def _check_patch(found: dict[str, Any]) -> dict[str, Any]:
                 raise ValueError(f"{name} should be a mapping")
             left += value if isinstance(value, list) else [value]
     return found
+
+
+def _check_no_secret(part: Any) -> None:
+    """Raises ValueError for a text that looks like a secret, and for a plain variable that is named like one."""
+    by_reference = "put it in a Secret, and take it from there by valueFrom or a volume"
+    if isinstance(part, str) and holds_secret(part):
+        raise ValueError(f"one of its values looks like a secret; {by_reference}")
+    name, value = (part.get("name"), part.get("value")) if isinstance(part, dict) else (None, None)
+    if isinstance(name, str) and value and re.search(TELLING_NAME, name):
+        raise ValueError(f"the variable {name[:80]!a} may hold a secret; {by_reference}")
 
 
 def _is_named(value: Any, key: str) -> bool:

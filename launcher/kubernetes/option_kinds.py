@@ -72,6 +72,11 @@ def _check_labels(found: dict[str, str]) -> dict[str, str]:
 
 def _check_annotations(found: dict[str, str]) -> dict[str, str]:
     _check_keys(found)
+    for name, value in found.items():
+        if holds_secret(value):
+            raise ValueError(
+                f"the value of {name} looks like a secret, and whoever sees the Pods can read it; leave it out"
+            )
     if sum(len(f"{name}{value}".encode()) for name, value in found.items()) > _MOST_ANNOTATIONS:
         raise ValueError(f"they have more than {_MOST_ANNOTATIONS >> 10} KiB together, which Kubernetes refuses")
     return found

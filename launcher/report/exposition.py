@@ -5,9 +5,11 @@ The text is OpenMetrics 1.0, https://prometheus.io/docs/specs/om/open_metrics_sp
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator, Mapping, Sequence
-from http.client import HTTPException
+from http.client import HTTPException, InvalidURL
 from typing import Any
+from urllib.error import HTTPError, URLError
 
 from atb.documents.plan import Plan
 from launcher.report.metrics import Family
@@ -29,8 +31,31 @@ def push(families: Sequence[Family], gateway: str, group: Mapping[str, str], sec
     try:
         push_to_gateway(gateway, JOB, _Collected(families), grouping_key=dict(group), timeout=seconds)
     except (OSError, ValueError, HTTPException) as error:
-        return f"the metrics could not be pushed to {gateway}: {error or type(error).__name__}"
+        return f"the metrics could not be pushed to {gateway}: {_explain(error)}"
     return ""
+
+
+def _explain(error: Exception) -> str:
+    """Why a push failed, in our own words: those of the library can hold a proxy's password, and what the server says
+    back."""
+    if isinstance(error, HTTPError):
+        status = int(error.code)
+        error.close()
+        if 300 <= status < 400:
+            return f"it redirects ({status}); give the address that it leads to"
+        if status == 407:
+            return "the proxy requires a user (407); look at HTTP_PROXY, HTTPS_PROXY and NO_PROXY"
+        return f"it answered {status}"
+    reason = error.reason if isinstance(error, URLError) else error
+    if isinstance(reason, ssl.SSLError):
+        return "its certificate is not trusted, or the encrypted connection broke; look at SSL_CERT_FILE"
+    if isinstance(reason, TimeoutError):
+        return "no answer in time"
+    if isinstance(reason, OSError) and reason.errno and reason.strerror:
+        return reason.strerror
+    if isinstance(reason, HTTPException) and not isinstance(reason, InvalidURL):
+        return "what answered is no HTTP server"
+    return "there is no way to it; look at its address, HTTP_PROXY, HTTPS_PROXY and NO_PROXY"
 
 
 def group_of(plan: Plan) -> dict[str, str]:

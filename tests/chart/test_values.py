@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 import yaml
 
+from atb.redaction import TELLING_VALUE
 from tests.chart.helm import CHART, DAILY, EVERYTHING, refusal, template
 from tools.chart.__main__ import documents
 from tools.chart.documents import Leaf, leaves, values_yaml
@@ -143,7 +144,6 @@ def test_the_schema_takes_the_chart_s_own_defaults() -> None:
         ("jobs.gpu", 1),
         ("jobs.image", "trainer"),
         ("store.url", "/a/directory"),
-        ("store.endpointUrl", "http://key:secret@s3"),
         ("launcher.image.digest", "latest"),
         ("launcher.image.pullPolicy", "Sometimes"),
         ("scheduleDefaults.presets", ["slow"]),
@@ -180,3 +180,43 @@ def test_a_wrong_value_is_refused_with_its_path(path: str, value: Any) -> None:
     assert "values don't meet the specifications" in message
     assert parts[-1] in message
     assert "/".join(["", *parts[:-1]]) in message
+
+
+SECRET = "c4nary-Zx9"
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("store.endpointUrl", f"http://key:{SECRET}@s3"),
+        ("store.endpointUrl", f"https://s3?token={SECRET}"),
+        ("metrics.pushGateway", f"http://key:{SECRET}@gateway:9091/path"),
+        ("launcher.annotations", {"example.com/hook": f"https://me:{SECRET}@hooks"}),
+        ("trainer.serviceAccount", {"annotations": {"note": f"me:{SECRET}@proxy:3128"}}),
+        ("jobs.podPatch", {"spec": {"containers": [{"name": "x", "env": [{"name": "DB_TOKEN", "value": SECRET}]}]}}),
+        ("jobs.podPatch", {"spec": {"containers": [{"name": "x", "args": [f"--db=postgres://a:{SECRET}@db"]}]}}),
+        ("schedules", [{**DAILY, "jobs": {"annotations": {"note": "AKIAIOSFODNN7EXAMPLE"}}}]),
+        ("fullnameOverride", f"ghp_{SECRET}-0123456789abcdef"),
+    ],
+)
+def test_what_looks_like_a_secret_is_refused_wherever_it_is_and_not_repeated(path: str, value: Any) -> None:
+    answer = template(with_value({}, tuple(path.split(".")), value))
+    assert answer.returncode != 0
+    assert path in answer.stderr
+    assert "kubectl create secret" in answer.stderr
+    assert not any(secret in answer.stdout + answer.stderr for secret in (SECRET, "AKIA"))
+
+
+def test_images_roles_and_references_to_secrets_are_none() -> None:
+    reference = {"name": "DB_TOKEN", "valueFrom": {"secretKeyRef": {"name": "db", "key": "token"}}}
+    image = f"registry:5000/side:1@sha256:{'a' * 64}"
+    values = {
+        "jobs": {"podPatch": {"spec": {"containers": [{"name": "side", "image": image, "env": [reference]}]}}},
+        "trainer": {"serviceAccount": {"annotations": {"role": "arn:aws:iam::123456789012:role/x", "by": "me@x.org"}}},
+    }
+    answer = template(values)
+    assert answer.returncode == 0, answer.stderr
+
+
+def test_the_chart_looks_for_what_the_launcher_looks_for() -> None:
+    assert TELLING_VALUE in (CHART / "templates" / "schedule" / "_helpers.tpl").read_text()

@@ -74,7 +74,9 @@ class Store(Section):
         "s3://atb", pattern=r"^s3://[a-z0-9][a-z0-9.-]+(/\S*)?$", description="Bucket and prefix: s3://bucket/prefix."
     )
     endpoint_url: str = Field(
-        "", pattern=r"^(https?://[^\s/@]+/?)?$", description="The URL of an S3-compatible server; empty for AWS."
+        "",
+        pattern=r"^(https?://([^\s/@]+/?|[^\s/]*@\S*))?$",  # helm quotes what a pattern refuses: a template refuses @
+        description="The URL of an S3-compatible server; empty for AWS.",
     )
     region: str = Field("", pattern=r"^[a-z0-9-]*$", description="The bucket's region; empty for the SDK's default.")
     secret: ObjectName = Field(
@@ -277,7 +279,7 @@ class Metrics(Section):
 
     push_gateway: str = Field(
         "",
-        pattern=r"^(https?://[^\s/@?#]+(/[^\s?#]*)?)?$",
+        pattern=r"^(https?://([^\s/@?#]+(/[^\s?#]*)?|[^\s/]*@\S*))?$",
         description="A Prometheus Pushgateway that gets each run's metrics; Prometheus must scrape it with "
         "honor_labels: true.",
     )

@@ -9,14 +9,32 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.credentials import Credentials, RefreshableCredentials
+from botocore.exceptions import BotoCoreError
 
 from atb.errors import SpecError, StoreSetting
 from atb.storage.s3.errors import explain_client
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+
+def configured_endpoint() -> str | None:
+    """The server that the variables or ~/.aws/config name, so that it is ours in every way: with our settings for such
+    servers, in messages and in Pods. None for AWS, or where the configuration can't be read, which connect reports."""
+    if named := os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"):
+        return named
+    session = botocore.session.get_session()
+    try:
+        if session.get_config_variable("ignore_configured_endpoint_urls"):
+            return None
+        profile = session.get_scoped_config()
+        services = session.full_config.get("services", {}).get(profile.get("services"), {})
+        return services.get("s3", {}).get("endpoint_url") or profile.get("endpoint_url") or None
+    except (BotoCoreError, AttributeError, TypeError, ValueError):
+        return None
 
 
 def connect(url: str, bucket: str, endpoint_url: str | None) -> tuple[boto3.session.Session, S3Client]:

@@ -80,6 +80,10 @@ def explain(error: Exception, url: str, bucket: str, key: str) -> StoreError | N
         )
     if isinstance(error, boto.SSLError) and "CERTIFICATE_VERIFY_FAILED" not in str(error):
         return Unclear(f"store {url} did not answer for {key}: the encrypted connection broke; look with: atb doctor")
+    if isinstance(error, boto.HTTPClientError) and isinstance(error.kwargs.get("error"), TypeError):
+        return _explain_redirect(
+            url, 303, {}, False
+        )  # urllib3 follows a 303 to a page, and fails at botocore's headers
     if isinstance(error, boto.BotoCoreError):
         for kind, words in SETTINGS:
             if isinstance(error, kind):

@@ -16,7 +16,7 @@ from boto3.s3.transfer import TransferConfig
 from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError, Unreadable
 from atb.patience import Patience
 from atb.storage.s3 import answers, failures
-from atb.storage.s3.client import connect
+from atb.storage.s3.client import configured_endpoint, connect
 from atb.storage.s3.errors import explain
 from atb.storage.s3.lean import LeanReader, Page
 from atb.storage.store import LARGEST, Entry, too_large
@@ -58,9 +58,7 @@ class S3Store:
         place = locate_store(url)
         assert isinstance(place, Bucket)
         self.url = url.rstrip("/")
-        self.endpoint_url = (
-            endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
-        )
+        self.endpoint_url = endpoint_url or configured_endpoint()
         self.on_wait: Callable[[str], None] = lambda words: None
         self.rejects_conditions, self.concurrency = False, concurrency
         self._bucket, self._prefix = place.name, place.prefix

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from atb.schema import first_problem
 from launcher.kubernetes.options import ClusterOptions
 
 
@@ -42,7 +43,19 @@ def test_a_name_that_is_known_is_taken(name: str, value: str) -> None:
     assert ClusterOptions(image="x", env={name: value}).env == {name: value}
 
 
-@pytest.mark.parametrize("name", ["NOTE", "DATABASE_URL", "ATB_TOKEN", "MY_TF_X", "TF_AUTH_KEY_ID_TOKEN", "PGPASS"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "NOTE",
+        "DATABASE_URL",
+        "ATB_TOKEN",
+        "MY_TF_X",
+        "TF_AUTH_KEY_ID_TOKEN",
+        "PGPASS",
+        "ATB_PASSPHRASE",
+        "ATB_API_COOKIE",
+    ],
+)
 def test_any_other_name_is_refused_unless_it_is_declared_plain(name: str) -> None:
     with pytest.raises(ValidationError, match="kubectl create secret"):
         ClusterOptions(image="x", env={name: "a value"})
@@ -55,6 +68,20 @@ def test_a_password_in_an_address_is_refused_however_it_is_named(option: str, va
     with pytest.raises(ValidationError, match="looks like a secret") as refused:
         ClusterOptions(image="x", **{option: {"HTTPS_PROXY": value}})
     assert "hid" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("annotations", {"hook": "https://me:hidden@hooks"}),
+        ("pod_patch", {"spec": {"containers": [{"name": "x", "args": ["--proxy=http://me:hidden@proxy"]}]}}),
+        ("pod_patch", {"spec": {"containers": [{"name": "x", "env": [{"name": "DB_PASS", "value": "hidden"}]}]}}),
+    ],
+)
+def test_neither_an_annotation_nor_the_pods_patch_holds_a_secret(option: str, value: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match=r"(looks like|may hold) a secret") as refused:
+        ClusterOptions.model_validate({"image": "x", option: value})
+    assert "hidden" not in first_problem(refused.value)
 
 
 def test_an_unknown_option_is_an_error() -> None:

@@ -229,8 +229,19 @@ def test_a_push_that_fails_is_one_line_of_warning(store: MemoryStore, capsys: An
     lines = capsys.readouterr().err.splitlines()
     warnings = [line for line in lines if line.startswith("warning: ")]
     assert len(warnings) == 2
-    assert f"the metrics could not be pushed to {url}: HTTP Error 500" in warnings[0]
+    assert f"the metrics could not be pushed to {url}: it answered 500" in warnings[0]
     assert "Connection refused" in warnings[1]
+
+
+@pytest.mark.parametrize(
+    "proxy", ["http:/me:hidden@proxy", "socks5://me:hidden@proxy", "http://me:hidden@127.0.0.1:x", "http://me:hidden@"]
+)
+def test_a_proxy_that_can_t_be_used_is_not_repeated(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    monkeypatch.setenv("http_proxy", proxy)
+    monkeypatch.delenv("no_proxy", raising=False)
+    problem = push([Family("atb_x", "gauge", "X.")], "http://gateway.invalid:9091", {})
+    assert "look at its address, HTTP_PROXY" in problem
+    assert "hidden" not in problem
 
 
 def test_an_answer_that_is_no_http_is_one_line_too() -> None:

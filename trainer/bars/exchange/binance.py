@@ -46,8 +46,8 @@ class BinanceMonths:
         now_ms: Callable[[], int] | None = None,
     ) -> None:
         http = http or Http(say=log.warning)
-        self._archive = Archive(archive_url or os.environ.get(ARCHIVE_VARIABLE) or ARCHIVE_URL, http)
-        self._klines = Klines(rest_url or os.environ.get(REST_VARIABLE) or None, http)
+        self._archive = Archive(archive_url or _mirror(ARCHIVE_VARIABLE) or ARCHIVE_URL, http)
+        self._klines = Klines(rest_url or _mirror(REST_VARIABLE), http)
         self._now_ms = now_ms or (lambda: int(time.time() * 1000))
         self._listed: dict[Series, int | None] = {}
         self._asking = threading.Lock()
@@ -149,6 +149,14 @@ class BinanceMonths:
                 except (NetworkError, DataError):
                     self._listed[series] = None
             return self._listed[series]
+
+
+def _mirror(variable: str) -> str | None:
+    """The base URL that a variable names. Raises SpecError for one to which no path can be added."""
+    url = os.environ.get(variable, "").strip()
+    if "?" in url or "#" in url:
+        raise SpecError(f"{variable} has more after ? or #, where a mirror's address ends; write https://HOST/PATH")
+    return url or None
 
 
 def _within(bars: Bars, start_ms: int, end_ms: int) -> Bars:

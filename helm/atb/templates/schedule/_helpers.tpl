@@ -1,5 +1,22 @@
 {{/* A schedule's CronJob: its name, its period, its launcher's arguments. */}}
 
+{{/*
+Fails for a value that looks like a secret, wherever it is, and for a plain variable in a podPatch that is named like one:
+both could be read in the rendered objects. The first pattern is TELLING_VALUE of atb/redaction.py.
+*/}}
+{{- define "atb.checkSecrets" -}}
+{{- $value := `://[^/\s]*@|-----BEGIN [A-Z ]*PRIVATE KEY-----|\b(AKIA|ASIA)[A-Z0-9]{16}\b|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.|\b(gh[pousr]_|glpat-|xox[abpr]-|sk-)[A-Za-z0-9_-]{16,}|[?&#][A-Za-z0-9_.-]*(?i:token|secret|passwd|password|signature|credential|api_?key|access_?key)=|(^|\")[A-Za-z][\w.-]*:[^\s/@\"]+@[\w.-]+(:[0-9]{1,5})?/?($|\")` -}}
+{{- $variable := `"name":"[^"]*(?i:secret|passw|passphrase|token|credential|private|api_?key|access_?key|_auth|bearer|cookie)[^"]*","value":"[^"]` -}}
+{{- $pattern := printf "%s|%s" $value $variable -}}
+{{- range $section, $values := .Values -}}
+{{- range $key, $inner := ternary $values (dict "" $values) (kindIs "map" $values) -}}
+{{- if regexMatch $pattern (toRawJson $inner) -}}
+{{- fail (printf "%s: a value in it looks like a secret, and could be read in the cluster; put it in a Secret (kubectl create secret generic NAME --from-env-file=FILE) and name that in launcher.envFromSecrets or jobs.envFromSecrets, or in a podPatch by valueFrom" (list $section $key | join "." | trimSuffix ".")) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* A regular expression that matches the release's schedules. */}}
 {{- define "atb.schedulePattern" -}}
 {{- $names := list -}}

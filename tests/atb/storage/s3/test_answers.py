@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import HTTPClientError
 
 from atb.errors import NotFound, StoreError, StoreSetting
 from atb.storage import Store, open_store
 from atb.storage.s3 import failures
 from atb.storage.s3.answers import etag_of, etag_of_read
+from atb.storage.s3.errors import explain
 from tests.s3_proxy import FaultProxy
 
 HTML = {"Content-Type": "text/html"}
@@ -103,6 +105,13 @@ def test_a_redirect_is_one_line_wherever_it_leads(store: Store, proxy: FaultProx
         with pytest.raises(StoreSetting, match=r"redirects \(300\) to .*; give the address of the S3 API") as refused:
             store.put("new", b"1")
         assert "hidden" not in str(refused.value)
+
+
+def test_a_page_that_urllib3_would_go_to_is_a_redirect_too() -> None:
+    # a real 303 leaves urllib3 with an open socket, which is a warning here
+    known = explain(HTTPClientError(error=TypeError("sequence item 0: expected str instance")), "s3://b/x", "b", "new")
+    assert isinstance(known, StoreSetting)
+    assert "redirects (303) to another page; give the address of the S3 API" in str(known)
 
 
 def test_a_file_too_large_for_what_stands_in_front_of_the_store_says_so(

@@ -112,6 +112,29 @@ def test_an_empty_variable_is_no_endpoint(monkeypatch: pytest.MonkeyPatch) -> No
     assert open_store("s3://bucket/x").endpoint_url is None
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "endpoint_url = http://127.0.0.1:9\n",
+        "services = own\n[services own]\ns3 =\n  endpoint_url = http://127.0.0.1:9\n",
+        "endpoint_url = http://other:9\nservices = own\n[services own]\ns3 =\n  endpoint_url = http://127.0.0.1:9\n",
+    ],
+)
+def test_a_server_that_the_configuration_names_is_the_store_s_in_every_way(
+    monkeypatch: pytest.MonkeyPatch, config: Path, text: str
+) -> None:
+    config.write_text(HEAD + text)
+    store = open_store("s3://bucket/x")
+    assert isinstance(store, S3Store)
+    assert store.endpoint_url == "http://127.0.0.1:9"
+    assert store._client.meta.config.s3["addressing_style"] == "path"
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:8")
+    assert open_store("s3://bucket/x").endpoint_url == "http://127.0.0.1:8"
+    monkeypatch.delenv("AWS_ENDPOINT_URL_S3")
+    monkeypatch.setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")
+    assert open_store("s3://bucket/x").endpoint_url is None
+
+
 @pytest.mark.parametrize("address", ["http://host:9000/?key=hidden", "http://host:9000/#hidden"])
 def test_what_an_endpoint_has_too_much_is_not_repeated(address: str) -> None:
     with pytest.raises(SpecError, match="more after") as refused:

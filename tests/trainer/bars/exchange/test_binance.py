@@ -417,6 +417,17 @@ def test_a_finished_month_is_checked_once_a_day(
     assert exchange.requests == [f"/data/spot/monthly/klines/BTCUSDT/1h/{MONTHLY_JANUARY}.CHECKSUM"]
 
 
+@pytest.mark.parametrize("variable", ["ATB_BINANCE_ARCHIVE_URL", "ATB_BINANCE_REST_URL"])
+@pytest.mark.parametrize("rest", ["?key=hidden", "/path?key=hidden", "#hidden"])
+def test_a_mirror_s_address_ends_before_a_query_or_a_fragment(
+    monkeypatch: pytest.MonkeyPatch, variable: str, rest: str
+) -> None:
+    monkeypatch.setenv(variable, f"https://mirror.example{rest}")
+    with pytest.raises(SpecError, match=f"{variable} has more after") as refused:
+        BinanceMonths()
+    assert "hidden" not in str(refused.value)
+
+
 def test_the_base_urls_come_from_the_environment(
     exchange: Exchange, http: Http, market_bars: Bars, monkeypatch: pytest.MonkeyPatch
 ) -> None:
