@@ -51,7 +51,7 @@ def main() -> None:
         pod = {"metadata": meta, "spec": {"nodeName": f"node-{number % 100}"}, "status": {"phase": "Running"}}
         seen_pods[f"pod-{job.name}"] = read_pod(pod)
     apply_job(state, NOW.timestamp(), Listed(seen_jobs))
-    apply_pod(state, Listed(seen_pods))
+    apply_pod(state, NOW.timestamp(), Listed(seen_pods))
     for planned in plan.jobs:
         state.progress[planned.job] = Progress(attempt=1, stage="fit", epoch=3, epochs=9, updated=NOW)
     state.rows(NOW.timestamp())

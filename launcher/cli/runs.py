@@ -95,7 +95,7 @@ def _ask_backend(plan: Plan, question: Callable[[Backend], Sequence[_T]]) -> Seq
     try:
         return question(open_run(plan, read_setup(click.get_current_context())))
     except AtbError as error:
-        say(f"from the store only, as {plan.backend} could not be reached: {error}", err=True)
+        say(f"from the store only, as {plan.backend} could not be asked: {error}", err=True)
         return ()
 
 

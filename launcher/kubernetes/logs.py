@@ -21,6 +21,8 @@ from launcher.kubernetes.objects.pod import CONTAINER
 _STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d) (.*)", re.DOTALL)
 
 POLL_SECONDS = 1.0
+MOST_FAILURES = 5
+"""How many times the log of a container that has ended is asked for again: its node may have gone."""
 
 
 def follow_log(
@@ -30,7 +32,7 @@ def follow_log(
 
     Each time it continues from the last timestamp, and lines that come twice are dropped. Raises ApiError.
     """
-    last, seen = "", 0
+    last, seen, failures = "", 0, 0
     while True:
         ended = _has_ended(cluster, pod)  # checked before reading: what it wrote as it ended is still read below
         try:
@@ -50,10 +52,12 @@ def follow_log(
         except ApiError as error:
             if error.status == 404:
                 return
-            if not error.transient and error.status != 400:  # 400: the container has not started
-                raise
-        if ended is not False:
-            return
+            failures += ended is not False
+            if failures > MOST_FAILURES or not (error.transient or (error.status == 400 and not ended)):
+                raise  # 400: the container has not started
+        else:
+            if ended is not False:
+                return
         sleep(POLL_SECONDS)
 
 
@@ -87,7 +91,7 @@ def find_pods(cluster: Cluster, selector: str) -> list[PodStatus]:
 def _has_ended(cluster: Cluster, pod: str) -> bool | None:
     """Whether the container has ended; None where the Pod is gone."""
     try:
-        facts = read_pod(cluster.send(requests.get("pods", cluster.namespace, pod)))
+        facts: PodStatus = cluster.send(requests.get("pods", cluster.namespace, pod), read_pod)
     except ApiError as error:
         if error.status == 404:
             return None

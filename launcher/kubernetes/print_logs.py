@@ -9,6 +9,7 @@ from atb.documents.plan import PlannedJob
 from atb.errors import AtbError
 from atb.storage import Store
 from launcher.kubernetes.api.client import Cluster
+from launcher.kubernetes.api.requests import ApiError
 from launcher.kubernetes.logs import find_pods, follow_log, read_log, stored_log
 from launcher.kubernetes.packed.look import print_packed_log
 from launcher.kubernetes.why import job_selector
@@ -36,12 +37,17 @@ def print_logs(
         def say_one(line: str) -> None:
             say(f"{head}{line}")
 
-        if packed:
-            print_packed_log(cluster, store, run, planned, say_one, follow=follow, tail=tail)
-        else:
-            _print_log(cluster, store, run, planned, say_one, follow, tail)
+        try:
+            if packed:
+                print_packed_log(cluster, store, run, planned, say_one, follow=follow, tail=tail)
+            else:
+                _print_log(cluster, store, run, planned, say_one, follow, tail)
+        except AtbError as error:
+            if not named:
+                raise
+            say_one(f"no log: {error}")  # the others may have one
 
-    if not follow:
+    if not (follow and named):
         for planned in jobs:
             print_one(planned)
         return
@@ -55,16 +61,18 @@ def print_logs(
 def _print_log(
     cluster: Cluster, store: Store, run: str, planned: PlannedJob, say: Say, follow: bool, tail: int | None
 ) -> None:
+    pods = find_pods(cluster, job_selector(run, planned.job))
+    printed = 0
     try:
-        pods = find_pods(cluster, job_selector(run, planned.job))
-        if not pods:
-            for line in stored_log(store, run, planned.job)[-(tail or 0) :]:
+        for pod in pods[-1:]:
+            for line in (follow_log if follow else read_log)(cluster, pod.name, tail=tail):
                 say(line)
-        elif follow:
-            for line in follow_log(cluster, pods[-1].name, tail=tail):
-                say(line)
-        else:
-            for line in read_log(cluster, pods[-1].name, tail=tail):
-                say(line)
-    except AtbError as error:
-        say(f"no log: {error}")
+                printed += 1
+    except ApiError:
+        stored = stored_log(store, run, planned.job) if pods[-1].exit_code is not None and not printed else []
+        if not stored:
+            raise  # else its node is gone, and the attempt left a tail in the store
+    else:
+        stored = [] if pods else stored_log(store, run, planned.job)
+    for line in stored[-(tail or 0) :]:
+        say(line)

@@ -51,7 +51,8 @@ def find_due(cluster: Cluster, environment: Mapping[str, str]) -> Due:
         raise SpecError(
             f"--schedule is for the Pods of a CronJob, which have {JOB_VARIABLE}; by hand give --run NAME --as-of TIME"
         )
-    return due_of(cluster.send(requests.get("jobs", cluster.namespace, name)))
+    due: Due = cluster.send(requests.get("jobs", cluster.namespace, name), due_of)
+    return due
 
 
 def due_of(job: Mapping[str, Any]) -> Due:

@@ -27,6 +27,8 @@ _Facts = TypeVar("_Facts")
 
 RETRY_SECONDS = 120.0
 """How long one call is retried before its failure is reported."""
+SHORTEST_WAIT = 0.25
+"""Whatever the server says: a try follows a try for two minutes."""
 LONGEST_WAIT = 30.0
 BACK = "the API server answers again"
 _AUTHORIZATION_SECONDS = 10.0
@@ -93,12 +95,15 @@ class Cluster:
         """Seconds since 1970 by the API server's clock, as far as its responses show."""
         return self.clock.now() + self._skew
 
-    def send(self, call: Call) -> Any:
-        """The parsed answer. Tries again on 429, 5xx and a broken connection, POST included: names are deterministic.
+    def send(self, call: Call, read: Callable[[dict[str, Any]], Any] = lambda answer: answer) -> Any:
+        """What ``read`` makes of the parsed answer.
 
-        Raises ApiError.
+        Tries again on 429, 5xx and a broken connection, POST included: names are deterministic. Raises ApiError, also
+        where ``read`` doesn't find what it looks for.
         """
-        return parse_answer(self.host, call, self._retrying(call, lambda: self._read(call)))
+        answer = parse_answer(self.host, call, self._retrying(call, lambda: self._read(call)))
+        with self.understood(call.path):
+            return read(answer)
 
     def send_once(self, call: Call) -> Any:
         """The parsed answer of a single try. Raises ApiError."""
@@ -191,7 +196,9 @@ class Cluster:
             try:
                 found = attempt()
             except ApiError as error:
-                wait = error.retry_after if error.retry_after is not None else delay * self.jitter.uniform(0.75, 1.25)
+                wait = delay * self.jitter.uniform(0.75, 1.25)
+                if error.retry_after is not None:
+                    wait = max(error.retry_after, SHORTEST_WAIT)
                 # a merge patch names no version: 409 means that other writers kept changing its object
                 transient = error.transient or (error.status == 409 and call.method == "PATCH")
                 if not transient or self.clock.monotonic() + wait > give_up:
@@ -247,11 +254,12 @@ class Cluster:
         if response.status < 300:
             return response
         try:
-            raise error_from(call, response.status, response.headers, response.read())
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise ApiError(f"{self.host} broke off {call.path}: {brief(error)}", response.status) from None
+            body = response.read()
+        except (urllib3.exceptions.HTTPError, OSError):
+            body = b""  # the status says enough
         finally:
             response.release_conn()
+        raise error_from(call, response.status, response.headers, body)
 
     def _credentials(self, client: Connection) -> dict[str, str]:
         """The client's headers; asking it costs as much as half a request, so an answer is kept for a moment."""

@@ -74,15 +74,18 @@ def watch_error(resource: str, status: dict[str, Any]) -> ApiError:
 
 
 def error_from(call: Call, status: int, headers: Any, body: bytes) -> ApiError:
-    """The error for a status of 300 and above, in the server's words."""
-    text = body.decode("utf-8", "replace")
+    """The error for a status of 300 and above, in the server's words; whatever is not of Kubernetes is one with its
+    HTTP status, as only that can be relied on."""
     try:
-        answer = json.loads(text)
-        message, reason = str(answer.get("message") or text), str(answer.get("reason") or "")
+        answer = json.loads(body.decode("utf-8", "replace"))
+        message, reason = str(answer.get("message") or ""), str(answer.get("reason") or "")
     except (ValueError, AttributeError, RecursionError):
-        answer, message, reason = None, text.strip()[:300], ""
+        answer, message, reason = None, "", ""
+    if not message:
+        text = "" if b"<" in body[:200] else printable(" ".join(body.decode("utf-8", "replace").split()), 200)
+        message = f"HTTP {status}{': a web page' if b'<' in body[:200] else f': {text}' if text else ''}"
     retry_after = decimal_number(headers.get("Retry-After") or "")
-    message = printable(" ".join(message.split()), _LONGEST_MESSAGE) or f"HTTP {status}"
+    message = printable(" ".join(message.split()), _LONGEST_MESSAGE)
     return ApiError(f"{call.method} {call.path}: {message}", status, reason, retry_after, answer)
 
 

@@ -25,19 +25,12 @@ _Status = TypeVar("_Status", JobStatus, PodStatus)
 
 def apply_job(state: RunState, now: float, change: Change[JobStatus]) -> None:
     """A Job has changed, or the API server has fallen silent."""
-    if isinstance(change, Unreachable):
-        state.silent_since = now if state.silent_since is None else state.silent_since
-        apply_note(state, now, change.error.trouble)
-        return
-    if state.silent_since is not None:
-        apply_note(state, now, BACK)
-    state.silent_since = None
-    _apply(state, "jobs", state.jobs, change)
+    _apply(state, now, "jobs", state.jobs, change)
 
 
-def apply_pod(state: RunState, change: Change[PodStatus]) -> None:
-    """A Pod has changed."""
-    _apply(state, "pods", state.pods, change)
+def apply_pod(state: RunState, now: float, change: Change[PodStatus]) -> None:
+    """A Pod has changed, or the API server doesn't list them."""
+    _apply(state, now, "pods", state.pods, change)
 
 
 def apply_warnings(state: RunState, found: Mapping[str, WarningEvent]) -> None:
@@ -76,7 +69,15 @@ def apply_cancelled(state: RunState) -> None:
         state.touch(job)
 
 
-def _apply(state: RunState, resource: str, shelf: dict[str, dict[str, _Status]], change: Change[_Status]) -> None:
+def _apply(
+    state: RunState, now: float, resource: str, shelf: dict[str, dict[str, _Status]], change: Change[_Status]
+) -> None:
+    if isinstance(change, Unreachable):
+        state.silent.setdefault(resource, now)
+        apply_note(state, now, change.error.trouble)
+        return
+    if state.silent.pop(resource, None) is not None and not state.silent:
+        apply_note(state, now, BACK)
     match change:
         case Listed(objects, started):
             for job, known in shelf.items():

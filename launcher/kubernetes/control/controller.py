@@ -25,7 +25,7 @@ from launcher.kubernetes.control.perform import Build, Performer
 from launcher.kubernetes.control.prepare import prepare
 from launcher.kubernetes.control.request_pool import RequestPool
 from launcher.kubernetes.control.state import RunState
-from launcher.kubernetes.objects.job_status import JobStatus, read_job, read_pod
+from launcher.kubernetes.objects.job_status import JobStatus, PodStatus, read_job, read_pod
 from launcher.kubernetes.objects.jobs import build_job, run_selector
 from launcher.kubernetes.options import ClusterOptions
 from launcher.plan.backend import Mode
@@ -100,7 +100,7 @@ class RunController:
         follow = partial(Informer[Any], cluster, selector=selector, threads=threads, changes=wait)
         informers = [
             follow("jobs", read=read_job, tell=pool.poster(self._on_job)),
-            follow("pods", read=read_pod, tell=pool.poster(partial(apply.apply_pod, state))),
+            follow("pods", read=read_pod, tell=pool.poster(self._on_pod)),
         ]
         for informer in informers:
             informer.start()
@@ -132,6 +132,9 @@ class RunController:
     def _on_job(self, change: Change[JobStatus]) -> None:
         apply.apply_job(self.state, self._cluster.now(), change)
 
+    def _on_pod(self, change: Change[PodStatus]) -> None:
+        apply.apply_pod(self.state, self._cluster.now(), change)
+
     def _on_wait(self, words: str) -> None:
         apply.apply_note(self.state, self._cluster.now(), words)
 
@@ -142,5 +145,5 @@ class RunController:
         if why.silent:
             raise NetworkError(
                 f"the API server {self._cluster.host} has not answered for {SILENCE_SECONDS / 60:.0f} minutes; the "
-                f"Jobs continue without this launcher; follow them again with: atb-launch attach {self._plan.run}"
+                "Jobs continue without this launcher"
             )

@@ -52,7 +52,7 @@ SILENCE_SECONDS = 900.0
 def decide(state: RunState, now: float) -> list[Action]:
     """The actions to start now, besides those in progress. ``now`` is by the API server's clock. Nothing is changed but
     what the state keeps so as not to look at quiet jobs again."""
-    if state.silent_since is not None and now > state.silent_since + SILENCE_SECONDS:
+    if state.silent and now > min(state.silent.values()) + SILENCE_SECONDS:
         return [Leave(silent=True)]
     found = [*_decide_jobs(state, now), *_remove_finished(state, now)] if state.complete else []
     if not state.marked and len(state.created) == len(state.planned) and not _rests(state, "", now):

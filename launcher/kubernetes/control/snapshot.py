@@ -45,7 +45,7 @@ def read_state(cluster: Cluster, store: Store, plan: Plan, options: ClusterOptio
     )
     selector, now = run_selector(plan.run), cluster.now()
     apply_job(state, now, Listed(cluster.list("jobs", read_job, selector=selector)[0]))
-    apply_pod(state, Listed(cluster.list("pods", read_pod, selector=selector)[0]))
+    apply_pod(state, now, Listed(cluster.list("pods", read_pod, selector=selector)[0]))
     apply_queue_reasons(state, _read_queue(cluster, options))
     state.to_restart.clear()
     ended = [job for job in state.planned if not (latest := state.latest(job)) or not latest.live]

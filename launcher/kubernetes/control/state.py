@@ -74,8 +74,8 @@ class RunState:
     """(node, job, category) of each failure that speaks against a node."""
     interrupted: dict[str, dict[str, str]] = field(default_factory=dict, init=False)
     """The Pods of a job that were taken from spot nodes, each with its Job: their objects go with the nodes."""
-    silent_since: float | None = field(default=None, init=False)
-    """Since when the API server has not answered."""
+    silent: dict[str, float] = field(default_factory=dict, init=False)
+    """Since when the API server has not answered, by what was asked for."""
     note: str = field(default="", init=False)
     """What the launcher itself last waited for."""
     noted: float = field(default=-NOTE_SECONDS, init=False)

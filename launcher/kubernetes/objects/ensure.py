@@ -38,7 +38,7 @@ def create_owner(cluster: Cluster, target: Target) -> dict[str, Any]:
 def find_owner(cluster: Cluster, run: str) -> dict[str, Any] | None:
     """The run's ConfigMap, or None. Raises ApiError."""
     try:
-        found: dict[str, Any] = cluster.send(requests.get("configmaps", cluster.namespace, owner_name(run)))
+        found: dict[str, Any] = cluster.send(requests.get("configmaps", cluster.namespace, owner_name(run)), _object)
     except ApiError as error:
         if error.status == 404:
             return None
@@ -57,7 +57,8 @@ def mark_owner(cluster: Cluster, run: str, notes: Mapping[str, str | None]) -> d
     Raises ApiError.
     """
     change = {"metadata": {"annotations": dict(notes)}}
-    owner: dict[str, Any] = cluster.send(requests.patch("configmaps", cluster.namespace, owner_name(run), change))
+    call = requests.patch("configmaps", cluster.namespace, owner_name(run), change)
+    owner: dict[str, Any] = cluster.send(call, _object)
     return owner
 
 
@@ -97,7 +98,9 @@ def create_job(cluster: Cluster, body: dict[str, Any]) -> JobStatus:
             )
 
     # the answer to a creation is its metadata alone: neither side spends time on what we have sent
-    return read_job({**body, **_create(cluster, "jobs", body, accept, metadata_only=True)})
+    made = _create(cluster, "jobs", body, accept, metadata_only=True)
+    with cluster.understood("a Job"):
+        return read_job({**body, **made})
 
 
 def give_up_job(cluster: Cluster, job: JobStatus, category: str, reason: str) -> bool:
@@ -129,6 +132,12 @@ def delete_object(cluster: Cluster, resource: str, name: str, *, version: str = 
     return True
 
 
+def _object(found: dict[str, Any]) -> dict[str, Any]:
+    """As it is, where it is one that the server stores."""
+    found["metadata"]["uid"], dict(found["metadata"].get("annotations") or {}), dict(found.get("data") or {})
+    return found
+
+
 def _create(
     cluster: Cluster,
     resource: str,
@@ -142,14 +151,14 @@ def _create(
     give_up = cluster.clock.monotonic() + GOING_SECONDS
     while True:
         try:
-            made: dict[str, Any] = cluster.send(call)
+            made: dict[str, Any] = cluster.send(call, _object)
             return made
         except ApiError as error:
             if error.status != 409:  # also a quota that two requests wrote at once answers 409: nothing is there then
                 raise
             conflict = error
         try:
-            found: dict[str, Any] = cluster.send(requests.get(resource, cluster.namespace, name))
+            found: dict[str, Any] = cluster.send(requests.get(resource, cluster.namespace, name), _object)
         except ApiError as error:
             if error.status != 404:
                 raise

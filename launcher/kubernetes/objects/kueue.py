@@ -17,7 +17,7 @@ TOO_LARGE = "it requests more than its ClusterQueue can ever give"
 def queue_version(cluster: Cluster) -> str | None:
     """The version of Kueue's API that the server prefers; None where Kueue is not installed. Raises ApiError."""
     try:
-        return str(cluster.send(Call("GET", f"/apis/{GROUP}"))["preferredVersion"]["version"])
+        return str(cluster.send(Call("GET", f"/apis/{GROUP}"), lambda found: found["preferredVersion"]["version"]))
     except ApiError as error:
         if error.status == 404:
             return None
@@ -38,7 +38,8 @@ def get_queue(cluster: Cluster, version: str, name: str) -> dict[str, Any] | Non
 def get_cluster_queue(cluster: Cluster, version: str, queue: dict[str, Any]) -> dict[str, Any] | None:
     """The ClusterQueue behind a LocalQueue; None where it is not there or we may not look. Raises ApiError."""
     try:
-        name = queue["spec"]["clusterQueue"]
+        with cluster.understood("a LocalQueue"):
+            name = queue["spec"]["clusterQueue"]
         found: dict[str, Any] = cluster.send(Call("GET", f"/apis/{GROUP}/{version}/clusterqueues/{name}"))
     except ApiError as error:
         if error.status in (403, 404):
@@ -74,13 +75,17 @@ def _quota_name(resource: str) -> str:
 
 def queue_reasons(cluster: Cluster, version: str) -> dict[str, str]:
     """Why each waiting Job waits, by the Job's uid. One list, whatever the number of Jobs. Raises ApiError."""
-    answer = cluster.send(Call("GET", f"{_path(cluster, version)}/workloads"))
-    return {
-        owner["uid"]: reason
-        for workload in answer.get("items") or []
-        if (reason := waiting_reason(workload))
-        for owner in workload["metadata"].get("ownerReferences", [])
-    }
+
+    def read(answer: dict[str, Any]) -> dict[str, str]:
+        return {
+            owner["uid"]: reason
+            for workload in answer.get("items") or []
+            if (reason := waiting_reason(workload))
+            for owner in workload["metadata"].get("ownerReferences") or []
+        }
+
+    found: dict[str, str] = cluster.send(Call("GET", f"{_path(cluster, version)}/workloads"), read)
+    return found
 
 
 def waiting_reason(workload: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from launcher.kubernetes.api.client import Cluster
 from launcher.kubernetes.api.requests import ApiError
@@ -25,18 +26,22 @@ def read_warnings(cluster: Cluster, name: str = "") -> dict[str, WarningEvent]:
     """
     fields = f"type=Warning,involvedObject.name={name}" if name else "type=Warning"
     try:
-        events, _ = cluster.list("events", lambda event: event, fields=fields)
+        events, _ = cluster.list("events", _read, fields=fields)
     except ApiError as error:
         if error.status == 403:
             return {}
         raise
     found: dict[str, WarningEvent] = {}
-    for event in events.values():
-        about = event["involvedObject"].get("name", "")
-        series = event.get("series") or {}
-        when = event.get("lastTimestamp") or series.get("lastObservedTime") or event.get("eventTime")
-        at = parse_time(when or event["metadata"]["creationTimestamp"])
-        if about not in found or at >= found[about].at:
-            message = " ".join((event.get("message") or "").split())
-            found[about] = WarningEvent(event.get("reason") or "", message, at)
+    for about, warning in events.values():
+        if about not in found or warning.at >= found[about].at:
+            found[about] = warning
     return found
+
+
+def _read(event: dict[str, Any]) -> tuple[str, WarningEvent]:
+    """The name of the object that it is about, and what is kept of it."""
+    series = event.get("series") or {}
+    when = event.get("lastTimestamp") or series.get("lastObservedTime") or event.get("eventTime")
+    at = parse_time(when or event["metadata"]["creationTimestamp"])
+    message = " ".join((event.get("message") or "").split())
+    return event["involvedObject"].get("name", ""), WarningEvent(event.get("reason") or "", message, at)

@@ -162,10 +162,7 @@ class PackedController:
             self._silent_since = clock.monotonic() if self._silent_since is None else self._silent_since
             self._note = error.trouble
             if not error.transient or clock.monotonic() > self._silent_since + SILENCE_SECONDS:
-                raise NetworkError(
-                    f"{error}; the workers continue without this launcher; follow them again with: atb-launch attach "
-                    f"{self._plan.run}"
-                ) from None
+                raise NetworkError(f"{error}; the workers continue without this launcher") from None
             return
         finally:
             self._polled_at = clock.monotonic()

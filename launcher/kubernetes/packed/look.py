@@ -48,23 +48,19 @@ def explain_packed(
 def print_packed_log(
     cluster: Cluster, store: Store, run: str, planned: PlannedJob, say: Say, *, follow: bool, tail: int | None
 ) -> None:
-    """Print the log of the latest attempt: from its worker while it runs there, else what it left in the store."""
-    try:
-        pod = _pod_of(store, run, planned.job)
-        if pod is not None:
-            lines = follow_log(cluster, pod) if follow else iter(_own(list(read_log(cluster, pod)), planned))
-            if follow:
-                for line in lines:
-                    if _is_of(line, planned):
-                        say(line)
-                return
-            found = list(lines)
-        else:
-            found = stored_log(store, run, planned.job)
-        for line in found[-(tail or 0) :]:
-            say(line)
-    except AtbError as error:
-        say(f"no log: {error}")
+    """Print the log of the latest attempt: from its worker while it runs there, else what it left in the store.
+
+    Raises ApiError, StoreError.
+    """
+    pod = _pod_of(store, run, planned.job)
+    if pod is not None and follow:
+        for line in follow_log(cluster, pod):
+            if _is_of(line, planned):
+                say(line)
+        return
+    found = _own(list(read_log(cluster, pod)), planned) if pod is not None else stored_log(store, run, planned.job)
+    for line in found[-(tail or 0) :]:
+        say(line)
 
 
 def _last_lines(cluster: Cluster, store: Store, run: str, planned: PlannedJob) -> list[str]:

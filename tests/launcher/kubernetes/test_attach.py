@@ -59,10 +59,10 @@ class MortalCluster(Cluster):
 
     life: Life
 
-    def send(self, call: Call) -> Any:
+    def send(self, call: Call, read: Callable[[dict[str, Any]], Any] = lambda answer: answer) -> Any:
         if call.method == "GET":
-            return super().send(call)
-        return self.life.spend(lambda: super(MortalCluster, self).send(call))
+            return super().send(call, read)
+        return self.life.spend(lambda: super(MortalCluster, self).send(call, read))
 
 
 class MortalStore(MemoryStore):

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from atb.contract import keys
+from atb.contract import keys, labels
 from atb.storage import MemoryStore
 from launcher.kubernetes.api.client import Cluster
+from launcher.kubernetes.api.requests import ApiError
 from launcher.kubernetes.logs import follow_log, read_log, stored_log
+from launcher.kubernetes.print_logs import print_logs
 from tests.apiserver.http import ApiServer
 from tests.apiserver.kubelet import set_running, set_terminated, set_waiting
-from tests.launcher.fixtures import connect
+from tests.launcher.fixtures import connect, make_plan
 
 LINES = [f"2026-11-01T12:00:0{i // 2}.{(i % 2) * 5}Z line {i}\n".encode() for i in range(8)]
 
@@ -114,3 +116,41 @@ def test_the_store_has_the_last_attempts_tail_when_the_pod_is_gone() -> None:
         store.put(f"{prefix}{stranger}", b"not an attempt's\n")
     assert stored_log(store, "r", "BTCUSDT-fast") == ["tenth\ufffd"]
     assert stored_log(store, "r", "ETHUSDT-fast") == []
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_the_log_of_a_container_that_has_ended_is_asked_for_again(
+    server: ApiServer, cluster: Cluster, pod: str, status: int
+) -> None:
+    server.logs["p"] = lambda since, follow, tail: iter(LINES[:1])
+    finish(server)
+    server.fail("GET", "/log$", status)
+    assert list(follow_log(cluster, pod, sleep=lambda _: None)) == ["line 0"]
+    server.fail("GET", "/log$", status, times=100)
+    with pytest.raises(ApiError, match="injected"):
+        list(follow_log(cluster, pod, sleep=lambda _: None))
+
+
+@pytest.mark.parametrize("follow", [False, True])
+def test_one_log_that_can_not_be_read_is_an_error_and_of_many_a_line(
+    server: ApiServer, cluster: Cluster, pod: str, follow: bool
+) -> None:
+    plan, store, printed = make_plan("BTCUSDT"), MemoryStore(), list[str]()
+    marks = {labels.RUN_LABEL: plan.run, labels.JOB_LABEL: labels.label_value(plan.jobs[0].job)}
+    server.state.patch("pods", "lab", "p", {"metadata": {"labels": marks}})
+    finish(server)
+    server.fail("GET", "/log$", 403, times=100)
+
+    def show(*, named: bool) -> None:
+        print_logs(
+            cluster, store, plan.run, plan.jobs, printed.append, packed=False, named=named, follow=follow, tail=None
+        )
+
+    with pytest.raises(ApiError, match="injected"):
+        show(named=False)
+    show(named=True)
+    assert printed == ["BTCUSDT-fast: no log: GET /api/v1/namespaces/lab/pods/p/log: injected"]
+    printed.clear()
+    store.put(keys.attempt(plan.run, plan.jobs[0].job, 1, "log.txt"), b"the tail\n")
+    show(named=False)
+    assert printed == ["the tail"]

@@ -41,10 +41,10 @@ def test_retry_after_is_honoured_and_reported(server: ApiServer, tmp_path: Path)
     cluster = connect(server, tmp_path, waits.append)
     messages: list[str] = []
     cluster.on_wait = messages.append
-    for wait in ("3", "1.5"):
+    for wait in ("3", "1.5", "0"):
         server.fail("POST", JOBS, 429, headers={"Retry-After": wait})
     create_job(cluster, job_body())
-    assert waits == [3.0, 1.5]
+    assert waits == [3.0, 1.5, 0.25]
     assert "429" in messages[0]
     assert messages[-1] == "the API server answers again"
     cluster.close()

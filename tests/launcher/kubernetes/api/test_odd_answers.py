@@ -8,12 +8,16 @@ from typing import Any
 
 import pytest
 
+from atb.contract import labels
 from atb.threads import SYSTEM_THREADS
 from launcher.kubernetes.api import requests
 from launcher.kubernetes.api.client import Cluster
 from launcher.kubernetes.api.informer import Changed, Listed, Unreachable, follow
 from launcher.kubernetes.api.requests import ApiError, Call
 from launcher.kubernetes.api.responses import error_from
+from launcher.kubernetes.objects.ensure import create_job, find_owner
+from launcher.kubernetes.objects.kueue import queue_reasons, queue_version
+from launcher.kubernetes.objects.warnings import read_warnings
 
 GET = requests.get("configmaps", "lab", "x")
 
@@ -123,3 +127,30 @@ def test_the_words_of_a_server_steer_no_terminal_and_fill_no_screen() -> None:
         message = str(error_from(call, 403, {}, body))
         assert message.isprintable()
         assert len(message) < 1100
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "HTTP 503"), (b"no healthy upstream", "HTTP 503: no healthy upstream"), (b'["x"]', "HTTP 503: "),
+        (b"<html>Gateway</html>", "HTTP 503: a web page"), (b'{"message": null}', "HTTP 503: "),
+        (b'{"message": "etcd is away"}', "etcd is away"),
+    ],
+)  # fmt: skip
+def test_an_error_is_in_the_words_of_kubernetes_or_has_its_status(body: bytes, words: str) -> None:
+    assert str(error_from(Call("GET", "/x"), 503, {}, body)).startswith(f"GET /x: {words}")
+
+
+def test_an_answer_that_lacks_what_is_looked_for_is_an_error() -> None:
+    bare = json.dumps({"kind": "Job", "metadata": {"name": "x"}}).encode()
+    event = page(items=[{"metadata": {"name": "x", "creationTimestamp": "2026-01-01T00:00:00Z"}}])
+    job = {"metadata": {"name": "x", "annotations": {labels.SPEC_ANNOTATION: "1"}}}
+    for act in (
+        lambda: find_owner(cluster(bare), "r"),
+        lambda: create_job(cluster(bare), job),
+        lambda: read_warnings(cluster(event)),
+        lambda: queue_version(cluster(bare)),
+        lambda: queue_reasons(cluster(page(items=[5])), "v1"),
+    ):
+        with pytest.raises(ApiError, match="that can't be read"):
+            act()

@@ -68,7 +68,7 @@ def know(
     state = RunState(PLAN, options, mode=mode, **{"began": BEGAN, "may_create": mode != "attach", **more})
     jobs = {one.name: one for one in objects if isinstance(one, JobStatus)}
     apply_job(state, NOW, Listed(jobs))
-    apply_pod(state, Listed({one.name: one for one in objects if isinstance(one, PodStatus)}))
+    apply_pod(state, NOW, Listed({one.name: one for one in objects if isinstance(one, PodStatus)}))
     if others:
         quiet = set(state.planned) - {one.job for one in objects}
         state.created |= quiet

@@ -162,7 +162,7 @@ def test_table_and_verdict_show_the_memory_of_this_attempt_and_the_next(memory: 
     assert shown.endswith("; it had 8Gi, the next attempt gets 12Gi")
     again = job(ordinal=1, oom=1, memory=decided.attempt.memory, cause=decided.attempt.cause)
     apply.apply_job(state, NOW, Changed(again.name, again))
-    apply.apply_pod(state, Changed(pod(ordinal=1).name, pod(ordinal=1)))
+    apply.apply_pod(state, NOW, Changed(pod(ordinal=1).name, pod(ordinal=1)))
     assert state.rows(NOW)[0].detail == "(12Gi, after oom with 8Gi on node-a)"
 
 
@@ -339,7 +339,7 @@ def test_the_jobs_of_a_job_that_is_done_are_removed_and_it_is_shown_as_before() 
     assert work(state) == []
     for name in (first.name, second.name):
         apply.apply_job(state, NOW, Deleted(name))
-    apply.apply_pod(state, Listed({}))
+    apply.apply_pod(state, NOW, Listed({}))
     apply.apply_job(state, NOW, Listed({}))
     apply.finish(state, removal, NOW, None)
     assert state.rows(NOW) == before
@@ -596,7 +596,7 @@ def test_progress_is_read_once_and_then_only_while_a_training_runs() -> None:
     apply.begin(state, ReadProgress(), NOW)
     apply.finish(state, ReadProgress(), NOW + 1, {})
     assert ReadProgress() not in looks(state, NOW + 60)
-    apply.apply_pod(state, Changed(pod().name, pod()))
+    apply.apply_pod(state, NOW, Changed(pod().name, pod()))
     assert ReadProgress() in looks(state, NOW + 61)
 
 
@@ -636,6 +636,11 @@ def test_a_silent_server_is_left_after_a_quarter_of_an_hour() -> None:
     apply.apply_job(state, NOW, Unreachable(ApiError("no answer")))
     assert named(state, NOW + 899) == []
     assert only(state, NOW + 901) == Leave(silent=True)
+    apply.apply_job(state, NOW + 902, Heartbeat())
+    assert named(state, NOW + 902) == []
+    apply.apply_pod(state, NOW + 902, Unreachable(ApiError("no Pods")))
+    apply.apply_job(state, NOW + 1800, Heartbeat())
+    assert only(state, NOW + 1803) == Leave(silent=True)
 
 
 def test_what_an_attempt_before_the_latest_job_has_left_is_not_shown_as_progress() -> None:
@@ -731,9 +736,9 @@ def test_pods_whose_objects_went_with_their_nodes_are_counted() -> None:
     state = know(job(), options=SPOT)
     for name in ("a", "b"):
         (gone,) = taken(name)
-        apply.apply_pod(state, Changed(name, gone))
-        apply.apply_pod(state, Changed(name, gone))
-        apply.apply_pod(state, Deleted(name))
+        apply.apply_pod(state, NOW, Changed(name, gone))
+        apply.apply_pod(state, NOW, Changed(name, gone))
+        apply.apply_pod(state, NOW, Deleted(name))
     assert isinstance(only(state), GiveUp)
 
 
