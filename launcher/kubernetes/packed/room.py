@@ -12,7 +12,8 @@ from launcher.kubernetes.api.quantity import parse_quantity
 from launcher.kubernetes.api.requests import ApiError, Call
 from launcher.kubernetes.objects.kueue import get_cluster_queue, get_queue, queue_version, quota_of
 from launcher.kubernetes.options import ClusterOptions
-from launcher.kubernetes.preflight.node_fit import count_places, count_quota, why_not
+from launcher.kubernetes.preflight.namespace_fit import count_quota
+from launcher.kubernetes.preflight.node_fit import count_places, why_not
 
 
 def find_room(cluster: Cluster, options: ClusterOptions) -> int | None:
@@ -25,7 +26,9 @@ def find_room(cluster: Cluster, options: ClusterOptions) -> int | None:
     if pods is None:
         pods = _list(cluster, f"{own}/pods") or []
     quotas = _list(cluster, f"{own}/resourcequotas") or []
-    return count_room(nodes, pods, [*quotas, *_queue_quotas(cluster, options)], options)
+    queues = _queue_quotas(cluster, options)
+    with cluster.understood("nodes, Pods and quotas"):
+        return count_room(nodes, pods, [*quotas, *queues], options)
 
 
 def count_room(
@@ -59,7 +62,8 @@ def _queue_quotas(cluster: Cluster, options: ClusterOptions) -> list[dict[str, A
         return []
     queue = get_queue(cluster, version, options.queue)
     cluster_queue = get_cluster_queue(cluster, version, queue) if queue else None
-    return [quota_of(cluster_queue)] if cluster_queue else []
+    with cluster.understood("a ClusterQueue"):
+        return [quota_of(cluster_queue)] if cluster_queue else []
 
 
 def _list(cluster: Cluster, path: str) -> list[dict[str, Any]] | None:

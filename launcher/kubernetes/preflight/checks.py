@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 from atb.documents.plan import Plan, PlannedJob
 from atb.errors import AtbError
@@ -19,7 +20,8 @@ from launcher.kubernetes.objects.kueue import get_queue, queue_version
 from launcher.kubernetes.objects.pod import Target
 from launcher.kubernetes.objects.worker_job import WorkerRound, build_worker_job
 from launcher.kubernetes.options import ClusterOptions
-from launcher.kubernetes.preflight.node_fit import check_limits, check_nodes, check_quotas, describe_sharing
+from launcher.kubernetes.preflight.namespace_fit import check_limits, check_quotas
+from launcher.kubernetes.preflight.node_fit import check_nodes, describe_sharing
 from launcher.plan.backend import Check
 
 # verb, group, resource, subresource, whether the launcher can't do without
@@ -54,25 +56,30 @@ def check_all(cluster: Cluster, store: Store, plan: Plan, options: ClusterOption
     """
     reach(cluster)
     jobs = plan.to_run
-    checks: tuple[Callable[[], Iterable[Check]], ...] = (
+    hints: tuple[Callable[[], Iterable[Check]], ...] = (
         lambda: check_server(cluster),
         lambda: check_rights(cluster),
         lambda: check_namespace(cluster),
         lambda: check_references(cluster, options),
         lambda: check_fit(cluster, options, pods_at_once(options, len(jobs))),
+        lambda: check_bounds(cluster, options, pods_at_once(options, len(jobs))),
         lambda: check_queue(cluster, options),
+    )
+    tries: tuple[Callable[[], Iterable[Check]], ...] = (
         lambda: check_admission(cluster, store, plan, options, jobs[:1]),
         lambda: check_store(store),
         lambda: check_image(options),
     )
     with ThreadPoolExecutor(WORKERS) as pool:
-        return [check for found in pool.map(_collect, checks) for check in found]
+        hinted = pool.map(partial(_collect, unanswered="warning"), hints)
+        tried = pool.map(partial(_collect, unanswered="error"), tries)
+        return [check for found in (*hinted, *tried) for check in found]
 
 
 def pods_at_once(options: ClusterOptions, jobs: int) -> int:
     """How many Pods a run has at most at a time."""
     if options.workers is None:
-        return jobs
+        return min(jobs, options.max_parallel or jobs)
     needed = -(-jobs // options.worker_slots)
     return needed if options.workers == "auto" else min(options.workers, needed)
 
@@ -94,14 +101,17 @@ def reach(cluster: Cluster) -> None:
 
 def check_server(cluster: Cluster) -> Iterator[Check]:
     """Which server answers, and whom it takes us for."""
-    version = cluster.send(VERSION)
-    minor = int("".join(filter(str.isdigit, version.get("minor", ""))) or 0)
-    text = f"{cluster.host}, Kubernetes {version.get('gitVersion', '?')}"
+
+    def read(version: dict[str, Any]) -> tuple[int, str]:
+        return int("".join(filter(str.isdigit, version.get("minor", ""))) or 0), version.get("gitVersion", "?")
+
+    minor, version = cluster.send(VERSION, read)
+    text = f"{cluster.host}, Kubernetes {version}"
     yield Check(
         "ok" if minor >= 33 else "warning", "cluster", text if minor >= 33 else f"{text}; 1.33 is the oldest known"
     )
     try:
-        user = cluster.send(requests.who_am_i())["status"]["userInfo"]["username"]
+        user = cluster.send(requests.who_am_i(), lambda found: str(found["status"]["userInfo"]["username"]))
     except ApiError as error:
         yield Check("note", "identity", f"the server does not say: {error.reason or error.status}")
     else:
@@ -113,9 +123,8 @@ def check_rights(cluster: Cluster) -> Iterator[Check]:
 
     def ask(right: tuple[str, str, str, str, bool]) -> bool:
         verb, group, resource, sub, _ = right
-        return bool(
-            cluster.send(requests.may_i(verb, group, resource, cluster.namespace, sub))["status"].get("allowed")
-        )
+        question = requests.may_i(verb, group, resource, cluster.namespace, sub)
+        return bool(cluster.send(question, lambda answer: answer["status"].get("allowed")))
 
     with ThreadPoolExecutor(WORKERS) as pool:
         allowed = list(pool.map(ask, RIGHTS))
@@ -137,7 +146,7 @@ def check_namespace(cluster: Cluster) -> Iterator[Check]:
     elif namespace is None:
         how = f"kubectl create namespace {cluster.namespace}"
         yield Check("error", "namespace", f"{cluster.namespace} is not there; create it ({how}) or name another")
-    elif "deletionTimestamp" in namespace["metadata"]:
+    elif "deletionTimestamp" in namespace:
         yield Check("error", "namespace", f"{cluster.namespace} is being deleted; name another --namespace")
     else:
         yield Check("ok", "namespace", cluster.namespace)
@@ -146,18 +155,15 @@ def check_namespace(cluster: Cluster) -> Iterator[Check]:
 def check_references(cluster: Cluster, options: ClusterOptions) -> Iterator[Check]:
     """Whether everything that the Pods refer to by name is there. Only the metadata of Secrets is requested."""
     named = [
-        *(("secrets", name) for name in (*options.env_from_secrets, *options.image_pull_secrets)),
-        *(("configmaps", name) for name in options.env_from_config_maps),
-        ("serviceaccounts", options.service_account),
-        ("priorityclasses", options.priority_class),
-        ("runtimeclasses", options.runtime_class),
+        *(("secrets", "Secret", name) for name in (*options.env_from_secrets, *options.image_pull_secrets)),
+        *(("configmaps", "ConfigMap", name) for name in options.env_from_config_maps),
+        ("serviceaccounts", "ServiceAccount", options.service_account),
+        ("priorityclasses", "PriorityClass", options.priority_class),
+        ("runtimeclasses", "RuntimeClass", options.runtime_class),
     ]
-    for resource, name in named:
+    for resource, kind, name in named:
         if name is None:
             continue
-        kind = {"secrets": "Secret", "configmaps": "ConfigMap", "serviceaccounts": "ServiceAccount"}.get(
-            resource, "PriorityClass" if resource == "priorityclasses" else "RuntimeClass"
-        )
         found = _look_up(cluster, resource, name)
         if found is None:
             yield Check("error", kind, f"{name} is not there; create it in {cluster.namespace} or name another")
@@ -166,7 +172,7 @@ def check_references(cluster: Cluster, options: ClusterOptions) -> Iterator[Chec
 
 
 def check_fit(cluster: Cluster, options: ClusterOptions, jobs: int) -> Iterator[Check]:
-    """Whether a Pod can ever find a node, and the run its place in the quota."""
+    """Whether a Pod can ever find a node."""
     try:
         nodes, _ = cluster.list("nodes", lambda node: node)
     except ApiError as error:
@@ -174,14 +180,21 @@ def check_fit(cluster: Cluster, options: ClusterOptions, jobs: int) -> Iterator[
             raise
         yield Check("note", "nodes", "not allowed to list them")
     else:
-        level, text = check_nodes(list(nodes.values()), options, jobs)
+        with cluster.understood("nodes"):
+            level, text = check_nodes(list(nodes.values()), options, jobs)
+            shared = describe_sharing(list(nodes.values()), options) if options.gpus else ""
         yield Check(level, "nodes", text)
-        if options.gpus and (shared := describe_sharing(list(nodes.values()), options)):
+        if shared:
             yield Check("note", "GPU sharing", shared)
-    for level, text in check_quotas(_list_allowed(cluster, "resourcequotas"), options, jobs):
-        yield Check(level, "quota", text)
-    for level, text in check_limits(_list_allowed(cluster, "limitranges"), options):
-        yield Check(level, "limits", text)
+
+
+def check_bounds(cluster: Cluster, options: ClusterOptions, jobs: int) -> Iterator[Check]:
+    """Whether the namespace's LimitRanges let a Pod through, and the run has its place in the quota."""
+    ranges, quotas = (_list_allowed(cluster, resource) for resource in ("limitranges", "resourcequotas"))
+    with cluster.understood("LimitRanges and ResourceQuotas"):
+        found = [Check(level, "quota", text) for level, text in check_quotas(quotas, options, jobs, ranges)]
+        found += [Check(level, "limits", text) for level, text in check_limits(ranges, options)]
+    yield from found
 
 
 def _list_allowed(cluster: Cluster, resource: str) -> list[dict[str, Any]]:
@@ -206,12 +219,13 @@ def check_queue(cluster: Cluster, options: ClusterOptions) -> Iterator[Check]:
     if queue is None:
         yield Check("error", "queue", f"there is no LocalQueue {options.queue} in {cluster.namespace}")
         return
-    active = {c["type"]: c for c in queue.get("status", {}).get("conditions") or []}.get("Active", {})
+    with cluster.understood("a LocalQueue"):
+        status = queue.get("status") or {}
+        active = {c["type"]: c for c in status.get("conditions") or []}.get("Active", {})
     if active.get("status") == "False":
         yield Check("error", "queue", f"{options.queue} takes no work: {active.get('message', '')}")
     else:
-        waiting = queue.get("status", {}).get("pendingWorkloads", 0)
-        yield Check("ok", "queue", f"{options.queue}, {waiting} waiting")
+        yield Check("ok", "queue", f"{options.queue}, {status.get('pendingWorkloads', 0)} waiting")
 
 
 def check_admission(
@@ -241,8 +255,7 @@ def check_admission(
 def check_store(store: Store) -> Iterator[Check]:
     """Whether the store answers here, who we are there, and whether it honours conditional writes."""
     if not store.url.startswith("s3://"):
-        text = f"{store.url} can't be reached from a Pod; name an s3:// store"
-        yield Check("error", "store", text)
+        yield Check("error", "store", f"{store.url} can't be reached from a Pod; name an s3:// store")
         return
     probe = probe_store(store)
     yield Check("ok", "store", f"{store.url} as {probe.identity}")
@@ -268,22 +281,20 @@ _FORBIDDEN: dict[str, Any] = {}
 
 def _look_up(cluster: Cluster, resource: str, name: str) -> dict[str, Any] | None:
     """The object's metadata, None where it is not there, or ``_FORBIDDEN``."""
+    call = requests.get(resource, cluster.namespace, name, metadata_only=True)
     try:
-        found: dict[str, Any] = cluster.send(requests.get(resource, cluster.namespace, name, metadata_only=True))
+        return dict(cluster.send(call, lambda found: found["metadata"].items()))
     except ApiError as error:
-        if error.status == 404:
-            return None
-        if error.status == 403:
-            return _FORBIDDEN
-        raise
-    return found
+        if error.status not in (403, 404):
+            raise
+        return None if error.status == 404 else _FORBIDDEN
 
 
-def _collect(check: Callable[[], Iterable[Check]]) -> list[Check]:
-    found = []
+def _collect(check: Callable[[], Iterable[Check]], unanswered: Literal["warning", "error"]) -> list[Check]:
+    """``unanswered``: what it means where no answer comes. What can't be known is no reason to create nothing."""
+    found: list[Check] = []
     try:
-        for one in check():
-            found.append(one)  # noqa: PERF402  what came before an error is kept
+        found.extend(check())  # what came before an error is kept
     except AtbError as error:
-        found.append(Check("error", "unanswered", str(error)))
+        found.append(Check(unanswered, "unanswered", str(error)))
     return found

@@ -1,10 +1,10 @@
-"""Whether a Pod fits: nodes with their labels, taints and room, and what the namespace's quotas leave. Pure."""
+"""Whether a Pod fits on a node: labels, taints and room. Pure."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -15,10 +15,7 @@ from launcher.kubernetes.options import ClusterOptions
 Node = Mapping[str, Any]
 Verdict = tuple[Literal["ok", "warning", "error"], str]
 
-_VERY_MANY = 1000
 _INTEGER = re.compile("-?[0-9]{1,18}")
-_OBJECTS = ("count/jobs.batch",)
-"""Quotas that count objects, finished ones too, and not what runs at a time."""
 _GROWING = (
     "karpenter.sh/nodepool",
     "eks.amazonaws.com/nodegroup",
@@ -70,48 +67,6 @@ def describe_sharing(nodes: Sequence[Node], options: ClusterOptions) -> str:
             profile = labels.get("nvidia.com/gpu.product", options.gpu_resource)
             found[f"by MIG ({profile}): each slice has memory of its own"] += 1
     return "; ".join(f"{count} node{'s' * (count > 1)} {text}" for text, count in found.most_common())
-
-
-def check_quotas(quotas: Sequence[Mapping[str, Any]], options: ClusterOptions, jobs: int) -> Iterator[Verdict]:
-    """Which quota forbids even one job, and which is too small for all at once."""
-    need = _needs(options)
-    for quota in quotas:
-        if quota.get("spec", {}).get("scopes") or quota.get("spec", {}).get("scopeSelector"):
-            continue  # it may be for other Pods; for ours, the server says so at the dry run
-        status = quota.get("status", {})
-        hard, used = status.get("hard") or quota.get("spec", {}).get("hard") or {}, status.get("used") or {}
-        for resource, limit in hard.items():
-            one = need.get(resource)
-            if not one:
-                continue
-            most, left = parse_quantity(limit), parse_quantity(limit) - parse_quantity(used.get(resource, "0"))
-            name = f"{quota['metadata']['name']}: {resource}"
-            if one > most:
-                yield "error", f"{name} is limited to {limit}, one job needs {_short(one)}"
-            elif left < one * jobs:
-                room = f"{name} leaves room for {int(left // one)} of {jobs} jobs"
-                finished = f"{room}: finished Jobs count until they are removed (--ttl, atb-launch clean)"
-                yield "warning", finished if resource in _OBJECTS else f"{room} at a time"
-
-
-def check_limits(ranges: Sequence[Mapping[str, Any]], options: ClusterOptions) -> Iterator[Verdict]:
-    """Which LimitRange would have every Pod refused. The dry run of a Job does not look at them."""
-    needs = {name: amount for name, amount in _requests(options).items() if name in ("cpu", "memory")}
-    for found in ranges:
-        for limits in found.get("spec", {}).get("limits") or []:
-            kind = limits.get("type")
-            if kind not in ("Container", "Pod"):
-                continue
-            for resource, one in needs.items():
-                name = f"{found['metadata']['name']}: a {kind.lower()}'s {resource}"
-                most, least = (limits.get("max") or {}).get(resource), (limits.get("min") or {}).get(resource)
-                given = (limits.get("default") or {}).get(resource) if resource == "cpu" else None
-                if most is not None and one > parse_quantity(most):
-                    yield "error", f"{name} is at most {most}, one job needs {_short(one)}"
-                elif least is not None and one < parse_quantity(least):
-                    yield "error", f"{name} is at least {least}, one job asks for {_short(one)}"
-                elif given is not None and one > parse_quantity(given):
-                    yield "error", f"{name} is limited to {given} where no limit is set, one job needs {_short(one)}"
 
 
 def tolerates(tolerations: Sequence[Mapping[str, Any]], taint: Mapping[str, Any]) -> bool:
@@ -193,20 +148,6 @@ def count_places(node: Node, options: ClusterOptions, used: Mapping[str, Decimal
     return max(0, min([*counts, int(left("pods", "110"))]))
 
 
-def count_quota(quota: Mapping[str, Any], options: ClusterOptions) -> int:
-    """How many Pods a quota leaves room for; very many where it does not count what they need."""
-    if quota.get("spec", {}).get("scopes") or quota.get("spec", {}).get("scopeSelector"):
-        return _VERY_MANY
-    need, status = _needs(options), quota.get("status", {})
-    hard, used = status.get("hard") or quota.get("spec", {}).get("hard") or {}, status.get("used") or {}
-    counts = [
-        int((parse_quantity(limit) - parse_quantity(used.get(name, "0"))) // need[name])
-        for name, limit in hard.items()
-        if need.get(name) and name != "count/jobs.batch"
-    ]
-    return max(0, min([*counts, _VERY_MANY]))
-
-
 def _allocatable(node: Node) -> Mapping[str, str]:
     """Empty for a node that has just registered."""
     found: Mapping[str, str] = node.get("status", {}).get("allocatable") or {}
@@ -218,18 +159,3 @@ def _requests(options: ClusterOptions) -> dict[str, Decimal]:
     if options.gpus:
         wanted[options.gpu_resource] = Decimal(options.gpus)
     return wanted | {name: parse_quantity(amount) for name, amount in options.resources.items()}
-
-
-def _needs(options: ClusterOptions) -> dict[str, Decimal]:
-    """What one job takes of a quota, by the quota's names for it."""
-    need = {"pods": Decimal(1), "count/pods": Decimal(1), "count/jobs.batch": Decimal(1)}
-    for name, amount in _requests(options).items():
-        need[f"requests.{name}"] = amount
-        if name in ("cpu", "memory"):
-            need[name] = amount
-    need["limits.memory"] = need["memory"]
-    return need
-
-
-def _short(amount: Decimal) -> str:
-    return f"{amount / 2**30:.4g}Gi" if amount >= 2**30 else f"{amount.normalize():f}"

@@ -14,14 +14,8 @@ from launcher.kubernetes.api.connect import KubernetesConnection
 from launcher.kubernetes.api.requests import ApiError
 from launcher.kubernetes.options import ClusterOptions
 from launcher.kubernetes.preflight.checks import check_all, pods_at_once, reach
-from launcher.kubernetes.preflight.node_fit import (
-    check_limits,
-    check_nodes,
-    check_quotas,
-    describe_sharing,
-    matches,
-    tolerates,
-)
+from launcher.kubernetes.preflight.namespace_fit import check_limits, check_quotas
+from launcher.kubernetes.preflight.node_fit import check_nodes, describe_sharing, matches, tolerates
 from launcher.plan.backend import Check, validate_checks
 from tests.apiserver.http import ApiServer
 from tests.apiserver.kubelet import add_node
@@ -98,6 +92,20 @@ def test_a_queue_needs_kueue_and_must_be_there(server: ApiServer, cluster: Clust
     assert "no LocalQueue" in only(look(cluster, queue="team-a"), "queue").text
     server.state.create("localqueues", "lab", {"metadata": {"name": "team-a"}, "status": {"pendingWorkloads": 3}})
     assert only(look(cluster, queue="team-a"), "queue").text == "team-a, 3 waiting"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/nodes$"), ("GET", "/limitranges$"), ("GET", "/resourcequotas$"), ("GET", "/version$"),
+        ("GET", "/namespaces/lab$"), ("POST", "/selfsubjectaccessreviews$"),
+    ],
+)  # fmt: skip
+def test_what_can_not_be_asked_is_a_warning(server: ApiServer, cluster: Cluster, method: str, path: str) -> None:
+    add_node(server.state, "n1")
+    server.fail(method, path, 410, times=100)
+    doubts = [check for checks in look(cluster).values() for check in checks if check.level != "ok"]
+    assert [(check.level, check.name) for check in doubts] == [("warning", "unanswered")]
 
 
 def test_nodes_we_may_not_see_are_only_noted(server: ApiServer, cluster: Cluster) -> None:
@@ -199,6 +207,46 @@ def test_a_quota_for_some_pods_alone_is_left_to_the_server() -> None:
     assert list(check_quotas([quota], GPU, 10)) == []
 
 
+@pytest.mark.parametrize(
+    ("spec", "counts"),
+    [
+        ({}, True),
+        ({"scopes": ["NotTerminating", "NotBestEffort"]}, True),
+        ({"scopes": ["Terminating"]}, False),
+        ({"scopes": ["BestEffort"]}, False),
+        ({"scopes": ["PriorityClass"]}, True),
+        ({"scopes": ["CrossNamespacePodAffinity"]}, False),
+        *(
+            ({"scopeSelector": {"matchExpressions": [{"scopeName": "PriorityClass", **term}]}}, counts)
+            for term, counts in (
+                ({"operator": "In", "values": ["low", "high"]}, True),
+                ({"operator": "NotIn", "values": ["low"]}, False),
+                ({"operator": "Exists"}, True),
+                ({"operator": "DoesNotExist"}, False),
+            )
+        ),
+    ],
+)
+def test_a_quota_counts_the_pods_of_its_scopes(spec: dict[str, Any], counts: bool) -> None:
+    quota = {"metadata": {"name": "q"}, "spec": spec, "status": {"hard": {"pods": "0"}}}
+    found = list(check_quotas([quota], make_options(priority_class="low"), 10))
+    assert found == ([("error", "q: pods is limited to 0, one job needs 1")] if counts else [])
+
+
+def test_a_quota_of_cpu_limits_needs_a_limit_in_each_pod() -> None:
+    quota = {"metadata": {"name": "q"}, "status": {"hard": {"limits.cpu": "10"}, "used": {"limits.cpu": "12"}}}
+    ((level, text),) = check_quotas([quota], make_options(cpu="1"), 3)
+    assert (level, "each container needs a CPU limit" in text) == ("error", True)
+    given = limit_range("Container", default={"cpu": "4"})
+    assert list(check_quotas([quota], make_options(cpu="1"), 3, [given])) == [
+        ("warning", "q: limits.cpu leaves room for 0 of 3 jobs at a time")
+    ]
+    sidecar = {"name": "proxy", "resources": {"limits": {"cpu": "8"}}}
+    trainer = {"name": "trainer", "resources": {"limits": {"cpu": "4"}}}
+    patched = make_options(cpu="1", pod_patch={"spec": {"containers": [trainer, sidecar]}})
+    assert list(check_quotas([quota], patched, 3)) == [("error", "q: limits.cpu is limited to 10, one job needs 12")]
+
+
 def test_a_node_that_has_just_registered_has_no_room_yet() -> None:
     assert check_nodes([{"metadata": {"name": "new"}}], GPU, 1)[0] == "error"
 
@@ -295,6 +343,16 @@ def limit_range(kind: str, **limits: dict[str, str]) -> dict[str, Any]:
         (limit_range("Pod", max={"cpu": "1"}), "a pod's cpu is at most 1, one job needs 2"),
         (limit_range("Container", min={"memory": "16Gi"}), "a container's memory is at least 16Gi"),
         (limit_range("Container", default={"cpu": "500m"}), "cpu is limited to 500m where no limit is set"),
+        (limit_range("Container", max={"cpu": "1500m"}), "a container's cpu is at most 1.5, one job needs 2"),
+        (limit_range("Pod", max={"cpu": "1e3"}), "a pod's cpu is at most 1000, and there is no limit; set one"),
+        (limit_range("Pod", min={"memory": "16384Mi"}), "a pod's memory is at least 16Gi, one job asks for 8Gi"),
+        (limit_range("Container", min={"cpu": "2500m"}), "a container's cpu is at least 2.5, one job asks for 2"),
+        (limit_range("Pod", min={"ephemeral-storage": "1Gi"}), "is at least 1Gi, one job asks for 0"),
+        (limit_range("Pod", maxLimitRequestRatio={"cpu": "2"}), "a pod's cpu may have a limit of 2 times the request"),
+        (
+            limit_range("Container", default={"cpu": "8"}, maxLimitRequestRatio={"cpu": "2"}),
+            "a container's cpu may have a limit of 2 times the request, not 8 for 2",
+        ),
     ],
 )  # fmt: skip
 def test_a_limit_range_that_refuses_every_pod_is_an_error(found: dict[str, Any], message: str) -> None:
@@ -304,7 +362,14 @@ def test_a_limit_range_that_refuses_every_pod_is_an_error(found: dict[str, Any],
 
 
 def test_a_limit_range_that_lets_a_pod_through_is_not_mentioned(server: ApiServer, cluster: Cluster) -> None:
-    roomy = limit_range("Container", max={"memory": "64Gi"}, default={"memory": "1Gi"}, min={"cpu": "1m"})
+    roomy = limit_range(
+        "Container", max={"memory": "64Gi", "cpu": "2000"}, default={"memory": "1Gi"}, min={"cpu": "1m"}
+    )
+    roomy["spec"]["limits"] += [
+        {"type": "PersistentVolumeClaim", "max": {"storage": "1"}, "min": {"storage": "1"}},
+        {"type": "Pod", "max": {"memory": "64Gi", "cpu": "2001"}, "maxLimitRequestRatio": {"memory": "1"}},
+        {"type": "Container", "default": {"ephemeral-storage": "1Gi"}},
+    ]
     server.state.create("limitranges", "lab", roomy)
     assert "limits" not in look(cluster)
     server.state.create("limitranges", "lab", {**limit_range("Pod", max={"memory": "32Mi"}), "metadata": {"name": "b"}})
