@@ -15,6 +15,7 @@ from botocore.credentials import Credentials, RefreshableCredentials
 from botocore.exceptions import BotoCoreError
 
 from atb.errors import SpecError, StoreSetting
+from atb.storage.proxies import proxy_of, proxy_problem
 from atb.storage.s3.errors import explain_client
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ def connect(url: str, bucket: str, endpoint_url: str | None) -> tuple[boto3.sess
         raise explain_client(error, url, bucket) from None
     _validate_credentials(credentials, url)
     made: Any = client
+    if (proxy := proxy_of(client.meta.endpoint_url)) and (problem := proxy_problem(proxy)):
+        raise StoreSetting(f"store {url}: {problem}")
     _validate_bundle(made._endpoint.http_session._verify, url)
     client.meta.events.register("before-call.s3.HeadBucket", _follow_no_redirect)
     return session, client

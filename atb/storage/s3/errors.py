@@ -16,6 +16,7 @@ from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 
 from atb.errors import NotFound, PreconditionFailed, StoreError, StoreSetting
+from atb.storage.proxies import USER
 from atb.storage.s3.failures import ConditionsRejected, Conflict, ExpiredSession, NotS3, Unclear, not_s3
 from atb.storage.s3.logins import (
     SETTINGS,
@@ -80,6 +81,8 @@ def explain(error: Exception, url: str, bucket: str, key: str) -> StoreError | N
         )
     if isinstance(error, boto.SSLError) and "CERTIFICATE_VERIFY_FAILED" not in str(error):
         return Unclear(f"store {url} did not answer for {key}: the encrypted connection broke; look with: atb doctor")
+    if isinstance(error, boto.ProxyConnectionError) and "failed: 407" in str(error.kwargs.get("error")):
+        return StoreSetting(f"store {url}: {USER}")
     if isinstance(error, boto.HTTPClientError) and isinstance(error.kwargs.get("error"), TypeError):
         return _explain_redirect(
             url, 303, {}, False
@@ -120,6 +123,8 @@ def _explain_answer(error: boto.ClientError, url: str, bucket: str, key: str) ->
         )
     if (status == 501 and not page) or code == "NotImplemented":
         return ConditionsRejected(f"store {url} does not support the request for {key} ({code or status})")
+    if status == 407:
+        return StoreSetting(f"store {url}: {USER}")
     if status == 413 or code in _TOO_LARGE:
         return StoreSetting(
             f"store {url} does not take {key} ({code or status}): it is too large for the server, or for a proxy in "

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from atb.clock import SYSTEM_CLOCK, Clock
 from atb.errors import AtbError, SpecError
+from atb.storage.proxies import LOOK, bypasses_proxy, proxy_problem
 from launcher.kubernetes.api.client import RETRY_SECONDS, Cluster
 from launcher.kubernetes.api.kubeconfig import Access, read_access
 from launcher.kubernetes.api.requests import ApiError
@@ -123,12 +124,23 @@ def _connect(access: Access | None) -> KubernetesConnection:
         config.load_incluster_config(client_configuration=configuration)
     else:
         _load(access, configuration)
+    if configuration.proxy and (problem := _proxy_problem(configuration)):
+        raise SpecError(f"the API server {configuration.host} can't be reached: {problem}")
     if not configuration.verify_ssl:  # the kubeconfig's author chose this: no warning at each request
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     try:
         return KubernetesConnection(client.ApiClient(configuration), access)
     except (OSError, urllib3.exceptions.HTTPError, ValueError) as error:  # certificates that are none, a proxy
         raise SpecError(f"the client of {configuration.host} can't be made: {brief(error)}") from None
+
+
+def _proxy_problem(configuration: Configuration) -> str:
+    """Why the package can't use the proxy that it would take; empty where it can, or takes none."""
+    if bypasses_proxy(configuration.host):
+        return ""
+    if "://" not in configuration.proxy:
+        return f"the proxy's address has no scheme; write http://HOST:PORT ({LOOK})"
+    return proxy_problem(configuration.proxy, socks=True)
 
 
 def _load(access: Access, configuration: Configuration) -> None:

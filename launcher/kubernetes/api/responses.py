@@ -12,7 +12,9 @@ from typing import Any
 from pydantic_core import from_json
 
 from atb.contract.names import decimal_number
+from atb.redaction import redact
 from atb.schema import printable
+from atb.storage.proxies import LOOK, USER
 from launcher.kubernetes.api.requests import ApiError, Call
 
 _LONGEST_MESSAGE = 1000
@@ -69,7 +71,7 @@ def parse_answer(host: str, call: Call, data: bytes) -> dict[str, Any]:
 
 def watch_error(resource: str, status: dict[str, Any]) -> ApiError:
     """The error for an ERROR event of a watch; 410 among them, whose HTTP status was 200."""
-    message = printable(f"the watch of {resource} ended: {status.get('message', '')}", _LONGEST_MESSAGE)
+    message = printable(redact(f"the watch of {resource} ended: {status.get('message', '')}"), _LONGEST_MESSAGE)
     return ApiError(message, int(status.get("code") or 500), status.get("reason", ""))
 
 
@@ -81,14 +83,19 @@ def error_from(call: Call, status: int, headers: Any, body: bytes) -> ApiError:
         message, reason = str(answer.get("message") or ""), str(answer.get("reason") or "")
     except (ValueError, AttributeError, RecursionError):
         answer, message, reason = None, "", ""
+    if status == 407:
+        message = USER  # no word of a proxy: it may repeat what it was sent
     if not message:
         text = "" if b"<" in body[:200] else printable(" ".join(body.decode("utf-8", "replace").split()), 200)
         message = f"HTTP {status}{': a web page' if b'<' in body[:200] else f': {text}' if text else ''}"
     retry_after = decimal_number(headers.get("Retry-After") or "")
-    message = printable(" ".join(message.split()), _LONGEST_MESSAGE)
+    message = printable(redact(" ".join(message.split())), _LONGEST_MESSAGE)
     return ApiError(f"{call.method} {call.path}: {message}", status, reason, retry_after, answer)
 
 
 def brief(error: BaseException) -> str:
-    """An error in one short line."""
-    return printable(" ".join(str(error).split()), 200) or type(error).__name__
+    """An error in one short line. A proxy's own words are left out: they may repeat what it was sent."""
+    words = " ".join(str(error).split())
+    if "Tunnel connection failed: " in words:
+        return USER if "failed: 407" in words else f"the proxy did not let us through; {LOOK}"
+    return printable(redact(words), 200) or type(error).__name__

@@ -19,6 +19,7 @@ from atb.clock import Clock
 from atb.errors import DataError, NetworkError, SpecError
 from atb.patience import INTERRUPT, WAITING_CLOCK, Patience
 from atb.redaction import redact
+from atb.storage.proxies import LOOK, proxy_of, proxy_problem
 
 PATIENCE_SECONDS = 60.0
 """How long a failing request is retried, not counting the waits that the host requests."""
@@ -171,13 +172,10 @@ _PROXY_USER = "put user and password into the proxy variable by a Secret, or tak
 def _explain(error: Exception, url: str) -> NetworkError | SpecError:
     """A failed request in our own words: those of requests can hold a proxy's password."""
     kinds, words, host = requests.exceptions, str(error), _host(url)
-    if isinstance(error, kinds.InvalidSchema) and "SOCKS" in words:
-        return SpecError(
-            "the proxy is a SOCKS one, which needs the library PySocks: pip install PySocks, or name an HTTP proxy in "
-            "HTTPS_PROXY"
-        )
+    if (proxy := proxy_of(url)) and (problem := proxy_problem(proxy, socks=True)):
+        return SpecError(problem)
     if isinstance(error, kinds.InvalidProxyURL) or (isinstance(error, kinds.ProxyError) and "scheme" in words):
-        return SpecError("the proxy's address is not valid; write http://HOST:PORT in HTTPS_PROXY")
+        return SpecError(f"the proxy's address is not valid; write http://HOST:PORT ({LOOK})")
     if isinstance(error, kinds.InvalidURL | kinds.InvalidSchema | kinds.MissingSchema):
         if host and urlsplit(url).scheme in ("http", "https"):
             return NetworkError(f"{host} redirects to what is no address; look at the ATB_BINANCE_… variables")

@@ -75,6 +75,9 @@ def test_an_invalid_address_is_a_spec_error(http: Http, url: str) -> None:
     [
         ("https_proxy", "socks5://me:hidden@127.0.0.1:9", "SOCKS.*PySocks"),
         ("https_proxy", "http://", "proxy's address is not valid"),
+        ("https_proxy", "http://me:hidden@127.0.0.1:99999", "proxy's address is not valid"),
+        ("https_proxy", "http://me:hidden@::1:9", "proxy's address is not valid"),
+        ("https_proxy", "http://me:hidden@127.0.0.1:9 ", "proxy's address is not valid"),
         ("REQUESTS_CA_BUNDLE", "/no/such/file", "REQUESTS_CA_BUNDLE .* a file that is not there"),
     ],
 )
