@@ -32,10 +32,14 @@ def load_model(
     store: StoreLike | None = None,
     timeframe: str | None = None,
     preset: str | None = None,
+    target: str | None = None,
+    horizon: int | None = None,
+    market: str | None = None,
 ) -> Model:
     """The champion of a symbol, its files verified, or the model in a folder that ``atb models pull`` has filled.
 
-    ``timeframe`` and ``preset`` choose where a symbol has several champions. Raises SpecError, StoreError.
+    ``timeframe``, ``preset``, ``target``, ``horizon`` and ``market`` choose where a symbol has several champions.
+    Raises SpecError, StoreError.
     """
     folder = Path(model)
     if isinstance(model, Path) or folder.is_dir() or model.startswith(_PATH_STARTS):
@@ -49,7 +53,7 @@ def load_model(
     from trainer.pipeline.loaded_model import open_champion
 
     found = find_store(store)
-    champion = require_champion(found, find_model_key(found, model, timeframe, preset))
+    champion = require_champion(found, find_model_key(found, model, timeframe, preset, target, horizon, market))
     return Model(model, open_champion(found, champion), read_record(found, champion))
 
 

@@ -29,6 +29,7 @@ from trainer.bars.source import Source
 from trainer.bundle.card import write_card
 from trainer.bundle.charts import draw_plots
 from trainer.bundle.forecasts import write_forecasts, write_shown
+from trainer.bundle.keras_file import save_keras
 from trainer.evaluate.backtest import trading_rules
 from trainer.evaluate.folds import summarise_folds
 from trainer.export import Trained, convert_net, export_model, read_weights
@@ -249,7 +250,7 @@ def _export(
 ) -> ExportSummary:
     """Write the model's files; returns what was verified of them, for the result."""
     split, model = fitted_model.split, fitted_model.fitted.model
-    model.save(folder / bundle.MODEL_KERAS)
+    save_keras(model, folder / bundle.MODEL_KERAS)
     trained = Trained(
         spec, data.features, fitted_model.scaler, fitted_model.target, read_weights(model), quantiles, fitted_model.har,
         convert_net(model, spec.net) if spec.net and spec.onnx else None,

@@ -15,12 +15,12 @@ from tests.trainer.pipeline.market import tiny_spec, train, walk_close, write_ba
 
 
 @pytest.mark.parametrize(
-    ("options", "path"),
+    ("options", "way"),
     [({"epochs": 1}, "keras"), ({"epochs": 8, "batch_size": 16, "patience": 1}, "xla")],
     ids=["uncompiled", "compiled"],
 )
 def test_threads_cores_and_settings_that_happen_to_be_there_do_not_change_the_model(
-    options: dict[str, Any], path: str, tmp_path: Path, atb: Atb
+    options: dict[str, Any], way: str, tmp_path: Path, atb: Atb
 ) -> None:
     write_bars(tmp_path / "bars", "WALK", walk_close(1))
     spec, store = tiny_spec(tmp_path / "bars", "WALK", **options), DirectoryStore(tmp_path / "store")
@@ -38,9 +38,9 @@ def test_threads_cores_and_settings_that_happen_to_be_there_do_not_change_the_mo
         "ignored, as it would change the model: TF_ENABLE_ONEDNN_OPTS, ONEDNN_MAX_CPU_ISA, TF_XLA_FLAGS, XLA_FLAGS"
         in (done.output)
     )
-    assert f"steps/s by {path}" in done.output
+    assert f"steps/s by {way}" in done.output
     key = keys.result("r4", keys.job_id(spec.symbol, spec.preset))
     results = [train(store, "here", spec), Result.from_bytes(store.get(key), key)]  # here on one thread
-    models = {next(file.sha256 for file in result.files if file.path == bundle.MODEL) for result in results}
-    assert len(models) == 1
+    for path in (bundle.MODEL, bundle.MODEL_KERAS, bundle.FORECASTS, bundle.METRICS):
+        assert len({next(file.sha256 for file in result.files if file.path == path) for result in results}) == 1, path
     assert len({str(result.metrics) + str(result.baselines) for result in results}) == 1

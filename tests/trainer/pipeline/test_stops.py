@@ -106,7 +106,7 @@ def test_the_same_spec_in_two_processes_gives_the_same_numbers_stopped_or_not(st
     assert resumed.baselines == alone.baselines
     assert resumed.backtest == alone.backtest
     assert losses(story.store, resumed) == losses(story.store, alone)
-    for path in ("scaler.json", "model.onnx"):
+    for path in ("scaler.json", "model.onnx", "model.keras", "forecasts.parquet"):
         assert sha256(resumed, path) == sha256(alone, path)
 
 
