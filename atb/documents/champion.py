@@ -20,9 +20,9 @@ class Champion(Document):
 
     ``entry`` is the history key of the decision that made it so, which also makes each pointer's content unique.
     ``fallback`` is the history key of what a rollback returns to. Bars from ``unseen_from`` on had no part in its
-    training. Metrics and ``bands`` (over all test rows) are the result's, so that a list needs nothing else. ``files``
-    carry size and sha256: a reader can verify all it fetches. ``vacant``: this one was demoted, with none before it to
-    serve in its place.
+    training. ``source``: of the bars it was trained on; empty from earlier versions. Metrics and ``bands`` (over all
+    test rows) are the result's, so that a list needs nothing else. ``files`` carry size and sha256: a reader can
+    verify all it fetches. ``vacant``: this one was demoted, with none before it to serve in its place.
     """
 
     kind: ClassVar[str] = "champion"
@@ -39,6 +39,7 @@ class Champion(Document):
     spec_digest: str
     as_of: AwareDatetime
     unseen_from: AwareDatetime
+    source: str = ""
     synthetic: bool = False
     metrics: dict[str, float]
     baselines: dict[str, dict[str, float]]

@@ -131,7 +131,7 @@ def _judge(result: Result, champion: Champion | None, shown: Shown | None, bound
     beside = result.evaluation.champion
     own, other = (beside.candidate, beside.champion) if isinstance(beside, ChampionComparison) else ({}, {})
     if champion is not None:
-        yield _champion_measured(champion, beside)
+        yield _champion_measured(champion, result)
     if champion is not None and other.get("skill_low", -1.0) > 0:
         yield _at_most(
             "rmse-over-champion",
@@ -152,18 +152,17 @@ def _judge(result: Result, champion: Champion | None, shown: Shown | None, bound
         yield _at_most("drawdown", drawdown, max(bounds.drawdown, held), "of trading on the forecast")
 
 
-def _champion_measured(champion: Champion, beside: ChampionComparison | NotCompared | None) -> Rule:
+def _champion_measured(champion: Champion, result: Result) -> Rule:
+    beside, own = result.evaluation.champion, result.spec.source
     if beside is None or beside.entry != champion.entry:
         problem = "this job did not measure it; train again"
     else:
         problem = beside.problem if isinstance(beside, NotCompared) else ""
-    return Rule(
-        name="champion-measured",
-        value=None,
-        bound=None,
-        passed=not problem,
-        note=f"the champion is {champion.run} {champion.job}" + (f": {problem}" if problem else ""),
-    )
+    note = f"the champion is {champion.run} {champion.job}"
+    if champion.source not in ("", own):
+        note += f", trained on bars of {champion.source} and not of {own}"
+    note += f": {problem}" if problem else ""
+    return Rule(name="champion-measured", value=None, bound=None, passed=not problem, note=note)
 
 
 def _not_behind_baseline(result: Result, bounds: Bounds) -> Rule:

@@ -222,6 +222,7 @@ def _make_champion(
         spec_digest=result.spec_digest,
         as_of=result.spec.as_of,
         unseen_from=result.split.test_from or result.spec.as_of,
+        source=result.spec.source,
         synthetic=result.bars.synthetic,
         metrics=result.metrics,
         baselines=result.baselines,

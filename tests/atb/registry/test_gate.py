@@ -87,6 +87,17 @@ def test_a_champion_that_the_job_did_not_measure_fails_the_candidate(
     assert "champion-measured" in failed(check_candidate(make_result(champion=champion), CHAMPION, SHOWN))
 
 
+@pytest.mark.parametrize(
+    ("source", "named"),
+    [("files:perp", ", trained on bars of files:perp and not of binance"), ("binance", ""), ("", "")],
+)
+def test_a_champion_trained_on_bars_of_another_source_is_said_to_be(source: str, named: str) -> None:
+    champion = CHAMPION.model_copy(update={"source": source})
+    rules = check_candidate(make_result(champion=measured(champion.entry)), champion, SHOWN)
+    note = next(rule.note for rule in rules if rule.name == "champion-measured")
+    assert note == f"the champion is {champion.run} {champion.job}{named}"
+
+
 def test_parity_and_drawdown_have_their_rules() -> None:
     assert failed(check_candidate(make_result(parity_error=2e-5), None, SHOWN)) == ["parity"]
     assert failed(check_candidate(make_result(parity_error=None), None, SHOWN)) == ["parity"]
