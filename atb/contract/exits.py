@@ -74,12 +74,9 @@ def last_error(text: str) -> str:
     return text[line + len(ERROR) :].partition("\n")[0].strip() if line >= 0 else ""
 
 
+INTERRUPTED = 130
+"""What a shell has for a command that Ctrl-C ended."""
 _DEFAULT = signal.default_int_handler
-
-
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    INTERRUPT.stop()
-    raise KeyboardInterrupt
 
 
 def run_and_exit(main: Callable[[], object]) -> NoReturn:
@@ -88,13 +85,22 @@ def run_and_exit(main: Callable[[], object]) -> NoReturn:
     Ctrl-C also ends what other threads wait for, which Python would wait for in turn. A character that the terminal
     can't show is printed as its escape, and output that can't be written is a failure.
     """
+    came: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        came.append(number)
+        INTERRUPT.stop()
+        raise KeyboardInterrupt
+
     _open_missing_streams()
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is _DEFAULT:
-        signal.signal(signal.SIGINT, _interrupt)
+        signal.signal(signal.SIGINT, interrupt)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     code = _run(main)
+    if came and code == 1:  # click's code for it
+        code = INTERRUPTED
     try:
         sys.stdout.flush()
     except OSError as error:
@@ -116,6 +122,8 @@ def _run(main: Callable[[], object]) -> int:
     try:
         _refuse_undecodable(sys.argv[1:])
         main()
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except SystemExit as end:
         if isinstance(end.code, str):
             _complain(end.code)

@@ -10,7 +10,8 @@ from typing import Any, Protocol, TypeVar
 
 from pydantic_core import to_json
 
-from atb.clock import SYSTEM_CLOCK, Clock
+from atb.clock import Clock
+from atb.patience import INTERRUPT, LAST_SECONDS, WAITING_CLOCK
 from launcher.kubernetes.api import requests
 from launcher.kubernetes.api.requests import ApiError, Call
 from launcher.kubernetes.api.responses import (
@@ -64,7 +65,7 @@ class Cluster:
         connect: Callable[[], Connection],
         namespace: str,
         *,
-        clock: Clock = SYSTEM_CLOCK,
+        clock: Clock = WAITING_CLOCK,
         retry_seconds: float = RETRY_SECONDS,
         jitter: random.Random | None = None,
     ) -> None:
@@ -190,7 +191,8 @@ class Cluster:
             raise ApiError(f"{self.host} broke off {call.path}: {brief(error)}") from None
 
     def _retrying(self, call: Call, attempt: Callable[[], bytes]) -> bytes:
-        give_up = self.clock.monotonic() + self._retry_seconds
+        signals_before, began = INTERRUPT.count, self.clock.monotonic()
+        give_up = began + (min(self._retry_seconds, LAST_SECONDS) if signals_before else self._retry_seconds)
         delay, waited = 0.25, False
         while True:
             try:
@@ -201,18 +203,25 @@ class Cluster:
                     wait = max(error.retry_after, SHORTEST_WAIT)
                 # a merge patch names no version: 409 means that other writers kept changing its object
                 transient = error.transient or (error.status == 409 and call.method == "PATCH")
-                if not transient or self.clock.monotonic() + wait > give_up:
+                if not transient or self.clock.monotonic() + wait > give_up or INTERRUPT.count != signals_before:
                     raise
                 busy = f"answers {error.status}" if error.status else "does not answer"
                 busy = f"is busy ({error.status})" if error.status in (409, 429) else busy
                 self.on_wait(f"the API server {busy}; trying again in {wait:.1f} s")
                 waited = True
+                self.pause(wait, error)
             else:
                 if waited:
                     self.on_wait(BACK)
                 return found
-            self.clock.sleep(min(wait, LONGEST_WAIT))
             delay = min(delay * 2, LONGEST_WAIT)
+
+    def pause(self, seconds: float, error: ApiError) -> None:
+        """Wait before another try. Raises ``error`` at once on a stop signal."""
+        signals_before = INTERRUPT.count
+        self.clock.sleep(min(seconds, LONGEST_WAIT))
+        if INTERRUPT.count != signals_before:
+            raise error
 
     def _read(self, call: Call) -> bytes:
         import urllib3

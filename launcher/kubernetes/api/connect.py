@@ -11,8 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from atb.clock import SYSTEM_CLOCK, Clock
+from atb.clock import Clock
 from atb.errors import AtbError, SpecError
+from atb.patience import WAITING_CLOCK
 from atb.storage.proxies import LOOK, bypasses_proxy, proxy_problem
 from launcher.kubernetes.api.client import RETRY_SECONDS, Cluster
 from launcher.kubernetes.api.kubeconfig import Access, read_access
@@ -31,7 +32,7 @@ def open_cluster(
     context: str | None = None,
     namespace: str | None = None,
     *,
-    clock: Clock = SYSTEM_CLOCK,
+    clock: Clock = WAITING_CLOCK,
     retry_seconds: float = RETRY_SECONDS,
 ) -> Cluster:
     """The cluster of a kubeconfig, or of the Pod this runs in. Raises SpecError where there is neither."""

@@ -169,4 +169,4 @@ def _create(
             cluster.on_wait(f"waiting for the old {name} to be deleted")
         if cluster.clock.monotonic() > give_up:
             raise conflict
-        cluster.clock.sleep(0.5)
+        cluster.pause(0.5, conflict)

@@ -94,7 +94,7 @@ def reach(cluster: Cluster) -> None:
                 return
             if wait is None:
                 raise ApiError(f"{error}; correct the kubeconfig, or add --backend local") from None
-            cluster.clock.sleep(wait)
+            cluster.pause(wait, error)
         else:
             return
 

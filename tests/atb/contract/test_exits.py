@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 from typing import NoReturn
 
+import click
 import pytest
 
 from atb.contract.exits import BY_CODE, PERMANENT_CODES, last_error, run_and_exit
@@ -79,3 +81,21 @@ def test_a_message_that_repeats_an_address_holds_no_password(
     with pytest.raises(SystemExit):
         run_and_exit(refuse)
     assert "hidden" not in capsys.readouterr().err
+
+
+def interrupt() -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+def test_a_command_that_ctrl_c_ends_has_a_shells_code(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["atb"])
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    for main in (interrupt, click.command(interrupt)):
+        with pytest.raises(SystemExit) as ended:
+            run_and_exit(main)
+        assert ended.value.code == 130
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, before)
+    assert "Traceback" not in capsys.readouterr().err

@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 120.0
 """A claim that has not been renewed for this long is taken over; its holder counts as dead."""
+_CLOCKS_DIFFER = 900.0
+"""Seconds by which this machine's clock and the store's may differ; with more, S3 rejects each request."""
 _POLL_SECONDS = 0.5
 
 
@@ -28,8 +30,9 @@ def hold_claim(store: Store, key: str, *, clock: Clock = WAITING_CLOCK) -> Itera
     """Hold the claim at ``key`` for the body, waiting while another does; yields what renews it.
 
     It saves doing work twice and is not a lock: on a store that ignores conditions everybody holds it. A holder on
-    this machine that has ended is seen at once. Of others no clocks are compared: a waiter takes over what *it* has
-    seen unchanged for PATIENCE_SECONDS. Raises Stopped on a stop signal while it waits.
+    this machine that has ended is seen at once, and so is a claim so old that no difference of clocks explains it. Of
+    others no clocks are compared: a waiter takes over what *it* has seen unchanged for PATIENCE_SECONDS. Raises Stopped
+    on a stop signal while it waits.
     """
     name, renewals = uuid.uuid4().hex, 0
 
@@ -65,11 +68,12 @@ def _acquire(store: Store, key: str, content: bytes, clock: Clock) -> None:
         except Unreadable:
             store.delete(key)  # nobody can renew it
             continue
+        gone = _is_gone(data) or (not seen and _is_old(store, key, clock))
         if not seen:
             log.info("waiting while %s; taken over if nothing is heard for %.0f s", _who(data), PATIENCE_SECONDS)
         if etag != seen:
             seen, since = etag, clock.monotonic()
-        if _is_gone(data) or clock.monotonic() - since > PATIENCE_SECONDS:
+        if gone or clock.monotonic() - since > PATIENCE_SECONDS:
             with contextlib.suppress(PreconditionFailed):
                 store.put_if_match(key, content, etag)
                 return
@@ -87,6 +91,12 @@ def _is_gone(data: bytes) -> bool:
     holder = _read(data)
     machine, process = holder.get("machine"), holder.get("process")
     return isinstance(machine, str) and isinstance(process, int) and is_gone(machine, process)
+
+
+def _is_old(store: Store, key: str, clock: Clock) -> bool:
+    """Whether it was left behind long ago."""
+    written = [entry.modified.timestamp() for entry in store.list(key) if entry.key == key]
+    return bool(written) and clock.now() - written[0] > PATIENCE_SECONDS + _CLOCKS_DIFFER
 
 
 def _read(data: bytes) -> dict[str, object]:

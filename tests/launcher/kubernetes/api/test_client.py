@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -9,10 +11,12 @@ import pytest
 
 from atb.contract import labels
 from atb.errors import SpecError
+from atb.storage import MemoryStore
 from launcher.kubernetes.api import requests
 from launcher.kubernetes.api.client import Cluster
 from launcher.kubernetes.api.requests import ApiError
 from launcher.kubernetes.api.responses import split_lines
+from launcher.kubernetes.backend import KubernetesBackend
 from launcher.kubernetes.objects.ensure import create_job, create_owner, delete_object, give_up_job
 from launcher.kubernetes.objects.jobs import build_job
 from launcher.kubernetes.objects.pod import Target
@@ -47,6 +51,24 @@ def test_retry_after_is_honoured_and_reported(server: ApiServer, tmp_path: Path)
     assert waits == [3.0, 1.5, 0.25]
     assert "429" in messages[0]
     assert messages[-1] == "the API server answers again"
+    cluster.close()
+
+
+@pytest.mark.parametrize("workers", [None, 1])
+def test_a_launcher_that_waits_for_the_server_ends_on_a_signal(
+    server: ApiServer, tmp_path: Path, workers: int | None
+) -> None:
+    sent: list[int] = []
+
+    def interrupt(_: float) -> None:
+        sent.append(signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    cluster = connect(server, tmp_path, interrupt)
+    server.fail("GET", "", 503, times=100)
+    backend, store = KubernetesBackend(cluster, make_options(workers=workers)), MemoryStore()
+    assert backend.run(make_plan("BTCUSDT"), store, lambda rows, note: None, mode="attach") == signal.SIGTERM
+    assert len(sent) == 1
     cluster.close()
 
 

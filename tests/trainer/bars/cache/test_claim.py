@@ -102,3 +102,18 @@ def test_a_claim_that_was_taken_over_is_left_to_the_new_holder() -> None:
     with hold_claim(store, "k"):
         store.put("k", b"another")
     assert store.get("k") == b"another"
+
+
+@pytest.mark.parametrize(("age", "waits"), [(PATIENCE_SECONDS, True), (86_400.0, False), (-3600.0, True)])
+def test_a_claim_of_long_ago_is_taken_over_at_once(age: float, waits: bool) -> None:
+    store = MemoryStore()
+    store.put("k", b'{"machine": "another", "process": 7}')
+    (entry,) = store.list("k")
+
+    class Later(Slept):
+        def now(self) -> float:
+            return entry.modified.timestamp() + age
+
+    clock = Later()
+    with hold_claim(store, "k", clock=clock):
+        assert (sum(clock) > 0) is waits
