@@ -98,10 +98,7 @@ def _validate_bundle(verify: object, url: str) -> None:
     if not isinstance(verify, str | Path):
         return
     try:
-        if Path(verify).is_dir():
-            ssl.create_default_context(capath=verify)
-        else:
-            ssl.create_default_context(cafile=verify)
+        ssl.create_default_context(cafile=verify)  # botocore takes a directory for a file too
     except (OSError, ValueError):
         raise StoreSetting(
             f"store {url}: {verify} holds no certificates that can be read; look at AWS_CA_BUNDLE, REQUESTS_CA_BUNDLE "

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 from pydantic_core import to_json
 
 from atb.clock import Clock
+from atb.errors import SpecError
 from atb.patience import INTERRUPT, LAST_SECONDS, WAITING_CLOCK
 from launcher.kubernetes.api import requests
 from launcher.kubernetes.api.requests import ApiError, Call
@@ -22,6 +23,7 @@ from launcher.kubernetes.api.responses import (
     parse_json,
     split_lines,
     watch_error,
+    wrong_setting,
 )
 
 _Facts = TypeVar("_Facts")
@@ -258,6 +260,8 @@ class Cluster:
         try:
             response = client.request(call.method, call.url, body=body, headers=headers, read=call.timeout)
         except (urllib3.exceptions.HTTPError, OSError) as error:
+            if not self._date and (setting := wrong_setting(error)):  # once it has answered, it may answer again
+                raise SpecError(f"the API server {self.host} can't be reached: {setting}") from None
             raise ApiError(f"the API server {self.host} does not answer: {brief(error)}") from None
         self._learn_clock(response.headers.get("Date"))
         if response.status < 300:
@@ -268,6 +272,8 @@ class Cluster:
             body = b""  # the status says enough
         finally:
             response.release_conn()
+        if login := headers.get("authorization", "").rpartition(" ")[2]:  # whoever stands in front may repeat it
+            body = body.replace(login.encode(), b"[redacted]")
         raise error_from(call, response.status, response.headers, body)
 
     def _credentials(self, client: Connection) -> dict[str, str]:

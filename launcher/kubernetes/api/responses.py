@@ -99,3 +99,14 @@ def brief(error: BaseException) -> str:
     if "Tunnel connection failed: " in words:
         return USER if "failed: 407" in words else f"the proxy did not let us through; {LOOK}"
     return printable(redact(words), 200) or type(error).__name__
+
+
+def wrong_setting(error: BaseException) -> str:
+    """What has to be changed before another try can end better; empty where nothing is known."""
+    words = str(error)
+    if "CERTIFICATE_VERIFY_FAILED" in words:
+        return (
+            "its certificate is not trusted: name its authority in the kubeconfig (certificate-authority), or in "
+            "SSL_CERT_FILE where a proxy decrypts connections"
+        )
+    return USER if "Tunnel connection failed: 407" in words else ""

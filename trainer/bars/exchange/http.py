@@ -166,6 +166,8 @@ class _HeldBack(_Transient):
     retry_after = 0.0
 
 
+_BAD_BUNDLE = ("CERTIFICATE_VERIFY", "CERTIFICATE_OR_CRL", "PEM lib")
+"""What OpenSSL says of certificates that don't vouch for the host, or are none."""
 _PROXY_USER = "put user and password into the proxy variable by a Secret, or take one that needs none"
 
 
@@ -182,10 +184,10 @@ def _explain(error: Exception, url: str) -> NetworkError | SpecError:
         return SpecError(f"{redact(url)} is not an address; look at the ATB_BINANCE_… variables")
     if isinstance(error, kinds.ProxyError) and "407" in words:
         return SpecError(f"the proxy requires a user (407); {_PROXY_USER}")
-    if isinstance(error, kinds.SSLError) and ("CERTIFICATE_VERIFY" in words or "CERTIFICATE_OR_CRL" in words):
+    if isinstance(error, kinds.SSLError) and any(part in words for part in _BAD_BUNDLE):
         return SpecError(
-            f"the certificate of {host} is not trusted: name your authority's file in REQUESTS_CA_BUNDLE, as the "
-            "proxy that decrypts connections requires"
+            f"the certificate of {host} is not trusted, or REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names no certificates: "
+            "name your authority's file in REQUESTS_CA_BUNDLE, as a proxy that decrypts connections requires"
         )
     if not isinstance(error, requests.RequestException) and "CA certificate bundle" in words:
         return SpecError("REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names a file that is not there")

@@ -80,6 +80,7 @@ def test_a_setting_that_can_t_be_used_is_one_line(config: Path, text: str, words
         ("AWS_ACCESS_KEY_ID", "hid\x01den", "the key of the credentials holds"),
         ("AWS_SESSION_TOKEN", "hid den", "the session token of the credentials holds"),
         ("AWS_CA_BUNDLE", "/no/such/file", "look at AWS_CA_BUNDLE"),
+        ("AWS_CA_BUNDLE", "/tmp", "/tmp holds no certificates"),
         ("REQUESTS_CA_BUNDLE", __file__, "look at AWS_CA_BUNDLE, REQUESTS_CA_BUNDLE"),
         ("AWS_REGION", "us east", "the region does not exist: look at AWS_REGION"),
     ],

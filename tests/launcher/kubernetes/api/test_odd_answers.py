@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from atb.contract import labels
+from atb.errors import SpecError
 from atb.threads import SYSTEM_THREADS
 from launcher.kubernetes.api import requests
 from launcher.kubernetes.api.client import Cluster
@@ -154,3 +156,31 @@ def test_an_answer_that_lacks_what_is_looked_for_is_an_error() -> None:
     ):
         with pytest.raises(ApiError, match="that can't be read"):
             act()
+
+
+def test_an_answer_that_repeats_the_login_is_not_printed_with_it() -> None:
+    class Echo(Connection):
+        def credentials(self) -> dict[str, str]:
+            return {"authorization": "Bearer hidden"}
+
+        def request(self, *arguments: Any, **options: Any) -> Response:
+            answer = Response(json.dumps({"message": "no right for hidden (Authorization: Bearer hidden)"}).encode())
+            answer.status = 403
+            return answer
+
+    with pytest.raises(ApiError, match="no right for") as refused:
+        Cluster(Echo, "lab", retry_seconds=0.0).send(GET)
+    assert "hidden" not in f"{refused.value} {vars(refused.value)}"
+
+
+def test_a_certificate_that_is_not_trusted_is_a_setting_until_the_server_has_answered() -> None:
+    class Unknown(Connection):
+        def request(self, *arguments: Any, **options: Any) -> Response:
+            raise ssl.SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed")
+
+    opened = Cluster(Unknown, "lab", retry_seconds=0.0)
+    with pytest.raises(SpecError, match="name its authority in the kubeconfig"):
+        opened.send(GET)
+    opened._learn_clock("Sun, 29 Nov 2026 12:00:00 GMT")
+    with pytest.raises(ApiError, match="does not answer"):
+        opened.send(GET)
