@@ -180,8 +180,11 @@ def _times(table: pa.Table, names: list[str], numbers: list[int], where: str) ->
 
 
 def _floats(column: pa.ChunkedArray, where: str) -> Floats:
+    column = plain_column(column)
+    if pa.types.is_decimal(column.type):
+        column = column.cast(pa.string())  # which is read to the nearest number; Arrow's own conversion is not always
     try:
-        numbers: npt.NDArray[np.float64] = array_of(plain_column(column).cast(pa.float64()))
+        numbers: npt.NDArray[np.float64] = array_of(column.cast(pa.float64()))
     except (pa.ArrowException, OverflowError) as error:
         reason = ascii(str(error).splitlines()[0][:120])[1:-1]
         raise DataError(f"{where} is not numeric: {reason}; write numbers with a decimal point") from None

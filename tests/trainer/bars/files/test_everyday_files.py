@@ -7,6 +7,7 @@ import gzip
 import io
 import zipfile
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -201,6 +202,16 @@ def test_tables_of_other_programs_are_read(made: pa.Table, kind: str, tmp_path: 
         pa.feather.write_feather(made, path)
     bars = FilesSource(str(tmp_path), MemoryStore()).fetch("XUSDT", "1h", "spot", START, START + ROWS * HOUR)
     assert bars.time.tolist() == TIMES.tolist()
+    assert bars.values.tolist() == PRICES.tolist()
+
+
+@pytest.mark.parametrize("scale", [4, 8, 12])
+def test_decimals_are_the_same_numbers_as_in_text(scale: int, tmp_path: Path) -> None:
+    kind = pa.decimal128(30, scale)
+    columns = [pa.array([Decimal(repr(value)) for value in column], kind) for column in PRICES.T.tolist()]
+    made = pa.table([pa.array(TIMES), *columns], ["timestamp", *COLUMNS])
+    pa.parquet.write_table(made, tmp_path / "XUSDT_1h.parquet")
+    bars = FilesSource(str(tmp_path), MemoryStore()).fetch("XUSDT", "1h", "spot", START, START + ROWS * HOUR)
     assert bars.values.tolist() == PRICES.tolist()
 
 
