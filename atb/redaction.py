@@ -12,7 +12,7 @@ _SHAPES = (
     re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
     re.compile(r"\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]+"),  # a JSON web token
     re.compile(r"\b(?:gh[pousr]_|glpat-|xox[abpr]-|sk-)[A-Za-z0-9_-]{16,}"),
-    re.compile(r"\b(?i:bearer|basic)\s+(?=[A-Za-z0-9._~+/=-]*[0-9=])[A-Za-z0-9._~+/=-]{8,}"),  # a header, repeated
+    re.compile(r"\b(?:Basic|[Bb]earer)\s+(?=[A-Za-z0-9._~+/=-]*[0-9=])[A-Za-z0-9._~+/=-]{8,}"),  # a header, repeated
     re.compile(r"://[^/\s@]*(?::[^\s@]*)?@"),  # a user or a password inside an address
     re.compile(
         r"(?<![\w.:-])[A-Za-z][\w.-]*:[^\s/@'\"]+@(?!sha256:)(?=[\w\[])"

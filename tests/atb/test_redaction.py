@@ -87,3 +87,15 @@ def test_names_with_colons_and_ats_are_no_secrets(text: str) -> None:
 
 def test_a_redacted_text_keeps_everything_else() -> None:
     assert redact("key AKIAABCDEFGHIJKLMNOP end") == "key [redacted] end"
+
+
+@pytest.mark.parametrize("header", ["Authorization: Basic bWU6aGlkZGVuMQ==", "no right for bearer opaque-token-0123"])
+def test_a_login_that_an_answer_repeats_is_masked(header: str) -> None:
+    assert redact(header).endswith("[redacted]")
+
+
+@pytest.mark.parametrize(
+    "words", ["a basic preset: 12345678 bars", "the bearer token has expired", "Basic authentication"]
+)
+def test_ordinary_words_about_logins_stay(words: str) -> None:
+    assert redact(words) == words
