@@ -72,7 +72,14 @@ def list_jobs(folder: Path, server: str) -> str:
     return str(refused.value)
 
 
-@pytest.mark.parametrize("proxy", [*BAD, SOCKS])
+@pytest.mark.parametrize("proxy", BAD)
+def test_what_is_no_address_is_named_without_its_password(proxy: str) -> None:
+    problem = proxy_problem(proxy, socks=True)
+    assert "the proxy" in problem
+    assert not any(part in problem for part in ("hid", "me:"))
+
+
+@pytest.mark.parametrize("proxy", ["http://me:hidden@::1:9", SOCKS])
 def test_an_address_that_no_store_can_use_is_refused_at_once_without_its_password(
     monkeypatch: pytest.MonkeyPatch, proxy: str
 ) -> None:
@@ -84,7 +91,7 @@ def test_an_address_that_no_store_can_use_is_refused_at_once_without_its_passwor
     open_store("s3://bucket/x", "http://s3.invalid")
 
 
-@pytest.mark.parametrize("proxy", [*BAD, "me:hidden@proxy:9"])
+@pytest.mark.parametrize("proxy", ["http://me:hidden@::1:9", "http://me:hid#den@proxy", "me:hidden@proxy:9"])
 def test_an_address_that_no_api_server_is_reached_by_is_refused_without_its_password(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, proxy: str
 ) -> None:
