@@ -110,6 +110,7 @@ class Document(BaseModel):
         """Read a document. Raises Unreadable that names ``where`` for anything but a valid one of a known version."""
         data = data.encode() if isinstance(data, str) else data
         validate_size(cls, len(data), where)
+        _validate_values(cls, data, where)
         try:
             document = cls.model_validate_json(data)
         except (ValidationError, RecursionError, AtbError) as error:  # a validator's own refusal
@@ -132,6 +133,8 @@ _VERSION = re.compile(rb'\A\{\n  "schema_version": "(?:[^"\\\n]|\\.)*"(,?)')
 _LONGEST_REASON = 400
 """Characters of why a document or an option is refused: a value can be of any length."""
 _REMEDY = "see: atb-launch store check"
+_SHORTEST_VALUE = 24
+"""Bytes of a value with its name, on average: a plan's, which is our largest document, have 28."""
 
 
 def is_sealed(data: bytes) -> bool:
@@ -154,6 +157,14 @@ def validate_size(kind: type[Document], size: int, where: str) -> None:
     """Raises Unreadable where an object is larger than any document of its kind."""
     if size > kind.largest:
         words = f"it has {size:,} bytes, at most are {kind.largest:,}"
+        raise Unreadable(f"{where} is not a {kind.kind} document: {words}; {_REMEDY}", where)
+
+
+def _validate_values(kind: type[Document], data: bytes, where: str) -> None:
+    """Raises Unreadable for far more values than any document of that size has: each takes a hundred bytes or more once
+    it is read, and as few as two before."""
+    if (values := data.count(b",")) > kind.largest // _SHORTEST_VALUE:
+        words = f"it has {values:,} values, at most are {kind.largest // _SHORTEST_VALUE:,}"
         raise Unreadable(f"{where} is not a {kind.kind} document: {words}; {_REMEDY}", where)
 
 

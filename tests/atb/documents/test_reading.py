@@ -95,6 +95,11 @@ def test_an_object_larger_than_any_document_of_its_kind_is_not_read() -> None:
     validate_size(Plan, 100 << 20, "key")
 
 
+def test_millions_of_tiny_values_are_not_read() -> None:
+    with pytest.raises(Unreadable, match=r"it has 2,000,000 values, at most are 349,525"):
+        Progress.from_bytes(b"[" + b"0," * 2_000_000 + b"0]", "key")
+
+
 def test_a_misplaced_document_is_refused() -> None:
     store = MemoryStore()
     store.put("runs/r9/jobs/BTCUSDT-fast/result.json", make_result("r1").to_bytes())

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 _FOLDERS = {"spot": "spot", "um": "futures/um", "cm": "futures/cm"}
 _SHA256 = re.compile(rb"\s*([0-9a-fA-F]{64})\b")
+MOST_BYTES = 64 << 20
+"""Of an unpacked file: a month of minute bars has 6 MiB. Several files are read at a time."""
 _TRIES = 2
 """A file that does not match its checksum is fetched once more: one of the two may just have been replaced."""
 
@@ -60,7 +62,7 @@ class Archive:
                 problem = "its sha256 differs from the published one"
                 continue
             try:
-                return bars_from_table(read_csv(unzip(answer.body, url), url), symbol, timeframe, url)
+                return bars_from_table(read_csv(unzip(answer.body, url, MOST_BYTES), url), symbol, timeframe, url)
             except DataError as error:
                 problem = str(error)
         log.warning("%s can't be used (%s); looking elsewhere", url, problem)

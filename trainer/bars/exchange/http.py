@@ -25,6 +25,9 @@ PATIENCE_SECONDS = 60.0
 """How long a failing request is retried, not counting the waits that the host requests."""
 LONGEST_WAIT_SECONDS = 600.0
 """A host that requests a longer wait is given up; the job's next attempt comes later."""
+MOST_BYTES = 64 << 20
+"""Of an answer: ten times a packed month of the shortest bars, or a list of all symbols. Several are read at a time."""
+_PIECE = 1 << 16
 _TIMEOUT = (10.0, 30.0)
 _BANNED_SECONDS = 120.0
 """How long to keep away after a 418 that names no time."""
@@ -76,12 +79,13 @@ class Http:
         host, path = _host(url), urlsplit(url).path
         self._wait_until_free(host)
         try:
-            answer = self._session.get(url, params=params, timeout=self._timeout)
+            with self._session.get(url, params=params, timeout=self._timeout, stream=True) as answer:
+                body = _read_body(answer, url)
         except (requests.RequestException, OSError, ValueError) as error:  # a redirect to what is no address
             raise _explain(error, url) from None
-        busy = answer.status_code == 400 and _BUSY.search(answer.content[:4096])
+        busy = answer.status_code == 400 and _BUSY.search(body[:4096])
         if answer.status_code in (200, 400, 404) and not busy:
-            return Answer(answer.status_code, answer.content, _host_ms(answer))
+            return Answer(answer.status_code, body, _host_ms(answer))
         if answer.status_code == 451:
             remedy = (
                 "set ATB_BINANCE_REST_URL to a mirror, choose an --as-of two days ago so that the archive has it all"
@@ -92,7 +96,7 @@ class Http:
                 f"{host} refuses to serve this country (451): {remedy}, or use --source files:PATH or ccxt:EXCHANGE"
             )
         message = f"{host} answered {answer.status_code} to {path}"
-        wait = self._named_wait(answer)
+        wait = self._named_wait(answer, body)
         if wait is not None:
             self._hold_back(host, answer.status_code, max(wait, 1.0))
             raise _HeldBack(message + _LATER)
@@ -132,7 +136,7 @@ class Http:
         except (ValueError, OverflowError, OSError):
             return ""
 
-    def _named_wait(self, answer: requests.Response) -> float | None:
+    def _named_wait(self, answer: requests.Response, body: bytes) -> float | None:
         """The seconds in ``Retry-After``, a number or a date (RFC 9110, 10.2.3), or until the instant that the body
         names; a ban without either has our own."""
         header = answer.headers.get("Retry-After", "").strip()
@@ -143,7 +147,7 @@ class Http:
         now = self._clock.now()
         with contextlib.suppress(ValueError, OverflowError):
             return max(0.0, email.utils.parsedate_to_datetime(header).timestamp() - now)
-        if until := _BANNED_UNTIL.search(answer.content[:4096]):
+        if until := _BANNED_UNTIL.search(body[:4096]):
             host_ms = _host_ms(answer)
             end = int(until[1]) / (1000 if len(until[1]) == 13 else 1)
             return max(0.0, end - (now if host_ms is None else host_ms / 1000))
@@ -200,6 +204,20 @@ def _explain(error: Exception, url: str) -> NetworkError | SpecError:
         f"{host} did not answer {urlsplit(url).path}: {cause}; if it can't be reached from here, "
         "a mirror (ATB_BINANCE_ARCHIVE_URL, ATB_BINANCE_REST_URL) or a proxy (HTTPS_PROXY) may help"
     )
+
+
+def _read_body(answer: requests.Response, url: str) -> bytes:
+    """The body, unpacked. Raises DataError for more than MOST_BYTES, and what requests raises."""
+    pieces, size = [], 0
+    for piece in answer.iter_content(_PIECE):
+        size += len(piece)
+        if size > MOST_BYTES:
+            raise DataError(
+                f"{_host(url)} answered {urlsplit(url).path} with more than {MOST_BYTES >> 20} MiB; look at the "
+                "ATB_BINANCE_… variables"
+            )
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 def _host(url: str) -> str:

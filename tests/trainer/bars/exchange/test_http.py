@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
+import io
 import threading
 import time
+import zipfile
 from email.utils import formatdate
 
 import pytest
 
 from atb.contract import timeframe as tf
-from atb.errors import NetworkError, SpecError
+from atb.errors import DataError, NetworkError, SpecError
 from atb.patience import INTERRUPT
 from tests.exchange import Exchange, Fault
 from tests.trainer.bars.conftest import NOW, Slept
-from trainer.bars.exchange.http import PATIENCE_SECONDS, Http
+from trainer.bars.exchange import archive
+from trainer.bars.exchange.http import MOST_BYTES, PATIENCE_SECONDS, Http
 
 PATH = "/api/v3/klines?symbol=BTCUSDT&interval=1h&startTime=0&limit=1"
 
@@ -49,6 +54,30 @@ def test_a_wait_holds_back_every_request_to_that_host_and_to_no_other(
     http.get(f"{exchange.url}{PATH}")
     assert len(exchange.requests) == 1
     assert sum(slept) >= 50
+
+
+def test_an_answer_without_an_end_is_not_read_to_it(http: Http, exchange: Exchange) -> None:
+    body = bytes(MOST_BYTES + 1)
+    for packed, headers in ((body, {}), (gzip.compress(body, 1), {"Content-Encoding": "gzip"})):
+        exchange.faults.append(Fault("klines", status=200, headers=headers, body=packed))
+        with pytest.raises(DataError, match=r"127.0.0.1:\d+ answered /api/v3/klines with more than 64 MiB"):
+            http.get(f"{exchange.url}{PATH}")
+    assert http.get(f"{exchange.url}{PATH}").status == 200
+
+
+def test_a_month_that_unpacks_to_more_than_any_does_is_not_used(
+    http: Http, exchange: Exchange, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as month:
+        month.writestr("BTCUSDT-1h-2025-01.csv", bytes(archive.MOST_BYTES + 1))
+    packed = made.getvalue()
+    exchange.faults.append(Fault("2025-01.zip", status=200, body=packed, times=2))
+    url = f"{exchange.url}/data/spot/monthly/klines/BTCUSDT/1h/BTCUSDT-1h-2025-01.zip"
+    assert (
+        archive.Archive(exchange.url, http).download(url, hashlib.sha256(packed).hexdigest(), "BTCUSDT", "1h") is None
+    )
+    assert "holds more than 64 MiB" in caplog.text
 
 
 def test_backoff_grows_and_has_an_end(http: Http, exchange: Exchange, slept: Slept) -> None:
