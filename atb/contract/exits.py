@@ -76,6 +76,8 @@ def last_error(text: str) -> str:
 
 INTERRUPTED = 130
 """What a shell has for a command that Ctrl-C ended."""
+GRACE_SECONDS = 3.0
+"""How long a command may take to end in good order after Ctrl-C."""
 _DEFAULT = signal.default_int_handler
 
 
@@ -90,6 +92,9 @@ def run_and_exit(main: Callable[[], object]) -> NoReturn:
     def interrupt(number: int, frame: FrameType | None) -> NoReturn:
         came.append(number)
         INTERRUPT.stop()
+        end = threading.Timer(GRACE_SECONDS, os._exit, [INTERRUPTED])  # a thread may be reading from a silent server
+        end.daemon = True
+        end.start()
         raise KeyboardInterrupt
 
     _open_missing_streams()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import signal
+import subprocess
+import sys
 from typing import NoReturn
 
-import click
 import pytest
 
 from atb.contract.exits import BY_CODE, PERMANENT_CODES, last_error, run_and_exit
@@ -83,19 +83,20 @@ def test_a_message_that_repeats_an_address_holds_no_password(
     assert "hidden" not in capsys.readouterr().err
 
 
-def interrupt() -> None:
-    signal.raise_signal(signal.SIGINT)
+@pytest.mark.parametrize("work", ["time.sleep(60)", "next(map_calls(store, time.sleep, [60.0] * 40))"])
+def test_a_command_that_ctrl_c_ends_waits_for_no_thread_and_has_a_shells_code(work: str) -> None:
+    script = f"""
+import os, signal, threading, time
+import click
+from atb.contract.exits import run_and_exit
+from atb.storage import MemoryStore
+from atb.storage.read import map_calls
 
-
-def test_a_command_that_ctrl_c_ends_has_a_shells_code(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sys.argv", ["atb"])
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    for main in (interrupt, click.command(interrupt)):
-        with pytest.raises(SystemExit) as ended:
-            run_and_exit(main)
-        assert ended.value.code == 130
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGINT, before)
-    assert "Traceback" not in capsys.readouterr().err
+store = MemoryStore()
+store.concurrency = 2
+interrupt = threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGINT])
+run_and_exit(click.command(lambda: (interrupt.start(), {work})))
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=50, check=False)
+    assert ended.returncode == 130, ended.stderr
+    assert "Traceback" not in ended.stderr
