@@ -26,6 +26,8 @@ from atb.storage.fingerprints import changed_origin
 from atb.storage.read import read_document
 from launcher.records.run_record import RunRecord
 
+MOST_JOBS = 30_000
+"""Of a run: a manifest has 3.5 KB for each, and a document is bounded."""
 _READERS = 16
 """Threads that ask the store for earlier results."""
 
@@ -66,6 +68,11 @@ def build_plan(
     ``pin`` makes a ``warm_start`` like ``champion`` the one file that it stands for, symbol by symbol.
     """
     check_features(str(options.get("features", "classic")))
+    if (count := len(symbols) * len(presets)) > MOST_JOBS:
+        raise SpecError(
+            f"--symbols and --presets make {count:,} jobs, and a run has at most {MOST_JOBS:,}: split the symbols over "
+            "several runs"
+        )
     unpinned = {name: value for name, value in options.items() if name != "warm_start"}
     jobs = []
     spellings: dict[str, str] = {}

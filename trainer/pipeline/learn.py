@@ -15,6 +15,7 @@ from atb.contract.bundle import MODEL_KERAS
 from atb.contract.spec import Spec
 from atb.errors import SpecError
 from atb.registry.warm import read_warm_start, unseen_from
+from atb.schema import printable
 from atb.storage import Store
 from trainer.bars.frame import Floats, Times
 from trainer.evaluate.stacking import stacking_weight
@@ -134,7 +135,13 @@ def load_warm_start(spec: Spec, store: Store, feature_count: int, tested_from: d
         path.write_bytes(read_warm_start(store, spec.warm_start))
         if spec.net:
             return load_own_network(path, spec.net, spec.sequence_length, feature_count)
-        model = load_network(path)
+        try:
+            model = load_network(path)
+        except (KeyError, OSError, TypeError, ValueError) as error:
+            reason = printable(str(error).partition("\n")[0], 120)
+            raise SpecError(
+                f"--warm-start {spec.warm_start.split('@')[0]} is no Keras file of a net: {reason}"
+            ) from None
     wanted = (None, spec.sequence_length, feature_count)
     if model.name != spec.model_type or tuple(model.input_shape) != wanted:
         raise SpecError(

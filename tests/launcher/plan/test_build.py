@@ -200,6 +200,11 @@ def test_a_touched_bar_file_and_one_written_again_as_it_was_are_not_trained_anew
     assert skip_unchanged(plan, store, code_of, None).jobs[0].action == "run"
 
 
+def test_more_jobs_than_the_documents_of_a_run_can_hold_are_refused_before_they_are_planned() -> None:
+    with pytest.raises(SpecError, match=r"make 30,001 jobs, and a run has at most 30,000: split the symbols"):
+        plan_of(*map(str, range(30_001)))
+
+
 @pytest.mark.parametrize("spoil", ["delete", "cut"])
 @pytest.mark.parametrize("key", [keys.bundle("r1", "BTCUSDT-fast", 1, "model.onnx"), EARLIER])
 def test_a_result_whose_files_are_gone_is_trained_anew(key: str, spoil: str, store: Store) -> None:

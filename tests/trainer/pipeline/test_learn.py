@@ -9,12 +9,15 @@ import pytest
 
 from atb.contract import timeframe as tf
 from atb.contract.spec import Spec
+from atb.errors import SpecError
+from atb.registry.warm import pin_warm_start
 from atb.storage import MemoryStore
+from tests.atb.registry.test_warm import MODEL_KEY, commit_with_net
 from tests.trainer.pipeline.market import DEVICE, PLAIN, ROWS, START, tiny_spec, walk_close
 from trainer.bars.frame import Bars
 from trainer.features.training_data import TrainingData, load_training_data, split_training_data
 from trainer.features.windows import gather_windows
-from trainer.pipeline.learn import FittedModel, learn
+from trainer.pipeline.learn import FittedModel, learn, load_warm_start
 from trainer.pipeline.stages import StageClock
 
 
@@ -63,3 +66,11 @@ def test_other_rows_after_the_train_end_change_nothing_that_is_learnt_from(featu
     assert np.array_equal(windows[0], windows[1])
     assert first.fitted.history[0].loss == second.fitted.history[0].loss
     assert first.fitted.history[0].validation_loss != second.fitted.history[0].validation_loss
+
+
+def test_a_warm_start_that_is_no_net_is_one_line() -> None:
+    store = MemoryStore()
+    later = commit_with_net(store).spec.as_of
+    spec = tiny_spec(Path("unused"), "WALK", warm_start=pin_warm_start(store, "r1", MODEL_KEY))
+    with pytest.raises(SpecError, match=r"--warm-start runs/.*/model\.keras is no Keras file of a net: "):
+        load_warm_start(spec, store, 9, later)
