@@ -163,8 +163,9 @@ def validate_size(kind: type[Document], size: int, where: str) -> None:
 def _validate_values(kind: type[Document], data: bytes, where: str) -> None:
     """Raises Unreadable for far more values than any document of that size has: each takes a hundred bytes or more once
     it is read, and as few as two before."""
-    if (values := data.count(b",")) > kind.largest // _SHORTEST_VALUE:
-        words = f"it has {values:,} values, at most are {kind.largest // _SHORTEST_VALUE:,}"
+    most = kind.largest // _SHORTEST_VALUE
+    if len(data) > most and (values := data.count(b",")) > most:
+        words = f"it has {values:,} values, at most are {most:,}"
         raise Unreadable(f"{where} is not a {kind.kind} document: {words}; {_REMEDY}", where)
 
 
