@@ -79,9 +79,9 @@ class DirectoryStore:
             return self._write(key, data, lambda staged, path: os.replace(staged, path))
 
     def list(self, prefix: str) -> Iterator[Entry]:
-        top, _, begins = prefix.rpartition("/")
         if not _may_begin(prefix):
             return
+        top, _, begins = prefix.rpartition("/")
         start = len(self._top) + 1
         with self._explain(prefix):
             for each in walk_files(f"{self._top}/{top}", begins):

@@ -36,6 +36,7 @@ def walk_files(folder: str, begins: str = "") -> Iterator[os.DirEntry[str]]:
 
 
 def digest_file(path: Path) -> str:
+    """The sha256 of a file in hex. Raises OSError."""
     with open(path, "rb", opener=open_file) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -52,9 +52,8 @@ class RunRecord:
         if files.plan is None:
             raise SpecError(f"there is no run {run} in {store.url}; see: atb-launch list")
         problems: list[Unreadable] = []
-        known = (
-            {} if afresh else _read_known(store, run, files.manifest, problems)
-        )  # first: to read it takes most memory
+        # before the plan: to read it takes most memory
+        known = {} if afresh else _read_known(store, run, files.manifest, problems)
         try:
             plan = read_document(store, Plan, files.plan.key, entry=files.plan, run=run)
         except Unreadable as problem:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from atb.contract.exits import INTERRUPTED
 from atb.options.completion import complete_symbols
 from atb.options.flags import Configured, add_options
 from atb.options.say import say
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     Found = tuple[Sequence[Champion], Sequence[NoForecast]]
 
 _OUTPUTS = ("table", "json", "csv")
-_INTERRUPTED = 130
 _EXAMPLES = """
 atb predict BTCUSDT ETHUSDT --output csv
 atb predict --all --follow --keep
@@ -74,7 +74,7 @@ def predict(
         try:
             follow_bars(find, forecasts, show, SYSTEM_CLOCK)
         except KeyboardInterrupt:
-            raise click.exceptions.Exit(_INTERRUPTED) from None
+            raise click.exceptions.Exit(INTERRUPTED) from None
     now = datetime.now(UTC)
     champions, unreadable = find()
     if every and not champions and not unreadable:

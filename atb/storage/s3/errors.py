@@ -84,9 +84,8 @@ def explain(error: Exception, url: str, bucket: str, key: str) -> StoreError | N
     if isinstance(error, boto.ProxyConnectionError) and "failed: 407" in str(error.kwargs.get("error")):
         return StoreSetting(f"store {url}: {USER}")
     if isinstance(error, boto.HTTPClientError) and isinstance(error.kwargs.get("error"), TypeError):
-        return _explain_redirect(
-            url, 303, {}, False
-        )  # urllib3 follows a 303 to a page, and fails at botocore's headers
+        # urllib3 follows a 303 to a page, and fails at botocore's headers
+        return _explain_redirect(url, 303, {}, False)
     if isinstance(error, boto.BotoCoreError):
         for kind, words in SETTINGS:
             if isinstance(error, kind):
