@@ -19,7 +19,7 @@ from atb.registry.gate import Shown
 from atb.registry.ledger import advance, read_ledger, read_rows, spend
 from atb.storage import Store
 from atb.storage.probe import is_conditional
-from atb.storage.read import map_calls, read_document
+from atb.storage.read import find_entry, map_calls, read_document
 
 _MOST_PROBLEMS = 10
 
@@ -161,7 +161,7 @@ def spend_alone(store: Store, result: Result) -> Shown | None:
     It is done when the result is committed and not when somebody promotes it: of ten trainings that are tried and one
     that is promoted, all ten have seen the rows. Doing it again changes nothing. Raises StoreError.
     """
-    if any(entry.key == keys.plan(result.run) for entry in store.list(keys.plan(result.run))):  # which may be large
+    if find_entry(store, keys.plan(result.run)) is not None:  # not read: it may be large
         return None
     return weigh_run(store, [Candidate.of(result)]).of(result)
 

@@ -23,6 +23,7 @@ from atb.contract.sources import plain_symbol
 from atb.documents.bars_index import BarsIndex
 from atb.errors import DataError, NotFound, SpecError
 from atb.storage.bar_files import IN_STORE, BarFile, BarFolders
+from atb.storage.read import find_entry
 from atb.storage.store import Store
 
 SAMPLE = "sample"
@@ -98,7 +99,8 @@ def _stamp(path: Path) -> str:
 
 
 def _etag(key: str, store: Store) -> str:
-    return next((entry.etag for entry in store.list(key) if entry.key == key), "")
+    entry = find_entry(store, key)
+    return "" if entry is None else entry.etag
 
 
 def _fingerprint(name: str, store: Store, indexes: dict[str, BarsIndex]) -> str | None:

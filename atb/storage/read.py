@@ -44,6 +44,11 @@ def read_head(
     return validate_place(document, key, **fields)
 
 
+def find_entry(store: Store, key: str) -> Entry | None:
+    """The object at a key as a listing has it, without its content; None where there is none. Raises StoreError."""
+    return next((entry for entry in store.list(key) if entry.key == key), None)
+
+
 def list_entries(store: Store, prefix: str) -> list[str]:
     """The keys of the numbered documents below a prefix, in order; not what others left beside them. Raises
     StoreError."""

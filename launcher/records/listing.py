@@ -11,7 +11,7 @@ from atb.contract import keys
 from atb.contract.runs import is_run_name, validate_run
 from atb.errors import SpecError
 from atb.storage import Entry, Store
-from atb.storage.read import map_calls
+from atb.storage.read import find_entry, map_calls
 
 LATEST = "latest"
 _TIME = re.compile(r"\d{8}-\d{4,6}")
@@ -123,8 +123,7 @@ def latest_runs(store: Store, most: int) -> list[str]:
     planned = [
         (f"{entry.modified:%Y%m%d-%H%M%S}", run)
         for run in named
-        for entry in store.list(keys.plan(run))
-        if entry.key == keys.plan(run)
+        if (entry := find_entry(store, keys.plan(run))) is not None
     ]
     ordered = [run for _, run in sorted([*timed, *planned], reverse=True)]
     found: list[str] = []
@@ -142,4 +141,4 @@ def run_folders(store: Store) -> list[str]:
 
 
 def _is_run(store: Store, run: str) -> bool:
-    return any(entry.key == keys.plan(run) for entry in store.list(keys.plan(run)))
+    return find_entry(store, keys.plan(run)) is not None

@@ -15,7 +15,7 @@ from atb.documents.launcher import LauncherState
 from atb.errors import AtbError, NotFound, Unreadable
 from atb.machine import is_gone, machine_id
 from atb.storage import Store
-from atb.storage.read import read_document
+from atb.storage.read import find_entry, read_document
 from atb.storage.store_clock import read_clock
 
 BEAT_SECONDS = 10.0
@@ -54,7 +54,7 @@ def read_launcher(
 ) -> Launcher | None:
     """The run's latest launcher; None where it is not known. Raises StoreError."""
     key = keys.launcher(run)
-    entry = next((entry for entry in store.list(key) if entry.key == key), None)
+    entry = find_entry(store, key)
     if entry is None:
         return None
     try:

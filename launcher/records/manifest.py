@@ -16,7 +16,7 @@ from atb.documents.plan import PlannedJob
 from atb.errors import NotFound, Unreadable
 from atb.schema import Document, Part
 from atb.storage import Store
-from atb.storage.read import map_calls, read_document
+from atb.storage.read import find_entry, map_calls, read_document
 from launcher.records.job_record import JobRecord, ResultSummary, outcome_of
 from launcher.records.listing import run_folders
 from launcher.records.liveness import read_launcher
@@ -145,7 +145,7 @@ def _describe_open(store: Store, run: str) -> ListedRun:
 
 def _is_planned(store: Store, run: str) -> bool:
     """A training by ``atb train job`` alone leaves results and no plan."""
-    return any(entry.key == keys.plan(run) for entry in store.list(keys.plan(run)))
+    return find_entry(store, keys.plan(run)) is not None
 
 
 def _job(planned: PlannedJob, record: JobRecord) -> ManifestJob:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from atb.clock import Clock
 from atb.errors import StoreError
 from atb.storage import Store
+from atb.storage.read import find_entry
 
 STEADY_BEATS = 2.5
 """For how many beats the store must have answered before a claim that has not moved is called lapsed. When a store
@@ -28,13 +29,12 @@ class StoreTime:
     def beat(self, data: bytes) -> None:
         """Write the object and read its time in the store's listing. Raises StoreError."""
         self._store.put(self._key, data)
-        entry = next((entry for entry in self._store.list(self._key) if entry.key == self._key), None)
+        entry = find_entry(self._store, self._key)
         if entry is None:
             raise StoreError(f"store {self._store.url} does not list {self._key}, which was just written")
         now, written = self._clock.monotonic(), entry.modified.timestamp()
-        if (
-            self._lost(now) or abs(written - self.now()) > 2 * self._every
-        ):  # its clock was set: claims have the old time
+        was_set = abs(written - self.now()) > 2 * self._every  # then claims have the old time
+        if self._lost(now) or was_set:
             self._steady_from = now
         self._at, self._written = now, written
 

@@ -22,7 +22,7 @@ from atb.registry.weigh import read_evidence, shown_by_job
 from atb.render import render
 from atb.schema import Document, Part
 from atb.storage import Store
-from atb.storage.read import read_document
+from atb.storage.read import find_entry, read_document
 from launcher.records.listing import latest_runs
 from launcher.records.run_record import READERS
 from launcher.report.views.index_model import NightJob, Run, build_index
@@ -75,7 +75,7 @@ def _read_run(store: Store, run: str, serving: Mapping[str, int]) -> Run | None:
     except Unreadable as problem:
         return Run(run, None, (), problem=str(problem))
     except NotFound:
-        planned = next((entry for entry in store.list(keys.plan(run)) if entry.key == keys.plan(run)), None)
+        planned = find_entry(store, keys.plan(run))
         return None if planned is None else Run(run, planned.modified, (), problem="not collected yet")
     shown = shown_by_job(read_evidence(store, run))
     jobs = tuple(
@@ -88,7 +88,7 @@ def _read_run(store: Store, run: str, serving: Mapping[str, int]) -> Run | None:
         )
         for job in night.jobs
     )
-    page = any(entry.key == keys.report(run) for entry in store.list(keys.report(run)))
+    page = find_entry(store, keys.report(run)) is not None
     usage = night.usage
     return Run(
         run,

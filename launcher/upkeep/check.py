@@ -20,7 +20,7 @@ from atb.registry.champions import ModelKey
 from atb.registry.pull import bundle_sizes
 from atb.schema import Document
 from atb.storage import Entry, Store
-from atb.storage.read import map_calls, read_document
+from atb.storage.read import find_entry, map_calls, read_document
 from atb.storage.store_clock import read_clock
 from launcher.upkeep.places import Place, place_of
 
@@ -140,7 +140,7 @@ def _check_part(
             return entry.key, None, [*_find_leftover(entry, now)]
         document, problem = read_place(store, entry.key, place, entry)
         problems = [problem] if problem is not None else []
-        if isinstance(document, Champion) and not _is_there(store, document.entry):
+        if isinstance(document, Champion) and find_entry(store, document.entry) is None:
             then = "restore it from a backup: nothing else says what was decided"
             problems.append(StoreProblem(document.entry, "missing", f"{entry.key} names it", then))
         if isinstance(document, Result | Champion):
@@ -192,10 +192,6 @@ def _sha256(store: Store, key: str) -> str:
         return digest.hexdigest()
 
 
-def _is_there(store: Store, key: str) -> bool:
-    return any(entry.key == key for entry in store.list(key))
-
-
 def _check_manifest(key: str, manifest: Manifest, seen: _Seen) -> Iterator[StoreProblem]:
     """Whether a manifest is out of date about a result of its run."""
     own = keys.run_prefix(manifest.run)
@@ -215,7 +211,7 @@ def _check_pointers(store: Store, seen: _Seen, latest: Mapping[str, str]) -> Ite
         elif target and seen.results[target].found_by != key:
             yield StoreProblem(key, "stale", f"{target} is of another spec", "nothing: it is a hint")
     for key in latest.keys() - seen.pointers.keys():
-        if _is_there(store, key):
+        if find_entry(store, key) is not None:
             continue  # a job has written it meanwhile
         why = f"{latest[key]} is not found by its spec, and would be trained again"
         yield StoreProblem(key, "missing", why, "make it again with --repair")

@@ -15,8 +15,9 @@ from atb.contract import keys
 from atb.documents.attempt import Claim
 from atb.documents.result import Result, ResultPointer
 from atb.errors import AtbError, NotFound, PreconditionFailed, StoreError, Unreadable
-from atb.storage import DirectoryStore, Entry, Store
+from atb.storage import DirectoryStore, Store
 from atb.storage.quarantine import read_damaged, set_aside
+from atb.storage.read import find_entry
 from launcher.records.manifest import collect
 from launcher.records.run_record import RunRecord
 from launcher.upkeep.check import StoreProblem, read_place
@@ -86,7 +87,7 @@ def _replace_claim(store: Store, finding: StoreProblem) -> str:
     """Put a claim of nobody in the place of one that can't be read. Were it gone, its attempt may live and another
     would get its number; a living attempt soon writes its own again."""
     key = finding.key
-    entry = _find_entry(store, key)
+    entry = find_entry(store, key)
     try:
         data, etag = read_damaged(store, key)
         Claim.from_bytes(data, key)
@@ -108,15 +109,11 @@ def _replace_claim(store: Store, finding: StoreProblem) -> str:
     return f"moved to {target}; its number stays taken"
 
 
-def _find_entry(store: Store, key: str) -> Entry | None:
-    return next((entry for entry in store.list(key) if entry.key == key), None)
-
-
 def _move(store: Store, finding: StoreProblem) -> str:
     place = place_of(finding.key)
     assert place is not None
     if finding.what != "stale":
-        entry = _find_entry(store, finding.key)
+        entry = find_entry(store, finding.key)
         if entry is None or read_place(store, finding.key, place, entry)[1] is None:
             return "nothing: it is in order now"
     try:

@@ -15,6 +15,7 @@ from atb.errors import NotFound, PreconditionFailed, Stopped, StoreError, Unread
 from atb.machine import is_gone, machine_id
 from atb.patience import INTERRUPT, WAITING_CLOCK
 from atb.storage import Store
+from atb.storage.read import find_entry
 
 log = logging.getLogger(__name__)
 
@@ -95,8 +96,8 @@ def _is_gone(data: bytes) -> bool:
 
 def _is_old(store: Store, key: str, clock: Clock) -> bool:
     """Whether it was left behind long ago."""
-    written = [entry.modified.timestamp() for entry in store.list(key) if entry.key == key]
-    return bool(written) and clock.now() - written[0] > PATIENCE_SECONDS + _CLOCKS_DIFFER
+    entry = find_entry(store, key)
+    return entry is not None and clock.now() - entry.modified.timestamp() > PATIENCE_SECONDS + _CLOCKS_DIFFER
 
 
 def _read(data: bytes) -> dict[str, object]:
