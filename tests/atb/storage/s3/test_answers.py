@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,11 @@ import pytest
 from botocore.exceptions import HTTPClientError
 
 from atb.errors import NotFound, StoreError, StoreSetting
-from atb.storage import Store, open_store
+from atb.storage import Store
 from atb.storage.s3 import failures
 from atb.storage.s3.answers import etag_of, etag_of_read
 from atb.storage.s3.errors import explain
-from tests.s3_proxy import FaultProxy
+from tests.s3_proxy import FaultProxy, xml_error
 
 HTML = {"Content-Type": "text/html"}
 PAGE = {"status": 200, "headers": HTML, "body": b"<html>hello</html>"}
@@ -23,28 +23,11 @@ XML = {"Content-Type": "application/xml"}
 
 
 @pytest.fixture
-def proxy(s3_endpoint: str) -> Iterator[FaultProxy]:
-    with FaultProxy(s3_endpoint) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def store(s3_url: str, proxy: FaultProxy) -> Store:
-    store = open_store(s3_url, proxy.url)
-    store.put("there", b"before")
-    return store
-
-
-@pytest.fixture
 def large(tmp_path: Path) -> Path:
     """Large enough to be written in parts."""
     path = tmp_path / "large"
     path.write_bytes(b"0123456789abcdef" * (9 << 16))
     return path
-
-
-def xml_error(code: str) -> bytes:
-    return f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>m</Message></Error>".encode()
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,27 +17,10 @@ from atb.storage.probe import probe_store
 from atb.storage.s3 import S3Store
 from launcher.upkeep.check import check_store
 from launcher.upkeep.repair import repair_store
-from tests.s3_proxy import FaultProxy
+from tests.s3_proxy import FaultProxy, xml_error
 
 LONG_AGO = {"Date": "Thu, 01 Jan 2026 00:00:00 GMT"}
 HTML = {"Content-Type": "text/html"}
-
-
-@pytest.fixture
-def proxy(s3_endpoint: str) -> Iterator[FaultProxy]:
-    with FaultProxy(s3_endpoint) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def store(s3_url: str, proxy: FaultProxy) -> Store:
-    store = open_store(s3_url, proxy.url)
-    store.put("there", b"before")
-    return store
-
-
-def xml_error(code: str) -> bytes:
-    return f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>m</Message></Error>".encode()
 
 
 @pytest.mark.parametrize("times", [1, 2])
