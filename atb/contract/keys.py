@@ -46,7 +46,7 @@ def run_prefix(run: str) -> str:
 
 
 def plan(run: str) -> str:
-    """Written before anything is started."""
+    """Written before anything is started; a resume changes only jobs that were skipped for a result that is gone."""
     return f"runs/{run}/plan.json"
 
 

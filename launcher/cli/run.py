@@ -20,7 +20,7 @@ from launcher.cli.options import Choices
 from launcher.cli.plan import read_paces
 from launcher.cli.planning import open_named, plan_launch, say_dry_run
 from launcher.plan.backend import Backend, Mode, run_exit_code, validate_checks
-from launcher.plan.build import commit_plan, read_plan
+from launcher.plan.build import commit_plan, read_plan, revive_skipped
 from launcher.records.liveness import read_launcher, say_alive
 from launcher.records.run_record import RunRecord
 from launcher.report.eta import Usual
@@ -62,6 +62,10 @@ def resume(choices: Choices) -> int:
         raise SpecError(f"--dry-run can't be used with --resume; see: atb-launch status {plan.run}")
     requested = options.backend if "backend" in given else plan.backend
     backend = open_named(requested, replace(choices.setup, plan=plan))
+    skipped = len(plan.jobs) - len(plan.to_run)
+    plan = revive_skipped(plan, store)
+    if gone := skipped - (len(plan.jobs) - len(plan.to_run)):
+        tell(f"the results that {gone} of {skipped} skipped jobs refer to are no longer there; this run trains them")
     _preflight(plan, store, backend)
     return follow(plan, store, backend, "resume", ending_of(options), wait=options.wait)
 

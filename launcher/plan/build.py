@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -127,18 +128,48 @@ def _unchanged(
             return None
         if changed_origin(pointer.sources, store, folders) is not None:
             return None
-        result = keys.result(pointer.run, pointer.job)
-        committed = read_document(store, Result, result, run=pointer.run, job=pointer.job)
-        same = committed.spec_digest == spec_digest and _is_whole(committed, store)
     except (NotFound, SpecError):
-        return None  # the index is a hint; without a committed result behind it the job runs
-    return pointer if same else None
+        return None
+    # the index is a hint; without a committed result behind it the job runs
+    return pointer if _is_there(store, spec_digest, pointer.run, pointer.job) else None
 
 
-def _is_whole(result: Result, store: Store) -> bool:
-    """Whether every file of a bundle is there, of its size."""
+def _is_there(store: Store, spec_digest: str, run: str, job: str) -> bool:
+    """Whether a job has a committed result of that spec, and every file of its bundle is there, of its size."""
+    try:
+        result = read_document(store, Result, keys.result(run, job), run=run, job=job)
+    except (NotFound, SpecError):
+        return False
+    if result.spec_digest != spec_digest:
+        return False
     sizes = bundle_sizes(store, result.files)
     return all(sizes.get(file.key) == file.size for file in result.files)
+
+
+def revive_skipped(plan: Plan, store: Store) -> Plan:
+    """The plan with the skipped jobs to run whose earlier result is no longer there, also in the store.
+
+    Raises StoreError.
+    """
+
+    def look(planned: PlannedJob) -> PlannedJob:
+        run, job = planned.previous_run, planned.previous_job
+        if planned.action == "run" or run is None or job is None or _is_there(store, planned.spec_digest, run, job):
+            return planned
+        return PlannedJob(job=planned.job, spec=planned.spec, spec_digest=planned.spec_digest)
+
+    key = keys.plan(plan.run)
+    while True:
+        data, etag = store.get_with_etag(key)
+        plan = Plan.from_bytes(data, key)
+        with ThreadPoolExecutor(_READERS) as pool:
+            jobs = tuple(pool.map(look, plan.jobs))
+        if jobs == plan.jobs:
+            return plan
+        plan = plan.model_copy(update={"jobs": jobs})
+        with suppress(PreconditionFailed):  # another launcher has just done the same
+            store.put_if_match(key, plan.to_bytes(), etag)
+            return plan
 
 
 def jobs_left(plan: Plan, store: Store) -> list[PlannedJob]:

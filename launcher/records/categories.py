@@ -57,7 +57,7 @@ _CLUSTER = (
     Category("killed", "its process was killed, or vanished with its machine", _WHY, "counted", 76),
     Category("lost", "nothing has been heard from its machine", "resume with: atb-launch --resume RUN", "never", 76),
     Category("unreadable", "its result cannot be read", "resume with: atb-launch --resume RUN", "never", 1),
-    Category("gone", "the result that it was skipped for is gone", "train it in a new run", "never", 1),
+    Category("gone", "the result that it was skipped for is gone", "resume with: atb-launch --resume RUN", "never", 1),
     Category("no-result", "it exited 0 but left no result", _WHY, "never", 70),
     Category("failed", "it failed and left nothing that says why", _WHY, "counted", 1),
 )

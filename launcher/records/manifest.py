@@ -174,7 +174,7 @@ def _skipped(planned: PlannedJob, result: ResultSummary | None) -> ManifestJob:
     )
     if planned.previous_job is None:  # a plan of an earlier version, which doesn't say where the result is
         return job
-    reason = f"it was skipped as {planned.reason}, but that result is no longer there; train it in a new run"
+    reason = f"it was skipped as {planned.reason}, but that result is no longer there; --resume trains it"
     return job.model_copy(update={"state": "failed", "category": "gone", "reason": reason})
 
 

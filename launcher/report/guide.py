@@ -114,8 +114,8 @@ def next_steps(
         yield Step("No model passed the gate. See what each knew.", command("atb-launch", "status", run))
 
 
-_SAME_AGAIN = ("bad-data", "bad-spec", "gone")
-"""A run's cut and options are fixed: what failed because of them fails again. A skipped job is not the run's to do."""
+_SAME_AGAIN = ("bad-data", "bad-spec")
+"""A run's cut and options are fixed: what failed because of them fails again."""
 
 
 def can_help(manifest: Manifest) -> bool:

@@ -45,7 +45,8 @@ class BarsReport:
     ``conflicting``: rows that repeat a time with other values; which of them is meant can't be known.
     ``breaks``: bars that open far from the close before, with none missing between; ``break_ms``: the first of them
     that is the beginning of another level.
-    ``spacing_ms``: the most common distance between rows. ``shift_ms``: how far after the grid nearly all rows lie.
+    ``spacing_ms``: the most common distance between rows, copies of the one before left out. ``shift_ms``: how far
+    after the grid nearly all rows lie.
     """
 
     symbol: str
@@ -121,7 +122,7 @@ def check_bars(raw: Bars, start_ms: int, as_of_ms: int) -> tuple[Bars, BarsRepor
     if counts["unsorted"]:
         bars = bars.take(np.argsort(bars.time, kind="stable"))
     step, offset = bars.step_ms, tf.grid_offset_ms(bars.timeframe)
-    spacing, shift = find_spacing(bars.time), find_shift(bars.time, bars.timeframe)
+    spacing, shift = find_spacing(bars), find_shift(bars.time, bars.timeframe)
     bars = _leave_out(bars, (bars.time - offset) % step != 0, "off_grid", counts)
     bars = _leave_out(bars, bars.time + step > as_of_ms, "unclosed", counts)
     bars = _leave_out(bars, ~(np.abs(bars.values) < _INFINITE).all(axis=1), "non_finite", counts)
@@ -170,18 +171,16 @@ def validate_bars(report: BarsReport, min_rows: int, look: str = "") -> None:
     ``look``: the command that shows more, for the message."""
     name = f"{report.symbol} {report.timeframe}"
     validate_series(report)
-    spoiled = _explain_spoiled(report)
+    validate_values(report)
     if report.kept < min_rows:
         raise DataError(
             f"{name}: {report.kept:,} bars of the {min_rows:,} that this preset needs; "
-            + (spoiled or "widen the window with --days, or choose a smaller preset")
+            "widen the window with --days, or choose a smaller preset"
         )
     if report.complete < MIN_COMPLETE:
         step = tf.to_ms(report.timeframe)
         end_ms = (report.last_ms or 0) + step
-        if spoiled:
-            remedy = spoiled
-        elif end_ms < report.as_of_ms - report.longest_gap * step:
+        if end_ms < report.as_of_ms - report.longest_gap * step:
             remedy = f"they end at {tf.from_epoch_ms(end_ms):%Y-%m-%dT%H:%MZ}: choose an --as-of that is not later"
         elif report.first_ms is not None and report.first_ms - report.start_ms > report.longest_gap * step:
             begin = tf.from_epoch_ms(report.first_ms)
@@ -208,7 +207,8 @@ def validate_series(report: BarsReport) -> None:
             f"{name}: {many}, each by a different amount: these are not whole {report.timeframe} bars in UTC"
         )
     if spacing > step:
-        raise DataError(f"{name}: {explain_timeframe(spacing, report.timeframe)}")
+        spread = report.complete > 0.5
+        raise DataError(f"{name}: {explain_timeframe(spacing, report.timeframe, spread=spread)}")
     if report.conflicting > MOST_CONFLICTING * received:
         raise DataError(
             f"{name}: {report.conflicting:,} of {received:,} rows repeat a time with other values, "
@@ -227,13 +227,15 @@ def validate_series(report: BarsReport) -> None:
         )
 
 
-def _explain_spoiled(report: BarsReport) -> str:
-    """Where rows are there and can't be used: how many, and what is wrong with most of them; else nothing."""
+def validate_values(report: BarsReport) -> None:
+    """Raise DataError where bars are missing since many rows hold what is no bar: how many, and what is wrong."""
     worst = max(_SPOILED, key=lambda each: getattr(report, each))
     count = getattr(report, worst)
-    if count <= (1 - MIN_COMPLETE) * report.received:
-        return ""
-    return f"{count:,} of {report.received:,} rows {_SPOILED[worst]}: look whether each column holds what its name says"
+    if report.complete < MIN_COMPLETE and count > (1 - MIN_COMPLETE) * report.received:
+        raise DataError(
+            f"{report.symbol} {report.timeframe}: {count:,} of {report.received:,} rows {_SPOILED[worst]}: look "
+            "whether each column holds what its name says"
+        )
 
 
 def fill_gaps(bars: Bars) -> tuple[Bars, int]:

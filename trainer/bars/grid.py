@@ -5,18 +5,27 @@ from __future__ import annotations
 import numpy as np
 
 from atb.contract import timeframe as tf
-from trainer.bars.frame import Times
+from trainer.bars.frame import Bars, Times
 
 MOST_OFF_GRID = 0.01
 """A larger share of rows off the grid is not an exchange's slip: these are not the requested rows."""
+
+_FEWEST_DIFFERENT = 0.02
+"""With a smaller share of rows that differ from the one before, the price did not move."""
 
 _SECOND_MS, _MINUTE_MS, _HOUR_MS, _DAY_MS = 1_000, 60_000, 3_600_000, 86_400_000
 _UNITS = (("w", 7 * _DAY_MS), ("d", _DAY_MS), ("h", _HOUR_MS), ("m", _MINUTE_MS), ("s", _SECOND_MS), ("ms", 1))
 
 
-def find_spacing(time: Times) -> int | None:
-    """The most common distance in milliseconds between neighbours of ascending times; None for fewer than two."""
-    steps = np.diff(time)
+def find_spacing(bars: Bars) -> int | None:
+    """The most common distance in milliseconds between neighbours in order of time; None for fewer than two.
+
+    Rows that repeat all values of the one before don't count, unless nearly all do: longer bars that were spread over a
+    finer grid are still longer bars.
+    """
+    differs = np.ones(len(bars), np.bool_)
+    differs[1:] = (bars.values[1:] != bars.values[:-1]).any(axis=1)
+    steps = np.diff(bars.time[differs] if differs.sum() >= _FEWEST_DIFFERENT * len(bars) else bars.time)
     steps = steps[steps > 0]
     if not len(steps):
         return None
@@ -41,8 +50,8 @@ def describe_length(length_ms: int) -> str:
     raise AssertionError
 
 
-def explain_timeframe(spacing_ms: int, timeframe: str) -> str:
-    """The end of a refusal of rows that lie ``spacing_ms`` apart."""
+def explain_timeframe(spacing_ms: int, timeframe: str, *, spread: bool = False) -> str:
+    """The end of a refusal of rows that lie ``spacing_ms`` apart; ``spread``: with copies of each in between."""
     rows = describe_length(spacing_ms)
     take = f"take --timeframe {rows}, or " if spacing_ms % _MINUTE_MS == 0 else ""
     if spacing_ms < tf.to_ms(timeframe):
@@ -50,7 +59,8 @@ def explain_timeframe(spacing_ms: int, timeframe: str) -> str:
             f"the rows are {rows} bars, not {timeframe}; {take}make {timeframe} bars of them first (the first open, "
             "the highest high, the lowest low, the last close, the sum of volumes)"
         )
-    return f"the rows are {rows} bars, not {timeframe}; {take}give {timeframe} bars"
+    copies = ", each written several times" if spread else ""
+    return f"the rows are {rows} bars{copies}, not {timeframe}; {take}give {timeframe} bars"
 
 
 def explain_shift(shift_ms: int, timeframe: str) -> str:

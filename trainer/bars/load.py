@@ -15,7 +15,7 @@ from atb.documents.result import BarsSummary
 from atb.errors import DataError, DataNotReady
 from atb.storage import Store
 from trainer.bars.cache.months import SETTLED_MS
-from trainer.bars.check import BarsReport, check_bars, fill_gaps, validate_bars, validate_series
+from trainer.bars.check import BarsReport, check_bars, fill_gaps, validate_bars, validate_series, validate_values
 from trainer.bars.frame import Bars, segment_starts
 from trainer.bars.source import Source, open_source
 
@@ -51,6 +51,7 @@ def load_bars(spec: Spec, store: Store, warmup: int, min_rows: int, source: Sour
     _, report = check_bars(raw, start, as_of)
     validate_series(report)
     validate_series(whole)  # the first features are computed from bars before the window
+    validate_values(report)
     validate_last(report, source)
     if spec.on_gap == "fail" and report.missing:
         raise DataError(

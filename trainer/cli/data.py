@@ -82,7 +82,7 @@ def get(store: Store, specs: list[Spec], output: str) -> None:
 def check(store: Store, specs: list[Spec], output: str) -> None:
     """Report what is wrong with each SYMBOL's bars; exits 10 if a training with the preset would reject them."""
     from atb.schema import canonical_json
-    from trainer.bars.check import validate_bars, validate_series
+    from trainer.bars.check import validate_bars, validate_series, validate_values
     from trainer.bars.load import validate_last
     from trainer.bars.source import open_source
     from trainer.features.training_data import load_training_data, split_training_data
@@ -97,6 +97,7 @@ def check(store: Store, specs: list[Spec], output: str) -> None:
             for line in _describe_gaps(bars):
                 say(f"  {line}")
         validate_series(report)
+        validate_values(report)
         validate_last(report, open_source(spec.source, store))
         validate_bars(report, rows_needed(spec.sequence_length, spec.horizon))
         with _without_summary():

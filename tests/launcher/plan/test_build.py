@@ -11,7 +11,7 @@ from atb.contract import keys
 from atb.contract.runs import validate_run
 from atb.contract.spec import Spec
 from atb.documents.plan import Plan
-from atb.documents.result import FileEntry, ResultPointer
+from atb.documents.result import FileEntry, Result, ResultPointer
 from atb.errors import SpecError
 from atb.storage import MemoryStore, Store
 from atb.storage.bar_files import BarFolders
@@ -22,6 +22,7 @@ from launcher.plan.build import (
     find_job,
     read_names,
     read_plan,
+    revive_skipped,
     skip_unchanged,
 )
 from tests.atb.registry.candidates import make_result
@@ -130,6 +131,51 @@ def test_what_is_unchanged_is_skipped_and_refers_to_its_result(store: Store) -> 
     (job,) = skip_unchanged(plan, store, code_of, None).jobs
     assert (job.action, job.previous_run, job.previous_job) == ("skip", "r1", "BTCUSDT-fast")
     assert job.reason == "unchanged since run r1"
+
+
+@pytest.mark.parametrize("lost", ["result", "a file of the bundle", "spec", "nothing"])
+def test_a_resume_trains_what_was_skipped_for_a_result_that_is_gone(lost: str, store: Store) -> None:
+    plan = plan_of("BTCUSDT")
+    commit(store, plan)
+    key = keys.result("r1", "BTCUSDT-fast")
+    result = Result.from_bytes(store.get(key), key)
+    file = FileEntry(path="model.onnx", size=2, sha256="0" * 64, key=keys.bundle("r1", "BTCUSDT-fast", 1, "model.onnx"))
+    store.put(file.key, b"{}")
+    store.put(key, result.model_copy(update={"files": (file,)}).to_bytes())
+    plan = skip_unchanged(plan, store, code_of, None)
+    assert plan.to_run == []
+    commit_plan(plan, store)
+    if lost == "result":
+        store.delete(key)
+    elif lost == "spec":
+        store.put(key, result.model_copy(update={"spec_digest": "0" * 64}).to_bytes())
+    elif lost != "nothing":
+        store.delete(file.key)
+    revived = revive_skipped(plan, store)
+    assert revived == read_plan(store, "r2")
+    assert [job.action for job in revived.jobs] == ["skip" if lost == "nothing" else "run"]
+    assert [job.spec_digest for job in revived.jobs] == [job.spec_digest for job in plan.jobs]
+
+
+def test_two_resumes_at_once_revive_each_gone_job_once() -> None:
+    class Rival(MemoryStore):
+        """Another launcher writes just before this one."""
+
+        def put_if_match(self, key: str, data: bytes, etag: str) -> str:
+            if not begun:
+                begun.append(plan)
+                begun.append(revive_skipped(plan, self))
+            return super().put_if_match(key, data, etag)
+
+    begun: list[Plan] = []
+    store, plan = Rival(), plan_of("BTCUSDT")
+    commit(store, plan)
+    plan = skip_unchanged(plan, store, code_of, None)
+    commit_plan(plan, store)
+    store.delete(keys.result("r1", "BTCUSDT-fast"))
+    found = revive_skipped(plan, store)
+    assert found == begun[1] == read_plan(store, "r2")
+    assert len(found.to_run) == 1
 
 
 @pytest.mark.parametrize(

@@ -121,8 +121,8 @@ def test_a_skipped_job_shows_the_numbers_it_refers_to_and_is_no_success_without_
         manifest = build_manifest(RunRecord.of(store, plan))
         (found,) = manifest.jobs
         assert (found.metrics, found.state, found.category, manifest.complete) == ({}, "failed", "gone", False)
-        assert found.reason.endswith("but that result is no longer there; train it in a new run")
-        assert not can_help(manifest)
+        assert found.reason.endswith("but that result is no longer there; --resume trains it")
+        assert can_help(manifest)
     older = plan.model_copy(update={"jobs": (skipped.model_copy(update={"previous_job": None}),)})
     assert build_manifest(RunRecord.of(store, older)).complete
 

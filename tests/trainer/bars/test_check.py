@@ -149,6 +149,21 @@ def test_rows_of_another_timeframe_or_grid_are_refused_with_what_they_are(raw: B
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("hours", [2, 4, 24])
+def test_longer_bars_that_were_spread_over_a_finer_grid_are_refused_and_a_market_without_trades_is_not(
+    hours: int,
+) -> None:
+    raw = bars_at(list(range(480)), [100.0 + row // hours for row in range(480)])
+    _, report = check(raw, 480)
+    written = f"the rows are {hours // 24}d" if hours == 24 else f"the rows are {hours}h"
+    with pytest.raises(DataError, match=f"{written} bars, each written several times, not 1h; take --timeframe"):
+        validate_bars(report, 1)
+    still = bars_at(list(range(480)), [100.0 + row // hours for row in range(480)])
+    still.values[::hours, VOLUME] = 9.0  # a trade, then nothing
+    _, report = check(still, 480)
+    validate_bars(report, 1)
+
+
 @pytest.mark.parametrize(
     ("timeframe", "shift", "problem"),
     [
@@ -243,7 +258,7 @@ def test_columns_in_another_order_or_without_a_value_are_named_as_such(
     if value is not None:
         raw.values[:, value[0]] = value[1]
     _, report = check(raw, 300)
-    with pytest.raises(DataError, match=f"0 bars of the 10 that this preset needs; {problem}"):
+    with pytest.raises(DataError, match=f"XUSDT 1h: {problem}"):
         validate_bars(report, 10)
 
 

@@ -98,6 +98,17 @@ def test_the_last_bars_before_the_cut_are_waited_for_of_files_too_and_old_ones_o
     load(Spoiled(live=True, last=datetime(2025, 2, 28, 20, tzinfo=UTC)))
 
 
+def test_rows_that_are_no_bars_are_refused_and_not_waited_for() -> None:
+    class Swapped(Spoiled):
+        def fetch(self, *what: Any) -> Bars:
+            bars = super().fetch(*what)
+            return dataclasses.replace(bars, values=bars.values[:, [0, 2, 1, 3, 4]])
+
+    with pytest.raises(DataError, match="rows have a high below, or a low above, their open or close") as caught:
+        load(Swapped())
+    assert not isinstance(caught.value, DataNotReady)
+
+
 def test_only_the_extra_columns_that_are_named_are_kept_and_change_the_digest() -> None:
     plain, extra = load(Spoiled()), load(Spoiled(), features="classic,+rate")
     assert plain.bars.extra == {}

@@ -19,9 +19,11 @@ SYMBOL_NAMES = (
     "symbol", "pair", "ticker", "instrument", "market", "coin", "asset", "tic", "product_id", "inst_id", "code",
 )  # fmt: skip
 TIMEFRAME_NAMES = ("timeframe", "interval", "resolution", "granularity", "period", "frequency")
+PART_NAMES = ("base", "quote", "base_asset", "quote_asset", "base_currency", "quote_currency")
+"""What is a part of a symbol."""
 SERIES_NAMES = (
-    "exchange", "venue", "market_type", "contract_type", "price_type", "token", "name", "base", "quote", "base_asset",
-    "quote_asset", "base_currency", "quote_currency", "currency", "currency_pair", "contract", "product", "side",
+    *PART_NAMES, "exchange", "venue", "market_type", "contract_type", "price_type", "token", "name", "currency",
+    "currency_pair", "contract", "product", "side",
 )  # fmt: skip
 """What tells the rows of one series from those of another, and can't be compared with what is asked for."""
 FINISHED_NAMES = ("confirm", "confirmed", "is_closed", "is_final", "is_complete", "complete")

@@ -15,6 +15,7 @@ from trainer.bars.files.columns import (
     CLOSE_NAMES,
     FINISHED_NAMES,
     INDEX_NAMES,
+    PART_NAMES,
     SERIES_NAMES,
     SYMBOL_NAMES,
     TIME_NAMES,
@@ -66,14 +67,14 @@ def bars_from_table(table: pa.Table, symbol: str, timeframe: str, where: str) ->
     absent = [name for name, number in (*found.items(), ("timestamp", times[0] if times else None)) if number is None]
     if absent:
         raise refuse_absent(names, absent, where)
-    table = _select_finished(_select_market(table, names, symbol, timeframe, where), names)
+    table = _select_finished(_select_market(table, names, symbol, timeframe, where), names, where)
+    opened = _times(table, names, times, where)
     taken = {name: number for name, number in found.items() if number is not None}
     values = np.column_stack([_floats(table.column(taken[name]), f"{where}: column {name}") for name in COLUMNS])
     extra = {
         name: _floats(table.column(number), f"{where}: column {name}")
         for name, number in _extra_columns(table, names, set(taken.values())).items()
     }
-    opened = _times(table, names, times, where)
     _validate_closes(table, names, opened, timeframe, where)
     return Bars(symbol, timeframe, opened, values, extra)
 
@@ -107,6 +108,10 @@ def _select_market(table: pa.Table, names: list[str], symbol: str, timeframe: st
                 raise DataError(
                     f"{where}: column {show_names([name])} holds rows of {shown}; give a file of one of them"
                 )
+            if plain in PART_NAMES and there and plain_symbol(there[0]) not in plain_symbol(symbol):
+                raise DataError(
+                    f"{where}: column {show_names([name])} holds {show_names(there)}, which is no part of {symbol}"
+                )
             continue
         wanted = symbol if is_symbol else timeframe
         matching = [value for value in there if _same(value, wanted, is_symbol=is_symbol)]
@@ -121,13 +126,17 @@ def _select_market(table: pa.Table, names: list[str], symbol: str, timeframe: st
     return table
 
 
-def _select_finished(table: pa.Table, names: list[str]) -> pa.Table:
-    """The rows without those that a column marks as unfinished: 0 or false where others are 1 or true."""
+def _select_finished(table: pa.Table, names: list[str], where: str) -> pa.Table:
+    """The rows without those that a column marks as unfinished: 0 or false where others are 1 or true. Raises DataError
+    where it marks all of them."""
     for number, name in enumerate(names):
         if plain_name(name) in FINISHED_NAMES:
             marks = pc.utf8_lower(plain_column(table.column(number)).cast(pa.string()))
             if {str(mark) for mark in pc.unique(marks).to_pylist()[:_MOST_MARKETS]} <= {"0", "1", "true", "false"}:
-                table = table.filter(pc.is_in(marks, pa.array(["1", "true"])))
+                finished = pc.is_in(marks, pa.array(["1", "true"]))
+                if len(table) and not pc.any(finished).as_py():
+                    raise DataError(f"{where}: column {show_names([name])} marks every row as unfinished")
+                table = table.filter(finished)
     return table
 
 

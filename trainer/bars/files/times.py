@@ -41,7 +41,7 @@ def read_time_of_day(column: pa.ChunkedArray, where: str) -> Times:
     """Milliseconds after midnight. Raises DataError."""
     column = plain_column(column)
     if column.null_count:
-        raise DataError(f"{where}: {column.null_count} rows have no time")
+        raise DataError(f"{where}: {column.null_count} of {len(column)} rows have no time")
     try:
         if is_text(column.type):
             text = pc.utf8_trim_whitespace(column)
@@ -58,7 +58,7 @@ def read_times(column: pa.ChunkedArray, where: str) -> Times:
     """Times since 1970 in milliseconds, int64 ``[n]``, from text, dates, or numbers of any unit. Raises DataError."""
     column = plain_column(column)
     if column.null_count:
-        raise DataError(f"{where}: {column.null_count} rows have no time")
+        raise DataError(f"{where}: {column.null_count} of {len(column)} rows have no time")
     try:
         if is_text(column.type):
             column = _read_text(column, where)
@@ -92,12 +92,12 @@ def _read_text(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
             return text.cast(kind)
         except pa.ArrowInvalid:
             continue
-    raise DataError(f"{where}: {_explain(text)}")
+    raise DataError(f"{where}: {_explain(pc.utf8_trim_whitespace(column.cast(pa.string())))}")
 
 
 def _explain(text: pa.ChunkedArray) -> str:
     """Why a column of text does not hold times."""
-    values = [value.as_py() for value in text.slice(0, 1000)]
+    values = text.slice(0, 1000).to_pylist()
     odd = next((value for value in values if _DAY_FIRST.fullmatch(value)), None)
     if odd is not None:
         first, second, _ = _DAY_FIRST.fullmatch(odd).groups()  # type: ignore[union-attr]
@@ -111,7 +111,14 @@ def _explain(text: pa.ChunkedArray) -> str:
             f"the times can't be read: some have a zone and some have none, like "
             f"{values[zoned.index(False)][:_SHOWN]!a}; write all in UTC"
         )
-    shown = next((value for value in values if not re.match(r"\d{4}-\d\d-\d\d", value)), values[0] if values else "")
+    numbers, dates = (pc.match_substring_regex(text, pattern) for pattern in (_NUMBER, r"^\d{4}[-/]\d\d[-/]\d\d"))
+    other = text.filter(pc.invert(pc.or_(numbers, dates))).slice(0, 1).to_pylist()
+    if other and (pc.any(numbers).as_py() or pc.any(dates).as_py()):
+        return f"a row has {other[0][:_SHOWN]!a} where others have a time; leave it out of the file"
+    if pc.any(numbers).as_py():
+        shown = text.filter(pc.invert(numbers))[0].as_py()
+        return f"some times are numbers and some are text, like {shown[:_SHOWN]!a}; write all in one way"
+    shown = (other or values)[0]
     return f"the times can't be read, like {shown[:_SHOWN]!a}; write 2026-01-31 06:00 in UTC, or milliseconds"
 
 

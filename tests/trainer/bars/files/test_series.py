@@ -139,3 +139,11 @@ def test_rows_that_are_marked_as_unfinished_are_no_bars(name: str, yes: object, 
     assert bars.time.tolist() == TIMES[:-1].tolist()
     bars = read(tmp_path, "XUSDT_1h.csv", with_column(name, [0.5] * (ROWS - 1) + [2]))
     assert len(bars) == ROWS  # it means something else
+    with pytest.raises(DataError, match=f"column {name} marks every row as unfinished"):
+        read(tmp_path, "XUSDT_1h.csv", with_column(name, [no] * ROWS))
+
+
+@pytest.mark.parametrize(("name", "value"), [("base", "ETH"), ("quote_asset", "EUR"), ("Base Currency", "BTC")])
+def test_a_part_of_another_symbol_is_refused(name: str, value: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=f"column {name} holds {value}, which is no part of XUSDT"):
+        read(tmp_path, "XUSDT_1h.csv", with_column(name, [value] * ROWS))

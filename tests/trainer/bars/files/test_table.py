@@ -74,7 +74,7 @@ def test_missing_values_are_left_for_the_checks_to_count() -> None:
         (b"open,high,low,close,volume\n1,1,1,1,1\n", "no column timestamp"),
         (b"timestamp,open,high,low,close,volume\n1735689600000,1,1,1,one,1\n", "column close is not numeric"),
         (b"timestamp,open,high,low,close,volume\nyesterday,1,1,1,1,1\n", "times can't be read"),
-        (b"timestamp,open,high,low,close,volume\n,1,1,1,1,1\n1735689600000,1,1,1,1,1\n", "1 rows have no time"),
+        (b"timestamp,open,high,low,close,volume\n,1,1,1,1,1\n1735689600000,1,1,1,1,1\n", "1 of 2 rows have no time"),
         (b"a,b\n1,2,3\n", "not a table of bars"),
         (b"", "not a table of bars"),
     ],
