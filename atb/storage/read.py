@@ -18,9 +18,6 @@ _W = TypeVar("_W", bound=Document)
 _A = TypeVar("_A")
 _B = TypeVar("_B")
 
-_AHEAD = 4
-"""Calls queued ahead per thread: results can be large, so only some are held at a time."""
-
 
 def read_document(store: Store, kind: type[_D], key: str, *, entry: Entry | None = None, **fields: object) -> _D:
     """The document at a key, whose fields must equal ``fields``. ``entry``: its place in a listing, if known.
@@ -68,9 +65,9 @@ def validate_place(document: _D, key: str, **fields: object) -> _D:
     return document
 
 
-def map_calls(store: Store, call: Callable[[_A], _B], items: Iterable[_A]) -> Iterator[_B]:
-    """What ``call`` returns for each item, in order; it is called from up to ``store.concurrency`` threads. Raises what
-    the call raises."""
+def map_calls(store: Store, call: Callable[[_A], _B], items: Iterable[_A], *, ahead: int = 4) -> Iterator[_B]:
+    """What ``call`` returns for each item, in order; it is called from up to ``store.concurrency`` threads. ``ahead``:
+    calls queued per thread, as many results are held at a time. Raises what the call raises."""
     if store.concurrency == 1:
         yield from map(call, items)
         return
@@ -79,7 +76,7 @@ def map_calls(store: Store, call: Callable[[_A], _B], items: Iterable[_A]) -> It
         try:
             for item in items:
                 begun.append(pool.submit(call, item))
-                if len(begun) >= _AHEAD * store.concurrency:
+                if len(begun) >= ahead * store.concurrency:
                     yield begun.popleft().result()
             while begun:
                 yield begun.popleft().result()

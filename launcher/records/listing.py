@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain
+from itertools import chain, groupby
 
 from atb.contract import keys
 from atb.contract.runs import is_run_name, validate_run
@@ -51,35 +52,40 @@ class JobFiles:
 
 @dataclass(slots=True)
 class RunFiles:
-    """The documents of one run."""
+    """The documents of one run beside those of its jobs. ``progress``: when each job last told its progress, by the
+    store's clock, in seconds since 1970."""
 
     plan: Entry | None = None
     manifest: Entry | None = None
-    jobs: dict[str, JobFiles] = field(default_factory=dict)
+    progress: dict[str, float] = field(default_factory=dict)
     workers: list[Entry] = field(default_factory=list)
 
 
 def list_run(store: Store, run: str) -> RunFiles:
-    """The documents of a run: its bundles, which are most of its objects, are not listed. Raises StoreError."""
-    files = RunFiles()
-    tops = {keys.plan(run): "plan", keys.manifest(run): "manifest"}
-    jobs, progress, workers = keys.jobs_prefix(run), keys.progress_prefix(run), keys.workers_prefix(run)
-    listed = map_calls(store, lambda prefix: list(store.list(prefix)), [*tops, jobs, progress, workers])
+    """The documents of a run beside those of its jobs, and its bundles. Raises StoreError."""
+    files, tops = RunFiles(), {keys.plan(run): "plan", keys.manifest(run): "manifest"}
+    progress, workers = keys.progress_prefix(run), keys.workers_prefix(run)
+    listed = map_calls(store, lambda prefix: list(store.list(prefix)), [*tops, progress, workers])
     for entry in chain.from_iterable(listed):
-        if entry.key.startswith(jobs):
-            job, _, name = entry.key[len(jobs) :].partition("/")
-            if name:
-                files.jobs.setdefault(job, JobFiles()).add(name, entry)
-        elif entry.key.startswith(progress):
-            job = entry.key[len(progress) :].removesuffix(".json")
-            if job in files.jobs:
-                files.jobs[job].heard = max(files.jobs[job].heard, entry.modified.timestamp())
+        if entry.key.startswith(progress):
+            files.progress[entry.key[len(progress) :].removesuffix(".json")] = entry.modified.timestamp()
         elif entry.key.startswith(workers):
             if entry.key.endswith(".json"):
                 files.workers.append(entry)
         elif entry.key in tops:
             setattr(files, tops[entry.key], entry)
     return files
+
+
+def list_jobs(store: Store, run: str) -> Iterator[tuple[str, JobFiles]]:
+    """The documents of each job that has any, in order, while the listing goes on: a large run has many pages of them,
+    and the documents of one page can be read while the next is listed. Raises StoreError."""
+    prefix = keys.jobs_prefix(run)
+    for job, entries in groupby(store.list(prefix), lambda entry: entry.key[len(prefix) :].partition("/")[0]):
+        files, start = JobFiles(), len(keys.job_prefix(run, job))
+        for entry in entries:
+            files.add(entry.key[start:], entry)
+        yield job, files
 
 
 def list_job(store: Store, run: str, job: str) -> JobFiles:

@@ -23,10 +23,12 @@ from atb.storage.read import map_calls, read_document
 from atb.storage.store_clock import read_clock
 from launcher.records.job_record import JobRecord, ResultSummary, read_files, read_result_head, summarise, summary_of
 from launcher.records.leases import Rules
-from launcher.records.listing import JobFiles, RunFiles, list_run
+from launcher.records.listing import JobFiles, RunFiles, list_jobs, list_run
 
 READERS = 16
 """Threads that read documents."""
+_JOBS_AHEAD = 16
+"""Jobs queued per thread, so that there are some to read while the next page of jobs is listed."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,8 @@ class RunRecord:
 
     @classmethod
     def load(cls, store: Store, run: str, *, afresh: bool = False) -> RunRecord:
-        """Read a run: one listing, then only the documents that decide, in parallel. ``afresh``: every result, also
-        where an earlier manifest has kept what the books need of it, for whoever wants the candidates as well.
+        """Read a run: only the documents that decide, several at a time, as its jobs are listed. ``afresh``: every
+        result, also where an earlier manifest has kept what the books need of it, for whoever wants the candidates too.
 
         Raises SpecError where there is no such run, Unreadable where its plan can't be read and there is no result to
         make one from, StoreError.
@@ -74,13 +76,16 @@ class RunRecord:
         run = plan.run
         planned = {job.job: job for job in plan.to_run}
 
-        def read(job: str) -> JobRecord:
+        def read(job: str, of_job: JobFiles) -> JobRecord:
+            of_job.heard = max(of_job.heard, files.progress.get(job, 0.0))
             model_key = ModelKey.of(planned[job].spec)
             earlier = summary_of(known[job], planned[job].spec_digest) if job in known else None
-            found = read_files(store, run, job, files.jobs.get(job, JobFiles()), earlier, model_key)
+            found = read_files(store, run, job, of_job, earlier, model_key)
             return _of_spec(planned[job], found)
 
-        jobs = dict(zip(planned, map_calls(store, read, planned), strict=True))
+        listed = ((job, of_job) for job, of_job in list_jobs(store, run) if job in planned)
+        found = dict(map_calls(store, lambda each: (each[0], read(*each)), listed, ahead=_JOBS_AHEAD))
+        jobs = {job: found.get(job) or JobRecord() for job in planned}
         previous = dict(_read_previous(store, plan, problems))
         workers = tuple(_read_workers(store, run, files, problems))
         jobs = _without_lost(store, jobs)
@@ -229,7 +234,7 @@ def _recover_plan(store: Store, run: str, files: RunFiles, problem: Unreadable) 
     """A plan of the jobs that have a result, where the run's own can't be read: to look at it, never to resume it."""
     assert files.plan is not None
     jobs = []
-    for job, found in files.jobs.items():
+    for job, found in list_jobs(store, run):
         if found.result is None:
             continue
         try:

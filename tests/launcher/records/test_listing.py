@@ -7,7 +7,7 @@ import pytest
 from atb.contract import keys
 from atb.errors import SpecError
 from atb.storage import MemoryStore
-from launcher.records.listing import find_run, latest_runs, list_run
+from launcher.records.listing import find_run, latest_runs, list_jobs, list_run
 from launcher.records.manifest import list_runs
 from launcher.upkeep.check import check_store
 
@@ -50,10 +50,10 @@ def test_a_runs_listing_has_its_documents_and_no_file_of_its_bundles(earlier: bo
     model = "runs/r1/jobs/BTCUSDT-fast/bundle/1/attempts/9/claim.json"
     model = model if earlier else keys.bundle("r1", "BTCUSDT-fast", 1, "model.onnx")
     claim, result = keys.attempt("r1", "BTCUSDT-fast", 2, "claim.json"), keys.result("r1", "BTCUSDT-fast")
-    for key in (model, claim, result, keys.worker("r1", "w"), keys.manifest("r1")):
+    for key in (model, claim, result, keys.worker("r1", "w"), keys.manifest("r1"), f"{keys.jobs_prefix('r1')}note.txt"):
         store.put(key, b"{}")
     files = list_run(store, "r1")
-    job = files.jobs["BTCUSDT-fast"]
+    job = dict(list_jobs(store, "r1"))["BTCUSDT-fast"]
     assert [entry and entry.key for entry in (files.plan, files.manifest, job.claim, job.result)] == [
         keys.plan("r1"), keys.manifest("r1"), claim, result,
     ]  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -13,7 +13,7 @@ from atb.documents.attempt import Claim, ExitReport, Verdict
 from atb.documents.manifest import Manifest
 from atb.documents.plan import Plan
 from atb.errors import SpecError, Unreadable
-from atb.storage import DirectoryStore, MemoryStore, Store
+from atb.storage import DirectoryStore, Entry, MemoryStore, Store
 from launcher.plan.build import build_plan, commit_plan, jobs_left
 from launcher.records.manifest import build_manifest, collect, list_runs
 from launcher.records.promotion import promote_run, weigh_record
@@ -38,6 +38,32 @@ def run_of(store: Store, run: str = "r1") -> Plan:
 
 def states(store: Store, run: str = "r1") -> list[tuple[str, str]]:
     return [(job.state, job.category) for job in build_manifest(RunRecord.load(store, run)).jobs]
+
+
+class Watched(MemoryStore):
+    """Keeps the order of what is read and what is listed of the jobs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def get(self, key: str) -> bytes:
+        self.seen.append(f"read {key}")
+        return super().get(key)
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        for entry in super().list(prefix):
+            self.seen.append(f"listed {entry.key}")
+            yield entry
+
+
+def test_results_are_read_while_the_jobs_are_still_listed() -> None:
+    store = Watched()
+    run_of(store)
+    store.seen.clear()
+    RunRecord.load(store, "r1")
+    first = store.seen.index(f"read {keys.result('r1', 'BTCUSDT-fast')}")
+    assert first < store.seen.index(f"listed {keys.verdict('r1', 'LTCUSDT-fast')}")
 
 
 @pytest.mark.parametrize("data", DAMAGED.values(), ids=DAMAGED)
