@@ -233,8 +233,9 @@ def validate_values(report: BarsReport) -> None:
     count = getattr(report, worst)
     if report.complete < MIN_COMPLETE and count > (1 - MIN_COMPLETE) * report.received:
         raise DataError(
-            f"{report.symbol} {report.timeframe}: {count:,} of {report.received:,} rows {_SPOILED[worst]}: look "
-            "whether each column holds what its name says"
+            f"{report.symbol} {report.timeframe}: {report.kept:,} of {report.expected:,} bars ({report.complete:.1%}) "
+            f"and {MIN_COMPLETE:.0%} are needed; {count:,} of {report.received:,} rows {_SPOILED[worst]}: look whether "
+            "each column holds what its name says"
         )
 
 

@@ -258,7 +258,7 @@ def test_columns_in_another_order_or_without_a_value_are_named_as_such(
     if value is not None:
         raw.values[:, value[0]] = value[1]
     _, report = check(raw, 300)
-    with pytest.raises(DataError, match=f"XUSDT 1h: {problem}"):
+    with pytest.raises(DataError, match=f"99% are needed; {problem}"):
         validate_bars(report, 10)
 
 
