@@ -88,13 +88,12 @@ def run_and_exit(main: Callable[[], object]) -> NoReturn:
     can't show is printed as its escape, and output that can't be written is a failure.
     """
     came: list[int] = []
+    signals_before = INTERRUPT.count
 
     def interrupt(number: int, frame: FrameType | None) -> NoReturn:
         came.append(number)
         INTERRUPT.stop()
-        end = threading.Timer(GRACE_SECONDS, os._exit, [INTERRUPTED])  # a thread may be reading from a silent server
-        end.daemon = True
-        end.start()
+        _end_soon(INTERRUPTED)
         raise KeyboardInterrupt
 
     _open_missing_streams()
@@ -110,7 +109,16 @@ def run_and_exit(main: Callable[[], object]) -> NoReturn:
         sys.stdout.flush()
     except OSError as error:
         code = _end_output(error) or code
+    if INTERRUPT.count != signals_before:
+        _end_soon(code)
     sys.exit(code)
+
+
+def _end_soon(code: int) -> None:
+    """A thread may be reading from a silent server, for which Python would wait."""
+    end = threading.Timer(GRACE_SECONDS, os._exit, [code])
+    end.daemon = True
+    end.start()
 
 
 def _open_missing_streams() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib.util import find_spec
+from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -21,8 +23,22 @@ def proxy_of(url: str) -> str:
 
 
 def bypasses_proxy(url: str) -> bool:
-    """Whether NO_PROXY names an address's host."""
-    return bool(proxy_bypass(urlsplit(url).netloc.rpartition("@")[2]))
+    """Whether NO_PROXY names an address's host, or a network that it is in (10.0.0.0/8), which urllib and botocore do
+    not look for."""
+    parts = urlsplit(url)
+    return bool(proxy_bypass(parts.netloc.rpartition("@")[2])) or _is_in_network(parts.hostname or "")
+
+
+def _is_in_network(host: str) -> bool:
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    for entry in getproxies().get("no", "").split(","):
+        with suppress(ValueError):
+            if "/" in entry and address in ip_network(entry.strip(), strict=False):
+                return True
+    return False
 
 
 def proxy_problem(proxy: str, *, socks: bool = False) -> str:

@@ -72,14 +72,13 @@ def map_calls(store: Store, call: Callable[[_A], _B], items: Iterable[_A], *, ah
         yield from map(call, items)
         return
     begun: deque[Future[_B]] = deque()
-    with ThreadPoolExecutor(store.concurrency) as pool:
-        try:
-            for item in items:
-                begun.append(pool.submit(call, item))
-                if len(begun) >= ahead * store.concurrency:
-                    yield begun.popleft().result()
-            while begun:
+    pool = ThreadPoolExecutor(store.concurrency)
+    try:
+        for item in items:
+            begun.append(pool.submit(call, item))
+            if len(begun) >= ahead * store.concurrency:
                 yield begun.popleft().result()
-        finally:
-            for future in begun:
-                future.cancel()
+        while begun:
+            yield begun.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # who leaves early does not wait for a silent store

@@ -166,7 +166,7 @@ class KubernetesBackend:
         from launcher.kubernetes.control.controller import RunController
         from launcher.kubernetes.packed.run import run_packed
 
-        with catch_stop() as stopped_by:
+        with catch_stop(at_once=True) as stopped_by:  # whatever is left in the middle can be attached again
             try:
                 if self._options.workers is not None:
                     run_packed(self._cluster, store, plan, self._options, show, stopped_by, mode=mode, wait=wait)
@@ -176,7 +176,7 @@ class KubernetesBackend:
             except (NetworkError, StoreError):
                 if stopped_by() is None:  # else it is what was waited for when the signal came
                     raise
-            return stopped_by()
+        return stopped_by()
 
     def rows(self, plan: Plan, store: Store) -> Sequence[Row]:
         from launcher.kubernetes.control.snapshot import read_state

@@ -14,11 +14,14 @@ from atb.contract import keys
 from atb.documents.launcher import LauncherState
 from atb.errors import AtbError, NotFound, Unreadable
 from atb.machine import is_gone, machine_id
+from atb.patience import INTERRUPT
 from atb.storage import Store
 from atb.storage.read import find_entry, read_document
 from atb.storage.store_clock import read_clock
 
 BEAT_SECONDS = 10.0
+_LAST_SECONDS, _HURRIED_SECONDS = 5.0, 1.0
+"""How long the last word may take, and after a stop signal."""
 LEASE_SECONDS = 60.0
 """A launcher whose heartbeat is older than this has died, or its machine has."""
 
@@ -76,7 +79,7 @@ def say_alive(store: Store, run: str, backend: str, seconds: float = BEAT_SECOND
         backend=backend,
         started=datetime.now(UTC),
     )
-    left = threading.Event()
+    left, signals_before = threading.Event(), INTERRUPT.count
 
     def put(state: LauncherState) -> None:
         with suppress(AtbError):
@@ -85,6 +88,7 @@ def say_alive(store: Store, run: str, backend: str, seconds: float = BEAT_SECOND
     def beat() -> None:
         while not left.wait(seconds):
             put(state)
+        put(state.model_copy(update={"finished": datetime.now(UTC)}))
 
     put(state)
     thread = threading.Thread(target=beat, name="say-alive", daemon=True)
@@ -93,5 +97,4 @@ def say_alive(store: Store, run: str, backend: str, seconds: float = BEAT_SECOND
         yield
     finally:
         left.set()
-        thread.join()
-        put(state.model_copy(update={"finished": datetime.now(UTC)}))
+        thread.join(_LAST_SECONDS if INTERRUPT.count == signals_before else _HURRIED_SECONDS)

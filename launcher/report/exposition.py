@@ -6,12 +6,14 @@ The text is OpenMetrics 1.0, https://prometheus.io/docs/specs/om/open_metrics_sp
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from http.client import HTTPException, InvalidURL
 from typing import Any
 from urllib.error import HTTPError, URLError
+from urllib.request import ProxyHandler, Request, build_opener
 
 from atb.documents.plan import Plan
+from atb.storage.proxies import bypasses_proxy
 from launcher.report.metrics import Family
 
 JOB = "atb"
@@ -27,12 +29,28 @@ def render_text(families: Sequence[Family]) -> str:
 def push(families: Sequence[Family], gateway: str, group: Mapping[str, str], seconds: float = PUSH_SECONDS) -> str:
     """Replace the group's metrics on a Pushgateway; returns why that failed, empty where it did not."""
     from prometheus_client import push_to_gateway
+    from prometheus_client.exposition import default_handler
 
+    collected = _Collected(families)
     try:
-        push_to_gateway(gateway, JOB, _Collected(families), grouping_key=dict(group), timeout=seconds)
+        past_proxy = bypasses_proxy(gateway if "://" in gateway else f"http://{gateway}")
+        handler = _send_directly if past_proxy else default_handler
+        push_to_gateway(gateway, JOB, collected, grouping_key=dict(group), timeout=seconds, handler=handler)
     except (OSError, ValueError, HTTPException) as error:
         return f"the metrics could not be pushed to {gateway}: {_explain(error)}"
     return ""
+
+
+def _send_directly(
+    url: str, method: str, timeout: float | None, headers: Sequence[tuple[str, str]], data: bytes
+) -> Callable[[], None]:
+    """As the library's own handler, past any proxy."""
+
+    def send() -> None:
+        request = Request(url, data, dict(headers), method=method)  # noqa: S310
+        build_opener(ProxyHandler({})).open(request, timeout=timeout).close()
+
+    return send
 
 
 def _explain(error: Exception) -> str:

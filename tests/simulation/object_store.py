@@ -104,7 +104,8 @@ def open_store(server: ObjectStore, process: Process, kind: type[S3Store] = S3St
     """A process's store: the shipped client, on a simulated connection."""
     waits = Patience(10.0, VirtualClock(process), Interrupt(), server.kernel.random)
     session, client = _Session(), S3Client(server, process)
-    return kind("s3://simulated", connect=lambda url, bucket, endpoint: (session, client), waits=waits, concurrency=1)
+    options: dict[str, Any] = {"waits": waits, "concurrency": 1}
+    return kind("s3://simulated", connect=lambda *_: (session, client), hurry=lambda *_: client, **options)
 
 
 _HEAD = {"ResponseMetadata": {"HTTPHeaders": {"content-length": "0"}}}
@@ -214,7 +215,7 @@ class CarelessStore(S3Store):
 
     def _put(self, key: str, data: bytes, condition: dict[str, Any]) -> str:
         request: dict[str, Any] = {"Key": key, "Body": data, "Metadata": {}, **condition}
-        return self._call(key, lambda: str(self._client.put_object(Bucket="", **request)["ETag"]))
+        return self._call(key, lambda: str(self._link.client.put_object(Bucket="", **request)["ETag"]))
 
 
 class _Session:
@@ -225,7 +226,7 @@ class _Session:
 def frozen_view(server: ObjectStore, name: str = "invariants") -> S3Store:
     """The bucket without faults and out of time, for whoever checks what is in it."""
     client = S3Client(server, Process(server.kernel, name), faulty=False)
-    return S3Store("s3://simulated", connect=lambda url, bucket, endpoint: (_Session(), client), concurrency=1)
+    return S3Store("s3://simulated", connect=lambda *_: (_Session(), client), hurry=lambda *_: client, concurrency=1)
 
 
 def readable(text: str) -> str:

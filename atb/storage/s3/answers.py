@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from atb.storage.s3 import failures
+from atb.storage.store import Entry
 
 DIGEST = "sha256"
 """The object's metadata that holds the digest of its content: an etag is a digest on some stores and not on others."""
@@ -51,6 +52,18 @@ def validate_page(page: Mapping[str, Any], token: str | None, url: str) -> None:
     goes_on = not page.get("IsTruncated") or page.get("NextContinuationToken") not in (None, token)
     if not (is_listing and goes_on and all(item.keys() >= _ENTRY for item in page.get("Contents", ()))):
         raise failures.not_s3(url)
+
+
+def entries_of(page: Mapping[str, Any], cut: int) -> list[Entry]:
+    """The objects of a valid page. ``cut``: how much of each key belongs to the store's own prefix."""
+    return [
+        Entry(each["Key"][cut:], each["Size"], each["ETag"], each["LastModified"]) for each in page.get("Contents", ())
+    ]
+
+
+def next_token(page: Mapping[str, Any]) -> str | None:
+    """What the next page of a listing is requested with; None for the last one."""
+    return page["NextContinuationToken"] if page.get("IsTruncated") else None
 
 
 def _headers(answer: Mapping[str, Any]) -> Mapping[str, str]:

@@ -15,8 +15,9 @@ from botocore.credentials import Credentials, RefreshableCredentials
 from botocore.exceptions import BotoCoreError
 
 from atb.errors import SpecError, StoreSetting
-from atb.storage.proxies import proxy_of, proxy_problem
+from atb.storage.proxies import bypasses_proxy, proxy_of, proxy_problem
 from atb.storage.s3.errors import explain_client
+from atb.storage.s3.links import SILENCE_SECONDS
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -49,6 +50,8 @@ def connect(url: str, bucket: str, endpoint_url: str | None) -> tuple[boto3.sess
             "response_checksum_validation": "when_required",
             "s3": {"addressing_style": "path"},
         }
+        if bypasses_proxy(endpoint_url):
+            options["proxies"] = {}
     try:
         session = boto3.session.Session(region_name=os.environ.get("AWS_REGION") or None)  # boto3 has an older name
         client = session.client(
@@ -58,7 +61,7 @@ def connect(url: str, bucket: str, endpoint_url: str | None) -> tuple[boto3.sess
             config=Config(
                 retries={"mode": "standard", "total_max_attempts": 1},  # we retry, and know when a write was tried
                 connect_timeout=5,
-                read_timeout=60,
+                read_timeout=SILENCE_SECONDS,
                 max_pool_connections=32,
                 **options,
             ),
@@ -73,6 +76,16 @@ def connect(url: str, bucket: str, endpoint_url: str | None) -> tuple[boto3.sess
     _validate_bundle(made._endpoint.http_session._verify, url)
     client.meta.events.register("before-call.s3.HeadBucket", _follow_no_redirect)
     return session, client
+
+
+def hurry(session: boto3.session.Session, client: S3Client, silence: float) -> S3Client:
+    """The same client, which waits for ``silence`` seconds at most between two bytes."""
+    config = client.meta.config.merge(Config(read_timeout=silence))
+    made = session.client(
+        "s3", endpoint_url=client.meta.endpoint_url, region_name=client.meta.region_name, config=config
+    )
+    made.meta.events.register("before-call.s3.HeadBucket", _follow_no_redirect)
+    return made
 
 
 def _follow_no_redirect(params: dict[str, Any], **_: Any) -> None:

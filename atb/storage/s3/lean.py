@@ -23,7 +23,6 @@ Page = tuple[list[Entry], str | None]
 """Entries in key order, and the token of the next page."""
 
 _LARGEST_PAGE = 8 << 20
-_READ_SECONDS = 60.0
 _LONGEST_HEAD = 1 << 15
 _PIECE = 1 << 16
 _META = "x-amz-meta-"
@@ -50,8 +49,9 @@ class Answer:
 class LeanReader:
     """Reads from one bucket of an S3-compatible server, whose address names the bucket in its path."""
 
-    def __init__(self, session: Any, client: Any, bucket: str) -> None:
-        self._session, self._client = session, client
+    def __init__(self, session: Any, client: Any, bucket: str, silence: float) -> None:
+        """``silence``: seconds between two bytes at most."""
+        self._session, self._client, self._silence = session, client, silence
         self._address = client.meta.endpoint_url.rstrip("/")
         self._bucket = quote(bucket)
         self._opened: tuple[Any, Signer] | None = None
@@ -59,12 +59,14 @@ class LeanReader:
         self._usable = True
 
     def get(self, key: str) -> Answer | None:
-        """An object; None where the answer is not simply that. Raises NotFound where the server says it is absent."""
+        """An object; None where the answer is not simply that. Raises NotFound where the server says it is absent,
+        and TimeoutError."""
         answer = self._send(f"/{quote(key, safe='/~')}", "", key)
         return answer if answer is not None and answer.headers.get("etag") else None
 
     def list_page(self, prefix: str, token: str | None, cut: int = 0) -> Page | None:
-        """A page of entries; None where the answer is not that. ``cut``: how much of each key to leave out."""
+        """A page of entries; None where the answer is not that. ``cut``: how much of each key to leave out. Raises
+        TimeoutError."""
         query = {"encoding-type": "url", "list-type": "2", "prefix": prefix}
         if token is not None:
             query = {"continuation-token": token, **query}
@@ -87,7 +89,9 @@ class LeanReader:
                 self._usable = False
                 return None
             pool, signer = opened
-            status, answer = _exchange(pool, signer.sign(f"/{self._bucket}{place}", query))
+            status, answer = _exchange(pool, signer.sign(f"/{self._bucket}{place}", query), self._silence)
+        except TimeoutError:
+            raise  # to ask at once again would take as long again
         except Exception:  # botocore asks the same once more, and explains what it meets
             return None
         if status in (HTTPStatus.MOVED_PERMANENTLY, HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN):
@@ -114,8 +118,9 @@ def _open_pool(http_session: Any, address: str) -> Any:
     return pool
 
 
-def _exchange(pool: Any, request: bytes) -> tuple[int, Answer]:
-    """Send a request on a connection of the pool, and read all of the answer. Raises whatever goes wrong."""
+def _exchange(pool: Any, request: bytes, silence: float) -> tuple[int, Answer]:
+    """Send a request on a connection of the pool, and read all of the answer. Raises TimeoutError where the server is
+    silent for too long, and whatever else goes wrong."""
     connection: Any = pool._get_conn()
     try:
         socket = connection.sock
@@ -123,7 +128,7 @@ def _exchange(pool: Any, request: bytes) -> tuple[int, Answer]:
             connection.timeout = pool.timeout.connect_timeout
             connection.connect()
             socket = connection.sock
-            socket.settimeout(_READ_SECONDS)
+            socket.settimeout(silence)
         socket.sendall(request)
         status, answer = _read_answer(socket.recv)
         if answer.headers.get("connection", "").lower() == "close":

@@ -56,6 +56,11 @@ def modules_of(error: BaseException) -> Iterator[str]:
 
 def explain_setup(error: Exception, url: str) -> StoreSetting:
     """What botocore can't work with, by the name of its error."""
+    if isinstance(error, boto.InvalidConfigError) and "Invalid CA bundle" in str(error):
+        return StoreSetting(
+            f"store {url}: AWS_CA_BUNDLE, REQUESTS_CA_BUNDLE or ca_bundle in ~/.aws/config is empty; leave it out, or "
+            "name a file of certificates"
+        )
     return StoreSetting(f"store {url} can't be used as it is set up ({type(error).__name__}); {_SETUP}")
 
 

@@ -7,6 +7,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,9 +17,10 @@ from boto3.s3.transfer import TransferConfig
 from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError, Unreadable
 from atb.patience import Patience
 from atb.storage.s3 import answers, failures
-from atb.storage.s3.client import configured_endpoint, connect
+from atb.storage.s3.client import configured_endpoint, connect, hurry
 from atb.storage.s3.errors import explain
-from atb.storage.s3.lean import LeanReader, Page
+from atb.storage.s3.lean import Page
+from atb.storage.s3.links import Connect, Hurry, Link, Links
 from atb.storage.store import LARGEST, Entry, too_large
 from atb.storage.url import Bucket, locate_store
 
@@ -33,8 +35,6 @@ for the etag."""
 _TRANSFER = TransferConfig(use_threads=False)
 
 _T = TypeVar("_T")
-Connect = Callable[[str, str, str | None], tuple[Any, Any]]
-"""A session and a client of boto3, for the store's URL, its bucket and the endpoint."""
 
 
 class S3Store:
@@ -52,6 +52,7 @@ class S3Store:
         *,
         first_seconds: float = FIRST_SECONDS,
         connect: Connect = connect,
+        hurry: Hurry = hurry,
         waits: Patience = Patience(FIRST_SECONDS),  # noqa: B008  frozen
         concurrency: int = 16,
     ) -> None:
@@ -63,12 +64,16 @@ class S3Store:
         self.rejects_conditions, self.concurrency = False, concurrency
         self._bucket, self._prefix = place.name, place.prefix
         self._patience: Patience | None = None
-        self._waits, self._connect = waits, connect
+        self._waits = waits
         self._first, self._later = replace(waits, seconds=first_seconds), replace(waits, seconds=PATIENCE_SECONDS)
         self._answered: set[bool] = set()
         """Not empty once the store has answered; shared with copies of another patience."""
-        self._session, self._client = self._connect(self.url, place.name, self.endpoint_url)
-        self._lean = LeanReader(self._session, self._client, place.name) if self.endpoint_url else None
+        once = partial(connect, self.url, place.name, self.endpoint_url)
+        self._links = Links(once, hurry, place.name, lean=bool(self.endpoint_url))
+
+    @property
+    def _link(self) -> Link:
+        return self._links.patient if self._patience is None else self._links.brief
 
     def within(self, seconds: float) -> S3Store:
         other = object.__new__(type(self))  # copy.copy takes four times as long, and every beat of a claim needs one
@@ -119,29 +124,30 @@ class S3Store:
 
     def _read_page(self, prefix: str, token: str | None) -> Page:
         start, whole = len(self._prefix), f"{self._prefix}{prefix}"
-        if self._lean and (found := self._lean.list_page(whole, token, start)) is not None:
-            return found
-        page = self._list_objects(prefix, {} if token is None else {"ContinuationToken": token})
-        contents = page.get("Contents", [])
-        entries = [Entry(each["Key"][start:], each["Size"], each["ETag"], each["LastModified"]) for each in contents]
-        return entries, _next_token(page)
+
+        def call() -> Page:
+            lean = self._link.lean
+            if lean is not None and (found := lean.list_page(whole, token, start)) is not None:
+                return found
+            page = self._list_objects(prefix, {} if token is None else {"ContinuationToken": token})
+            return answers.entries_of(page, start), answers.next_token(page)
+
+        return self._call(prefix, call)
 
     def folders(self, prefix: str) -> Iterator[str]:
         options: dict[str, str] = {"Delimiter": "/"}
         while options:
-            page = self._list_objects(prefix, options)
+            page = self._call(prefix, partial(self._list_objects, prefix, options))
             for item in page.get("CommonPrefixes", []):
                 yield item["Prefix"][len(self._prefix) + len(prefix) :].rstrip("/")
-            token = _next_token(page)
+            token = answers.next_token(page)
             options = {"Delimiter": "/", "ContinuationToken": token} if token is not None else {}
 
     def _list_objects(self, prefix: str, options: dict[str, str]) -> Any:
-        def call() -> Any:
-            page: Any = self._client.list_objects_v2(Bucket=self._bucket, Prefix=f"{self._prefix}{prefix}", **options)
-            answers.validate_page(page, options.get("ContinuationToken"), self.url)
-            return page
-
-        return self._call(prefix, call)
+        """One try."""
+        page: Any = self._link.client.list_objects_v2(Bucket=self._bucket, Prefix=f"{self._prefix}{prefix}", **options)
+        answers.validate_page(page, options.get("ContinuationToken"), self.url)
+        return page
 
     def delete(self, key: str) -> None:
         with contextlib.suppress(NotFound):
@@ -149,7 +155,7 @@ class S3Store:
 
     def _delete(self, key: str, **condition: str) -> None:
         def call() -> None:
-            answer = self._client.delete_object(Bucket=self._bucket, Key=self._key(key), **condition)
+            answer = self._link.client.delete_object(Bucket=self._bucket, Key=self._key(key), **condition)
             answers.validate_no_page(answer, self.url)
 
         self._call(key, call)
@@ -171,8 +177,8 @@ class S3Store:
             extra = {"Metadata": {answers.DIGEST: hashlib.file_digest(file, "sha256").hexdigest()}}
 
         def call() -> str:
-            self._client.upload_file(str(path), self._bucket, self._key(key), Config=_TRANSFER, ExtraArgs=extra)
-            return answers.etag_of(self._client.head_object(Bucket=self._bucket, Key=self._key(key)), self.url)
+            self._link.client.upload_file(str(path), self._bucket, self._key(key), Config=_TRANSFER, ExtraArgs=extra)
+            return answers.etag_of(self._link.client.head_object(Bucket=self._bucket, Key=self._key(key)), self.url)
 
         return self._call(key, call)
 
@@ -180,7 +186,7 @@ class S3Store:
         partial = path.with_name(f".{path.name}.{os.getpid()}")
 
         def call() -> str:
-            answer, digest = self._client.get_object(Bucket=self._bucket, Key=self._key(key)), hashlib.sha256()
+            answer, digest = self._link.client.get_object(Bucket=self._bucket, Key=self._key(key)), hashlib.sha256()
             with contextlib.closing(answer["Body"]) as body, partial.open("wb") as file:
                 etag = answers.etag_of_read(answer, key, self.url)
                 for chunk in body.iter_chunks(_CHUNK):
@@ -201,8 +207,7 @@ class S3Store:
 
     def identity(self) -> str:
         def identify() -> str:
-            credentials = self._session.get_credentials()
-            if credentials is None:
+            if (credentials := self._links.session.get_credentials()) is None:
                 return "nobody (no credentials found)"
             return f"access key {str(credentials.access_key)[:4]}… from {credentials.method}"
 
@@ -215,14 +220,15 @@ class S3Store:
 
     def _read(self, key: str) -> tuple[bytes, str]:
         """One try."""
+        lean = self._link.lean
         try:
-            plain = self._lean.get(self._key(key)) if self._lean else None
+            plain = lean.get(self._key(key)) if lean else None
         except NotFound:
             raise NotFound(f"no object {key} in {self.url}") from None
         if plain is not None:
             answers.validate_content(plain.metadata, hashlib.sha256(plain.data).hexdigest(), key, self.url)
             return plain.data, plain.etag
-        answer = self._client.get_object(Bucket=self._bucket, Key=self._key(key))
+        answer = self._link.client.get_object(Bucket=self._bucket, Key=self._key(key))
         if (size := int(answer.get("ContentLength", 0))) > LARGEST:
             answer["Body"].close()
             raise too_large(key, self.url, size)
@@ -241,7 +247,7 @@ class S3Store:
             nonlocal unclear
             try:
                 return self._translate(
-                    key, lambda: answers.etag_of(self._client.put_object(Bucket=self._bucket, **request), self.url)
+                    key, lambda: answers.etag_of(self._link.client.put_object(Bucket=self._bucket, **request), self.url)
                 )
             except (failures.Unclear, failures.NotS3):
                 unclear = True
@@ -267,11 +273,11 @@ class S3Store:
 
     def _send(self, key: str, call: Callable[[], _T]) -> _T:
         """One try, its failure in our own classes; with new credentials where the old ones have just expired."""
+        used = self._link
         try:
             return self._translate(key, call)
         except failures.ExpiredSession:
-            self._session, self._client = self._connect(self.url, self._bucket, self.endpoint_url)
-            self._lean = LeanReader(self._session, self._client, self._bucket) if self.endpoint_url else None
+            self._links.renew(used)
         return self._translate(key, call)
 
     def _translate(self, key: str, call: Callable[[], _T]) -> _T:
@@ -290,7 +296,3 @@ class S3Store:
         if known is not None and not isinstance(known, failures.Transient | failures.NotS3):
             self._answered.add(True)
         return known or error
-
-
-def _next_token(page: Any) -> str | None:
-    return page["NextContinuationToken"] if page.get("IsTruncated") else None

@@ -30,9 +30,10 @@ _Facts = TypeVar("_Facts")
 
 RETRY_SECONDS = 120.0
 """How long one call is retried before its failure is reported."""
-SHORTEST_WAIT = 0.25
-"""Whatever the server says: a try follows a try for two minutes."""
-LONGEST_WAIT = 30.0
+FOREIGN_SECONDS = 20.0
+"""The same for what something else answers in the place of an API server that has answered before."""
+SHORTEST_WAIT, LONGEST_WAIT = 0.25, 30.0
+"""Seconds between two tries, whatever the server says."""
 BACK = "the API server answers again"
 _AUTHORIZATION_SECONDS = 10.0
 """How long a client's credentials are used before they are loaded again; 401 makes a new client at once."""
@@ -73,17 +74,16 @@ class Cluster:
     ) -> None:
         self.namespace = namespace
         self.on_wait: Callable[[str], None] = lambda _: None
-        self.requests = 0
-        self.watches = 0
-        self._connect = connect
-        self.clock = clock
+        self.requests = self.watches = 0
+        self._connect, self.clock = connect, clock
         self.jitter = jitter or random.Random()  # our own: waiting must not advance a seeded generator
         self._retry_seconds = retry_seconds
         self._lock = threading.Lock()
         self._client = connect()
         self._authorization: tuple[float, Connection | None, dict[str, str]] = (0.0, None, {})
-        self._skew = 0.0
-        self._date = ""
+        self._skew, self._date = 0.0, ""
+        self._answered = False
+        """Whether an API server has answered: then its address and the way to it are right."""
 
     @property
     def host(self) -> str:
@@ -104,13 +104,15 @@ class Cluster:
         Tries again on 429, 5xx and a broken connection, POST included: names are deterministic. Raises ApiError, also
         where ``read`` doesn't find what it looks for.
         """
-        answer = parse_answer(self.host, call, self._retrying(call, lambda: self._read(call)))
+        answer = self._retry(call)
         with self.understood(call.path):
             return read(answer)
 
     def send_once(self, call: Call) -> Any:
         """The parsed answer of a single try. Raises ApiError."""
-        return parse_answer(self.host, call, self._read(call))
+        answer = parse_answer(self.host, call, self._read(call))
+        self._answered = True
+        return answer
 
     def list(
         self, resource: str, read: Callable[[dict[str, Any]], _Facts], *, selector: str = "", fields: str = ""
@@ -120,8 +122,7 @@ class Cluster:
         Whole objects are in memory a page at a time. A list whose token has expired (410) begins anew.
         Raises ApiError.
         """
-        found: dict[str, _Facts] = {}
-        token = ""
+        found, token = dict[str, _Facts](), ""
         while True:
             call = requests.list_page(resource, self.namespace, selector=selector, fields=fields, token=token)
             try:
@@ -153,7 +154,9 @@ class Cluster:
                 try:
                     change = parse_json(line)
                 except ValueError:
-                    return  # the connection broke within a line; the watch is opened again
+                    if line.startswith(b"{"):
+                        return  # the connection broke within a line; the watch is opened again
+                    raise ApiError.by_another(f"{self.host} sent a watch of {resource} that is none") from None
                 with self.understood(resource):
                     kind, item = change["type"], change["object"]
                     if kind == "ERROR":
@@ -192,14 +195,15 @@ class Cluster:
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise ApiError(f"{self.host} broke off {call.path}: {brief(error)}") from None
 
-    def _retrying(self, call: Call, attempt: Callable[[], bytes]) -> bytes:
+    def _retry(self, call: Call) -> dict[str, Any]:
         signals_before, began = INTERRUPT.count, self.clock.monotonic()
-        give_up = began + (min(self._retry_seconds, LAST_SECONDS) if signals_before else self._retry_seconds)
+        seconds = min(self._retry_seconds, LAST_SECONDS) if signals_before else self._retry_seconds
         delay, waited = 0.25, False
         while True:
             try:
-                found = attempt()
+                found: dict[str, Any] = self.send_once(call)
             except ApiError as error:
+                give_up = began + (min(seconds, FOREIGN_SECONDS if self._answered else 0) if error.foreign else seconds)
                 wait = delay * self.jitter.uniform(0.75, 1.25)
                 if error.retry_after is not None:
                     wait = max(error.retry_after, SHORTEST_WAIT)
@@ -245,7 +249,10 @@ class Cluster:
                 raise
         with self._lock:
             if self._client is client:
-                self._client = self._connect()
+                try:
+                    self._client = self._connect()
+                except SpecError as problem:  # what was a login may be one again
+                    raise ApiError(str(problem), 401, "Unauthorized") from None
         return self._open_with(self._client, call)
 
     def _open_with(self, client: Connection, call: Call) -> Any:
@@ -260,11 +267,11 @@ class Cluster:
         try:
             response = client.request(call.method, call.url, body=body, headers=headers, read=call.timeout)
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            if not self._date and (setting := wrong_setting(error)):  # once it has answered, it may answer again
+            if not self._answered and (setting := wrong_setting(error)):
                 raise SpecError(f"the API server {self.host} can't be reached: {setting}") from None
             raise ApiError(f"the API server {self.host} does not answer: {brief(error)}") from None
         self._learn_clock(response.headers.get("Date"))
-        if response.status < 300:
+        if response.status < 300 and "html" not in (response.headers.get("Content-Type") or ""):
             return response
         try:
             body = response.read()
@@ -290,5 +297,4 @@ class Cluster:
         self._date = date
         if (at := parse_date(date)) is not None:
             skew = at - self.clock.now()
-            # the header has whole seconds; less than two is no skew
-            self._skew = skew if abs(skew) > 2 else 0.0
+            self._skew = skew if abs(skew) > 2 else 0.0  # the header has whole seconds

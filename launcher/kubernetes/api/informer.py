@@ -19,6 +19,8 @@ EXPIRED_AT_MOST = 5
 """How many times in a row a server that restarts may call every version expired (410)."""
 SHORTEST_WATCH = 1.0
 """Seconds from one watch to the next, where something cuts them short."""
+BLIND_SECONDS = 120.0
+"""How long watches may bring nothing, not even a bookmark, before all is listed again: something may hold them back."""
 NOTHING = "atb/none"
 """A label that no object has."""
 
@@ -80,25 +82,24 @@ def follow(
     A watch that ends is opened again where it ended; 410 and a server that forgot mean a new list. Errors that can't
     pass (403, 404) are raised as ApiError, all others are reported as Unreachable and retried.
     """
-    version = ""
-    failures, expired, silent = 0, 0, False
+    version, heard, failures, expired, silent = "", 0.0, 0, 0, False
     watched = selector if changes else ",".join(filter(None, (selector, NOTHING)))
     while not stopping.is_set():
         try:
             if not version:
-                started = cluster.clock.monotonic()
+                heard = cluster.clock.monotonic()
                 objects, version = cluster.list(resource, read, selector=selector)
                 silent = False
-                yield Listed(objects, started)
+                yield Listed(objects, heard)
             opened = cluster.clock.monotonic()
             for kind, item in cluster.watch(resource, version, selector=watched):
                 if kind == "OPENED":
                     if silent:
-                        silent = False
                         yield Heartbeat()
+                    silent = False
                     continue
                 failures = expired = 0
-                version = item["metadata"]["resourceVersion"]
+                version, heard = item["metadata"]["resourceVersion"], cluster.clock.monotonic()
                 if kind == "DELETED":
                     yield Deleted(item["metadata"]["name"])
                 elif kind == "BOOKMARK":
@@ -110,7 +111,9 @@ def follow(
                 if stopping.is_set():
                     return
             yield Heartbeat()
-            stopping.wait(max(0.0, shortest - (cluster.clock.monotonic() - opened)))
+            now = cluster.clock.monotonic()
+            version = version if now < heard + BLIND_SECONDS else ""
+            stopping.wait(max(0.0, opened + shortest - now))
         except ApiError as error:
             if error.status in (401, 403, 404, 405, 422):
                 raise

@@ -38,7 +38,10 @@ METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 
 class ApiError(NetworkError):
-    """An error that the API server answered. ``status`` is 0 where it did not answer at all."""
+    """An error that the API server answered. ``status`` is 0 where it did not answer at all. ``foreign``: something
+    else answered in its place, as a load balancer or a page to log in at, which says nothing of the request."""
+
+    foreign = False
 
     def __init__(
         self, message: str, status: int = 0, reason: str = "", retry_after: float | None = None, body: object = None
@@ -48,6 +51,13 @@ class ApiError(NetworkError):
         self.reason = reason
         self.retry_after = retry_after
         self.body = body
+
+    @classmethod
+    def by_another(cls, message: str) -> ApiError:
+        """What something else answered."""
+        error = cls(f"{message}; look at the server's address in the kubeconfig, and at the proxy")
+        error.foreign = True
+        return error
 
     @property
     def transient(self) -> bool:

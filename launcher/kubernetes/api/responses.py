@@ -63,10 +63,7 @@ def parse_answer(host: str, call: Call, data: bytes) -> dict[str, Any]:
         found = None
     if isinstance(found, dict) and (found.keys() & {"kind", "metadata"} or call.path == "/version"):
         return found
-    raise ApiError(
-        f"{host} answered {call.path} with something other than an object of Kubernetes; look at the server's address "
-        "in the kubeconfig, and at the proxy"
-    )
+    raise ApiError.by_another(f"{host} answered {call.path} with something other than an object of Kubernetes")
 
 
 def watch_error(resource: str, status: dict[str, Any]) -> ApiError:
@@ -83,14 +80,17 @@ def error_from(call: Call, status: int, headers: Any, body: bytes) -> ApiError:
         message, reason = str(answer.get("message") or ""), str(answer.get("reason") or "")
     except (ValueError, AttributeError, RecursionError):
         answer, message, reason = None, "", ""
+    page = not message and b"<" in body[:200]
     if status == 407:
         message = USER  # no word of a proxy: it may repeat what it was sent
     if not message:
-        text = "" if b"<" in body[:200] else printable(" ".join(body.decode("utf-8", "replace").split()), 200)
-        message = f"HTTP {status}{': a web page' if b'<' in body[:200] else f': {text}' if text else ''}"
+        text = "" if page else printable(" ".join(body.decode("utf-8", "replace").split()), 200)
+        message = f"HTTP {status}{': a web page' if page else f': {text}' if text else ''}"
+    message = f"{call.method} {call.path}: {printable(redact(' '.join(message.split())), _LONGEST_MESSAGE)}"
+    if (page and status != 401 and status < 500) or 300 <= status < 400:
+        return ApiError.by_another(message)
     retry_after = decimal_number(headers.get("Retry-After") or "")
-    message = printable(redact(" ".join(message.split())), _LONGEST_MESSAGE)
-    return ApiError(f"{call.method} {call.path}: {message}", status, reason, retry_after, answer)
+    return ApiError(message, status, reason, retry_after, answer)
 
 
 def brief(error: BaseException) -> str:

@@ -205,6 +205,7 @@ def finish(state: RunState, action: Action, now: float, outcome: Any) -> None:
             state.writing -= 1
             state.marked = False
             state.unanswered[""] = now
+            apply_note(state, now, outcome.reason)
         case (
             actions.LookForResult(job=job)
             | actions.GiveUp(job=job)
@@ -214,6 +215,7 @@ def finish(state: RunState, action: Action, now: float, outcome: Any) -> None:
             del state.in_flight[job]
             state.given_up.discard(state.latest_uid(job))
             state.unanswered[job] = now
+            apply_note(state, now, outcome.reason)
         case actions.LookForResult(job=job, latest=latest):
             del state.in_flight[job]
             state.results[job], cancelled = outcome

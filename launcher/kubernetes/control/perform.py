@@ -64,9 +64,9 @@ class Performer:
         try:
             return self._perform(action)
         except ApiError as error:
-            if not error.transient:
-                raise
-            return Unanswered(str(error))
+            if not error.transient and (error.status == 404 or isinstance(action, actions.Delete)):
+                raise  # the run has been removed or cancelled
+            return Unanswered(str(error))  # whatever it is: all others are followed, and this is asked again
 
     def _perform(self, action: Action) -> Any:
         match action:
@@ -107,7 +107,7 @@ class Performer:
             status = create_job(self._cluster, body)
         except ApiError as error:
             quota = "exceeded quota" in str(error)
-            if quota or error.transient:
+            if quota or error.transient or error.status == 401:  # a login that has expired says nothing of the Job
                 return PutOff("quota" if quota else "unavailable", str(error))
             return Refused(str(error))
         except SpecError as error:

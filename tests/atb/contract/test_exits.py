@@ -100,3 +100,24 @@ run_and_exit(click.command(lambda: (interrupt.start(), {work})))
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=50, check=False)
     assert ended.returncode == 130, ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_launcher_that_sigterm_ends_waits_for_no_silent_server() -> None:
+    script = """
+import os, signal, socket, sys, threading
+from concurrent.futures import ThreadPoolExecutor
+from atb.contract.exits import run_and_exit
+from launcher.plan.signals import catch_stop
+
+def main():
+    with socket.create_server(("127.0.0.1", 0)) as server, catch_stop(at_once=True) as stopped_by:
+        client = socket.create_connection(server.getsockname())
+        ThreadPoolExecutor().submit(client.recv, 1)
+        threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGTERM]).start()
+        client.recv(1)
+    sys.exit(128 + stopped_by())
+
+run_and_exit(main)
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=50, check=False)
+    assert (ended.returncode, ended.stderr) == (143, "")

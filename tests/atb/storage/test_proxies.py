@@ -13,6 +13,7 @@ import pytest
 from atb.errors import AtbError, StoreSetting
 from atb.storage import open_store
 from atb.storage.proxies import proxy_of, proxy_problem
+from atb.storage.s3 import S3Store
 from launcher.kubernetes.api.connect import open_cluster
 
 BAD = [
@@ -125,3 +126,19 @@ def test_an_ordinary_proxy_is_none_of_our_business(monkeypatch: pytest.MonkeyPat
         assert proxy_problem(proxy) == ""
         monkeypatch.setenv("ALL_PROXY", proxy)
         assert proxy_of("https://host") == proxy
+
+
+def test_a_network_that_no_proxy_is_for_is_reached_directly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", SOCKS)
+    for entry in ("10.0.0.0/8", ".svc, 10.1.0.0/16 ,x", "10.1.2.3/8"):
+        monkeypatch.setenv("NO_PROXY", entry)
+        assert proxy_of("http://10.1.2.3:9000") == ""
+        store = open_store("s3://bucket/x", "http://10.1.2.3:9000")
+        assert isinstance(store, S3Store)
+        assert store._link.client._endpoint.http_session._proxy_config.proxy_url_for("http://10.1.2.3:9000") is None
+    monkeypatch.setenv("NO_PROXY", "fd00::/8")
+    assert proxy_of("http://[fd00::7]:9000") == ""
+    for url in ("http://10.1.2.3:9000", "http://10.example"):
+        for entry in ("11.0.0.0/8", "10.0.0.0/99", "/8", "fd00::/8", ""):
+            monkeypatch.setenv("NO_PROXY", entry)
+            assert proxy_of(url) == SOCKS

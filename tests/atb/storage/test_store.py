@@ -201,7 +201,7 @@ def test_a_missing_bucket_is_named(s3_endpoint: str) -> None:
 def test_checksums_are_sent_only_where_required_with_an_endpoint(s3_endpoint: str) -> None:
     from atb.storage.s3 import S3Store
 
-    config = vars(S3Store("s3://any/x", s3_endpoint)._client.meta.config)["_user_provided_options"]
+    config = vars(S3Store("s3://any/x", s3_endpoint)._link.client.meta.config)["_user_provided_options"]
     assert config["request_checksum_calculation"] == "when_required"
     assert config["response_checksum_validation"] == "when_required"
 

@@ -244,6 +244,20 @@ def test_a_proxy_that_can_t_be_used_is_not_repeated(monkeypatch: pytest.MonkeyPa
     assert "hidden" not in problem
 
 
+def test_a_gateway_in_a_network_that_no_proxy_is_for_is_reached_directly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "127.0.0.0/8")
+    family = Family("atb_x", "gauge", "X.")
+    family.add(1)
+    with gateway() as (url, seen):
+        assert push([family], url, {}) == ""
+        assert push([family], url.removeprefix("http://"), {}) == ""
+    assert [(path, "atb_x 1.0" in body) for _, path, body in seen] == [("/metrics/job/atb", True)] * 2
+    with gateway(500) as (url, _):
+        assert "it answered 500" in push([family], url, {})
+    assert "no way to it" in push([family], "http://[::1", {})
+
+
 def test_an_answer_that_is_no_http_is_one_line_too() -> None:
     import socket
 

@@ -15,6 +15,8 @@ from atb.patience import INTERRUPT
 from atb.storage import Store, open_store
 from atb.storage.probe import probe_store
 from atb.storage.s3 import S3Store
+from atb.storage.s3.client import hurry
+from atb.storage.s3.links import BRIEF_SECONDS, SILENCE_SECONDS
 from launcher.upkeep.check import check_store
 from launcher.upkeep.repair import repair_store
 from tests.s3_proxy import FaultProxy, xml_error
@@ -106,6 +108,26 @@ def test_a_longer_bound_inside_a_shorter_one_prolongs_nothing(store: Store, prox
     with pytest.raises(StoreError):
         brief.put("progress", b"1")
     assert waits == []
+
+
+def test_a_silent_connection_holds_up_no_write_that_can_be_left_out(s3_url: str, proxy: FaultProxy) -> None:
+    store = S3Store(s3_url, proxy.url, hurry=lambda session, client, silence: hurry(session, client, silence / 20))
+    store.put("progress", b"1")
+    began = time.monotonic()
+    proxy.add("stall", "PUT", seconds=40)
+    with pytest.raises(StoreError, match="no answer in time"):
+        store.within(0).put("progress", b"2")
+    assert time.monotonic() - began < 30
+    assert store.within(1).within(9)._link is store._links.brief
+    assert store._link.client.meta.config.read_timeout == SILENCE_SECONDS > BRIEF_SECONDS
+
+
+def test_a_login_that_is_renewed_is_so_for_all_copies(store: Store, proxy: FaultProxy) -> None:
+    assert isinstance(store, S3Store)
+    brief, used = store.within(1), store._links.brief
+    proxy.add("status", "PUT", status=403, body=xml_error("ExpiredToken"))
+    brief.put("there", b"after")
+    assert store.within(0)._link is brief._link is not used
 
 
 def test_an_object_that_stays_damaged_is_named(store: Store, proxy: FaultProxy) -> None:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import io
+import socket
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
 from botocore.exceptions import BotoCoreError
 
+from atb.storage.s3.client import connect
 from atb.storage.s3.lean import LeanReader, _read_answer, _read_page
 from atb.storage.store import Entry
 
@@ -51,9 +53,21 @@ class Broken:
 
 
 def test_any_failure_is_left_to_botocore() -> None:
-    reader = LeanReader(Broken(), Broken(), "bucket")
+    reader = LeanReader(Broken(), Broken(), "bucket", 1.0)
     assert reader.get("key") is None
     assert reader.list_page("", None) is None
+
+
+def test_a_silent_server_is_not_asked_the_same_at_once_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        session, client = connect("s3://bucket", "bucket", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        reader = LeanReader(session, client, "bucket", 0.1)
+        with pytest.raises(TimeoutError):
+            reader.get("key")
+        with pytest.raises(TimeoutError):
+            reader.list_page("", None)
 
 
 def in_pieces(whole: bytes, piece: int = 1 << 16) -> Callable[[int], bytes]:

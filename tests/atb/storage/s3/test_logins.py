@@ -81,6 +81,8 @@ def test_a_setting_that_can_t_be_used_is_one_line(config: Path, text: str, words
         ("AWS_SESSION_TOKEN", "hid den", "the session token of the credentials holds"),
         ("AWS_CA_BUNDLE", "/no/such/file", "look at AWS_CA_BUNDLE"),
         ("AWS_CA_BUNDLE", "/tmp", "/tmp holds no certificates"),
+        ("AWS_CA_BUNDLE", "", "ca_bundle in ~/.aws/config is empty; leave it out, or name a file"),
+        ("REQUESTS_CA_BUNDLE", " ", "AWS_CA_BUNDLE, REQUESTS_CA_BUNDLE or ca_bundle in ~/.aws/config is empty"),
         ("REQUESTS_CA_BUNDLE", __file__, "look at AWS_CA_BUNDLE, REQUESTS_CA_BUNDLE"),
         ("AWS_REGION", "us east", "the region does not exist: look at AWS_REGION"),
     ],
@@ -105,7 +107,7 @@ def test_the_region_is_the_one_that_messages_say_to_set(monkeypatch: pytest.Monk
 def region() -> str:
     store = open_store("s3://bucket/x", "http://127.0.0.1:9")
     assert isinstance(store, S3Store)
-    return str(store._client.meta.region_name)
+    return str(store._link.client.meta.region_name)
 
 
 def test_an_empty_variable_is_no_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +130,7 @@ def test_a_server_that_the_configuration_names_is_the_store_s_in_every_way(
     store = open_store("s3://bucket/x")
     assert isinstance(store, S3Store)
     assert store.endpoint_url == "http://127.0.0.1:9"
-    assert store._client.meta.config.s3["addressing_style"] == "path"
+    assert store._link.client.meta.config.s3["addressing_style"] == "path"
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:8")
     assert open_store("s3://bucket/x").endpoint_url == "http://127.0.0.1:8"
     monkeypatch.delenv("AWS_ENDPOINT_URL_S3")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import threading
 import time
 from pathlib import Path
 
@@ -14,9 +16,12 @@ from atb.errors import SpecError
 from atb.storage import MemoryStore
 from launcher.kubernetes.api import requests
 from launcher.kubernetes.api.client import Cluster
+from launcher.kubernetes.api.connect import open_cluster
 from launcher.kubernetes.api.requests import ApiError
 from launcher.kubernetes.api.responses import split_lines
 from launcher.kubernetes.backend import KubernetesBackend
+from launcher.kubernetes.control.actions import Create
+from launcher.kubernetes.control.perform import Performer
 from launcher.kubernetes.objects.ensure import create_job, create_owner, delete_object, give_up_job
 from launcher.kubernetes.objects.jobs import build_job
 from launcher.kubernetes.objects.pod import Target
@@ -70,6 +75,28 @@ def test_a_launcher_that_waits_for_the_server_ends_on_a_signal(
     assert backend.run(make_plan("BTCUSDT"), store, lambda rows, note: None, mode="attach") == signal.SIGTERM
     assert len(sent) == 1
     cluster.close()
+
+
+def test_a_launcher_that_hears_nothing_from_the_server_ends_on_a_signal(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(30)
+        server = ApiServer()
+        config = server.kubeconfig(tmp_path, "lab")
+        config.write_text(config.read_text().replace(str(server.port), str(silent.getsockname()[1])))
+        server.stop()
+        backend = KubernetesBackend(open_cluster(str(config)), make_options())
+
+        def interrupt() -> None:
+            with silent.accept()[0] as connection:
+                connection.recv(1)  # the request has been sent
+                os.kill(os.getpid(), signal.SIGTERM)
+                connection.recv(1 << 16)
+
+        threading.Thread(target=interrupt, daemon=True).start()
+        began = time.monotonic()
+        plan = make_plan("BTCUSDT")
+        assert backend.run(plan, MemoryStore(), lambda rows, note: None, mode="attach") == signal.SIGTERM
+        assert time.monotonic() - began < 25  # a read may take 30
 
 
 def test_an_unclear_500_after_the_job_was_made_makes_no_second_one(server: ApiServer, cluster: Cluster) -> None:
@@ -161,6 +188,17 @@ def test_expired_credentials_are_read_anew_once(server: ApiServer, tmp_path: Pat
     with pytest.raises(ApiError) as caught:
         create_job(cluster, job_body())
     assert caught.value.status == 401
+    cluster.close()
+
+
+def test_a_login_that_has_expired_says_nothing_of_the_job(server: ApiServer, tmp_path: Path) -> None:
+    plan, kubeconfig = make_plan("BTCUSDT"), server.kubeconfig(tmp_path, "lab")
+    cluster = open_cluster(str(kubeconfig), retry_seconds=0)
+    performer = Performer(cluster, MemoryStore(), plan, make_options(), TARGET)
+    server.tokens = {"two"}
+    assert performer.perform(Create("BTCUSDT-fast", make_try())).category == "unavailable"  # as in the file
+    kubeconfig.write_text("{}")  # and where the file can't be read at this moment
+    assert performer.perform(Create("BTCUSDT-fast", make_try())).category == "unavailable"
     cluster.close()
 
 

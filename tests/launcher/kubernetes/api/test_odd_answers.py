@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
+from atb.clock import SystemClock
 from atb.contract import labels
 from atb.errors import SpecError
 from atb.threads import SYSTEM_THREADS
 from launcher.kubernetes.api import requests
 from launcher.kubernetes.api.client import Cluster
-from launcher.kubernetes.api.informer import Changed, Listed, Unreachable, follow
+from launcher.kubernetes.api.informer import Changed, Heartbeat, Listed, Unreachable, follow
 from launcher.kubernetes.api.requests import ApiError, Call
 from launcher.kubernetes.api.responses import error_from
 from launcher.kubernetes.objects.ensure import create_job, find_owner
@@ -31,7 +32,7 @@ class Response:
 
     def __init__(self, body: bytes) -> None:
         self._body = body
-        self.headers: dict[str, str] = {}
+        self.headers = {"Content-Type": "text/html" if body.startswith(b"<") else "application/json"}
 
     def read(self) -> bytes:
         return self._body
@@ -74,7 +75,7 @@ def page(**changes: Any) -> bytes:
 )
 def test_an_answer_that_is_no_object_is_an_error(body: bytes) -> None:
     for send in (cluster(body).send, cluster(body).send_once):
-        with pytest.raises(ApiError, match="other than an object of Kubernetes; look at the server's address"):
+        with pytest.raises(ApiError, match=r"(an object of Kubernetes|a web page); look at the server's address"):
             send(GET)
 
 
@@ -117,6 +118,54 @@ def test_a_watch_goes_on_behind_an_object_that_can_t_be_read() -> None:
     assert isinstance(kinds[0], Listed)
     assert isinstance(kinds[1], Unreachable)
     assert Changed("sound", 2) in kinds
+
+
+def test_a_watch_that_is_a_web_page_or_held_back_is_no_quiet_one() -> None:
+    for body in (b"<html>log in</html>", b"log in"):
+        server = Cluster(lambda body=body: Connection(page(), body), "lab", retry_seconds=0.0)  # type: ignore[misc]
+        changes = follow(server, "pods", "", lambda pod: pod, SYSTEM_THREADS.flag())
+        assert isinstance(next(changes), Listed)
+        assert isinstance(next(changes), Unreachable)
+    held_back = Cluster(lambda: Connection(page(), b"", b"", page()), "lab", clock=Leaping())
+    changes = follow(held_back, "pods", "", lambda pod: pod, SYSTEM_THREADS.flag(), shortest=0.0)
+    kinds = [type(next(changes)) for _ in range(4)]
+    assert kinds == [Listed, Heartbeat, Heartbeat, Listed]
+
+
+class Leaping(SystemClock):
+    """Each look is half a minute after the one before."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def monotonic(self) -> float:
+        self.looks += 1
+        return self.looks * 15.0
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(302, b""), (403, b"<html>blocked</html>"), (404, b"<html>no</html>"), (200, b"<html>log in")]
+)
+def test_what_another_server_answers_is_asked_again_once_the_real_one_has_answered(status: int, body: bytes) -> None:
+    class Between(Connection):
+        """Answers a request in the real server's place."""
+
+        def request(self, *arguments: Any, **options: Any) -> Response:
+            answer = super().request(*arguments, **options)
+            if answer.read() == body:
+                answer.status = status
+            return answer
+
+    found = b'{"kind": "ConfigMap", "metadata": {"name": "x"}}'
+    waits: list[str] = []
+    known = Cluster(lambda: Between(found, body, found), "lab")
+    known.on_wait = waits.append
+    known.send(GET)
+    assert known.send(GET)["kind"] == "ConfigMap"
+    assert waits[-1] == "the API server answers again"
+    with pytest.raises(ApiError, match="look at") as refused:
+        Cluster(lambda: Between(body, found), "lab").send(GET)
+    assert refused.value.foreign
 
 
 def test_the_words_of_a_server_steer_no_terminal_and_fill_no_screen() -> None:
@@ -181,6 +230,6 @@ def test_a_certificate_that_is_not_trusted_is_a_setting_until_the_server_has_ans
     opened = Cluster(Unknown, "lab", retry_seconds=0.0)
     with pytest.raises(SpecError, match="name its authority in the kubeconfig"):
         opened.send(GET)
-    opened._learn_clock("Sun, 29 Nov 2026 12:00:00 GMT")
+    opened._answered = True
     with pytest.raises(ApiError, match="does not answer"):
         opened.send(GET)

@@ -310,6 +310,19 @@ def test_watches_and_lists_do_not_grow_with_the_run(fake: ClusterFixture) -> Non
     assert len(fake.server.seen("GET", "/events$")) == 0
 
 
+def test_an_odd_answer_costs_no_run_and_no_job(server: ApiServer, lab: ClusterFixture) -> None:
+    server.fail("POST", "/jobs$", 302, times=2)
+    server.fail("PATCH", "/configmaps/", 422)
+    launch = Launch(lab, make_plan("BTCUSDT"))
+    pod_of(server)
+    until(lambda: launch.controller.state.unanswered)
+    server.advanced = 20
+    until(lambda: labels.CREATED_ANNOTATION in notes(server))
+    commit(lab.store, "run-1", make_plan("BTCUSDT").jobs[0])
+    finish(server, 0)
+    assert launch.end()["BTCUSDT-fast"].state == "done"
+
+
 def test_a_quiet_run_is_not_mistaken_for_a_silent_server(server: ApiServer, lab: ClusterFixture) -> None:
     server.bookmark_seconds = 0.05
     launch = Launch(lab, make_plan("BTCUSDT"))
