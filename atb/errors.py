@@ -23,11 +23,17 @@ Any exception outside this tree is a bug and leaves with code 70.
 
 from __future__ import annotations
 
+from atb.redaction import redact
+
 
 class AtbError(Exception):
-    """A known failure: one line that says what, where and what to do."""
+    """A known failure: one line that says what, where and what to do. What looks like a secret in it is masked at once,
+    since it ends in logs, documents and tables as well as on a terminal."""
 
     exit_code = 70
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(redact(message))
 
 
 class SpecError(AtbError):

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from atb.errors import AtbError, Unreadable
+from atb.redaction import redact
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,5 +220,5 @@ def first_problem(error: ValidationError) -> str:
     if problem["type"] == "value_error":  # our own sentence, which names the value
         words = printable(problem["msg"].removeprefix("Value error, "), _LONGEST_REASON)
         return f"{field}: {words}" if field else words
-    value = "" if problem["type"] == "missing" else f" {printable(str(problem['input']), 40)}"
+    value = "" if problem["type"] == "missing" else f" {printable(redact(str(problem['input'])), 40)}"
     return f"{field or 'document'}{value}: {problem['msg'].removeprefix('Input ')}"

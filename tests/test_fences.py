@@ -17,7 +17,8 @@ ROOT = Path(__file__).parents[1]
 FLOORS: dict[str, tuple[set[str], ...]] = {
     "": ({"atb"}, {"trainer", "launcher"}),
     "atb": (
-        {"clock", "errors", "first_process", "machine", "redaction", "render", "threads"},
+        {"redaction"},
+        {"clock", "errors", "first_process", "machine", "render", "threads"},
         {"patience", "plugins", "schema"},
         {"table"},
         {"contract"},

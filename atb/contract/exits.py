@@ -142,7 +142,7 @@ def _run(main: Callable[[], object]) -> int:
             _complain(end.code)
         return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
     except AtbError as error:
-        _complain(f"{ERROR}{redact(one_line(str(error)))}")  # it may repeat what was typed
+        _complain(f"{ERROR}{one_line(str(error))}")
         return error.exit_code
     except Exception as error:
         if isinstance(error, OSError) and (isinstance(error, BrokenPipeError) or _is_output_lost(error)):
@@ -153,7 +153,7 @@ def _run(main: Callable[[], object]) -> int:
             return 75
         import traceback
 
-        _complain(traceback.format_exc().rstrip())
+        _complain(redact(traceback.format_exc().rstrip()))
         _complain("error: this is a bug in atb; please report it with the lines above")
         return 70
     return 0

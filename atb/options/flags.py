@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from atb.contract.exits import one_line
+from atb.errors import AtbError
 from atb.options.completion import complete_presets, complete_runs, complete_symbols
 from atb.options.project import Project, load_project
 from atb.options.table import Row, find_rows
@@ -22,6 +23,8 @@ ROOT: dict[str, Any] = {**WIDE, "auto_envvar_prefix": "ATB"}
 """The settings of a command's outermost group: an option of its own has the variable ATB_COMMAND_OPTION."""
 OUTPUTS = ("table", "json")
 _PROJECT = "atb.options.project"
+COMPLETE = "atb.options.stores"
+"""Where a context keeps what completes the commands that an error suggests."""
 
 
 _COMPLETES = {"symbols": complete_symbols, "preset": complete_presets, "resume": complete_runs, "run": complete_runs}
@@ -132,7 +135,12 @@ class ConfiguredGroup(Configured, click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         with _in_plain_text():
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            except AtbError as error:
+                if (complete := ctx.meta.get(COMPLETE)) is not None:
+                    error.args = (complete(str(error)),)
+                raise
 
 
 @contextlib.contextmanager

@@ -34,7 +34,7 @@ def settings(project: Project, environment: Mapping[str, str]) -> Iterator[Setti
     for row in table():
         if row.model:
             value, origin, chosen = _resolve(row, project, environment, presets)
-            yield Setting(row, HIDDEN if looks_like_secret(row.name, value) else value, origin, chosen)
+            yield Setting(row, HIDDEN if looks_like_secret("", value) else value, origin, chosen)
 
 
 def _resolve(

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from atb.redaction import redact
 from atb.threads import SYSTEM_THREADS, Threads
 
 _MOMENT, _WHILE = 2.0, 10.0
@@ -15,10 +16,11 @@ _MOMENT, _WHILE = 2.0, 10.0
 
 
 def say(text: str, *, err: bool = False) -> None:
-    """Print lines without control characters: a document must not steer the terminal that shows it."""
+    """Print lines without control characters, since a document must not steer the terminal that shows it, and without
+    what looks like a secret."""
     from atb.schema import printable  # which loads pydantic: a help text needs none
 
-    click.echo("\n".join(printable(line, len(line) + 1) for line in text.split("\n")), err=err)
+    click.echo("\n".join(printable(line, len(line) + 1) for line in redact(text).split("\n")), err=err)
 
 
 def say_json(value: Any) -> None:

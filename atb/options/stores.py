@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import functools
+import os
+import re
+import shlex
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
@@ -10,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from atb.options.flags import add_options
+from atb.options.flags import COMPLETE, add_options
 from atb.options.say import say, say_if_slow
 
 if TYPE_CHECKING:
@@ -35,6 +38,8 @@ def open_cli_store(url: str, endpoint_url: str | None, *, patient: bool = False)
     with waiting if "://" in url else nullcontext():
         store = open_store(url, endpoint_url, patient=patient)
     store.on_wait = lambda words: say(words, err=True)
+    if (context := click.get_current_context(silent=True)) is not None:
+        context.meta[COMPLETE] = lambda text: complete_commands(text, store)
     return store
 
 
@@ -46,6 +51,20 @@ def _with_store(command: Callable[..., Any], *, patient: bool) -> Callable[..., 
 
     functools.update_wrapper(opened, command)
     return add_options("store", "endpoint-url")(opened)
+
+
+_COMMAND = re.compile(r"(?<=: )atb(?:-launch)? (?!config)[^;,]*(?=[;,]|$)")
+"""A command that a sentence suggests."""
+
+
+def complete_commands(text: str, store: Store) -> str:
+    """The text with the options that name the store in each command that it suggests, so that it can be pasted."""
+    where = store_words(store, os.environ)
+
+    def complete(found: re.Match[str]) -> str:
+        return found[0] if "--store" in found[0] else shlex.join([*found[0].split(), *where])
+
+    return _COMMAND.sub(complete, text) if where else text
 
 
 ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")

@@ -10,9 +10,9 @@ import click
 from atb.options.completion import complete_runs
 from atb.options.flags import Configured, add_options
 from atb.options.say import say, say_json
-from atb.options.stores import with_store
+from atb.options.stores import complete_commands, with_store
 from launcher.cli.arguments import with_named_run, with_run
-from launcher.cli.options import ACCESS, ENDING, flags_given, read_setup
+from launcher.cli.options import ACCESS, ENDING, access_words, flags_given, read_setup
 
 if TYPE_CHECKING:
     from atb.storage import Store
@@ -34,9 +34,10 @@ def attach(store: Store, run: str, **options: Any) -> None:
         log_as_events(output=options["output"] != "json")
     plan = read_plan(store, run)
     context = click.get_current_context()
-    backend = open_run(plan, read_setup(context))
+    setup = read_setup(context)
+    backend = open_run(plan, setup)
     ending = read_ending(options, plan, flags_given(context))
-    context.exit(follow(plan, store, backend, "attach", ending))
+    context.exit(follow(plan, store, backend, "attach", ending, access_words(setup)))
 
 
 @click.command(cls=Configured)
@@ -53,7 +54,8 @@ def cancel(store: Store, run: str, yes: bool, output: str | None, **_: Any) -> N
             click.confirm(question, abort=True, err=True)
 
     plan = read_plan(store, run)
-    _say_outcome(run, open_run(plan, read_setup(click.get_current_context())).cancel(plan, confirm), output)
+    words = open_run(plan, read_setup(click.get_current_context())).cancel(plan, confirm)
+    _say_outcome(run, complete_commands(words, store), output)
 
 
 @click.command(cls=Configured)

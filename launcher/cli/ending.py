@@ -77,8 +77,9 @@ def keep_ending(
     return read_options(LaunchOptions, {**dict(options), **kept})
 
 
-def finish(run: str, store: Store, ending: Ending) -> Manifest:
-    """Collect the run, promote what may be promoted, write its page and print the outcome."""
+def finish(run: str, store: Store, ending: Ending, access: Sequence[str] = ()) -> Manifest:
+    """Collect the run, promote what may be promoted, write its page and print the outcome. ``access``: the options that
+    name its cluster in a suggested command."""
     with say_if_slow(f"reading the results of {run}", tell):
         record = RunRecord.load(store, run, afresh=True)
         manifest = collect(store, record)
@@ -118,7 +119,8 @@ def finish(run: str, store: Store, ending: Ending) -> Manifest:
         say(f"report    {store.url}/{page}")
         say(f"manifest  {store.url}/{keys.manifest(run)}")
         where, file = store_words(store, os.environ), _file_of(store, page)
-        for step in next_steps(record.plan, decide_gates(manifest, evidence), promoted, where, page=file):
+        gates = decide_gates(manifest, evidence)
+        for step in next_steps(record.plan, gates, promoted, where, page=file, access=access):
             say(f"next      {step.command}")
     return manifest
 

@@ -74,6 +74,12 @@ def read_setup(context: click.Context, launch: LaunchOptions | None = None) -> S
     return Setup(launch or LaunchOptions(), flags, flags_given(context), defaults)
 
 
+def access_words(setup: Setup) -> list[str]:
+    """The options that name the cluster in a suggested command, as the command line gave them."""
+    given = [name for name in ("kubeconfig", "context") if name in setup.given]
+    return [word for name in given for word in (f"--{name}", str(setup.flags[name]))]
+
+
 def _refuse_what_the_plan_says(context: click.Context, given: frozenset[str]) -> None:
     for parameter in context.command.params:
         if isinstance(parameter, TableOption) and parameter.name in given:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 
 import click
@@ -16,7 +17,7 @@ from atb.errors import AtbError, SpecError, StoreError
 from atb.options.stores import open_cli_store, store_words
 from atb.storage import Store
 from launcher.cli.ending import Ending, ending_of, finish, keep_ending, tell
-from launcher.cli.options import Choices
+from launcher.cli.options import Choices, access_words
 from launcher.cli.plan import read_paces
 from launcher.cli.planning import open_named, plan_launch, say_dry_run
 from launcher.plan.backend import Backend, Mode, run_exit_code, validate_checks
@@ -46,7 +47,7 @@ def launch(choices: Choices) -> int:
         click.confirm(f"{to_run} trainings {backend.describe(to_run)}; continue?", abort=True, err=True)
     if not planned.begun:
         commit_plan(plan, store)
-    return follow(plan, store, backend, "create", ending_of(options), wait=options.wait)
+    return follow(plan, store, backend, "create", ending_of(options), access_words(choices.setup), wait=options.wait)
 
 
 def resume(choices: Choices) -> int:
@@ -67,7 +68,7 @@ def resume(choices: Choices) -> int:
     if gone := skipped - (len(plan.jobs) - len(plan.to_run)):
         tell(f"the results that {gone} of {skipped} skipped jobs refer to are no longer there; this run trains them")
     _preflight(plan, store, backend)
-    return follow(plan, store, backend, "resume", ending_of(options), wait=options.wait)
+    return follow(plan, store, backend, "resume", ending_of(options), access_words(choices.setup), wait=options.wait)
 
 
 def _preflight(plan: Plan, store: Store, backend: Backend) -> bool:
@@ -83,8 +84,18 @@ def _preflight(plan: Plan, store: Store, backend: Backend) -> bool:
     return any(check.level == "warning" for check in found)
 
 
-def follow(plan: Plan, store: Store, backend: Backend, mode: Mode, ending: Ending, *, wait: bool = True) -> int:
-    """Have the backend run a plan, collect the outcome, and return the exit code. Raises AtbError."""
+def follow(
+    plan: Plan,
+    store: Store,
+    backend: Backend,
+    mode: Mode,
+    ending: Ending,
+    access: Sequence[str] = (),
+    *,
+    wait: bool = True,
+) -> int:
+    """Have the backend run a plan, collect the outcome, and return the exit code. ``access``: the options that name the
+    cluster in commands that go on with it. Raises AtbError."""
     to_run = planned = len(plan.to_run)
     if mode == "resume":
         if (other := read_launcher(store, plan.run)) is not None and other.alive:
@@ -98,10 +109,10 @@ def follow(plan: Plan, store: Store, backend: Backend, mode: Mode, ending: Endin
     tell("; ".join([f"run {plan.run}: {work}", *(f"{count} {what}" for what, count in counts.items() if count)]))
     stopped: int | None = None
     away = backend.outlives_launcher
-    resume = resume_command(plan, store, backend.name)
+    resume = resume_command(plan, store, backend.name, access)
     attach = resume
     if backend.name == plan.backend:
-        attach = shlex.join(["atb-launch", "attach", plan.run, *store_words(store, os.environ)])
+        attach = shlex.join(["atb-launch", "attach", plan.run, *access, *store_words(store, os.environ)])
     try:
         view = RunView(f"run {plan.run}", Console(stderr=True), usual=lambda: read_usual(store, plan))
         with say_alive(store, plan.run, plan.backend), view:
@@ -109,7 +120,7 @@ def follow(plan: Plan, store: Store, backend: Backend, mode: Mode, ending: Endin
     except AtbError as error:
         store.on_wait = tell
         try:
-            finish(plan.run, store.within(AWAY_SECONDS) if isinstance(error, StoreError) else store, ending)
+            finish(plan.run, store.within(AWAY_SECONDS) if isinstance(error, StoreError) else store, ending, access)
         except AtbError as second:
             tell(f"the run could not be collected: {second}")
         raise type(error)(f"{error}; continue with: {attach if away else resume}") from None
@@ -118,7 +129,7 @@ def follow(plan: Plan, store: Store, backend: Backend, mode: Mode, ending: Endin
         tell(f"the Jobs continue without this launcher; follow them with: {attach}")
         return 0 if stopped is None else 128 + abs(stopped)
     try:
-        manifest = finish(plan.run, store, ending)
+        manifest = finish(plan.run, store, ending, access)
     except AtbError as error:
         raise type(error)(f"{error}; continue with: {resume}") from None
     if stopped is not None:
@@ -140,7 +151,7 @@ def read_usual(store: Store, plan: Plan) -> dict[str, Usual]:
     }
 
 
-def resume_command(plan: Plan, store: Store, backend: str) -> str:
+def resume_command(plan: Plan, store: Store, backend: str, access: Sequence[str] = ()) -> str:
     """The command that continues a run, on the backend that it is on now."""
     elsewhere = [] if backend == plan.backend else ["--backend", backend]
-    return shlex.join(["atb-launch", "--resume", plan.run, *elsewhere, *store_words(store, os.environ)])
+    return shlex.join(["atb-launch", "--resume", plan.run, *elsewhere, *access, *store_words(store, os.environ)])

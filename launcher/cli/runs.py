@@ -12,7 +12,7 @@ import click
 from atb.options.completion import complete_jobs, complete_runs
 from atb.options.flags import Configured, add_options
 from atb.options.say import say, say_json
-from atb.options.stores import store_words, with_store
+from atb.options.stores import complete_commands, store_words, with_store
 from launcher.cli.arguments import with_named_run, with_run
 from launcher.cli.options import ACCESS, ENDING, flags_given, read_setup
 
@@ -48,7 +48,8 @@ def status(store: Store, run: str, output: str | None, price: float | None, **_:
     record = RunRecord.load(store, run)
     plan, manifest = record.plan, build_manifest(record)
     if stale := [problem for problem in record.problems if problem.key == keys.manifest(run)]:
-        say(f"unreadable: {stale[0]}; make it again with: atb-launch collect {run}", err=True)
+        stale_words = f"unreadable: {stale[0]}; make it again with: atb-launch collect {run}"
+        say(complete_commands(stale_words, store), err=True)
     if output == "json":
         click.echo(manifest.to_bytes(), nl=False)
         return
@@ -71,7 +72,8 @@ def status(store: Store, run: str, output: str | None, price: float | None, **_:
         for line in panel_lines(evidence.panels):
             say(line)
     for problem in unreadable:
-        say(f"unreadable: {problem}; make it again with: atb-launch collect {run}", err=True)
+        words = f"unreadable: {problem}; make it again with: atb-launch collect {run}"
+        say(complete_commands(words, store), err=True)
     if manifest.usage is not None and (shape := _shape_of(plan)) is not None:
         say(f"cost      {describe_held(held_seconds(manifest.usage, shape), shape.gpus, price)}")
 
@@ -112,10 +114,10 @@ def list_(store: Store, output: str | None) -> None:
         return
     found = False
     for each in list_runs(store):
-        say(f"{each.run}  {each.words}")
+        say(complete_commands(f"{each.run}  {each.words}", store))
         found = True
     if not found:
-        say(f"no runs in {store.url} yet; start one with: atb-launch --symbols BTCUSDT")
+        say(complete_commands(f"no runs in {store.url} yet; start one with: atb-launch --symbols BTCUSDT", store))
 
 
 @click.command(cls=Configured)

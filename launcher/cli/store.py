@@ -9,7 +9,7 @@ import click
 
 from atb.options.flags import ConfiguredGroup, add_options
 from atb.options.say import say_json
-from atb.options.stores import with_store
+from atb.options.stores import complete_commands, with_store
 
 if TYPE_CHECKING:
     from atb.storage import Store
@@ -50,7 +50,7 @@ def check(store: Store, repair: bool, quick: bool, output: str | None) -> None:
                 finding.key,
                 Cell(finding.what, "yellow" if finding.repaired or finding.what == "leftover" else "red"),
                 finding.why.removeprefix(f"{finding.key} "),
-                finding.repaired or finding.then,
+                complete_commands(finding.repaired or finding.then, store),
             )
             for finding in found
         ]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from atb.contract.options import Options
 from atb.schema import Option
 from launcher.kubernetes.api.quantity import parse_quantity
-from launcher.kubernetes.native_parts import Affinity, PodPatch
+from launcher.kubernetes.native_parts import Affinity, PodPatch, check_no_secret
 from launcher.kubernetes.option_kinds import (
     DNS,
     KEY,
@@ -226,6 +226,17 @@ class ClusterOptions(BaseModel):
     create_rate: Annotated[Annotated[float, Field(gt=0, le=10_000)], _LIMITS("N")] = Field(
         50.0, description="At most this many objects per second are created on the API server."
     )
+
+    @field_validator("*")
+    @classmethod
+    def _holds_no_secret(cls, value: Any) -> Any:
+        """Whoever may read the cluster or the run's plan can read it."""
+        parts = [value]
+        while parts:
+            part = parts.pop()
+            check_no_secret(part)
+            parts += part.values() if isinstance(part, dict) else part if isinstance(part, list | tuple) else ()
+        return value
 
     @field_validator("cpu", "memory", "max_memory", "scratch_size")
     @classmethod

@@ -82,10 +82,16 @@ def _is_default(spec: Spec, name: str) -> bool:
 
 
 def next_steps(
-    plan: Plan, manifest: Manifest, promoted: Mapping[str, bool], where: Sequence[str], *, page: str = ""
+    plan: Plan,
+    manifest: Manifest,
+    promoted: Mapping[str, bool],
+    where: Sequence[str],
+    *,
+    page: str = "",
+    access: Sequence[str] = (),
 ) -> Iterator[Step]:
     """What is worth doing now: open the page, look at failures, try again, promote, forecast. ``where``: the options
-    that name the store; ``page``: the page's file, if a browser can open it."""
+    that name the store, ``access`` those that name the cluster; ``page``: the page's file, if a browser can open it."""
 
     def command(*words: str) -> str:
         return shlex.join([*words, *where])
@@ -95,12 +101,13 @@ def next_steps(
     run = manifest.run
     missing = [job for job in manifest.jobs if job.state not in ("done", "skipped")]
     if missing:
-        yield Step(f"See why {missing[0].job} {_verb(missing[0])}.", command("atb-launch", "why", run, missing[0].job))
+        first = missing[0]
+        yield Step(f"See why {first.job} {_verb(first)}.", command("atb-launch", "why", run, first.job, *access))
     yield from _mend_bars(plan, missing, where)
     again = [job for job in missing if job.category not in _SAME_AGAIN]
     if again:
         words = "Try it again." if len(again) == 1 else f"Train the {len(again):,} missing models; what is done stays."
-        yield Step(words, command("atb-launch", "--resume", run))
+        yield Step(words, command("atb-launch", "--resume", run, *access))
     own = [job for job in manifest.jobs if job.state == "done"]
     passed = [job for job in own if passes(job.gate) and not promoted.get(job.job)]
     if passed:

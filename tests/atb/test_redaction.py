@@ -7,6 +7,7 @@ import random
 
 import pytest
 
+from atb.errors import SpecError
 from atb.redaction import holds_secret, looks_like_secret, redact
 
 
@@ -99,3 +100,45 @@ def test_a_login_that_an_answer_repeats_is_masked(header: str) -> None:
 )
 def test_ordinary_words_about_logins_stay(words: str) -> None:
     assert redact(words) == words
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://me:p@hidden@h/x", "https://h/x?sig=hidden&se=1", "https://h/?api-key=hidden", "https://h/?a=b;token=hidden",
+        "https://h/x%3Ftoken%3Dhidden", '{"password": "hidden"}', '{\\"access_key\\": \\"hidden\\"}',
+        "AWS_SECRET_ACCESS_KEY=hidden", "aws_session_token = hidden", "AccountKey=hidden;EndpointSuffix=x",
+        "password: hidden7", "--token hidden", "--db-password=hidden", "Authorization: token hidden",
+        "'x\\nAuthorization: token hidden\\n'", "X-Vault-Token: hidden", "Set-Cookie: sid=hidden",
+        "Invalid header value b'hidden\\n'", "-----BEGIN PRIVATE KEY-----\nhidden\n-----END PRIVATE KEY-----\n",
+        "IQoJb3JpZ2luX2VjEhiddenhiddenhidden", "github_pat_hidden0123456789012345",
+    ],
+)  # fmt: skip
+def test_what_is_named_like_a_secret_or_signed_or_sent_as_a_header_is_redacted(text: str) -> None:
+    assert "hidden" not in redact(text)
+    assert holds_secret(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "--source files:bars@2026", "files:store:bars@v2/x", "/mnt/x:y@z/bars", "BTC/USDT:USDT@x", "atb:1@sha512:0f0f",
+        "ssh://git@host/team/x.git", "git@host:team/x.git", "http://host:9000/b@2026/x", "s3://sk-our-models-2026/x",
+        "--env-from-secret=atb-store", "secretName: atb-store", "--token=$(TOKEN)", "--password-file=/etc/x",
+        "--private-key=/etc/tls/key.pem", "automountServiceAccountToken=false", "max_tokens=5", "bad token: foo1",
+        "the password: look at AWS_…", "AWS_SESSION_TOKEN does not belong to this key: set all three",
+    ],
+)  # fmt: skip
+def test_references_paths_and_ordinary_words_stay(text: str) -> None:
+    assert redact(text) == text
+
+
+@pytest.mark.parametrize(
+    "value", ["classic,+OpenInterestUSDT1hBinance", "files:/data/BinanceUsdtPerp1h2026", "BTCUSDT1hFundingRate8h"]
+)
+def test_camel_case_names_and_hashes_are_no_random_keys(value: str) -> None:
+    assert not looks_like_secret("features", value)
+
+
+def test_an_error_is_redacted_where_it_is_made_so_that_no_document_or_table_holds_more() -> None:
+    assert str(SpecError("--store s3://me:hidden@bucket")) == "--store s3[redacted]bucket"

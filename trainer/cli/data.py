@@ -44,12 +44,19 @@ def _with_window(command: Callable[..., Any]) -> Callable[..., Any]:
 
         window = training_options(click.get_current_context())
         own = {name: value for name, value in options.items() if name.replace("_", "-") not in _WINDOW}
-        logging.basicConfig(format="%(message)s", stream=sys.stderr)
+        logging.basicConfig(handlers=[_Printer()])
         for name in ("atb", "trainer"):
             logging.getLogger(name).setLevel(logging.INFO)
         return command(specs=[resolve_spec(symbol, preset or DEFAULT_PRESET, window) for symbol in symbols], **own)
 
     return resolved
+
+
+class _Printer(logging.Handler):
+    """Prints what is logged as this command prints its own words."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(self.format(record), err=True)
 
 
 @click.group(cls=ConfiguredGroup)

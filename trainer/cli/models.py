@@ -14,7 +14,7 @@ from atb.options.completion import complete_symbols
 from atb.options.flags import ConfiguredGroup, add_options, with_output
 from atb.options.read import read_options
 from atb.options.say import say, say_json
-from atb.options.stores import with_store
+from atb.options.stores import complete_commands, with_store
 from atb.options.table import find_rows
 from trainer.cli.tables import champion_row, print_comparison, print_table
 
@@ -75,7 +75,8 @@ def list_(store: Store, symbol: str | None, output: str) -> None:
     if not champions:
         if problems:
             return
-        say(f"no champions in {store.url} yet; make one with: atb models promote RUN SYMBOL")
+        none = f"no champions in {store.url} yet; make one with: atb models promote RUN SYMBOL"
+        say(complete_commands(none, store))
         return
     head = (
         "symbol", "timeframe", "preset", "target", "skill", "best baseline", "live skill", "live in band",

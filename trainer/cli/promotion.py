@@ -13,6 +13,7 @@ from atb.options.flags import Configured, add_options, with_output
 from atb.options.read import read_options
 from atb.options.say import say, say_json
 from atb.options.stores import with_store
+from atb.redaction import holds_secret
 from trainer.cli.models import Words, find_key, name_problems, with_key
 from trainer.cli.tables import print_table
 
@@ -28,11 +29,17 @@ _DECLINED = 1
 """The exit code of a promotion that the gate declined: nothing went wrong, and nothing was moved."""
 
 
+def _without_secret(context: click.Context, parameter: click.Parameter, text: str) -> str:
+    if holds_secret(text):
+        raise click.BadParameter("it looks like a secret, and the history would keep it", context, parameter)
+    return text
+
+
 @click.command(cls=Configured)
 @click.argument("run", shell_complete=complete_runs)
 @click.argument("symbol", shell_complete=complete_symbols)
 @add_options("model.preset")
-@click.option("--why", default="", metavar="TEXT", help="The reason, for the history.")
+@click.option("--why", default="", metavar="TEXT", callback=_without_secret, help="The reason, for the history.")
 @add_options("GateOptions")
 @click.option(
     "--force", is_flag=True, help="Promote despite failed rules, or on a store that ignores conditional writes."
@@ -76,7 +83,7 @@ def promote(
 @click.command(cls=Configured)
 @click.argument("symbol", shell_complete=complete_symbols)
 @with_key
-@click.option("--why", default="", metavar="TEXT", help="The reason, for the history.")
+@click.option("--why", default="", metavar="TEXT", callback=_without_secret, help="The reason, for the history.")
 @click.option("--force", is_flag=True, help="Roll back even on a store that ignores conditional writes.")
 @with_output("the model and the run that serves it")
 @with_store

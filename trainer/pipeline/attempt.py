@@ -20,6 +20,7 @@ from atb.documents.attempt import Claim, ExitReport, Progress
 from atb.documents.result import Result, ResultPointer
 from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError, Unreadable
 from atb.machine import machine_id
+from atb.redaction import redact
 from atb.registry.gate import passes
 from atb.storage import Store
 from atb.storage.quarantine import set_aside
@@ -146,7 +147,7 @@ class Attempt:
             attempt=self.number,
             code=code,
             category=category or (known.category if known else "unknown"),
-            message=message,
+            message=redact(message),
             stage=stage,
             epochs=self.epochs,
             peak_memory_bytes=self._memory(),

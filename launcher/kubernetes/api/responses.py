@@ -84,7 +84,7 @@ def error_from(call: Call, status: int, headers: Any, body: bytes) -> ApiError:
     if status == 407:
         message = USER  # no word of a proxy: it may repeat what it was sent
     if not message:
-        text = "" if page else printable(" ".join(body.decode("utf-8", "replace").split()), 200)
+        text = "" if page else printable(redact(" ".join(body.decode("utf-8", "replace").split())), 200)
         message = f"HTTP {status}{': a web page' if page else f': {text}' if text else ''}"
     message = f"{call.method} {call.path}: {printable(redact(' '.join(message.split())), _LONGEST_MESSAGE)}"
     if (page and status != 401 and status < 500) or 300 <= status < 400:

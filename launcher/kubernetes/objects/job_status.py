@@ -7,6 +7,7 @@ from typing import Any
 
 from atb.contract import labels
 from atb.contract.names import whole_number
+from atb.redaction import redact
 from launcher.kubernetes.api.responses import parse_time
 from launcher.kubernetes.objects.pod import CONTAINER
 
@@ -153,7 +154,8 @@ def read_pod(item: dict[str, Any]) -> PodStatus:
         waiting_message=_line(waiting.get("message")),
         exit_code=ended.get("exitCode"),
         exit_reason=ended.get("reason", ""),
-        exit_message=(ended.get("message") or "").strip()[-4096:],  # its lines tell an error from a mention of one
+        # its lines tell an error from a mention of one
+        exit_message=redact((ended.get("message") or "").strip())[-4096:],
         running_since=_time(running.get("startedAt") or ended.get("startedAt")),
         ended=_time(ended.get("finishedAt")),
     )
@@ -198,4 +200,4 @@ def _number(text: str | None) -> int:
 
 
 def _line(text: str | None) -> str:
-    return " ".join((text or "").split())[:1000]
+    return redact(" ".join(text.split()))[:1000] if text else ""

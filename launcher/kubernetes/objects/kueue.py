@@ -6,6 +6,7 @@ from collections import defaultdict
 from decimal import Decimal
 from typing import Any
 
+from atb.redaction import redact
 from launcher.kubernetes.api.client import Cluster
 from launcher.kubernetes.api.quantity import parse_quantity
 from launcher.kubernetes.api.requests import ApiError, Call
@@ -95,7 +96,8 @@ def waiting_reason(workload: dict[str, Any]) -> str:
         return ""
     for kind in ("QuotaReserved", "Admitted"):
         if conditions.get(kind, {}).get("status") == "False":
-            message = " ".join((conditions[kind].get("message") or conditions[kind].get("reason") or "").split())
+            words = conditions[kind].get("message") or conditions[kind].get("reason") or ""
+            message = redact(" ".join(words.split()))
             return f"{TOO_LARGE}: {message}" if _is_too_large(message) else message
     return "waits for its queue"
 

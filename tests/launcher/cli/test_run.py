@@ -169,7 +169,7 @@ def test_an_empty_store_has_no_runs_and_says_how_to_start_one(launch: Launch) ->
     done = launch("list", "--store", "elsewhere")
     assert (done.code, done.out) == (
         0,
-        "no runs in elsewhere yet; start one with: atb-launch --symbols BTCUSDT\n",
+        "no runs in elsewhere yet; start one with: atb-launch --symbols BTCUSDT --store elsewhere\n",
     )
 
 

@@ -102,7 +102,7 @@ def _call(name: str, ask: Callable[..., Any], *arguments: Any) -> Any:
         return ask(*arguments)
     except Exception as error:
         classes = [cls.__name__ for cls in type(error).__mro__]
-        message = redact((str(error).splitlines() or [type(error).__name__])[0][:200])
+        message = redact((str(error).splitlines() or [type(error).__name__])[0])[:200]
         if "BadSymbol" in classes or "NotSupported" in classes:
             raise DataError(f"{name}: {message}") from None
         if "NetworkError" in classes:

@@ -5,12 +5,12 @@ Fails for a value that looks like a secret, wherever it is, and for a plain vari
 both could be read in the rendered objects. The first pattern is TELLING_VALUE of atb/redaction.py.
 */}}
 {{- define "atb.checkSecrets" -}}
-{{- $value := `://[^/\s]*@|-----BEGIN [A-Z ]*PRIVATE KEY-----|\b(AKIA|ASIA)[A-Z0-9]{16}\b|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.|\b(gh[pousr]_|glpat-|xox[abpr]-|sk-)[A-Za-z0-9_-]{16,}|[?&#][A-Za-z0-9_.-]*(?i:token|secret|passwd|password|signature|credential|api_?key|access_?key)=|(^|\")[A-Za-z][\w.-]*:[^\s/@\"]+@[\w.-]+(:[0-9]{1,5})?/?($|\")` -}}
+{{- $value := `([^h]|[^s]h)://[^/\s]*@|://[^/\s@:]*:[^/\s]*@|-----BEGIN [A-Z ]*PRIVATE KEY-----|\b(AKIA|ASIA)[A-Z0-9]{16}\b|\b(IQoJb3JpZ2lu|FwoGZXIvYXdz)[A-Za-z0-9+/=]{16,}|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.|\b(gh[pousr]_|github_pat_|glpat-|xox[abeprs]-)[A-Za-z0-9_-]{16,}|\b(npm_|hf_|AIza|sk-)[A-Za-z0-9]{20,}|\bsk-(proj|ant)-[A-Za-z0-9_-]{20,}|[?&#;][A-Za-z0-9_.-]*(?i:token|secret|passwd|password|signature|credential|api[_-]?key|access[_-]?key)=|[?&#;](?i:sig|auth|pwd|pass|key|jwt)=|(?i:password|passwd|passphrase|token|api[_-]?key|access[_-]?key|secret[_-]?key|client[_-]?secret)=[^$/\s\"\\]|(^|\")[A-Za-z][\w.-]*:[^\s/@\"]+@[\w.-]+(:[0-9]{1,5})?/?($|\")` -}}
 {{- $variable := `"name":"[^"]*(?i:secret|passw|passphrase|token|credential|private|api_?key|access_?key|_auth|bearer|cookie)[^"]*","value":"[^"]` -}}
 {{- $pattern := printf "%s|%s" $value $variable -}}
 {{- range $section, $values := .Values -}}
 {{- range $key, $inner := ternary $values (dict "" $values) (kindIs "map" $values) -}}
-{{- if regexMatch $pattern (toRawJson $inner) -}}
+{{- if regexMatch $pattern (toRawJson $inner | replace `"files:` `"files ` | replace `"ccxt:` `"ccxt `) -}}
 {{- fail (printf "%s: a value in it looks like a secret, and could be read in the cluster; put it in a Secret (kubectl create secret generic NAME --from-env-file=FILE) and name that in launcher.envFromSecrets or jobs.envFromSecrets, or in a podPatch by valueFrom" (list $section $key | join "." | trimSuffix ".")) -}}
 {{- end -}}
 {{- end -}}
