@@ -6,6 +6,7 @@ Any exception outside this tree is a bug and leaves with code 70.
     AtbError
     ├── SpecError                2    what was asked for makes no sense
     │   └── Unreadable                … a document in the store that can't be read
+    │       └── Denied                … because this user may not, or it lies in an archive
     ├── DataError               10    these bars can't be used, now or later
     ├── DataNotReady            11    these bars are not there yet
     ├── Diverged                20    the loss is not a number
@@ -48,6 +49,10 @@ class Unreadable(SpecError):
     def __init__(self, message: str, key: str = "") -> None:
         super().__init__(message)
         self.key = key or message.partition(" ")[0]
+
+
+class Denied(Unreadable):
+    """This user may not read it, or it lies in an archive: nothing says that it is damaged, and it is not moved."""
 
 
 class DataError(AtbError):

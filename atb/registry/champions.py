@@ -97,14 +97,23 @@ def scan_champions(store: Store, symbol: str | None = None) -> tuple[list[Champi
     """
     root = keys.champions_prefix(None)
     below = [keys.champions_prefix(symbol)] if symbol else [f"{root}{name}/" for name in store.folders(root)]
-    pointers = sorted(itertools.chain(*map_calls(store, lambda each: list(_pointers(store, each)), below)))
+    denied: list[Unreadable] = []
+
+    def look(each: str) -> list[str]:
+        try:
+            return list(_pointers(store, each))
+        except Unreadable as problem:
+            denied.append(problem)
+            return []
+
+    pointers = sorted(itertools.chain(*map_calls(store, look, below)))
     found = list(map_calls(store, lambda pointer: _scan_pointer(store, pointer), pointers))
     champions = [each for each in found if isinstance(each, Champion) and not each.vacant]
-    return champions, [each for each in found if isinstance(each, Unreadable)]
+    return champions, [*denied, *(each for each in found if isinstance(each, Unreadable))]
 
 
 def _pointers(store: Store, below: str) -> Iterator[str]:
-    """Where the pointers of a symbol's model keys would lie."""
+    """Where the pointers of a symbol's model keys would lie. Raises Denied."""
     for timeframe in store.folders(below):
         for preset in store.folders(f"{below}{timeframe}/"):
             model = f"{below}{timeframe}/{preset}/"

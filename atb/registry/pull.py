@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
@@ -11,7 +12,7 @@ from atb.documents.result import FileEntry
 from atb.errors import SpecError
 from atb.registry.champions import verify
 from atb.storage import Store
-from atb.storage.folders import find_strange, real_path, replaced_folder
+from atb.storage.folders import real_path, replaced_folder
 
 POINTER_NAME = "champion.json"
 """Lies beside the pulled files, so that a later pull knows the folder as its own."""
@@ -23,12 +24,10 @@ def pull(store: Store, champion: Champion, folder: Path) -> list[Path]:
     Only a folder in which a pull wrote every file, unchanged, is replaced and so deleted. Raises SpecError where the
     folder holds anything else or can't be written, StoreError where a file is missing or damaged.
     """
-    folder = real_path(folder) if folder.is_symlink() else folder
-    if folder.exists() and (strange := find_strange(folder, POINTER_NAME, _files_of)):
-        raise SpecError(f"{folder} holds files that do not belong to a pulled model ({strange}); name a new folder")
-    if Path.cwd().is_relative_to(real_path(folder)):
-        raise SpecError(f"{folder} is the working directory; name a new folder in it")
-    with replaced_folder(folder) as staging:
+    folder = real_path(folder) if os.path.islink(folder) else folder
+    if _is_in_use(folder):
+        raise SpecError(f"{folder} holds the working directory; name a new folder in it")
+    with replaced_folder(folder, POINTER_NAME, _files_of, "a pulled model") as staging:
         for file in champion.files:
             data = read_file(store, file)
             target = staging / _safe(file)
@@ -36,6 +35,13 @@ def pull(store: Store, champion: Champion, folder: Path) -> list[Path]:
             target.write_bytes(data)
         (staging / POINTER_NAME).write_bytes(champion.to_bytes())
     return [folder / _safe(file) for file in champion.files]
+
+
+def _is_in_use(folder: Path) -> bool:
+    try:
+        return Path.cwd().is_relative_to(real_path(folder))
+    except FileNotFoundError:  # it has been removed
+        return False
 
 
 def _files_of(pointer: bytes) -> dict[str, str]:
@@ -65,6 +71,6 @@ def bundle_file(files: tuple[FileEntry, ...], path: str, run: str) -> FileEntry:
 
 def _safe(file: FileEntry) -> PurePosixPath:
     path = PurePosixPath(file.path)
-    if path.is_absolute() or ".." in path.parts or path.name in ("", POINTER_NAME):
+    if path.is_absolute() or ".." in path.parts or "\0" in file.path or path.name in ("", POINTER_NAME):
         raise SpecError(f"{file.key}: {file.path!r} is not a path inside a bundle")
     return path

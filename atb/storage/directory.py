@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import hashlib
 import os
@@ -17,14 +16,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError
-from atb.storage.files import STAGING, digest_file, is_text, open_file, walk_files
+from atb.errors import PreconditionFailed, SpecError, StoreError
+from atb.storage.files import (
+    STAGING,
+    digest_file,
+    explain_failure,
+    explain_reading,
+    is_text,
+    open_file,
+    walk_files,
+)
 from atb.storage.store import LARGEST, Entry, too_large
 
 _LATEST = 253_402_300_799.0
 """The last second of the year 9999: a file's time can be any."""
-_NO_FILE = (errno.ELOOP, errno.ENXIO)
-"""A link that leads to itself, and a socket."""
 _NEVER = frozenset({"", ".", "..", STAGING})
 """No key has a part like these."""
 
@@ -52,7 +57,7 @@ class DirectoryStore:
                     raise too_large(key, self.url, size)
                 return file.read()
         except OSError as error:
-            raise self._failure(key, error) from None
+            raise explain_reading(key, self.url, error) from None
 
     def get_with_etag(self, key: str) -> tuple[bytes, str]:
         data = self.get(key)
@@ -83,15 +88,21 @@ class DirectoryStore:
             return
         top, _, begins = prefix.rpartition("/")
         start = len(self._top) + 1
+        denied: list[PermissionError] = []
         with self._explain(prefix):
-            for each in walk_files(f"{self._top}/{top}", begins):
+            for each in walk_files(f"{self._top}/{top}", denied, begins):
                 try:
                     found = each.stat()
                 except FileNotFoundError:
                     continue  # it went away
+                except PermissionError as error:
+                    denied.append(error)
+                    continue
                 etag = f"{found.st_mtime_ns:x}-{found.st_ino:x}-{found.st_size:x}"
                 seconds = min(max(found.st_mtime, 0.0), _LATEST)
                 yield Entry(each.path[start:], found.st_size, etag, datetime.fromtimestamp(seconds, UTC))
+        if denied:
+            raise explain_reading(str(denied[0].filename)[start:], self.url, denied[0])
 
     def folders(self, prefix: str) -> Iterator[str]:
         if not _may_begin(prefix):
@@ -101,6 +112,8 @@ class DirectoryStore:
                 found = sorted(path.name for path in (self.root / prefix).iterdir() if path.is_dir())
             except (FileNotFoundError, NotADirectoryError):
                 return
+            except PermissionError as error:
+                raise explain_reading(prefix, self.url, error) from None
         yield from (name for name in found if name != STAGING and is_text(name))
 
     def delete(self, key: str) -> None:
@@ -127,9 +140,13 @@ class DirectoryStore:
 
     def get_file(self, key: str, path: Path, *, damaged: bool = False) -> str:
         partial = path.with_name(f".{path.name}.{os.getpid()}")
-        with self._explain(key):
+        try:
+            source = open(self._name(key), "rb", opener=open_file)  # noqa: SIM115  closed below
+        except OSError as error:
+            raise explain_reading(key, self.url, error) from None
+        with self._explain(key), source:
             try:
-                with open(self._name(key), "rb", opener=open_file) as source, partial.open("wb") as target:
+                with partial.open("wb") as target:
                     shutil.copyfileobj(source, target, 1 << 20)
                 os.replace(partial, path)
             finally:
@@ -232,7 +249,7 @@ class DirectoryStore:
         except FileExistsError:
             raise
         except OSError as error:
-            raise self._failure(key, error) from None
+            raise explain_failure(key, self.url, error) from None
 
     def _no_folder(self, key: str) -> StoreError:
         below = [self.root / parent for parent in reversed(Path(key).parents)][1:]
@@ -242,17 +259,6 @@ class DirectoryStore:
 
     def _in_the_way(self, key: str) -> StoreError:
         return StoreError(f"store {self.url} can't hold {key}: what has that name is no file; move it away")
-
-    def _failure(self, key: str, error: OSError) -> StoreError | NotFound:
-        if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError) or error.errno in _NO_FILE:
-            return NotFound(f"no object {key} in {self.url}")
-        hint = {
-            errno.ENOSPC: "free some space, then continue with --resume",
-            errno.EDQUOT: "free some space, then continue with --resume",
-            errno.EACCES: "give this user read and write access, or name another --store",
-            errno.EROFS: "it is mounted read-only; name another --store",
-        }.get(error.errno or 0, "look at the disk")
-        return StoreError(f"store {self.url} refused {key}: {error.strerror}; {hint}")
 
 
 def _is_no_file(path: Path) -> bool:

@@ -22,16 +22,13 @@ def real_path(folder: Path) -> Path:
 
 
 def find_strange(folder: Path, marker: str, read: Callable[[bytes], Mapping[str, str]]) -> str:
-    """Something in a folder that is not as the command left it; empty if there is none.
+    """Something in a folder that is not as the command left it; empty if there is none. Raises OSError.
 
     ``marker`` is the name of the file that says what else was written; ``read`` gives the sha256 of each by its path,
-    and raises SpecError for a foreign one.
+    and raises SpecError for a foreign one. Nothing more is looked at after the first: the folder may be a home.
     """
     if not folder.is_dir():
         return "it is no folder"
-    there = sorted(folder.rglob("*"))
-    if not there:
-        return ""
     try:
         with open(folder / marker, "rb", opener=open_file) as file:
             files = read(file.read(_LARGEST)) if not (folder / marker).is_symlink() else {}
@@ -39,12 +36,19 @@ def find_strange(folder: Path, marker: str, read: Callable[[bytes], Mapping[str,
         files = {}
     ours = {folder / path: digest for path, digest in files.items()}
     kept = {folder / marker, *(parent for path in ours for parent in path.parents)} if ours else set()
-    for path in there:
+    for path in _walk(folder):
         if "__pycache__" in path.relative_to(folder).parts:  # Python's own, beside an exported strategy
             continue
         if path.is_symlink() or (path not in kept and not _is_unchanged(path, ours.get(path))):
             return path.relative_to(folder).as_posix()
     return ""
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()):
+        yield path
+        if path.is_dir() and not path.is_symlink():
+            yield from _walk(path)
 
 
 def _is_unchanged(path: Path, digest: str | None) -> bool:
@@ -55,14 +59,23 @@ def _is_unchanged(path: Path, digest: str | None) -> bool:
 
 
 @contextmanager
-def replaced_folder(folder: Path) -> Iterator[Path]:
+def replaced_folder(folder: Path, marker: str, read: Callable[[bytes], Mapping[str, str]], what: str) -> Iterator[Path]:
     """A new folder to write to, which takes the place of ``folder`` once all is written; if not, that stays as it is.
 
-    A process that is killed leaves the former one whole, or in its last moment beside it in a folder whose name begins
-    with a dot. Raises SpecError where a file can't be written.
+    Only a folder without anything strange (``find_strange``) is replaced, and so deleted: it is looked at before
+    anything is written, and again where nobody finds it by its name any more. ``what`` the command makes. A process
+    that is killed leaves the former one whole, or in its last moment beside it in a folder whose name begins with a
+    dot. Raises SpecError where the folder holds anything else or a file can't be written.
     """
     work = None
+
+    def refuse_strange(place: Path) -> None:
+        if strange := find_strange(place, marker, read):
+            raise SpecError(f"{folder} holds files that do not belong to {what} ({strange}); name a new folder")
+
     try:
+        if folder.exists():
+            refuse_strange(folder)
         with suppress(FileExistsError):  # where that is no folder, the next line says so
             folder.parent.mkdir(parents=True)
         work = Path(tempfile.mkdtemp(prefix=f".{folder.name[:60]}.", dir=folder.parent))
@@ -72,10 +85,14 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
         if folder.exists():
             os.replace(folder, former)
         try:
+            if former.exists():
+                refuse_strange(former)
             os.replace(new, folder)
-        except OSError:
+        except (OSError, SpecError):
             with suppress(FileNotFoundError):
+                kept, work = work, None  # what may be the user's is not deleted if it can't be put back
                 os.replace(former, folder)
+            work = kept
             raise
     except OSError as error:
         raise SpecError(f"{folder} can't be written: {error.strerror}; name another folder") from None

@@ -53,11 +53,15 @@ def status(store: Store, run: str, output: str | None, price: float | None, **_:
     if output == "json":
         click.echo(manifest.to_bytes(), nl=False)
         return
-    if not manifest.complete and (launcher := read_launcher(store, run)) is not None:
-        if launcher.died:
+    unreadable: list[Unreadable] = []
+    if not manifest.complete:
+        launcher = read_launcher(store, run, unreadable)
+        if launcher is not None and launcher.died:
             say(f"the launcher of this run has died: {launcher.words}", err=True)
-        elif launcher.alive:
+        elif launcher is not None and launcher.alive:
             say(f"launcher  {launcher.words}")
+        for problem in unreadable:
+            say(f"unreadable: {problem}; whether a launcher follows this run is not known", err=True)
     rows = () if manifest.complete else _ask_backend(plan, lambda backend: backend.rows(plan, store))
     if rows:
         table = list(row_lines(rows, width=shutil.get_terminal_size().columns))
@@ -66,7 +70,7 @@ def status(store: Store, run: str, output: str | None, price: float | None, **_:
             say(line)
         say(f"{run}  {summary_line(rows)}")
     print_manifest(manifest, store.url)
-    unreadable: list[Unreadable] = []
+    unreadable.clear()
     if (evidence := read_evidence(store, run, unreadable)) is not None:
         say(f"evidence: {evidence_line(evidence)}")
         for line in panel_lines(evidence.panels):

@@ -11,7 +11,7 @@ from atb.contract import keys
 from atb.documents.attempt import Claim, MemoryNeed, Progress
 from atb.documents.plan import Plan, PlannedJob
 from atb.documents.worker import WorkerState
-from atb.errors import StoreError
+from atb.errors import Denied, StoreError
 from atb.machine import is_gone
 from atb.storage import Store
 from launcher.records.attempt_facts import AttemptReader
@@ -69,7 +69,7 @@ class Board:
         self.since = self.now() if resumed else since
 
     def look(self, running: Mapping[str, int], *, at_once: bool = False) -> bool:
-        """See how things are, where that was long enough ago. Raises StoreError where the store has been away long.
+        """See how things are, where that was long enough ago. Raises StoreError, Denied where it could not for long.
 
         ``running``: the attempts of this worker, by job.
         """
@@ -78,7 +78,7 @@ class Board:
             return False
         try:
             self._look(running)
-        except StoreError as error:
+        except (StoreError, Denied) as error:  # a folder may be given back as well
             self.trouble = str(error)
             self._looked = self._clock.monotonic()
             if self._looked - self._answered > PATIENCE_SECONDS:

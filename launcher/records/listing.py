@@ -10,7 +10,7 @@ from itertools import chain, groupby
 
 from atb.contract import keys
 from atb.contract.runs import is_run_name, validate_run
-from atb.errors import SpecError
+from atb.errors import Denied, SpecError
 from atb.storage import Entry, Store
 from atb.storage.read import find_entry, map_calls
 
@@ -126,11 +126,7 @@ def latest_runs(store: Store, most: int) -> list[str]:
     runs = run_folders(store)
     timed = [(match[0], run) for run in runs if (match := _TIME.search(run))]
     named = [run for run in runs if not _TIME.search(run)]
-    planned = [
-        (f"{entry.modified:%Y%m%d-%H%M%S}", run)
-        for run in named
-        if (entry := find_entry(store, keys.plan(run))) is not None
-    ]
+    planned = [(time, run) for run in named if (time := _find_time(store, run)) is not None]
     ordered = [run for _, run in sorted([*timed, *planned], reverse=True)]
     found: list[str] = []
     while ordered and len(found) < most:  # a folder may hold no run, or one of a training without a launcher
@@ -141,10 +137,23 @@ def latest_runs(store: Store, most: int) -> list[str]:
     return found
 
 
+def _find_time(store: Store, run: str) -> str | None:
+    """When the run was planned; empty where this user may not look, None where there is no plan."""
+    try:
+        entry = find_entry(store, keys.plan(run))
+    except Denied:
+        return ""
+    return None if entry is None else f"{entry.modified:%Y%m%d-%H%M%S}"
+
+
 def run_folders(store: Store) -> list[str]:
     """The folders that can be runs, in order; there may be no plan in one. Raises StoreError."""
     return [name for name in store.folders(keys.RUNS) if is_run_name(name)]
 
 
 def _is_run(store: Store, run: str) -> bool:
-    return find_entry(store, keys.plan(run)) is not None
+    """Also where this user may not look: then a command about it says so."""
+    try:
+        return find_entry(store, keys.plan(run)) is not None
+    except Denied:
+        return True

@@ -53,16 +53,26 @@ class Launcher:
 
 
 def read_launcher(
-    store: Store, run: str, *, now: float | None = None, gone: Callable[[str | None, int], bool] = is_gone
+    store: Store,
+    run: str,
+    problems: list[Unreadable] | None = None,
+    *,
+    now: float | None = None,
+    gone: Callable[[str | None, int], bool] = is_gone,
 ) -> Launcher | None:
-    """The run's latest launcher; None where it is not known. Raises StoreError."""
+    """The run's latest launcher; None where it is not known. ``problems`` gets why it can't be read. Raises
+    StoreError."""
     key = keys.launcher(run)
     entry = find_entry(store, key)
     if entry is None:
         return None
     try:
         state = read_document(store, LauncherState, key, entry=entry)
-    except (NotFound, Unreadable):
+    except Unreadable as problem:
+        if problems is not None:
+            problems.append(problem)
+        return None
+    except NotFound:
         return None
     at = read_clock(store) if now is None else now
     return Launcher(state, entry.modified.timestamp(), at, gone(state.machine, state.process))

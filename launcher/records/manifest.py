@@ -13,7 +13,7 @@ from pydantic import AwareDatetime
 from atb.contract import keys
 from atb.documents.manifest import Manifest, ManifestJob, Problem, State, Usage
 from atb.documents.plan import PlannedJob
-from atb.errors import NotFound, Unreadable
+from atb.errors import Denied, NotFound, Unreadable
 from atb.schema import Document, Part
 from atb.storage import Store
 from atb.storage.read import find_entry, map_calls, read_document
@@ -114,14 +114,18 @@ def list_runs(store: Store) -> Iterator[ListedRun]:
     """
 
     def describe(run: str) -> ListedRun | None:
-        key = keys.manifest(run)
         try:
-            manifest = read_document(store, _ManifestHead, key, run=run)
-        except Unreadable as problem:
-            return ListedRun(run, note=f"unreadable: {problem}; make it again with: atb-launch collect {run}")
+            manifest = read_document(store, _ManifestHead, keys.manifest(run), run=run)
+            return ListedRun(run, manifest.created, dict(Counter(job.state for job in manifest.jobs)))
         except NotFound:
+            pass
+        except Unreadable as problem:
+            then = "" if isinstance(problem, Denied) else f"; make it again with: atb-launch collect {run}"
+            return ListedRun(run, note=f"unreadable: {problem}{then}")
+        try:
             return _describe_open(store, run) if _is_planned(store, run) else None
-        return ListedRun(run, manifest.created, dict(Counter(job.state for job in manifest.jobs)))
+        except Unreadable as problem:
+            return ListedRun(run, note=f"unreadable: {problem}")
 
     runs = reversed(run_folders(store))
     yield from filter(None, map_calls(store, describe, runs))
@@ -129,18 +133,17 @@ def list_runs(store: Store) -> Iterator[ListedRun]:
 
 def _describe_open(store: Store, run: str) -> ListedRun:
     """A run that has not been collected yet: whether anybody still follows it."""
-    launcher = read_launcher(store, run)
+    unreadable: list[Unreadable] = []
+    launcher = read_launcher(store, run, unreadable)
     if launcher is not None and launcher.died:
         return ListedRun(run, note=f"its launcher has died ({launcher.words}); resume with: atb-launch --resume {run}")
     if launcher is not None and launcher.alive:
         return ListedRun(run, note=f"running; not collected yet; see: atb-launch status {run}")
-    try:
-        manifest = build_manifest(RunRecord.load(store, run))
-    except Unreadable as problem:
-        return ListedRun(run, note=f"unreadable: {problem}")
+    manifest = build_manifest(RunRecord.load(store, run))
     counts = Counter(job.state for job in manifest.jobs)
     command = "status" if counts["running"] else "collect"
-    return ListedRun(run, manifest.created, dict(counts), f"not collected yet: atb-launch {command} {run}")
+    notes = [f"not collected yet: atb-launch {command} {run}", *(f"unreadable: {problem}" for problem in unreadable)]
+    return ListedRun(run, manifest.created, dict(counts), "; ".join(notes))
 
 
 def _is_planned(store: Store, run: str) -> bool:

@@ -103,7 +103,7 @@ class RunRecord:
 
     def set_aside_results(self, store: Store) -> list[str]:
         """Move results that can't be read out of the way, so that their jobs can be done again; returns where to. One
-        that has been written anew meanwhile stays. Raises StoreError.
+        that has been written anew meanwhile stays. Raises Denied for one that this user may not read, StoreError.
         """
         bad = {keys.result(self.plan.run, job): record for job, record in self.jobs.items() if record.result is None}
         moved = []

@@ -71,9 +71,15 @@ def write_index(store: Store, last: int = LAST_RUNS, clock: Clock = SYSTEM_CLOCK
 def _read_run(store: Store, run: str, serving: Mapping[str, int]) -> Run | None:
     """A run as its manifest has it; None where nothing was ever planned under that name."""
     try:
-        night = read_document(store, _Night, keys.manifest(run), run=run)
+        return _read_night(store, run, serving)
     except Unreadable as problem:
         return Run(run, None, (), problem=str(problem))
+
+
+def _read_night(store: Store, run: str, serving: Mapping[str, int]) -> Run | None:
+    """The same. Raises Unreadable."""
+    try:
+        night = read_document(store, _Night, keys.manifest(run), run=run)
     except NotFound:
         planned = find_entry(store, keys.plan(run))
         return None if planned is None else Run(run, planned.modified, (), problem="not collected yet")

@@ -15,7 +15,7 @@ from atb.contract import keys
 from atb.documents.champion import Champion, HistoryEntry, Signal
 from atb.documents.manifest import Manifest
 from atb.documents.result import FileEntry, Result, ResultPointer
-from atb.errors import NotFound, SpecError, Unreadable
+from atb.errors import Denied, NotFound, SpecError, Unreadable
 from atb.registry.champions import ModelKey
 from atb.registry.pull import bundle_sizes
 from atb.schema import Document
@@ -29,7 +29,7 @@ CLAIM_SECONDS = 3_600.0
 """Older than this, a probe and a claim on a download were left by a process that was killed."""
 _CHUNK = 1 << 20
 
-What = Literal["unreadable", "misplaced", "missing", "altered", "stale", "leftover"]
+What = Literal["unreadable", "denied", "misplaced", "missing", "altered", "stale", "leftover"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,12 @@ class _Seen:
     """The result that each pointer names; none for one that can't be read."""
     files: set[str] = field(default_factory=set)
     """Files of champions, which are compared already."""
+    hidden: set[str] = field(default_factory=set)
+    """Documents and folders that this user may not read: nothing is known of what is in them."""
+
+    def hides(self, key: str) -> bool:
+        """Whether an object may be there although it was not read."""
+        return any(key == each or key.startswith(f"{each}/") for each in self.hidden)
 
     def add(self, key: str, document: Document | None) -> None:
         """Remember a document of the store, or that there is one that can't be read."""
@@ -93,17 +99,32 @@ def check_store(store: Store, *, hashes: bool = True, clock: Clock = SYSTEM_CLOC
     """
     now, seen = read_clock(store, clock), _Seen()
     found: list[StoreProblem] = []
+    denied: list[StoreProblem] = []
     for part in _PARTS:
-        found += _check_part(store, store.list(part), {}, seen, now, hashes)
+        found += _check_part(store, _list(store, part, seen, denied), {}, seen, now, hashes)
     for run in store.folders(keys.RUNS):
-        listed = list(store.list(keys.run_prefix(run)))
+        listed = list(_list(store, keys.run_prefix(run), seen, denied))
         sizes = {entry.key: entry.size for entry in listed}
         found += _check_part(store, listed, sizes, seen, now, hashes)
+    found += denied
     latest = seen.latest()
     found = [
         replace(each, made_from=latest.get(each.key, "")) for each in [*found, *_check_pointers(store, seen, latest)]
     ]
-    return sorted(found, key=lambda finding: (finding.key, finding.what))
+    return sorted(dict.fromkeys(found), key=lambda finding: (finding.key, finding.what))
+
+
+def _list(store: Store, prefix: str, seen: _Seen, denied: list[StoreProblem]) -> Iterator[Entry]:
+    """What can be listed; ``denied`` gets a folder that can't be."""
+    try:
+        yield from store.list(prefix)
+    except Denied as problem:
+        seen.hidden.add(problem.key)
+        denied.append(_denied(problem))
+
+
+def _denied(problem: Unreadable) -> StoreProblem:
+    return StoreProblem(problem.key, "denied", str(problem), "check again as a user who may read it")
 
 
 def read_place(store: Store, key: str, place: Place, entry: Entry) -> tuple[Document | None, StoreProblem | None]:
@@ -116,6 +137,8 @@ def read_place(store: Store, key: str, place: Place, entry: Entry) -> tuple[Docu
         return document, None
     except NotFound:
         return None, None  # it was removed in between
+    except Denied as problem:
+        return None, _denied(problem)
     except Unreadable as problem:
         what: What = "misplaced" if "wrong place" in str(problem) else "unreadable"
         return None, StoreProblem(key, what, str(problem), place.then)
@@ -140,16 +163,20 @@ def _check_part(
             return entry.key, None, [*_find_leftover(entry, now)]
         document, problem = read_place(store, entry.key, place, entry)
         problems = [problem] if problem is not None else []
-        if isinstance(document, Champion) and find_entry(store, document.entry) is None:
-            then = "restore it from a backup: nothing else says what was decided"
-            problems.append(StoreProblem(document.entry, "missing", f"{entry.key} names it", then))
-        if isinstance(document, Result | Champion):
-            problems += _check_files(store, entry.key, document.files, sizes, seen, hashes)
+        try:
+            if isinstance(document, Champion) and find_entry(store, document.entry) is None:
+                then = "restore it from a backup: nothing else says what was decided"
+                problems.append(StoreProblem(document.entry, "missing", f"{entry.key} names it", then))
+            if isinstance(document, Result | Champion):
+                problems += _check_files(store, entry.key, document.files, sizes, seen, hashes)
+        except Denied as denied:
+            problems.append(_denied(denied))
         return entry.key, document, problems
 
     manifests: list[tuple[str, Manifest]] = []
     for key, document, problems in map_calls(store, look, entries):
         yield from problems
+        seen.hidden.update(problem.key for problem in problems if problem.what == "denied")
         if isinstance(document, Manifest):
             manifests.append((key, document))
         else:
@@ -184,6 +211,8 @@ def _sha256(store: Store, key: str) -> str:
         path, digest = Path(folder, "object"), hashlib.sha256()
         try:
             store.get_file(key, path)
+        except Denied:
+            raise
         except (NotFound, SpecError):
             return ""
         with path.open("rb") as file:
@@ -196,7 +225,7 @@ def _check_manifest(key: str, manifest: Manifest, seen: _Seen) -> Iterator[Store
     """Whether a manifest is out of date about a result of its run."""
     own = keys.run_prefix(manifest.run)
     named = [job.result for job in manifest.jobs if job.result is not None and job.result.startswith(own)]
-    missing = [result for result in named if result not in seen.results]
+    missing = [result for result in named if result not in seen.results and not seen.hides(result)]
     if missing:
         why = f"it says that {missing[0]} is there" + (f", and {len(missing) - 1} more" * (len(missing) > 1))
         yield StoreProblem(key, "stale", why, f"make it again with: atb-launch collect {manifest.run}")
@@ -206,12 +235,14 @@ def _check_pointers(store: Store, seen: _Seen, latest: Mapping[str, str]) -> Ite
     """Hints that point to nothing; and results that can't be found by their spec, which would be trained again though
     nothing has changed."""
     for key, target in seen.pointers.items():
+        if target and seen.hides(target):
+            continue
         if target and target not in seen.results:
             yield StoreProblem(key, "stale", f"it points to {target}, which is not there", "nothing: it is a hint")
         elif target and seen.results[target].found_by != key:
             yield StoreProblem(key, "stale", f"{target} is of another spec", "nothing: it is a hint")
     for key in latest.keys() - seen.pointers.keys():
-        if find_entry(store, key) is not None:
+        if seen.hides(key) or find_entry(store, key) is not None:
             continue  # a job has written it meanwhile
         why = f"{latest[key]} is not found by its spec, and would be trained again"
         yield StoreProblem(key, "missing", why, "make it again with --repair")

@@ -41,7 +41,7 @@ def repair_store(store: Store, findings: Iterable[StoreProblem]) -> Iterator[Sto
             yield replace(finding, repaired="removed")
         elif finding.what == "missing" and finding.made_from:
             yield replace(finding, repaired=_make_pointer(store, finding))
-        elif place is not None and place.care == "replace":
+        elif place is not None and place.care == "replace" and finding.what != "denied":
             yield replace(finding, repaired=_replace_claim(store, finding))
         elif place is not None and place.care != "keep" and finding.what in ("unreadable", "misplaced", "stale"):
             if place.care == "make again":
@@ -90,10 +90,13 @@ def _replace_claim(store: Store, finding: StoreProblem) -> str:
     entry = find_entry(store, key)
     try:
         data, etag = read_damaged(store, key)
-        Claim.from_bytes(data, key)
-        return "nothing: it is in order now"
     except NotFound:
         return "nothing: it is gone"
+    except AtbError as error:
+        return f"could not be replaced: {error}"
+    try:
+        Claim.from_bytes(data, key)
+        return "nothing: it is in order now"
     except Unreadable:
         if entry is None:
             return "nothing: it has changed since"
@@ -122,5 +125,5 @@ def _move(store: Store, finding: StoreProblem) -> str:
         return "nothing: it is gone"
     except PreconditionFailed:
         return "nothing: it has changed since"
-    except StoreError as error:
+    except AtbError as error:
         return f"could not be moved: {error}"

@@ -66,6 +66,11 @@ def next_token(page: Mapping[str, Any]) -> str | None:
     return page["NextContinuationToken"] if page.get("IsTruncated") else None
 
 
+def is_key(name: str) -> bool:
+    """Others' objects may have any name, with empty parts, or be what a console makes as a folder."""
+    return bool(name) and not name.startswith("/") and not name.endswith("/") and "//" not in name
+
+
 def _headers(answer: Mapping[str, Any]) -> Mapping[str, str]:
     found: Mapping[str, str] = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     return found

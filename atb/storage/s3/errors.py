@@ -17,7 +17,7 @@ from botocore.parsers import ResponseParserError
 
 from atb.errors import NotFound, PreconditionFailed, StoreError, StoreSetting
 from atb.storage.proxies import USER
-from atb.storage.s3.failures import ConditionsRejected, Conflict, ExpiredSession, NotS3, Unclear, not_s3
+from atb.storage.s3.failures import Archived, ConditionsRejected, Conflict, ExpiredSession, NotS3, Unclear, not_s3
 from atb.storage.s3.logins import (
     SETTINGS,
     TRANSIENT_CODES,
@@ -41,6 +41,8 @@ _CREDENTIALS = {
     "InvalidIdentityToken": "the identity provider does not know this account: look at the role's trust policy",
 }
 EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
+_ARCHIVED = frozenset({"InvalidObjectState"})
+"""What a lifecycle rule has moved to an archive, such as Glacier."""
 _TOO_LARGE = frozenset({"EntityTooLarge", "MaxMessageLengthExceeded"})
 _FULL = frozenset({"QuotaExceeded", "InsufficientStorage", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded"})
 _REGION = frozenset(
@@ -149,6 +151,9 @@ def _explain_answer(error: boto.ClientError, url: str, bucket: str, key: str) ->
         return PreconditionFailed(f"{key} in {url}: someone else was first")
     if status == 409:
         return Conflict(f"store {url} has a conflict on {key}")
+    if error.operation_name == "GetObject" and (code in _ARCHIVED or code.startswith("KMS.")):
+        remedy = "the key that it is encrypted with can't be used" if code not in _ARCHIVED else "restore it first"
+        return Archived(f"{key} in {url} can't be read ({code}): {remedy}")
     if status in (401, 403) or code in _CREDENTIALS:
         kind = ExpiredSession if code in EXPIRED else StoreSetting
         remedy = _CREDENTIALS.get(code, "check the credentials and the bucket's policy")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from atb.errors import StoreError, StoreSetting
+from atb.errors import Denied, StoreError, StoreSetting, Unreadable
 
 CONFLICT_SECONDS = 15.0
 """How long two conditional writes that met (409) are tried again: neither has lost yet."""
@@ -34,6 +36,10 @@ class Altered(StoreError):
     retry_seconds = ALTERED_SECONDS
 
 
+class Archived(StoreError):
+    """The object can't be read until its owner does something about it; others can."""
+
+
 class NotS3(StoreSetting):
     """The server does not speak S3, or a load balancer answers for it for a while."""
 
@@ -46,6 +52,17 @@ class ConditionsRejected(StoreSetting):
 
 class ExpiredSession(StoreSetting):
     """The credentials were good until now."""
+
+
+@contextmanager
+def of_object(key: str) -> Iterator[None]:
+    """Raises Unreadable, or Denied, for what is wrong with this one object, in spite of several tries."""
+    try:
+        yield
+    except Altered as damage:
+        raise Unreadable(str(damage), key) from None
+    except Archived as archived:
+        raise Denied(str(archived), key) from None
 
 
 def not_s3(url: str) -> NotS3:

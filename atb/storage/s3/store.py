@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
 
-from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError, Unreadable
+from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError
 from atb.patience import Patience
 from atb.storage.s3 import answers, failures
 from atb.storage.s3.client import configured_endpoint, connect, hurry
@@ -87,10 +87,8 @@ class S3Store:
         return self.get_with_etag(key)[0]
 
     def get_with_etag(self, key: str) -> tuple[bytes, str]:
-        try:
+        with failures.of_object(key):
             return self._call(key, lambda: self._read(key))
-        except failures.Altered as damage:  # in spite of several tries
-            raise Unreadable(str(damage), key) from None
 
     def put(self, key: str, data: bytes) -> str:
         return self._put(key, data, {})
@@ -119,7 +117,7 @@ class S3Store:
         token, more = None, True
         while more:
             entries, token = self._read_page(prefix, token)
-            yield from entries
+            yield from (entry for entry in entries if answers.is_key(entry.key))
             more = token is not None
 
     def _read_page(self, prefix: str, token: str | None) -> Page:
@@ -139,7 +137,8 @@ class S3Store:
         while options:
             page = self._call(prefix, partial(self._list_objects, prefix, options))
             for item in page.get("CommonPrefixes", []):
-                yield item["Prefix"][len(self._prefix) + len(prefix) :].rstrip("/")
+                if name := item["Prefix"][len(self._prefix) + len(prefix) :].rstrip("/"):
+                    yield name
             token = answers.next_token(page)
             options = {"Delimiter": "/", "ContinuationToken": token} if token is not None else {}
 
@@ -197,11 +196,10 @@ class S3Store:
             return etag
 
         try:
-            etag = self._call(key, call)
+            with failures.of_object(key):
+                etag = self._call(key, call)
             os.replace(partial, path)
             return etag
-        except failures.Altered as damage:
-            raise Unreadable(str(damage), key) from None
         finally:
             partial.unlink(missing_ok=True)
 
@@ -214,7 +212,7 @@ class S3Store:
         return self._translate("", identify)
 
     def _key(self, key: str) -> str:
-        if not key or key.startswith("/") or "//" in key:
+        if not answers.is_key(key):
             raise SpecError(f"{key!r} is not a key")
         return f"{self._prefix}{key}"
 

@@ -115,7 +115,7 @@ def test_a_folder_that_cant_be_made_is_named(tmp_path: Path) -> None:
         pull(store, serve(store), tmp_path / "file" / "model")
 
 
-@pytest.mark.parametrize("path", ["../outside", "/etc/passwd", "a/../../b", "champion.json"])
+@pytest.mark.parametrize("path", ["../outside", "/etc/passwd", "a/../../b", "champion.json", "a\0b", ""])
 def test_a_path_that_leaves_the_bundle_is_refused(path: str, tmp_path: Path) -> None:
     store = MemoryStore()
     champion = serve(store)

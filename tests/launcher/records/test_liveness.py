@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from atb.contract import keys
+from atb.errors import Unreadable
 from atb.storage import DirectoryStore, MemoryStore, Store
 from launcher.plan.build import build_plan, commit_plan
 from launcher.records.liveness import LEASE_SECONDS, read_launcher, say_alive
@@ -77,7 +78,8 @@ def test_one_of_this_machine_whose_process_is_gone_has_died_at_once() -> None:
 def test_words_of_a_launcher_that_can_not_be_read_stop_nothing(data: bytes) -> None:
     store = planned(MemoryStore())
     store.put(keys.launcher("r1"), data)
-    assert read_launcher(store, "r1") is None
-    assert {each.run: each.words for each in list_runs(store)}["r1"].endswith(
-        "not collected yet: atb-launch collect r1"
-    )
+    problems: list[Unreadable] = []
+    assert read_launcher(store, "r1", problems) is None
+    assert [problem.key for problem in problems] == [keys.launcher("r1")]
+    (words,) = [each.words for each in list_runs(store)]
+    assert "1 pending; not collected yet: atb-launch collect r1; unreadable: runs/r1/launcher.json " in words

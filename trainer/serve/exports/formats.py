@@ -8,11 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from atb.documents.result import Result
-from atb.errors import SpecError
 from atb.registry.pull import bundle_file, read_file
 from atb.schema import readable_json
 from atb.storage import Store
-from atb.storage.folders import find_strange, real_path, replaced_folder
+from atb.storage.folders import real_path, replaced_folder
 from trainer.serve.exports.freqtrade import freqtrade_files
 from trainer.serve.exports.mlflow import mlflow_files
 from trainer.serve.exports.model import ABOUT, ModelToExport, describe_model
@@ -41,11 +40,7 @@ def export_model(model: ModelToExport, kind: str, folder: Path) -> Path:
     files = FORMATS[kind](model)
     digests = {path: hashlib.sha256(data).hexdigest() for path, data in files.items()}
     target = real_path(folder) / model.name
-    if target.exists() and (strange := find_strange(target, ABOUT, _files_of)):
-        raise SpecError(
-            f"{target} holds files that do not belong to an exported model ({strange}); name another folder"
-        )
-    with replaced_folder(target) as staging:
+    with replaced_folder(target, ABOUT, _files_of, "an exported model") as staging:
         for path, data in {**files, ABOUT: readable_json({**model.about, "files": digests})}.items():
             (staging / path).parent.mkdir(parents=True, exist_ok=True)
             (staging / path).write_bytes(data)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from atb.documents.attempt import Progress
-from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError, StoreSetting, Unreadable
+from atb.errors import Denied, NotFound, PreconditionFailed, SpecError, StoreError, StoreSetting, Unreadable
 from atb.patience import INTERRUPT
 from atb.storage import Store, open_store
 from atb.storage.probe import probe_store
@@ -146,6 +146,40 @@ def test_a_damaged_document_is_found_by_a_check_and_moved_aside(store: Store, pr
     (mended,) = repair_store(store.within(1), [found])
     assert mended.repaired.startswith(f"moved to quarantine/{key}")
     assert key not in {entry.key for entry in store.list("runs/")}
+
+
+@pytest.mark.parametrize(("status", "code"), [(403, "InvalidObjectState"), (400, "KMS.DisabledException")])
+def test_an_object_in_an_archive_or_without_its_key_is_named_and_never_moved(
+    store: Store, proxy: FaultProxy, status: int, code: str
+) -> None:
+    key = "runs/r1/progress/BTCUSDT-fast.json"
+    store.put(key, b"{}")
+    proxy.add("status", "GET", f"{key}$", times=1_000, status=status, body=xml_error(code))
+    with pytest.raises(Denied, match=rf"^{key} in .* can't be read \({code}\)"):
+        store.get(key)
+    (found,) = check_store(store)
+    assert (found.key, found.what) == (key, "denied")
+    assert [each.repaired for each in repair_store(store, [found])] == [""]
+
+
+def test_objects_whose_names_no_store_of_ours_has_are_passed_over(store: Store, proxy: FaultProxy) -> None:
+    prefix = store.url.removeprefix("s3://").split("/", 1)[1]
+    names = ("models/", "models//1h/fast/current.json", "models/BTCUSDT/1h/", "models/BTCUSDT/1h/fast/current.json")
+    contents = "".join(
+        f"<Contents><Key>{prefix}/{name}</Key><Size>0</Size><ETag>&quot;e&quot;</ETag>"
+        "<LastModified>2026-01-31T06:00:00.000Z</LastModified></Contents>"
+        for name in names
+    )
+    folders = "".join(
+        f"<CommonPrefixes><Prefix>{prefix}/models/{name}/</Prefix></CommonPrefixes>" for name in ("", "B")
+    )
+    body = f"<ListBucketResult><Name>b</Name><IsTruncated>false</IsTruncated>{contents}{folders}</ListBucketResult>"
+    proxy.add("status", "GET", "list-type=2", times=2, status=200, body=body.encode())
+    assert [entry.key for entry in store.list("models/")] == ["models/BTCUSDT/1h/fast/current.json"]
+    assert list(store.folders("models/")) == ["B"]
+    for key in ("models//x", "models/"):
+        with pytest.raises(SpecError, match="is not a key"):
+            store.get(key)
 
 
 def test_a_stop_signal_ends_a_wait_in_any_thread_at_once(store: Store, proxy: FaultProxy) -> None:
