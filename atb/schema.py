@@ -135,7 +135,10 @@ _LONGEST_REASON = 400
 """Characters of why a document or an option is refused: a value can be of any length."""
 _REMEDY = "see: atb-launch store check"
 _SHORTEST_VALUE = 24
-"""Bytes of a value with its name, on average: a plan's, which is our largest document, have 28."""
+"""Bytes of a value with its name, on average, where an object or array counts as several values: a plan's, which is our
+largest document, have 26."""
+_OBJECT = 4
+"""Values that take as much memory as an object or array: some 1,400 bytes, and a value 350."""
 
 
 def is_sealed(data: bytes) -> bool:
@@ -162,10 +165,13 @@ def validate_size(kind: type[Document], size: int, where: str) -> None:
 
 
 def _validate_values(kind: type[Document], data: bytes, where: str) -> None:
-    """Raises Unreadable for far more values than any document of that size has: each takes a hundred bytes or more once
-    it is read, and as few as two before."""
+    """Raises Unreadable for far more values than any document of that size has: each takes hundreds of bytes while it
+    is read, and as few as two before."""
     most = kind.largest // _SHORTEST_VALUE
-    if len(data) > most and (values := data.count(b",")) > most:
+    if len(data) <= most:
+        return
+    values = data.count(b",") + _OBJECT * (data.count(b"{") + data.count(b"["))
+    if values > most:
         words = f"it has {values:,} values, at most are {most:,}"
         raise Unreadable(f"{where} is not a {kind.kind} document: {words}; {_REMEDY}", where)
 

@@ -34,7 +34,7 @@ class Plan(Document):
     """Written before anything is started. ``options`` are the launcher's, without secrets."""
 
     kind: ClassVar[str] = "plan"
-    largest: ClassVar[int] = 128 << 20
+    largest: ClassVar[int] = 64 << 20
 
     run: RunName
     created: AwareDatetime

@@ -115,7 +115,7 @@ def check_bars(raw: Bars, start_ms: int, as_of_ms: int) -> tuple[Bars, BarsRepor
     """
     counts: dict[str, int] = {}
     began = bool((raw.time < start_ms).any())
-    bars = raw.take((raw.time >= start_ms) & (raw.time < as_of_ms))
+    bars = raw.take(_between(raw, start_ms, as_of_ms))
     received = len(bars)
 
     counts["unsorted"] = int(np.count_nonzero(np.diff(bars.time) < 0))
@@ -125,7 +125,8 @@ def check_bars(raw: Bars, start_ms: int, as_of_ms: int) -> tuple[Bars, BarsRepor
     spacing, shift = find_spacing(bars), find_shift(bars.time, bars.timeframe)
     bars = _leave_out(bars, (bars.time - offset) % step != 0, "off_grid", counts)
     bars = _leave_out(bars, bars.time + step > as_of_ms, "unclosed", counts)
-    bars = _leave_out(bars, ~(np.abs(bars.values) < _INFINITE).all(axis=1), "non_finite", counts)
+    high, low = bars.values.max(axis=1), bars.values.min(axis=1)  # NaN where one of them is
+    bars = _leave_out(bars, ~((high < _INFINITE) & (low > -_INFINITE)), "non_finite", counts)
     prices, volume = bars.values[:, :VOLUME], bars.values[:, VOLUME]
     bars = _leave_out(bars, (prices <= 0).any(axis=1) | (volume < 0), "non_positive", counts)
     top, bottom = bars.values[:, HIGH], bars.values[:, LOW]
@@ -262,9 +263,19 @@ def fill_gaps(bars: Bars) -> tuple[Bars, int]:
     return filled, int(np.count_nonzero(added))
 
 
+def _between(raw: Bars, start_ms: int, end_ms: int) -> slice | npt.NDArray[np.bool_]:
+    """The rows of ``[start_ms, end_ms)``: a slice, which copies nothing, where they lie side by side."""
+    wanted = (raw.time >= start_ms) & (raw.time < end_ms)
+    count = int(np.count_nonzero(wanted))
+    rows = slice(first := int(wanted.argmax()) if count else 0, first + count)
+    return rows if wanted[rows].all() else wanted
+
+
 def _conflicting(bars: Bars) -> npt.NDArray[np.bool_]:
     """Which rows have a time that another row has with other values. Times ascend."""
     begins = np.concatenate([[True], np.diff(bars.time) != 0])[: len(bars)]
+    if begins.all():
+        return np.zeros(len(bars), np.bool_)
     group = np.cumsum(begins) - 1
     first = np.flatnonzero(begins)[group]
     differs: npt.NDArray[np.bool_] = (bars.values != bars.values[first]).any(axis=1)

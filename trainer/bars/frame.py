@@ -89,6 +89,8 @@ def empty_bars(symbol: str, timeframe: str, *, synthetic: bool = False) -> Bars:
 
 def join_bars(parts: list[Bars]) -> Bars:
     """All rows of all parts, one after the other. Only the extra columns that every non-empty part has are kept."""
+    if len(parts) == 1:
+        return parts[0]
     filled = [part for part in parts if len(part)] or parts[:1]
     names = [name for name in filled[0].extra if all(name in part.extra for part in filled)]
     return replace(

@@ -21,6 +21,7 @@ NOT_EXTRA = ("close_time", "ignore")
 """Columns that say nothing about a bar."""
 _EARLIEST_MS, _LATEST_MS = 1_230_768_000_000, 4_102_444_800_000
 """2009 to 2100: a time outside of it is a time in another unit."""
+_SECONDS_END, _MICROSECONDS, _NANOSECONDS = 10**11, 10**14, 10**17
 
 
 def bars_from_rows(rows: list[list[Any]], names: tuple[str, ...], symbol: str, timeframe: str, where: str) -> Bars:
@@ -44,8 +45,10 @@ def times_in_ms(times: npt.NDArray[np.int64], where: str) -> Times:
 
     Raises DataError where one lies outside 2009 to 2100 in each of them.
     """
-    units = [(10**11, 1000, 1), (10**14, 1, 1), (10**17, 1, 1_000), (2**63 - 1, 1, 1_000_000)]
-    milliseconds: Times = np.select([times < top for top, _, _ in units], [times * by // to for _, by, to in units])
+    milliseconds: Times = np.where(times < _SECONDS_END, times * 1000, times)
+    for begin, by in ((_MICROSECONDS, 1_000), (_NANOSECONDS, 1_000_000)):
+        if (times >= begin).any():
+            milliseconds = np.where(times >= begin, times // by, milliseconds)
     wrong = (milliseconds < _EARLIEST_MS) | (milliseconds >= _LATEST_MS)
     if wrong.any():
         raise DataError(f"{where}: the time {times[wrong][0]} is in no unit between 2009 and 2100")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 import re
 
 import pyarrow as pa
@@ -25,6 +26,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_PIECE = 1 << 20
 _LINES_LOOKED_AT = 12
 _FEWEST_COLUMNS = 5
 _EPOCH = re.compile(r"\d{9,19}(\.0*)?")
@@ -71,15 +73,24 @@ def to_utf8(data: bytes, where: str) -> bytes:
         encoding = "utf-16-le" if data[1:2] == b"\0" else "utf-16-be"
     if not data.isascii() or encoding not in ("", "utf-8"):
         try:
-            text = data.decode(encoding or "utf-8")
+            text = _recode(data, encoding or "utf-8")
         except UnicodeDecodeError as error:
             if encoding:
                 raise DataError(f"{where} is not whole {encoding.upper()}: {error.reason}; save it as UTF-8") from None
-            text = data.decode("latin-1")
-        data = text.encode()
+            text = _recode(data, "latin-1")
+        data = data if text == data else text
     if _CONTROLS.search(data[:4096]):
         raise DataError(f"{where} is not text; give CSV in UTF-8, Parquet or feather")
     return data
+
+
+def _recode(data: bytes, encoding: str) -> bytes:
+    """The text in UTF-8, piece by piece: as one, a text with a single emoji has four bytes for each letter."""
+    decoder, text = codecs.getincrementaldecoder(encoding)(), io.BytesIO()
+    for begin in range(0, len(data), _PIECE):
+        text.write(decoder.decode(data[begin : begin + _PIECE]).encode())
+    text.write(decoder.decode(b"", True).encode())
+    return text.getvalue()
 
 
 def _first_lines(text: bytes) -> list[tuple[int, str]]:

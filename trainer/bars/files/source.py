@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from atb.contract.sources import plain_symbol, validate_symbol
@@ -44,17 +45,18 @@ class FilesSource:
         files = self._matching(symbol, timeframe)
         if not files:
             raise DataError(self._explain_absence(symbol, timeframe))
-        parts, origins = [], dict([folder_origin(self._path, symbol, timeframe, files)])
+        parts, ends, origins = [], [], dict([folder_origin(self._path, symbol, timeframe, files)])
         for where in (file.where for file in files):
-            data, (origin, fingerprint) = self._read(where)
-            parts.append(bars_from_table(_parse(data, where, symbol, timeframe), symbol, timeframe, where))
+            part, (origin, fingerprint) = self._read_bars(where, symbol, timeframe)
             origins[origin] = fingerprint
-        bars = join_bars(parts)
-        inside = bars.take((bars.time >= start_ms) & (bars.time < end_ms))
+            wanted = (part.time >= start_ms) & (part.time < end_ms)
+            ends.append(part.take(np.array([part.time.argmin(), part.time.argmax()])) if len(part) else part)
+            parts.append(part if wanted.all() else part.take(wanted))
+        inside, found = join_bars(parts), join_bars(ends)
         if not len(inside):
-            kind = DataNotReady if len(bars) and int(bars.time.max()) < start_ms else DataError
+            kind = DataNotReady if len(found) and int(found.time.max()) < start_ms else DataError
             raise kind(
-                f"{symbol} {timeframe}: {files[-1].where} holds {span(bars)}; choose --as-of and --days within it"
+                f"{symbol} {timeframe}: {files[-1].where} holds {span(found)}; choose --as-of and --days within it"
             )
         inside.origins.update(origins)
         return inside
@@ -76,6 +78,12 @@ class FilesSource:
         near = sorted(name for name in names if plain_symbol(name.partition(".")[0]) == plain_symbol(stem))
         hint = f"; {near[0][:80]!a} is there: rename it, or write it as one of these" if near else ""
         return f"{symbol}: no file {stem}.parquet, .feather, .csv, .csv.gz or .zip in {self._path}{hint}"
+
+    def _read_bars(self, where: str, symbol: str, timeframe: str) -> tuple[Bars, tuple[str, str]]:
+        data, origin = self._read(where)
+        table = _parse(data, where, symbol, timeframe)
+        del data  # which can be as large as the table, and the bars
+        return bars_from_table(table, symbol, timeframe, where), origin
 
     def _read(self, where: str) -> tuple[bytes, tuple[str, str]]:
         if self._path.startswith(IN_STORE):

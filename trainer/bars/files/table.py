@@ -70,7 +70,9 @@ def bars_from_table(table: pa.Table, symbol: str, timeframe: str, where: str) ->
     table = _select_finished(_select_market(table, names, symbol, timeframe, where), names, where)
     opened = _times(table, names, times, where)
     taken = {name: number for name, number in found.items() if number is not None}
-    values = np.column_stack([_floats(table.column(taken[name]), f"{where}: column {name}") for name in COLUMNS])
+    values = np.empty((table.num_rows, len(COLUMNS)))
+    for place, name in enumerate(COLUMNS):  # one after the other: a file can have millions of rows
+        values[:, place] = _floats(table.column(taken[name]), f"{where}: column {name}")
     extra = {
         name: _floats(table.column(number), f"{where}: column {name}")
         for name, number in _extra_columns(table, names, set(taken.values())).items()

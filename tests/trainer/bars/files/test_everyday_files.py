@@ -24,7 +24,7 @@ from tests.trainer.bars.conftest import ms
 from trainer.bars.bounds import gunzip, unzip
 from trainer.bars.check import check_bars, validate_bars
 from trainer.bars.files import FilesSource
-from trainer.bars.files.delimited import read_csv
+from trainer.bars.files.delimited import read_csv, to_utf8
 from trainer.bars.frame import COLUMNS, Bars
 
 START = ms("2026-01-01")
@@ -350,13 +350,19 @@ def test_a_zip_that_unpacks_to_any_size_at_once_is_refused(method: int) -> None:
 
 @pytest.mark.parametrize(
     ("row", "count", "said"),
-    [(b"\n", 20_000_001, "20,000,001 rows"), (b"\r", 20_000_001, "20,000,001 rows"), (b",", 2**26, "512 MiB")],
+    [(b"\n", 10_000_001, "10,000,001 rows"), (b"\r", 10_000_001, "10,000,001 rows"), (b",", 2**26, "512 MiB")],
 )
 def test_text_of_more_values_than_a_file_may_hold_is_refused_before_it_is_parsed(
     row: bytes, count: int, said: str
 ) -> None:
     with pytest.raises(DataError, match=f"x.csv holds (more than )?{said}"):
         read_csv(b"timestamp,open,high,low,close,volume" + row * count, "x.csv")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "latin-1"])
+def test_a_long_text_is_the_same_in_every_encoding(encoding: str) -> None:
+    text = "timestamp,open,high,low,close,volume,größe\n" + "1700000000000,1,1,1,1,1,ü\n" * 60_000
+    assert to_utf8(text.encode(encoding), "x.csv").decode() == text
 
 
 def test_a_zip_of_several_files_is_refused_and_one_beside_an_apples_notes_is_read(tmp_path: Path) -> None:

@@ -104,6 +104,18 @@ def test_only_the_window_is_handed_on(tmp_path: Path) -> None:
     assert read(tmp_path).time.tolist() == BARS.time.tolist()
 
 
+def test_of_many_files_only_the_windows_rows_are_kept_and_only_their_columns_count(tmp_path: Path) -> None:
+    for month, rows, more in (("2023-10", BARS.rows(0, 3), False), ("2023-11", BARS.rows(3, 6), True)):
+        part = table(rows).append_column("x", pa.array([1.0, 2.0, 3.0])) if more else table(rows)
+        pa.parquet.write_table(part.take([2, 0, 1]), tmp_path / f"XUSDT-1h-{month}.parquet")
+    source = FilesSource(str(tmp_path), MemoryStore())
+    inside = source.fetch("XUSDT", "1h", "spot", T0 + 3 * HOUR, T0 + 5 * HOUR)
+    assert (sorted(inside.time), inside.extra["x"].tolist()) == ([T0 + 3 * HOUR, T0 + 4 * HOUR], [1.0, 2.0])
+    assert read(tmp_path).extra == {}
+    with pytest.raises(DataError, match=r"holds 2023-11-14 23:00 … 2023-11-15 04:00; choose"):
+        source.fetch("XUSDT", "1h", "spot", T0 - 9 * HOUR, T0)
+
+
 def test_files_in_the_store_are_read_and_a_replaced_one_is_noticed(store: Store, tmp_path: Path) -> None:
     path = tmp_path / "XUSDT_1h.parquet"
     pa.parquet.write_table(table(BARS), path)
