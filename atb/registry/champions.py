@@ -14,13 +14,15 @@ from atb.documents.champion import Champion, HistoryEntry, Signal
 from atb.documents.result import FileEntry
 from atb.errors import NotFound, SpecError, StoreError, Unreadable
 from atb.storage import Store
+from atb.storage.fingerprints import SAMPLE
 from atb.storage.read import map_calls, read_document, validate_place
 
 
 @dataclass(frozen=True)
 class ModelKey:
     """What identifies a champion. ``horizon``: how many bars ahead it forecasts the ``target``. ``market``: a symbol's
-    perpetuals are another series of prices under the same name, of which a model of its spot market knows nothing."""
+    perpetuals are another series of prices under the same name, of which a model of its spot market knows nothing; so
+    are made-up bars, whose market is ``sample``."""
 
     symbol: str
     timeframe: str
@@ -32,7 +34,8 @@ class ModelKey:
     @classmethod
     def of(cls, spec: Spec | Champion | HistoryEntry | Signal) -> ModelKey:
         """The key of a spec's model, or of a document about one."""
-        return cls(spec.symbol, spec.timeframe, spec.preset, spec.target, spec.horizon, spec.market)
+        market = SAMPLE if isinstance(spec, Spec) and spec.source == SAMPLE else spec.market
+        return cls(spec.symbol, spec.timeframe, spec.preset, spec.target, spec.horizon, market)
 
     def __str__(self) -> str:
         kind = keys.model_kind(self.target, self.horizon, self.market).replace("-", " ")

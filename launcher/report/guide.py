@@ -11,6 +11,7 @@ from atb.contract.spec import Spec, data_check
 from atb.documents.manifest import Manifest, ManifestJob
 from atb.documents.plan import Plan
 from atb.options.table import find_rows
+from atb.registry.champions import ModelKey
 from atb.registry.gate import passes
 
 _OF_PRESET = {
@@ -116,7 +117,7 @@ def next_steps(
         yield Step(f"Let {passed[0].symbol} serve; it passed the gate.", promote)
     serving = [job for job in manifest.jobs if promoted.get(job.job)]
     if serving:
-        yield Step("Forecast the next bar.", command("atb", "predict", serving[0].symbol))
+        yield Step("Forecast the next bar.", command("atb", "predict", *_model_words(plan, serving[0].job)))
     if not missing and not passed and not serving:
         yield Step("No model passed the gate. See what each knew.", command("atb-launch", "status", run))
 
@@ -144,6 +145,19 @@ def _mend_bars(plan: Plan, missing: Sequence[ManifestJob], where: Sequence[str])
 
 def _verb(job: ManifestJob) -> str:
     return "failed" if job.state == "failed" else "was interrupted" if job.state == "interrupted" else "is not done"
+
+
+def _model_words(plan: Plan, job: str) -> list[str]:
+    """The symbol of a job, and the options that tell its model from others of the symbol."""
+    spec = next(planned.spec for planned in plan.jobs if planned.job == job)
+    own = vars(ModelKey.of(spec))
+    usual = vars(ModelKey(spec.symbol, "1h", spec.preset))
+    if sum(planned.spec.symbol == spec.symbol for planned in plan.jobs) > 1:
+        usual.pop("preset")
+    return [
+        spec.symbol,
+        *(word for name in own if own[name] != usual.get(name) for word in (f"--{name}", str(own[name]))),
+    ]
 
 
 def _has_several(manifest: Manifest, symbol: str) -> bool:

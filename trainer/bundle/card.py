@@ -37,12 +37,13 @@ def write_card(result: Result) -> str:
     report = result.bars.report
     low, high = (result.metrics.get(f"directional_accuracy_{end}") for end in ("low", "high"))
     more = "" if (spec.target, spec.horizon) == ("return", 1) else f" --target {spec.target} --horizon {spec.horizon}"
-    more += "" if spec.market == "spot" else f" --market {spec.market}"
+    key = ModelKey.of(spec)
+    more += "" if key.market == "spot" else f" --market {key.market}"
     values: dict[str, Any] = {
         "result": result,
         "spec": spec,
         "evaluation": evaluation,
-        "key": ModelKey.of(spec),
+        "key": key,
         "goal": _goal(result),
         "bars": _bars(spec.horizon),
         "windows": list(_windows(result)),

@@ -79,7 +79,7 @@ def make_signal(served: ServedModel, found: Forecast, made: datetime, *, synthet
     champion, rules = served.champion, trading_rules(served.spec)
     closed = found.last_open + timedelta(milliseconds=tf.to_ms(found.timeframe))
     return Signal(
-        **vars(ModelKey.of(served.spec)),
+        **vars(ModelKey.of(champion)),
         run=champion.run,
         job=champion.job,
         made=made,

@@ -354,12 +354,13 @@ def test_champions_of_several_targets_are_distinguished() -> None:
         ({"market": "um"}, "um-return-1", "um return 1"),
         ({"market": "cm", "horizon": 4}, "cm-return-4", "cm return 4"),
         ({"market": "um", "target": "volatility"}, "um-volatility-1", "um volatility 1"),
+        ({"source": "sample"}, "sample-return-1", "sample return 1"),
     ],
 )
-def test_perpetuals_have_a_champion_evidence_and_record_apart_from_the_spot_market(
+def test_perpetuals_and_made_up_bars_have_a_champion_evidence_and_record_apart_from_the_spot_market(
     options: dict[str, Any], folder: str, words: str
 ) -> None:
-    store = MemoryStore()
+    store, market = MemoryStore(), options.get("market", "sample")
     spot, other = commit(store, "r1"), commit(store, "r2", options=options)
     for result in (spot, other):
         shown = spend_alone(store, result)
@@ -369,8 +370,8 @@ def test_perpetuals_have_a_champion_evidence_and_record_apart_from_the_spot_mark
     key = ModelKey.of(other.spec)
     assert (key.prefix, str(key)) == (f"models/BTCUSDT/1h/fast/{folder}/", f"BTCUSDT 1h fast {words}")
     assert (require_champion(store, MODEL_KEY).run, require_champion(store, key).run) == ("r1", "r2")
-    assert {each.market for each in scan_champions(store)[0]} == {"spot", options["market"]}
-    assert find_model_key(store, "BTCUSDT", market=options["market"]) == key
+    assert {each.market for each in scan_champions(store)[0]} == {"spot", market}
+    assert find_model_key(store, "BTCUSDT", market=market) == key
     assert find_model_key(store, "BTCUSDT", market="spot") == MODEL_KEY
     with pytest.raises(SpecError, match=r"has 2 models .*; add .*--market"):
         find_model_key(store, "BTCUSDT")

@@ -97,3 +97,22 @@ def test_a_command_names_its_store_and_where_the_server_listens() -> None:
     assert store_words(store) == WHERE
     assert store_words(store, {"ATB_STORE": "s3://bucket/books", "AWS_ENDPOINT_URL": "http://127.0.0.1:9000"}) == []
     assert store_words(store, {"ATB_STORE": "s3://other"}) == WHERE
+
+
+@pytest.mark.parametrize(
+    ("presets", "options", "words"),
+    [
+        (["fast"], {}, ""),
+        (["fast"], {"market": "um"}, " --market um"),
+        (["fast"], {"source": "sample"}, " --market sample"),
+        (["fast", "quality"], {"timeframe": "4h"}, " --timeframe 4h --preset fast"),
+        (["fast"], {"target": "volatility", "horizon": "24"}, " --target volatility --horizon 24"),
+    ],
+)
+def test_the_forecast_that_is_suggested_is_of_the_model_that_serves(
+    presets: list[str], options: dict[str, str], words: str
+) -> None:
+    plan = build_plan("r1", ["AUSDT"], presets, {"as_of": NOW, **options}, backend="local", now=NOW)
+    done = tuple(ManifestJob(job=job.job, symbol="AUSDT", preset=job.spec.preset, state="done") for job in plan.jobs)
+    steps = list(next_steps(plan, Manifest(run="r1", created=NOW, jobs=done), {done[0].job: True}, ()))
+    assert f"atb predict AUSDT{words}" in [step.command for step in steps]

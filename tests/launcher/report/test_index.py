@@ -74,7 +74,7 @@ def test_the_store_s_page_is_made_from_what_runs_left() -> None:
     assert 'href="runs/nightly-20260103-000000/report.html"' in page
     assert "not collected yet" in page
     assert "broken" in page
-    assert re.search(r'<th scope=row data-label="model">BTCUSDT 1h balanced \(made up\)', page)
+    assert re.search(r'<th scope=row data-label="model">BTCUSDT 1h balanced sample return 1 \(made up\)', page)
     assert "atb-launch collect open" in page
     cell = r'class="number" data-value="([-.\de]+)"'
     live, promised = (re.search(f'data-label="{name} skill" {cell}', page) for name in ("live", "promised"))

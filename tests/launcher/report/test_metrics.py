@@ -84,7 +84,8 @@ def store() -> MemoryStore:
         files=(),
         promoted=NOW - timedelta(days=2),
         by="me",
-        entry="models/A/1h/fast/history/1.json",
+        entry="models/A/1h/fast/sample-return-1/history/1.json",
+        market="sample",
     )
     found.put(ModelKey.of(serves).pointer, serves.to_bytes())
     return found
@@ -135,7 +136,7 @@ def test_a_run_is_measured(store: MemoryStore) -> None:
         "atb_stage_gpu_seconds_total{stage=other}": 8,
         "atb_stage_gpu_seconds_total{stage=unfinished}": 8,
         "atb_champion_promoted_timestamp_seconds"
-        "{horizon=1,market=spot,preset=fast,symbol=A,target=return,timeframe=1h}": AT - 2 * 86_400,
+        "{horizon=1,market=sample,preset=fast,symbol=A,target=return,timeframe=1h}": AT - 2 * 86_400,
     }
 
 
