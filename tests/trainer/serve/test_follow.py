@@ -110,6 +110,35 @@ def test_a_bar_that_never_comes_is_a_row_that_says_so_and_the_next_one_is_foreca
     assert (missing.model, missing.exit_code) == ("BTCUSDT 1h fast", 11)
 
 
+def test_a_wait_is_said_once_and_not_one_of_a_few_seconds(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "BTCUSDT_1h.csv"
+    write_csv(BARS.rows(0, 500), path)
+    first, second = (tf.floor(START, "1h") + timedelta(hours=hour) for hour in (1, 2))
+    events = {
+        first + timedelta(seconds=5): lambda: write_csv(BARS.rows(0, 501), path),
+        second + timedelta(minutes=5): lambda: write_csv(BARS, path),
+    }
+    shown = watch(folder, tmp_path, 2.5, events)
+    assert [type(row) for _, row in shown] == [Signal, Signal, Signal]
+    (said,) = caplog.messages
+    assert said.startswith(f"waiting for BTCUSDT 1h fast: BTCUSDT 1h: the bar that closed at {second:%Y-%m-%dT%H:%MZ}")
+
+
+def test_a_file_that_is_just_being_written_is_read_again(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "BTCUSDT_1h.csv"
+    write_csv(BARS, path)
+    whole = path.read_text()
+    path.write_text(whole[: len(whole) // 2])
+    shown = watch(folder, tmp_path, 1.5, {START + timedelta(seconds=9): lambda: path.write_text(whole) and None})
+    assert [type(row) for _, row in shown] == [Signal, Signal]
+    assert shown[0][0] - START < timedelta(seconds=30)
+    path.write_text(whole[: len(whole) // 2])
+    shown = watch(folder, tmp_path, 0.1, {})
+    assert [(type(row), at - START < timedelta(minutes=1)) for at, row in shown] == [(NoForecast, True)]
+
+
 def test_a_store_that_does_not_answer_costs_no_bar(folder: Path, tmp_path: Path) -> None:
     write_csv(BARS, tmp_path / "BTCUSDT_1h.csv")
     shown = watch(folder, tmp_path, 2.5, {}, failing=[2])
