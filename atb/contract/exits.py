@@ -10,7 +10,7 @@ import signal
 import stat
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import FrameType
 from typing import NoReturn
@@ -102,7 +102,7 @@ def run_and_exit(main: Callable[[], object]) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    code = _run(main)
+    code = _run(main, came)
     if came and code == 1:  # click's code for it
         code = INTERRUPTED
     try:
@@ -131,7 +131,7 @@ def _open_missing_streams() -> None:
             setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False))
 
 
-def _run(main: Callable[[], object]) -> int:
+def _run(main: Callable[[], object], interrupted: Sequence[int]) -> int:
     try:
         _refuse_undecodable(sys.argv[1:])
         main()
@@ -151,6 +151,8 @@ def _run(main: Callable[[], object]) -> int:
             where = one_line(str(error.filename)) if error.filename is not None else "a file"
             _complain(f"{ERROR}{where} can't be written: {error.strerror}; free some space")
             return 75
+        if interrupted:  # an import that Ctrl-C ends in the middle may fail in other words
+            return INTERRUPTED
         import traceback
 
         _complain(redact(traceback.format_exc().rstrip()))

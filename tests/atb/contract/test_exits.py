@@ -83,7 +83,7 @@ def test_a_message_that_repeats_an_address_holds_no_password(
     assert "hidden" not in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("work", ["time.sleep(60)", "next(map_calls(store, time.sleep, [60.0] * 40))"])
+@pytest.mark.parametrize("work", ["time.sleep(60)", "next(map_calls(store, time.sleep, [60.0] * 40))", "fail()"])
 def test_a_command_that_ctrl_c_ends_waits_for_no_thread_and_has_a_shells_code(work: str) -> None:
     script = f"""
 import os, signal, threading, time
@@ -91,6 +91,12 @@ import click
 from atb.contract.exits import run_and_exit
 from atb.storage import MemoryStore
 from atb.storage.read import map_calls
+
+def fail():
+    try:
+        time.sleep(60)
+    except KeyboardInterrupt as end:
+        raise SystemError("an import was cut off") from end
 
 store = MemoryStore()
 store.concurrency = 2
