@@ -107,10 +107,8 @@ def write_page(store: Store, run: str, *, quiet: bool = False) -> None:
     words = [sys.executable, "-m", "launcher.cli", "page", run, *store_words(store)]
     done = subprocess.run(words, capture_output=True, encoding="utf-8", errors="replace", check=False)
     if done.returncode:
-        say(
-            f"the page could not be written: {(done.stderr.strip().splitlines() or [f'it ended with {done.returncode}'])[-1]}",
-            err=True,
-        )
+        said = done.stderr.strip().splitlines() or [f"its process ended with {done.returncode}"]
+        say(f"the page could not be written: {said[-1]}", err=True)
         return
     if not quiet:
         click.echo(f"report  {done.stdout.strip()}")
