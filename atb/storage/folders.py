@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
@@ -59,6 +60,18 @@ def _is_unchanged(path: Path, digest: str | None) -> bool:
 
 
 @contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One command at a time looks at, and replaces, what is in a folder."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
 def replaced_folder(folder: Path, marker: str, read: Callable[[bytes], Mapping[str, str]], what: str) -> Iterator[Path]:
     """A new folder to write to, which takes the place of ``folder`` once all is written; if not, that stays as it is.
 
@@ -75,25 +88,27 @@ def replaced_folder(folder: Path, marker: str, read: Callable[[bytes], Mapping[s
 
     try:
         if folder.exists():
-            refuse_strange(folder)
+            with _locked(folder.parent):
+                refuse_strange(folder)
         with suppress(FileExistsError):  # where that is no folder, the next line says so
             folder.parent.mkdir(parents=True)
         work = Path(tempfile.mkdtemp(prefix=f".{folder.name[:60]}.", dir=folder.parent))
         new, former = work / "new", work / "former"
         new.mkdir()
         yield new
-        if folder.exists():
-            os.replace(folder, former)
-        try:
-            if former.exists():
-                refuse_strange(former)
-            os.replace(new, folder)
-        except (OSError, SpecError):
-            with suppress(FileNotFoundError):
-                kept, work = work, None  # what may be the user's is not deleted if it can't be put back
-                os.replace(former, folder)
-            work = kept
-            raise
+        with _locked(folder.parent):
+            if folder.exists():
+                os.replace(folder, former)
+            try:
+                if former.exists():
+                    refuse_strange(former)
+                os.replace(new, folder)
+            except (OSError, SpecError):
+                with suppress(FileNotFoundError):
+                    kept, work = work, None  # what may be the user's is not deleted if it can't be put back
+                    os.replace(former, folder)
+                work = kept
+                raise
     except OSError as error:
         raise SpecError(f"{folder} can't be written: {error.strerror}; name another folder") from None
     finally:

@@ -27,14 +27,21 @@ def set_aside(store: Store, key: str) -> str:
     The object is removed only once its copy is there. Raises NotFound, Denied, StoreError, and PreconditionFailed where
     another has been written meanwhile, which stays.
     """
+    target, etag = copy_aside(store, key)
+    store.delete_if_match(key, etag)
+    return target
+
+
+def copy_aside(store: Store, key: str) -> tuple[str, str]:
+    """Copy an object to ``quarantine/``; returns where the copy lies, and the etag of what was copied. Raises NotFound,
+    Denied, StoreError."""
     with tempfile.TemporaryDirectory(prefix="atb-quarantine-") as folder:
         path = Path(folder, "object")
         etag = _fetch(store, key, path)
         with path.open("rb") as file:
             target = keys.quarantine(key, hashlib.file_digest(file, "sha256").hexdigest())
         store.put_file(target, path)
-    store.delete_if_match(key, etag)
-    return target
+    return target, etag
 
 
 def _fetch(store: Store, key: str, path: Path) -> str:

@@ -16,8 +16,9 @@ from atb.documents.attempt import Claim
 from atb.documents.result import Result, ResultPointer
 from atb.errors import AtbError, NotFound, PreconditionFailed, StoreError, Unreadable
 from atb.storage import DirectoryStore, Store
-from atb.storage.quarantine import read_damaged, set_aside
-from atb.storage.read import find_entry
+from atb.storage.quarantine import copy_aside, read_damaged, set_aside
+from atb.storage.read import find_entry, read_document
+from launcher.records.job_record import read_result_head
 from launcher.records.manifest import collect
 from launcher.records.run_record import RunRecord
 from launcher.upkeep.check import StoreProblem, read_place
@@ -33,7 +34,7 @@ def repair_store(store: Store, findings: Iterable[StoreProblem]) -> Iterator[Sto
 
     What changed since it was found is looked at again, so that a run that goes on meanwhile loses nothing.
     """
-    again = set()
+    manifests = []  # made again once all that they are made from is mended
     for finding in findings:
         place = place_of(finding.key)
         if finding.what == "leftover":
@@ -45,16 +46,16 @@ def repair_store(store: Store, findings: Iterable[StoreProblem]) -> Iterator[Sto
             yield replace(finding, repaired=_replace_claim(store, finding))
         elif place is not None and place.care != "keep" and finding.what in ("unreadable", "misplaced", "stale"):
             if place.care == "make again":
-                again.add(finding.key.split("/")[1])
+                manifests.append(finding)
+                continue
             moved = _move(store, finding)
             if finding.made_from and moved.startswith("moved"):
                 moved += f", and {_make_pointer(store, finding)}"
             yield replace(finding, repaired=moved)
         else:
             yield finding
-    for run in sorted(again):
-        with suppress(AtbError):  # it has a finding of its own that says why
-            collect(store, RunRecord.load(store, run))
+    for finding in manifests:
+        yield replace(finding, repaired=_make_manifest(store, finding))
 
 
 def sweep_machine(store: Store) -> Iterator[StoreProblem]:
@@ -69,6 +70,22 @@ def sweep_machine(store: Store) -> Iterator[StoreProblem]:
                 if folder.is_dir() and not folder.is_symlink() and time.time() - folder.stat().st_mtime > _OLD_SECONDS:
                     shutil.rmtree(folder)
                     yield StoreProblem(str(folder), "leftover", "a folder whose process was killed", "", "removed")
+
+
+def _make_manifest(store: Store, finding: StoreProblem) -> str:
+    """Put another manifest in the place of one that is out of date or can't be read. Were that moved away first, a kill
+    in between would leave a run that nobody has collected."""
+    key = finding.key
+    if finding.what != "stale" and _is_in_order(store, key):
+        return "nothing: it is in order now"
+    try:
+        copy = "" if finding.what == "stale" else f"copied to {copy_aside(store, key)[0]}, and "
+        collect(store, RunRecord.load(store, key.split("/")[1]))
+    except NotFound:
+        return "nothing: it is gone"
+    except AtbError as error:
+        return f"could not be made again: {error}"
+    return f"{copy}made again"
 
 
 def _make_pointer(store: Store, finding: StoreProblem) -> str:
@@ -113,12 +130,8 @@ def _replace_claim(store: Store, finding: StoreProblem) -> str:
 
 
 def _move(store: Store, finding: StoreProblem) -> str:
-    place = place_of(finding.key)
-    assert place is not None
-    if finding.what != "stale":
-        entry = find_entry(store, finding.key)
-        if entry is None or read_place(store, finding.key, place, entry)[1] is None:
-            return "nothing: it is in order now"
+    if _points_right(store, finding.key) if finding.what == "stale" else _is_in_order(store, finding.key):
+        return "nothing: it is in order now"
     try:
         return f"moved to {set_aside(store, finding.key)}"
     except NotFound:
@@ -127,3 +140,18 @@ def _move(store: Store, finding: StoreProblem) -> str:
         return "nothing: it has changed since"
     except AtbError as error:
         return f"could not be moved: {error}"
+
+
+def _is_in_order(store: Store, key: str) -> bool:
+    """Whether a document that could not be read can be, or is gone."""
+    place, entry = place_of(key), find_entry(store, key)
+    return place is None or entry is None or read_place(store, key, place, entry)[1] is None
+
+
+def _points_right(store: Store, key: str) -> bool:
+    """Whether a job has written a pointer anew that led nowhere."""
+    try:
+        pointer = read_document(store, ResultPointer, key)
+        return keys.result_index(read_result_head(store, pointer.run, pointer.job).spec_digest) == key
+    except (NotFound, Unreadable):
+        return False

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -78,14 +79,12 @@ def test_what_is_put_into_a_folder_while_its_successor_is_made_stays(tmp_path: P
     assert list(tmp_path.iterdir()) == [folder]
 
 
-def test_of_two_who_fill_one_folder_each_leaves_it_whole(tmp_path: Path) -> None:
+def test_of_many_who_fill_one_folder_at_once_each_leaves_it_whole(tmp_path: Path) -> None:
     folder = tmp_path / "model"
-
-    def another() -> None:
-        fill(folder, "second")
-
-    fill(folder, "first", meanwhile=another)
-    assert {path.read_text() for path in folder.iterdir()} == {"first"}
+    with ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(fill, folder, str(number)) for number in range(40)]:
+            done.result()
+    assert len({path.read_text() for path in folder.iterdir()}) == 1
     assert list(tmp_path.iterdir()) == [folder]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -32,6 +33,7 @@ from launcher.upkeep.repair import repair_store, sweep_machine
 from tests.atb.documents.test_older_documents import read_old
 from tests.atb.documents.test_reading import DAMAGED
 from tests.atb.registry.candidates import NOW, commit, make_result
+from tests.atb.registry.doubles import Death, MortalStore
 from tests.atb.registry.test_promote import promote
 from tests.launcher.records.test_run_record import run_of
 from trainer.pipeline.attempt import Attempt
@@ -56,7 +58,7 @@ def test_a_store_in_order_has_no_findings(store: Store) -> None:
 
 PLACES = {
     keys.result("r1", "BTCUSDT-fast"): "moved to quarantine/",
-    keys.manifest("r1"): "moved to quarantine/",
+    keys.manifest("r1"): "copied to quarantine/",
     keys.verdict("r1", "LTCUSDT-fast"): "moved to quarantine/",
     keys.attempt("r1", "LTCUSDT-fast", 1, "claim.json"): "moved to quarantine/",
     keys.attempt("r1", "LTCUSDT-fast", 1, "exit.json"): "moved to quarantine/",
@@ -83,7 +85,7 @@ def test_every_kind_of_document_that_can_not_be_read_is_found_and_mended_where_i
     assert mended.repaired.startswith(PLACES[key])
     assert bool(mended.repaired) == bool(PLACES[key])
     if mended.repaired:
-        assert store.get(mended.repaired.removeprefix("moved to ").split(";")[0]) == DAMAGED[damage]
+        assert store.get(re.split("[ ;,]", mended.repaired)[2]) == DAMAGED[damage]
         left = [each for each in check_store(store) if each.what != "stale"]
         assert left == []
 
@@ -164,6 +166,59 @@ def test_a_document_that_was_mended_meanwhile_is_left_alone() -> None:
     mended = {each.key: each.repaired for each in repair_store(store, found)}
     assert mended[key] == "nothing: it is in order now"
     assert store.get(key) == good
+
+
+def contents(store: Store) -> dict[str, bytes]:
+    """Of all objects, but for what is only there for a moment and claims, which are dated anew."""
+    kept = (entry.key for entry in store.list("") if not entry.key.startswith("probes/"))
+    return {key: store.get(key) for key in kept if not key.endswith("claim.json")}
+
+
+def test_a_repair_killed_at_any_write_or_done_twice_at_once_ends_as_one_alone() -> None:
+    whole, claim = full_store(MemoryStore()), keys.attempt("r1", "LTCUSDT-fast", 1, "claim.json")
+    cut = (keys.result("r1", "BTCUSDT-fast"), keys.manifest("r1"), claim, keys.result_index("1" * 64))
+
+    def damaged() -> MemoryStore:
+        store = MemoryStore()
+        for entry in whole.list(""):
+            store.put(entry.key, whole.get(entry.key))
+        for key in cut:
+            store.put(key, b"{" + key.encode())
+        return store
+
+    def repair(store: Store) -> None:
+        list(repair_store(store, check_store(store)))
+
+    alone = damaged()
+    repair(alone)
+    for applied in (False, True):
+        for fatal in range(1, 100):
+            store = damaged()
+            found, mortal = check_store(store), MortalStore(store, fatal, applied)
+            try:
+                list(repair_store(mortal, found))
+                break
+            except Death:
+                repair(store)
+                assert contents(store) == contents(alone), (fatal, applied)
+        assert fatal > 7
+    twice = damaged()
+    found = check_store(twice)
+    for _ in zip(repair_store(twice, found), repair_store(twice, found), strict=False):
+        continue
+    repair(twice)
+    assert contents(twice) == contents(alone)
+
+
+def test_a_pointer_that_a_job_has_written_anew_since_it_led_nowhere_stays() -> None:
+    store = MemoryStore()
+    made = make_result("r1").model_copy(update={"files": ()})
+    key = keys.result_index(made.spec_digest)
+    store.put(key, ResultPointer.of(made).to_bytes())
+    (stale,) = check_store(store)
+    store.put(keys.result("r1", made.job), made.to_bytes())
+    assert [each.repaired for each in repair_store(store, [stale])] == ["nothing: it is in order now"]
+    assert check_store(store) == []
 
 
 def test_what_kills_left_is_swept_and_what_is_held_or_young_stays(tmp_path: Path) -> None:
