@@ -221,10 +221,11 @@ def validate_series(report: BarsReport) -> None:
             "before, as where two markets are in one file; give a file with the rows of one market only"
         )
     if report.break_ms is not None:
+        at = f"{tf.from_epoch_ms(report.break_ms):%Y-%m-%dT%H:%MZ}"
         raise DataError(
-            f"{name}: from {tf.from_epoch_ms(report.break_ms):%Y-%m-%dT%H:%MZ} on the price is more than double or "
-            "less than half of before, though no bar is missing there, as where rows of another market or in another "
-            "unit begin; give a file of one market, or a later --start"
+            f"{name}: from {at} on the price is more than double or less than half of before, though no bar is missing "
+            "there, as after a redenomination, or where rows of another market or in another unit begin; choose "
+            f"--start {at} or later, or give a file of one market in one unit"
         )
 
 

@@ -109,6 +109,20 @@ def test_rows_that_are_no_bars_are_refused_and_not_waited_for() -> None:
     assert not isinstance(caught.value, DataNotReady)
 
 
+def test_a_start_at_the_bar_that_a_refusal_names_is_as_good_as_a_listing_there() -> None:
+    class Redenominated(Spoiled):
+        def fetch(self, *what: Any) -> Bars:
+            bars = super().fetch(*what)
+            times = np.where(bars.time >= ms("2024-12-24T05:00"), 0.001, 1.0)
+            return dataclasses.replace(bars, values=bars.values * times[:, None])
+
+    with pytest.raises(DataError, match="choose --start 2024-12-24T05:00Z or later"):
+        load(Redenominated())
+    loaded = load(Redenominated(), start="2024-12-24T05:00Z", days=None)
+    assert (loaded.first_row, loaded.summary.first) == (0, datetime(2024, 12, 24, 5, tzinfo=UTC))
+    assert load(Redenominated(), start="2024-12-25T05:00Z", days=None).first_row == 24
+
+
 def test_only_the_extra_columns_that_are_named_are_kept_and_change_the_digest() -> None:
     plain, extra = load(Spoiled()), load(Spoiled(), features="classic,+rate")
     assert plain.bars.extra == {}

@@ -179,9 +179,9 @@ def _times(table: pa.Table, names: list[str], numbers: list[int], where: str) ->
     if len(numbers) == 2 and len(days) == len(clocks) == 1:
         return combine(read_times(table.column(days[0]), where), read_time_of_day(table.column(clocks[0]), where))
     first, *others = sorted(numbers, key=lambda number: number in days)
-    times = read_times(table.column(first), where)
+    times = read_times(table.column(first), f"{where}: column {show_names([names[first]])}" if others else where)
     for other in others:
-        again = read_times(table.column(other), where)
+        again = read_times(table.column(other), f"{where}: column {show_names([names[other]])}")
         if not ((times == again).all() or (other in days and same_day(again, times))):
             raise DataError(
                 f"{where}: columns {show_names([names[first], names[other]])} both hold times, and not the same ones; "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 
 import numpy as np
 import pyarrow as pa
@@ -73,8 +74,13 @@ def read_times(column: pa.ChunkedArray, where: str) -> Times:
 
 
 def plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The column without a dictionary."""
-    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+    """The column without a dictionary, and bytes as the text that they are."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+        with suppress(pa.ArrowInvalid):
+            return column.cast(pa.string())
+    return column
 
 
 def is_text(kind: pa.DataType) -> bool:

@@ -193,6 +193,8 @@ def table(**more: object) -> pa.Table:
         table(Date=pa.array(TIMES, pa.timestamp("ms")).cast(pa.timestamp("ns", "UTC"))),
         table(timestamp=TIMES.astype(np.float64)),
         table(timestamp=TIMES, symbol=["X/USDT"] * ROWS),
+        table(timestamp=TIMES, symbol=[b"XUSDT"] * ROWS),
+        table(timestamp=[each.encode() for each in texts("utc")], note=[b"\xff"] * ROWS),
         table(timestamp=TIMES, timeframe=["1h"] * ROWS),
     ],
 )

@@ -7,6 +7,8 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from atb.errors import DataError
@@ -14,6 +16,7 @@ from atb.storage import MemoryStore
 from tests.trainer.bars.builders import HOUR
 from tests.trainer.bars.files.test_everyday_files import PRICES, ROWS, START, TIMES, csv_text, read
 from trainer.bars.files import FilesSource
+from trainer.bars.frame import COLUMNS
 
 
 def with_column(name: str, values: Sequence[object]) -> str:
@@ -48,6 +51,16 @@ def test_a_column_that_tells_rows_apart_in_a_way_that_is_not_understood_is_refus
     shown = ", ".join(dict.fromkeys(map(str, values)))
     with pytest.raises(DataError, match=f"column {name} holds rows of {shown}; give a file of one of them"):
         read(tmp_path, "XUSDT_1h.csv", with_column(name, values))
+
+
+def test_markets_that_a_parquet_files_bytes_name_are_told_apart(tmp_path: Path) -> None:
+    columns = [pa.array(column) for column in (TIMES, *PRICES.T)]
+    symbols = pa.array(halves(b"XUSDT", b"YUSDT"), pa.binary())
+    pa.parquet.write_table(
+        pa.table([*columns, symbols], ["timestamp", *COLUMNS, "symbol"]), tmp_path / "XUSDT_1h.parquet"
+    )
+    bars = FilesSource(str(tmp_path), MemoryStore()).fetch("XUSDT", "1h", "spot", START, START + ROWS * HOUR)
+    assert bars.time.tolist() == TIMES[: ROWS // 2].tolist()
 
 
 @pytest.mark.parametrize(("name", "value"), [("symbol", 7), ("token", "X"), ("base", "X"), ("side", "bid")])
