@@ -149,14 +149,17 @@ def why(store: Store, run: str, job: str, output: str | None, **_: Any) -> None:
     from launcher.plan.build import find_job, read_plan
     from launcher.records.categories import CATEGORIES, fill_remedy
     from launcher.records.job_record import outcome_of, read_record
+    from launcher.records.manifest import build_manifest
+    from launcher.records.run_record import RunRecord
 
     plan = read_plan(store, run)
     planned = find_job(plan, job)
     if planned.action == "skip":
+        (found,) = build_manifest(RunRecord.of(store, plan.model_copy(update={"jobs": (planned,)}))).jobs
         if output == "json":
-            say_json({"run": run, "job": planned.job, "state": "skipped", "reason": planned.reason})
+            say_json({"run": run, "job": planned.job, "state": found.state, "reason": found.reason})
         else:
-            say(f"{planned.job}: skipped: {planned.reason}")
+            say(f"{planned.job}: {found.state}: {found.reason}")
         return
     lines = _ask_backend(plan, lambda backend: backend.explain(plan, store, planned))
     if lines and output != "json":
