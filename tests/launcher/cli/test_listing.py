@@ -42,12 +42,12 @@ def test_why_and_page_print_one_json_value_if_asked(tmp_path: Path) -> None:
     assert (failed["job"], failed["state"], failed["category"]) == ("LTCUSDT-fast", "failed", "oom")
     assert "memory" in failed["remedy"]
     assert call("why", "r1", "BTCUSDT")["state"] == "done"
+    assert call("page", "r1") == [f"{store.url}/runs/r1/report.html"]
+    assert call("page", "--all") == [f"{store.url}/runs/r1/report.html", f"{store.url}/index.html"]
     skipped = plan.jobs[0].model_copy(update={"action": "skip", "previous_run": "r0", "previous_job": "BTCUSDT-fast"})
     store.put(keys.plan("r2"), plan.model_copy(update={"run": "r2", "jobs": (skipped,)}).to_bytes())
     gone = call("why", "r2", "BTCUSDT")
     assert (gone["state"], gone["reason"].endswith("--resume trains it")) == ("failed", True)
-    assert call("page", "r1") == [f"{store.url}/runs/r1/report.html"]
-    assert call("page", "--all") == [f"{store.url}/runs/r1/report.html", f"{store.url}/index.html"]
 
 
 def test_evidence_that_can_not_be_read_is_named_and_so_is_a_comparison_on_the_page(tmp_path: Path) -> None:
