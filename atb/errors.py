@@ -1,7 +1,8 @@
 """Every known kind of failure.
 
 Each class owns one exit code; ``atb.contract.exits`` says what a code means and what helps.
-Any exception outside this tree is a bug and leaves with code 70.
+Any exception outside this tree is a bug and leaves with code 70, unless the machine has no more memory, files,
+processes or disk: that is 75.
 
     AtbError
     ├── SpecError                2    what was asked for makes no sense

@@ -54,6 +54,8 @@ PERMANENT_CODES: tuple[int, ...] = tuple(entry.code for entry in EXITS if entry.
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+_NO_MEMORY = ("failed to map segment", "annot allocate memory", "bad_alloc", "MemoryError")
+"""What a library that can't be loaded for want of memory says."""
 _LONGEST = 2_000
 """Characters of a message: it may repeat an argument, which can be of any length."""
 
@@ -153,12 +155,28 @@ def _run(main: Callable[[], object], interrupted: Sequence[int]) -> int:
             return 75
         if interrupted:  # an import that Ctrl-C ends in the middle may fail in other words
             return INTERRUPTED
+        if shortage := name_shortage(error):
+            _complain(f"{ERROR}{shortage}")
+            return 75
         import traceback
 
         _complain(redact(traceback.format_exc().rstrip()))
         _complain("error: this is a bug in atb; please report it with the lines above")
         return 70
     return 0
+
+
+def name_shortage(error: BaseException) -> str:
+    """What this process may have no more of, and what to raise; nothing for another error."""
+    number, text = error.errno if isinstance(error, OSError) else None, str(error)
+    if number in (errno.EMFILE, errno.ENFILE):
+        return "no more files may be open in this process; raise its limit (ulimit -n)"
+    if number == errno.EAGAIN or (isinstance(error, RuntimeError) and "start new thread" in text):
+        return "no more processes or threads may be started; raise the limit (ulimit -u, or the container's of PIDs)"
+    unloaded = isinstance(error, ImportError) and any(words in text for words in _NO_MEMORY)
+    if isinstance(error, MemoryError) or number == errno.ENOMEM or unloaded:
+        return "there is no more memory for this process; raise its limit (ulimit -v), or the container's memory"
+    return ""
 
 
 def one_line(text: str) -> str:

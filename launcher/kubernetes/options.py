@@ -184,7 +184,7 @@ class ClusterOptions(BaseModel):
     scratch_size: Annotated[Quantity, _POD("SIZE")] = Field(
         "10Gi", description="Size limit of the writable scratch volume of a Pod."
     )
-    deadline_seconds: Annotated[Annotated[int, Field(ge=60)], _LIMITS("TIME", flag="--deadline")] = Field(
+    deadline_seconds: Annotated[Annotated[int, Field(ge=60, lt=2**31)], _LIMITS("TIME", flag="--deadline")] = Field(
         DAY, description="How long one job may take from its start, retries included."
     )
     keep_jobs: Annotated[bool, _JOB()] = Field(
@@ -207,10 +207,10 @@ class ClusterOptions(BaseModel):
     infrastructure_retries: Annotated[Annotated[int, Field(ge=0, le=10)], _LIMITS("N")] = Field(
         2, description="How many times a job is retried on another node after its node failed."
     )
-    schedule_seconds: Annotated[Annotated[int, Field(ge=10)], _LIMITS("TIME", flag="--schedule-timeout")] = Field(
+    schedule_seconds: Annotated[Annotated[int, Field(ge=10, lt=2**31)], _LIMITS("TIME", flag="--schedule-timeout")] = Field(
         3600, description="How long a job may wait for a node, a quota or its queue before it is given up."
     )
-    start_seconds: Annotated[Annotated[int, Field(ge=10)], _LIMITS("TIME", flag="--start-timeout")] = Field(
+    start_seconds: Annotated[Annotated[int, Field(ge=10, lt=2**31)], _LIMITS("TIME", flag="--start-timeout")] = Field(
         900, description="How long a Pod may take to start once it has a node: volumes, configuration, the image."
     )
     node_loss_seconds: Annotated[_NodeLoss | None, _LIMITS("TIME", flag="--node-loss")] = Field(
@@ -218,7 +218,7 @@ class ClusterOptions(BaseModel):
         description="How long a node may be unreachable before its Pods are retried elsewhere; by default the cluster "
         "decides, after about 5 minutes.",
     )
-    max_parallel: Annotated[int, Field(ge=1)] | None = Field(
+    max_parallel: Annotated[int, Field(ge=1, lt=2**31)] | None = Field(
         None,
         description="At most this many Jobs of a run exist at a time, apart from those that failed or are kept; null "
         "creates all of them at once.",

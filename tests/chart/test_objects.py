@@ -199,3 +199,9 @@ def test_names_that_yaml_takes_for_numbers_stay_text() -> None:
         assert all(isinstance(value, str) for value in thing["metadata"]["labels"].values()), thing["metadata"]
     template = pick(objects, "CronJob")["spec"]["jobTemplate"]
     assert template["metadata"]["labels"]["atb/schedule"] == "1e3"
+
+
+@pytest.mark.parametrize(("override", "name"), [("My Name_1", "my-name-1"), ("{{ .x }}", "x"), ("ä\n", "atb")])
+def test_a_name_of_ones_own_becomes_one_that_kubernetes_takes(override: str, name: str) -> None:
+    objects = render({"schedules": [DAILY], "fullnameOverride": override})
+    assert pick(objects, "CronJob")["metadata"]["name"] == f"{name}-daily"

@@ -172,6 +172,14 @@ def test_the_schema_takes_the_chart_s_own_defaults() -> None:
         ("jobs.memory", "1e999999999"),
         ("jobs.ttlSeconds", 2**31),
         ("nonsense", 1),
+        ("store.secret", "a..b"),
+        ("launcher.labels.a", "b c"),
+        ("launcher.annotations.a b", "c"),
+        ("predictions.nodeSelector.-a", "b"),
+        ("launcher.resources.limits.memory", "8 GB"),
+        ("imageWarmer.resources.limit", {"memory": "1Gi"}),
+        ("resourceQuota.hard.pods", "many"),
+        ("prometheusRule.labels.a", "b c"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_path(path: str, value: Any) -> None:
@@ -180,6 +188,25 @@ def test_a_wrong_value_is_refused_with_its_path(path: str, value: Any) -> None:
     assert "values don't meet the specifications" in message
     assert parts[-1] in message
     assert "/".join(["", *parts[:-1]]) in message
+
+
+def test_a_value_that_null_takes_away_is_missed_by_its_name_unless_null_is_one_of_its_values() -> None:
+    nullable = {"jobs.runAsUser"}  # helm passes on no other null that is a default already
+    paths = [
+        "jobs",
+        "jobs.env",
+        "launcher.envPlain",
+        "schedules",
+        "store.url",
+        "jobs.runAsUser",
+        "scheduleDefaults.set",
+    ]
+    for path in paths:
+        answer = template(with_value({}, tuple(path.split(".")), None))
+        if path in nullable:
+            assert answer.returncode == 0, answer.stderr
+        else:
+            assert f"missing property '{path.rpartition('.')[2]}'" in answer.stderr, (path, answer.stderr)
 
 
 SECRET = "c4nary-Zx9"

@@ -56,6 +56,9 @@ def values_schema() -> str:
     definitions = schema["$defs"]
     for field in definitions[Schedule.__name__]["properties"].values():
         field.pop("default", None)  # a schedule's defaults are scheduleDefaults
+    for name, section in [("", schema), *definitions.items()]:
+        if name != Schedule.__name__:  # helm takes a key away that is null, whose default the templates read
+            section["required"] = [key for key, each in section["properties"].items() if not _may_be_null(each)]
     _drop_titles(schema)
     schema["properties"]["global"] = {"type": "object", "description": "Set by a parent chart; not read."}
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Values of the atb chart"} | schema
@@ -130,6 +133,10 @@ def _plain(value: Any) -> Any:
 
 def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
+
+
+def _may_be_null(field: dict[str, Any]) -> bool:
+    return any(each.get("type") == "null" for each in field.get("anyOf", ()))
 
 
 def _drop_titles(node: Any) -> None:

@@ -9,11 +9,22 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.alias_generators import to_camel
+from pydantic.config import JsonDict
 
 from atb.contract.presets import DEFAULT_PRESET, PresetName
 from atb.contract.runs import DEFAULT_FDR
 from atb.contract.spec import OPTION_NAMES, Spec
-from launcher.kubernetes.option_kinds import ENV_PLAIN_SCHEMA, ENV_SCHEMA, DnsName, Quantity
+from launcher.kubernetes.api.quantity import QUANTITY
+from launcher.kubernetes.option_kinds import (
+    DNS,
+    ENV_PLAIN_SCHEMA,
+    ENV_SCHEMA,
+    Annotations,
+    DnsName,
+    Labels,
+    Quantity,
+    Tolerations,
+)
 from launcher.kubernetes.options import ClusterOptions
 
 CHART_DECIDES = ("image", "image_pull_policy", "image_pull_secrets", "namespace", "service_account")
@@ -24,11 +35,20 @@ NOT_TO_SET = ("as_of", "end", "start", "source")
 
 Text = Annotated[str, Field(max_length=1024)]
 Label = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=52)]
-ObjectName = Annotated[str, Field(pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$", max_length=253)]
+ObjectName = Annotated[str, Field(pattern=rf"^({DNS})?$", max_length=253)]
 Symbol = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9/:._-]{0,62}$")]
 Cron = Annotated[str, Field(pattern=r"^(@(hourly|daily|midnight|weekly|monthly|yearly|annually)|\S+( \S+){4})$")]
 TimeZone = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$", json_schema_extra={"not": {"const": "Local"}})
+]
+_AMOUNT: JsonDict = {
+    "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": f"^({QUANTITY.pattern})$"}]
+}
+_AMOUNTS: JsonDict = {"type": "object", "additionalProperties": _AMOUNT}
+Amounts = Annotated[dict[str, str | int], Field(json_schema_extra=_AMOUNTS)]
+PodResources = Annotated[
+    dict[str, Amounts],
+    Field(json_schema_extra={"properties": {"requests": _AMOUNTS, "limits": _AMOUNTS}, "additionalProperties": False}),
 ]
 
 
@@ -62,7 +82,7 @@ class ServiceAccount(Section):
 
     create: bool = Field(True, description="Create it. Otherwise it must exist.")
     name: ObjectName = Field("", description="Its name; made from the release's when empty.")
-    annotations: dict[str, str] = Field(
+    annotations: Annotations = Field(
         {}, description="Annotations, such as eks.amazonaws.com/role-arn. EKS Pod Identity needs none."
     )
 
@@ -98,7 +118,7 @@ class Launcher(Section):
         description="Also let it read nodes, its namespace, priority and runtime classes and Kueue's ClusterQueues, so "
         "that its preflight can detect what can never run.",
     )
-    resources: dict[str, dict[str, str | int]] = Field(
+    resources: PodResources = Field(
         {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "512Mi"}},
         description="Its requests and limits.",
     )
@@ -117,11 +137,11 @@ class Launcher(Section):
         json_schema_extra=ENV_PLAIN_SCHEMA,
     )
     env_from_secrets: list[DnsName] = Field([], description="Secrets whose keys become environment variables.")
-    node_selector: dict[str, str] = Field({}, description="Labels its node must have.")
-    tolerations: list[dict[str, Any]] = Field([], description="Taints it tolerates.")
+    node_selector: Labels = Field({}, description="Labels its node must have.")
+    tolerations: Tolerations = Field((), description="Taints it tolerates.")
     priority_class: ObjectName = Field("", description="Its priority class.")
-    labels: dict[str, str] = Field({}, description="Labels added to its Pods.")
-    annotations: dict[str, str] = Field({}, description="Annotations added to its Pods.")
+    labels: Labels = Field({}, description="Labels added to its Pods.")
+    annotations: Annotations = Field({}, description="Annotations added to its Pods.")
 
 
 class Trainer(Section):
@@ -167,18 +187,18 @@ class ScheduleDefaults(Section):
         description="What to do with a champion whose live record is behind its bar: warn names it, auto demotes it.",
     )
     suspend: bool = Field(False, description="Keep the schedule but don't fire it.")
-    deadline_seconds: Annotated[int, Field(ge=0)] = Field(
+    deadline_seconds: Annotated[int, Field(ge=0, lt=2**31)] = Field(
         0,
         description="How long the launcher may follow a run; must be below the schedule's period. 0 takes nine tenths "
         "of the period.",
     )
-    starting_deadline_seconds: Annotated[int, Field(ge=10)] = Field(
+    starting_deadline_seconds: Annotated[int, Field(ge=10, lt=2**31)] = Field(
         600, description="How late a run may start, after the control plane was down, before it is skipped."
     )
-    successful_jobs_history_limit: Annotated[int, Field(ge=0)] = Field(
+    successful_jobs_history_limit: Annotated[int, Field(ge=0, lt=2**31)] = Field(
         3, description="How many finished launcher Jobs are kept."
     )
-    failed_jobs_history_limit: Annotated[int, Field(ge=0)] = Field(
+    failed_jobs_history_limit: Annotated[int, Field(ge=0, lt=2**31)] = Field(
         5, description="How many failed launcher Jobs are kept."
     )
     retries: Annotated[int, Field(ge=0, le=10)] = Field(
@@ -224,22 +244,22 @@ class Predictions(Section):
     time_zone: TimeZone = Field("Etc/UTC", description="The cron expression's time zone.")
     symbols: list[Symbol] = Field([], description="Whose champions forecast; all when empty.")
     suspend: bool = Field(False, description="Keep the CronJob but don't fire it.")
-    deadline_seconds: Annotated[int, Field(ge=0)] = Field(
+    deadline_seconds: Annotated[int, Field(ge=0, lt=2**31)] = Field(
         0, description="How long one may take; must be below the period. 0 takes nine tenths of the period."
     )
-    starting_deadline_seconds: Annotated[int, Field(ge=10)] = Field(
+    starting_deadline_seconds: Annotated[int, Field(ge=10, lt=2**31)] = Field(
         600, description="How late one may start, after the control plane was down, before it is skipped."
     )
     retries: Annotated[int, Field(ge=0, le=10)] = Field(
         4, description="How many times it is tried again when bars are not there yet, or the store does not answer."
     )
-    resources: dict[str, dict[str, str | int]] = Field(
+    resources: PodResources = Field(
         {"requests": {"cpu": "500m", "memory": "512Mi"}, "limits": {"memory": "2Gi"}},
         description="Its requests and limits.",
     )
     scratch_size: Quantity = Field("256Mi", description="Size limit of its writable volume at /tmp.")
-    node_selector: dict[str, str] = Field({}, description="Labels its node must have.")
-    tolerations: list[dict[str, Any]] = Field([], description="Taints it tolerates.")
+    node_selector: Labels = Field({}, description="Labels its node must have.")
+    tolerations: Tolerations = Field((), description="Taints it tolerates.")
     priority_class: ObjectName = Field("", description="Its priority class.")
 
 
@@ -262,16 +282,14 @@ class ResourceQuota(Section):
     """A bound on what the whole namespace may ask for."""
 
     enabled: bool = Field(False, description="Create a ResourceQuota.")
-    hard: dict[str, str | int] = Field(
-        {"requests.nvidia.com/gpu": "8", "count/jobs.batch": "2000"}, description="Its bounds."
-    )
+    hard: Amounts = Field({"requests.nvidia.com/gpu": "8", "count/jobs.batch": "2000"}, description="Its bounds.")
 
 
 class Dashboard(Section):
     """A Grafana dashboard of the runs' metrics, as a ConfigMap for Grafana's sidecar."""
 
     enabled: bool = Field(False, description="Create it; its panels need metrics.pushGateway.")
-    labels: dict[str, str] = Field({"grafana_dashboard": "1"}, description="Labels your Grafana finds dashboards by.")
+    labels: Labels = Field({"grafana_dashboard": "1"}, description="Labels your Grafana finds dashboards by.")
 
 
 class Metrics(Section):
@@ -291,7 +309,7 @@ class PrometheusRule(Section):
     what its latest run says."""
 
     enabled: bool = Field(False, description="Create a PrometheusRule; needs the Prometheus operator.")
-    labels: dict[str, str] = Field({}, description="Labels your Prometheus selects rules by.")
+    labels: Labels = Field({}, description="Labels your Prometheus selects rules by.")
     periods: Annotated[int, Field(ge=1, le=100)] = Field(
         2, description="How many periods of a schedule may pass without a success."
     )
@@ -312,12 +330,12 @@ class ImageWarmer(Section):
     """A DaemonSet that keeps the trainer's image on the GPU nodes, so that no Job waits for its download."""
 
     enabled: bool = Field(False, description="Create it. Its Pods sleep and request no GPU.")
-    node_selector: dict[str, str] = Field(
+    node_selector: Labels = Field(
         {"nvidia.com/gpu.present": "true"},
         description="Labels a node must have besides those of jobs.nodeSelector. NVIDIA's GPU feature discovery sets "
         "the default one.",
     )
-    resources: dict[str, dict[str, str | int]] = Field(
+    resources: PodResources = Field(
         {"requests": {"cpu": "1m", "memory": "8Mi"}, "limits": {"memory": "32Mi"}},
         description="Requests and limits of a Pod.",
     )
@@ -327,7 +345,7 @@ class Test(Section):
     """What helm test runs: atb doctor in both images, with the store and, for the trainer, a small training."""
 
     enabled: bool = Field(True, description="Create the test Pods.")
-    deadline_seconds: Annotated[int, Field(ge=30)] = Field(
+    deadline_seconds: Annotated[int, Field(ge=30, lt=2**31)] = Field(
         900, description="How long a test Pod may take, image pull included."
     )
 

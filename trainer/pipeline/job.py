@@ -14,6 +14,7 @@ import numpy as np
 
 from atb.code import code_identity
 from atb.contract import bundle, keys
+from atb.contract.exits import name_shortage
 from atb.contract.spec import Spec
 from atb.documents.attempt import KILLED
 from atb.documents.evaluation import Folds
@@ -108,22 +109,12 @@ def run_job(spec: Spec, store: Store, run: str, context: RunContext) -> Result:
             category = KILLED
         code, message = error.exit_code, str(error)
         raise error from None
-    except OSError as error:
-        if error.errno not in _NO_SPACE:
+    except BaseException as error:
+        if (ended := context.ended_by(error) or _explain_machine(error, spec)) is None:
             message = _log_bug(error)
             raise
-        full = Unavailable(
-            f"{spec.symbol} {spec.preset}: this machine's disk is full ({error.strerror}); free some space in "
-            f"{tempfile.gettempdir()}, or set TMPDIR to a larger place"
-        )
-        code, message = full.exit_code, str(full)
-        raise full from None
-    except BaseException as error:
-        if (stopped := context.ended_by(error)) is not None:
-            code, message = stopped.exit_code, str(stopped)
-            raise stopped from None
-        message = _log_bug(error)
-        raise
+        code, message = ended.exit_code, str(ended)
+        raise ended from None
     finally:
         last = f"error: {message}\n".encode() if code else b""
         tail = context.log_tail.to_bytes() if context.log_tail else b""
@@ -284,6 +275,19 @@ def _history(fitted: Fitted) -> dict[str, list[float]]:
         "learning_rate": [epoch.rate for epoch in fitted.history],
         "seconds": [epoch.seconds for epoch in fitted.history],
     }
+
+
+def _explain_machine(error: BaseException, spec: Spec) -> Unavailable | None:
+    """A full disk, or a limit of this process, as a failure of ours; None for any other error."""
+    name = f"{spec.symbol} {spec.preset}"
+    if isinstance(error, OSError) and error.errno in _NO_SPACE:
+        place = tempfile.gettempdir()
+        return Unavailable(
+            f"{name}: this machine's disk is full ({error.strerror}); free some space in {place}, or set TMPDIR to a "
+            "larger place"
+        )
+    shortage = name_shortage(error)
+    return Unavailable(f"{name}: {shortage}") if shortage else None
 
 
 def _log_bug(error: BaseException) -> str:

@@ -1,10 +1,10 @@
 {{/* Names, labels, images and the security that every Pod has. */}}
 
-{{/* The release and the chart in one name, before any suffix. */}}
+{{/* The release and the chart in one name, before any suffix; - for what no name may hold. */}}
 {{- define "atb.fullname" -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
 {{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
-{{- default $full .Values.fullnameOverride | lower -}}
+{{- regexReplaceAll "[^a-z0-9.]+" (default $full .Values.fullnameOverride | lower) "-" | trimAll "-." | default "atb" -}}
 {{- end -}}
 
 {{/*

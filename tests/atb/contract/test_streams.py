@@ -45,6 +45,23 @@ def test_a_full_disk_elsewhere_is_not_blamed_on_the_output(error: str) -> None:
     assert done.stderr.count(b"\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        ("MemoryError()", "ulimit -v"),
+        ("OSError(12, 'Cannot allocate memory')", "ulimit -v"),
+        ("ImportError('x.so: failed to map segment from shared object')", "ulimit -v"),
+        ("OSError(24, 'Too many open files')", "ulimit -n"),
+        ("BlockingIOError(11, 'Resource temporarily unavailable')", "ulimit -u"),
+        ('RuntimeError("can\'t start new thread")', "ulimit -u"),
+    ],
+)
+def test_a_limit_of_the_process_is_one_line_that_says_what_to_raise(error: str, remedy: str) -> None:
+    done = run(f"def f(): raise {error}\nrun_and_exit(f)")
+    assert (done.returncode, done.stderr.count(b"\n")) == (75, 1)
+    assert remedy in done.stderr.decode()
+
+
 def test_a_full_disk_at_the_errors_still_ends_with_the_code() -> None:
     code = "def f(): raise SpecError('x')\nrun_and_exit(f)"
     with Path("/dev/full").open("wb") as full:
