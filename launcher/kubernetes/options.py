@@ -207,8 +207,8 @@ class ClusterOptions(BaseModel):
     infrastructure_retries: Annotated[Annotated[int, Field(ge=0, le=10)], _LIMITS("N")] = Field(
         2, description="How many times a job is retried on another node after its node failed."
     )
-    schedule_seconds: Annotated[Annotated[int, Field(ge=10, lt=2**31)], _LIMITS("TIME", flag="--schedule-timeout")] = Field(
-        3600, description="How long a job may wait for a node, a quota or its queue before it is given up."
+    schedule_seconds: Annotated[Annotated[int, Field(ge=10, lt=2**31)], _LIMITS("TIME", flag="--schedule-timeout")] = (
+        Field(3600, description="How long a job may wait for a node, a quota or its queue before it is given up.")
     )
     start_seconds: Annotated[Annotated[int, Field(ge=10, lt=2**31)], _LIMITS("TIME", flag="--start-timeout")] = Field(
         900, description="How long a Pod may take to start once it has a node: volumes, configuration, the image."
