@@ -65,7 +65,7 @@ class ModelChoice(Options):
         int | None, Field(ge=1, description="Choose the horizon if a symbol has several."), Option("Model", "BARS")
     ] = None
     market: Annotated[
-        Market | Literal["sample"] | None,
+        Literal[Market, "sample"] | None,
         Field(description="Choose the market if a symbol has several; sample: made-up bars."),
         Option("Model"),
     ] = None

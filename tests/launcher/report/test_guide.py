@@ -17,6 +17,7 @@ from launcher.plan.build import build_plan
 from launcher.records.categories import CATEGORIES, fill_remedy
 from launcher.report.guide import can_help, describe_request, next_steps
 from tests.atb.registry.candidates import NOW
+from trainer.cli.predict import predict
 
 WHERE = ["--store", "s3://bucket/books", "--endpoint-url", "http://127.0.0.1:9000"]
 
@@ -116,3 +117,4 @@ def test_the_forecast_that_is_suggested_is_of_the_model_that_serves(
     done = tuple(ManifestJob(job=job.job, symbol="AUSDT", preset=job.spec.preset, state="done") for job in plan.jobs)
     steps = list(next_steps(plan, Manifest(run="r1", created=NOW, jobs=done), {done[0].job: True}, ()))
     assert f"atb predict AUSDT{words}" in [step.command for step in steps]
+    assert predict.make_context("predict", ["AUSDT", *words.split()]).params["symbols"] == ("AUSDT",)
