@@ -35,7 +35,7 @@ from atb.documents.result import Result
 from atb.storage import Store, open_store
 from atb.storage.read import map_calls
 from atb.storage.s3 import S3Store
-from atb.storage.s3.links import Link
+from atb.storage.s3.links import SILENCE_SECONDS, Link
 from launcher.kubernetes.control.retry import first_attempt
 from launcher.kubernetes.objects.jobs import build_job
 from launcher.kubernetes.objects.pod import Target
@@ -163,15 +163,15 @@ def measure_reads(store: Store, names: list[str]) -> dict[str, float]:
     if not isinstance(store, S3Store):
         raise TypeError(f"{store.url} is no bucket")
     found: dict[str, list[float]] = {"our reader": [], "botocore": []}
-    links = store._links
-    link = links.patient
+    made = store._links._made
+    link = made[SILENCE_SECONDS]
     for _ in range(3):
         for name, lean in (("our reader", link.lean), ("botocore", None)):
-            links.patient = Link(link.client, lean)
+            made[SILENCE_SECONDS] = Link(link.client, lean)
             began = time.process_time()
             list(map_calls(store, store.get, names))
             found[name].append((time.process_time() - began) * 1000 / len(names))
-    links.patient = link
+    made[SILENCE_SECONDS] = link
     return {name: statistics.median(each) for name, each in found.items()}
 
 

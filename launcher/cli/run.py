@@ -131,7 +131,9 @@ def follow(
     try:
         manifest = finish(plan.run, store, ending, access)
     except AtbError as error:
-        raise type(error)(f"{error}; continue with: {resume}") from None
+        if stopped is None:
+            raise type(error)(f"{error}; continue with: {resume}") from None
+        tell(f"the run could not be collected: {error}")
     if stopped is not None:
         tell(f"stopped; continue with: {resume}")
         return 128 + abs(stopped)

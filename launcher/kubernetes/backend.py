@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from atb.documents.plan import Plan, PlannedJob
-from atb.errors import AtbError, NetworkError, SpecError, StoreError
+from atb.errors import AtbError, SpecError
 from atb.storage import Store
 from launcher.kubernetes.options import ClusterOptions
 from launcher.kubernetes.read_options import parse_options, read_options
@@ -166,16 +166,12 @@ class KubernetesBackend:
         from launcher.kubernetes.control.controller import RunController
         from launcher.kubernetes.packed.run import run_packed
 
-        with catch_stop(at_once=True) as stopped_by:  # whatever is left in the middle can be attached again
-            try:
-                if self._options.workers is not None:
-                    run_packed(self._cluster, store, plan, self._options, show, stopped_by, mode=mode, wait=wait)
-                else:
-                    controller = RunController(self._cluster, store, plan, self._options, show=show)
-                    controller.run(mode, wait=wait, stopped=lambda: stopped_by() is not None)
-            except (NetworkError, StoreError):
-                if stopped_by() is None:  # else it is what was waited for when the signal came
-                    raise
+        with catch_stop() as stopped_by, stopped_by.breakable():  # what is left in the middle can be attached again
+            if self._options.workers is not None:
+                run_packed(self._cluster, store, plan, self._options, show, stopped_by, mode=mode, wait=wait)
+            else:
+                controller = RunController(self._cluster, store, plan, self._options, show=show)
+                controller.run(mode, wait=wait, stopped=lambda: stopped_by() is not None)
         return stopped_by()
 
     def rows(self, plan: Plan, store: Store) -> Sequence[Row]:

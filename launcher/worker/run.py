@@ -66,13 +66,13 @@ def run_worker(
     mine = order_jobs(jobs, *settings.place)
     store = store.within(CALL_SECONDS)
     board = Board(plan, mine, store, describe_worker(slots, clock), clock, settings.rules)
-    environment = {"OMP_NUM_THREADS": "1"}
+    environment, unfit = {"OMP_NUM_THREADS": "1"}, ""
     try:
         with catch_stop() as stopped_by, ForkServerClient(server, environment) as forks:
             board.open(resumed=resumed, since=since)
             worker = Worker(plan, board, store, forks, slots, meter or CgroupMeter(), folder, clock, settings)
             try:
-                worker.work(stopped_by, show)
+                worker.work(stopped_by, show, stopped_by.breakable)
             except StoreError:
                 raise  # the fork server still lives: leaving its context stops the trainings
             except Unavailable:
@@ -80,7 +80,8 @@ def run_worker(
                 raise
             finally:
                 worker.close()
-            return Ended(stopped_by(), worker.unfit)
+                unfit = worker.unfit
+        return Ended(stopped_by(), unfit)
     finally:
         if logs is None:
             shutil.rmtree(folder, ignore_errors=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from atb.errors import StoreError
 from atb.machine import machine_id
 from atb.storage import Store
 from launcher.plan.backend import Show
+from launcher.plan.signals import Breakable
 from launcher.records.board import Board
 from launcher.records.leases import DEADLINE, DEFAULT_RULES, OOM, STOPPED, Rules
 from launcher.records.memory_needs import known_need, remember_use
@@ -79,7 +81,12 @@ class Worker:
         self.unfit = ""
         """Why this machine should take no further jobs; empty while it may."""
 
-    def work(self, stopped_by: Callable[[], int | None], show: Show = lambda rows, note: None) -> None:
+    def work(
+        self,
+        stopped_by: Callable[[], int | None],
+        show: Show = lambda rows, note: None,
+        breakable: Breakable = nullcontext,
+    ) -> None:
         """Take jobs until none is left. Raises StoreError, and Unavailable where trainings can't be started."""
         handled: set[int] = set()
         while True:
@@ -92,7 +99,9 @@ class Worker:
             for event in self._trainings.events(TICK):
                 self._take(event, stopping=number is not None)
             self._watch()
-            looked = self._board.look({name: child.attempt for name, child in self._children.items()})
+            looked = False
+            with breakable():
+                looked = self._board.look({name: child.attempt for name, child in self._children.items()})
             if looked and number is None:
                 self._end_overtaken()
             show(build_rows(self._plan, self._board, self._children, stopping=number is not None), self._say())

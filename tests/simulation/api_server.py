@@ -262,7 +262,7 @@ class _Response:
     def read(self) -> bytes:
         return self._body
 
-    def stream(self, amount: int) -> Iterator[bytes]:
+    def stream(self, amount: int, *, decode_content: bool) -> Iterator[bytes]:
         return self._stream or iter([self._body])
 
     def close(self) -> None:

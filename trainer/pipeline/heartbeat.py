@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from atb.patience import INTERRUPT, LAST_SECONDS
+
 HEARTBEAT_SECONDS = 10.0
 """How often an attempt renews its claim. Workers take over a job whose claim has not changed for a minute."""
 
@@ -25,4 +27,4 @@ def heartbeat(beat: Callable[[], None], seconds: float = HEARTBEAT_SECONDS) -> I
         yield
     finally:
         left.set()
-        thread.join()
+        thread.join(LAST_SECONDS if INTERRUPT.count else None)  # it may wait for a silent store

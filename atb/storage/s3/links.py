@@ -1,4 +1,4 @@
-"""A store's ways to its server, shared by all its copies: a patient one, and one for writes that can be left out."""
+"""A store's ways to its server, shared by all its copies: one for each length of silence that is waited for."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from atb.patience import LAST_SECONDS
 from atb.storage.s3.lean import LeanReader
 
 SILENCE_SECONDS = 60.0
 """How long a server may take between two bytes."""
-BRIEF_SECONDS = 10.0
+BRIEF_SECONDS = 20.0
 """The same for what can be left out, or is asked again soon: a claim has to be renewed within a minute, whatever became
 of one connection."""
+AWAY_SECONDS = 2.0
+"""The same for a server that did not answer after a stop signal: it is asked once more for each thing."""
 
 Connect = Callable[[str, str, str | None], tuple[Any, Any]]
 """A session and a client of boto3, for the store's URL, its bucket and the endpoint."""
@@ -33,25 +36,29 @@ class Links:
 
     def __init__(self, connect: Callable[[], tuple[Any, Any]], hurry: Hurry, bucket: str, *, lean: bool) -> None:
         self._connect, self._hurry, self._bucket, self._lean = connect, hurry, bucket, lean
+        self.answered = self.away = False
+        """Whether the server has ever answered, and whether it did not the last time."""
         self._open()
 
     def _open(self) -> None:
         self.session, client = self._connect()
-        self.patient = self._link(client, SILENCE_SECONDS)
-        self._brief: Link | None = None
+        self._made = {SILENCE_SECONDS: self._link(client, SILENCE_SECONDS)}
 
-    @property
-    def brief(self) -> Link:
-        """The way that gives a silent connection up soon."""
-        made = self._brief
-        if made is None:
-            client = self._hurry(self.session, self.patient.client, BRIEF_SECONDS)
-            made = self._brief = self._link(client, BRIEF_SECONDS)
-        return made
+    def of(self, *, patient: bool, stopped: bool) -> Link:
+        """The link for a call: of one that can't be left out, and after a stop signal."""
+        if stopped:
+            silence = AWAY_SECONDS if self.away else LAST_SECONDS
+        else:
+            silence = SILENCE_SECONDS if patient else BRIEF_SECONDS
+        made = self._made
+        if (link := made.get(silence)) is None:
+            client = self._hurry(self.session, made[SILENCE_SECONDS].client, silence)
+            link = made[silence] = self._link(client, silence)
+        return link
 
     def renew(self, used: Link) -> None:
         """Log in anew, as the session of a link has expired, unless another thread has done so since."""
-        if used is self.patient or used is self._brief:
+        if any(used is link for link in self._made.copy().values()):
             self._open()
 
     def _link(self, client: Any, silence: float) -> Link:

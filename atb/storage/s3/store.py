@@ -62,18 +62,15 @@ class S3Store:
         self.endpoint_url = endpoint_url or configured_endpoint()
         self.on_wait: Callable[[str], None] = lambda words: None
         self.rejects_conditions, self.concurrency = False, concurrency
-        self._bucket, self._prefix = place.name, place.prefix
+        self._bucket, self._prefix, self._waits = place.name, place.prefix, waits
         self._patience: Patience | None = None
-        self._waits = waits
         self._first, self._later = replace(waits, seconds=first_seconds), replace(waits, seconds=PATIENCE_SECONDS)
-        self._answered: set[bool] = set()
-        """Not empty once the store has answered; shared with copies of another patience."""
         once = partial(connect, self.url, place.name, self.endpoint_url)
         self._links = Links(once, hurry, place.name, lean=bool(self.endpoint_url))
 
     @property
     def _link(self) -> Link:
-        return self._links.patient if self._patience is None else self._links.brief
+        return self._links.of(patient=self._patience is None, stopped=bool(self._waits.interrupt.count))
 
     def within(self, seconds: float) -> S3Store:
         other = object.__new__(type(self))  # copy.copy takes four times as long, and every beat of a claim needs one
@@ -261,22 +258,25 @@ class S3Store:
         return self._call(key, call)
 
     def _call(self, key: str, call: Callable[[], _T]) -> _T:
-        def attempt() -> _T:
-            value = self._send(key, call)
-            self._answered.add(True)
-            return value
-
-        patience = self._patience or (self._later if self._answered else self._first)
-        return patience.persist(attempt, lambda words: self.on_wait(words), f"store {self.url}")
+        links, stopped = self._links, self._waits.interrupt.count
+        wait = self._patience or (self._later if links.answered else self._first)
+        wait = replace(wait, seconds=0.0) if stopped and links.away else wait
+        try:
+            return wait.persist(lambda: self._send(key, call), lambda words: self.on_wait(words), f"store {self.url}")
+        except StoreError as error:
+            links.away = bool(stopped and error.retry_seconds)
+            raise
 
     def _send(self, key: str, call: Callable[[], _T]) -> _T:
         """One try, its failure in our own classes; with new credentials where the old ones have just expired."""
         used = self._link
         try:
-            return self._translate(key, call)
+            value = self._translate(key, call)
         except failures.ExpiredSession:
             self._links.renew(used)
-        return self._translate(key, call)
+            value = self._translate(key, call)
+        self._links.answered, self._links.away = True, False
+        return value
 
     def _translate(self, key: str, call: Callable[[], _T]) -> _T:
         try:
@@ -292,5 +292,5 @@ class S3Store:
     def _explained(self, error: Exception, key: str) -> Exception:
         known = explain(error, self.url, self._bucket, key)
         if known is not None and not isinstance(known, failures.Transient | failures.NotS3):
-            self._answered.add(True)
+            self._links.answered = True
         return known or error

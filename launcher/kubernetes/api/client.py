@@ -21,8 +21,8 @@ from launcher.kubernetes.api.responses import (
     parse_answer,
     parse_date,
     parse_json,
+    read_change,
     split_lines,
-    watch_error,
     wrong_setting,
 )
 
@@ -158,10 +158,7 @@ class Cluster:
                         return  # the connection broke within a line; the watch is opened again
                     raise ApiError.by_another(f"{self.host} sent a watch of {resource} that is none") from None
                 with self.understood(resource):
-                    kind, item = change["type"], change["object"]
-                    if kind == "ERROR":
-                        raise watch_error(resource, item)
-                    item["metadata"]["resourceVersion"]
+                    kind, item = read_change(resource, change)
                 yield kind, item
 
     @contextmanager
@@ -189,7 +186,7 @@ class Cluster:
         import urllib3
 
         try:
-            yield from response.stream(65_536)
+            yield from response.stream(65_536, decode_content=True)
         except urllib3.exceptions.ReadTimeoutError:
             return  # silence is no error: the reader resumes where it was
         except (urllib3.exceptions.HTTPError, OSError) as error:

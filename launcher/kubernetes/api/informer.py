@@ -20,7 +20,8 @@ EXPIRED_AT_MOST = 5
 SHORTEST_WATCH = 1.0
 """Seconds from one watch to the next, where something cuts them short."""
 BLIND_SECONDS = 120.0
-"""How long watches may bring nothing, not even a bookmark, before all is listed again: something may hold them back."""
+"""How long watches may bring nothing, not even a bookmark, before all is listed again: something may hold them back, or
+the server may have lost the version that they begin with."""
 NOTHING = "atb/none"
 """A label that no object has."""
 
@@ -102,7 +103,7 @@ def follow(
                 version, heard = item["metadata"]["resourceVersion"], cluster.clock.monotonic()
                 if kind == "DELETED":
                     yield Deleted(item["metadata"]["name"])
-                elif kind == "BOOKMARK":
+                elif kind not in ("ADDED", "MODIFIED"):
                     yield Heartbeat()
                 else:
                     with cluster.understood(resource):  # the watch goes on behind one that can't be read
@@ -117,14 +118,14 @@ def follow(
         except ApiError as error:
             if error.status in (401, 403, 404, 405, 422):
                 raise
-            if error.status == 410 or not error.transient:
+            if error.status == 410 or not error.transient or cluster.clock.monotonic() > heard + BLIND_SECONDS:
                 version = ""
             expired = expired + 1 if error.status == 410 else 0  # a server that restarts may repeat it, and answers
             if not expired or expired > EXPIRED_AT_MOST:
                 silent = not expired
                 yield Unreachable(error)
             if expired != 1:
-                stopping.wait(min(0.25 * 2**failures, LONGEST_WAIT) * cluster.jitter.uniform(0.75, 1.25))
+                stopping.wait(min(0.25 * 2 ** min(failures, 9), LONGEST_WAIT) * cluster.jitter.uniform(0.75, 1.25))
             failures += 1
 
 

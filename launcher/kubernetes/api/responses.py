@@ -66,10 +66,17 @@ def parse_answer(host: str, call: Call, data: bytes) -> dict[str, Any]:
     raise ApiError.by_another(f"{host} answered {call.path} with something other than an object of Kubernetes")
 
 
-def watch_error(resource: str, status: dict[str, Any]) -> ApiError:
-    """The error for an ERROR event of a watch; 410 among them, whose HTTP status was 200."""
-    message = printable(redact(f"the watch of {resource} ended: {status.get('message', '')}"), _LONGEST_MESSAGE)
-    return ApiError(message, int(status.get("code") or 500), status.get("reason", ""))
+def read_change(resource: str, change: Any) -> tuple[str, dict[str, Any]]:
+    """A change in a watch: its type and the object, which has a version, and a name unless it is a bookmark. Raises
+    ApiError for an ERROR, 410 among them, whose HTTP status was 200; KeyError and TypeError for what is no change."""
+    kind, item = change["type"], change["object"]
+    if kind == "ERROR":
+        message = printable(redact(f"the watch of {resource} ended: {item.get('message', '')}"), _LONGEST_MESSAGE)
+        raise ApiError(message, int(item.get("code") or 500), item.get("reason", ""))
+    for name in ("resourceVersion",) if kind == "BOOKMARK" else ("resourceVersion", "name"):
+        if not isinstance(item["metadata"][name], str):
+            raise TypeError(f"its {name} is no text")
+    return kind, item
 
 
 def error_from(call: Call, status: int, headers: Any, body: bytes) -> ApiError:

@@ -116,7 +116,7 @@ from atb.contract.exits import run_and_exit
 from launcher.plan.signals import catch_stop
 
 def main():
-    with socket.create_server(("127.0.0.1", 0)) as server, catch_stop(at_once=True) as stopped_by:
+    with socket.create_server(("127.0.0.1", 0)) as server, catch_stop() as stopped_by, stopped_by.breakable():
         client = socket.create_connection(server.getsockname())
         ThreadPoolExecutor().submit(client.recv, 1)
         threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGTERM]).start()

@@ -11,7 +11,7 @@ import pytest
 
 from atb.documents.attempt import Progress
 from atb.errors import Denied, NotFound, PreconditionFailed, SpecError, StoreError, StoreSetting, Unreadable
-from atb.patience import INTERRUPT
+from atb.patience import INTERRUPT, LAST_SECONDS
 from atb.storage import Store, open_store
 from atb.storage.probe import probe_store
 from atb.storage.s3 import S3Store
@@ -118,13 +118,25 @@ def test_a_silent_connection_holds_up_no_write_that_can_be_left_out(s3_url: str,
     with pytest.raises(StoreError, match="no answer in time"):
         store.within(0).put("progress", b"2")
     assert time.monotonic() - began < 30
-    assert store.within(1).within(9)._link is store._links.brief
-    assert store._link.client.meta.config.read_timeout == SILENCE_SECONDS > BRIEF_SECONDS
+    assert (silence(store), silence(store.within(1).within(9))) == (SILENCE_SECONDS, BRIEF_SECONDS)
+    before = INTERRUPT.count
+    try:
+        INTERRUPT.stop()
+        assert silence(store) == LAST_SECONDS
+    finally:
+        INTERRUPT.count = before
+
+
+def silence(store: S3Store) -> float:
+    """How long it waits for a server that says nothing."""
+    assert store._link.lean is not None
+    return store._link.lean._silence
 
 
 def test_a_login_that_is_renewed_is_so_for_all_copies(store: Store, proxy: FaultProxy) -> None:
     assert isinstance(store, S3Store)
-    brief, used = store.within(1), store._links.brief
+    brief = store.within(1)
+    used = brief._link
     proxy.add("status", "PUT", status=403, body=xml_error("ExpiredToken"))
     brief.put("there", b"after")
     assert store.within(0)._link is brief._link is not used

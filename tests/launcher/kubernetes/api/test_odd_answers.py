@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -37,7 +38,7 @@ class Response:
     def read(self) -> bytes:
         return self._body
 
-    def stream(self, size: int) -> Iterator[bytes]:
+    def stream(self, size: int, *, decode_content: bool) -> Iterator[bytes]:
         yield self._body
 
     def close(self) -> None: ...
@@ -97,6 +98,9 @@ def test_a_list_that_can_t_be_read_or_never_ends_is_an_error(body: bytes) -> Non
         [1], None, 5, {}, {"type": "ADDED"}, {"type": "BOOKMARK", "object": {"metadata": {}}},
         {"type": "BOOKMARK", "object": None}, {"type": "ERROR", "object": None},
         {"type": "ERROR", "object": {"code": "many"}},
+        {"type": "DELETED", "object": {"metadata": {"resourceVersion": "8"}}},
+        {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": 8}}},
+        {"type": "ADDED", "object": {"metadata": {"resourceVersion": "8", "name": ["x"]}}},
     ],
 )  # fmt: skip
 def test_a_change_that_can_t_be_read_is_an_error(change: Any) -> None:
@@ -104,6 +108,37 @@ def test_a_change_that_can_t_be_read_is_an_error(change: Any) -> None:
     assert next(watch)[0] == "OPENED"
     with pytest.raises(ApiError, match="pods"):
         next(watch)
+
+
+def test_a_change_of_another_kind_is_none() -> None:
+    item = {"metadata": {"name": "ghost", "resourceVersion": "8"}}
+    server = cluster(page(), b"\n".join(json.dumps({"type": kind, "object": item}).encode() for kind in ("ODD", None)))
+    changes = follow(server, "pods", "", lambda pod: pod, SYSTEM_THREADS.flag())
+    assert [type(next(changes)) for _ in range(3)] == [Listed, Heartbeat, Heartbeat]
+
+
+def test_a_version_that_the_server_has_never_had_is_given_up_in_time() -> None:
+    class Restored(Connection):
+        """Its data are of an earlier time than those of the first list."""
+
+        def request(self, method: str, url: str, **options: Any) -> Response:
+            answer = super().request(method, url, **options)
+            answer.status = 504 if "watch=true" in url else 200
+            return answer
+
+    body = page()
+    changes = follow(
+        Cluster(lambda: Restored(body), "lab", clock=Leaping(), retry_seconds=0.0),
+        "pods", "", lambda pod: pod, Hasty(),
+    )  # fmt: skip
+    assert [isinstance(next(changes), Listed) for _ in range(30)].count(True) > 1
+
+
+class Hasty(threading.Event):
+    """A flag that nobody waits for."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return self.is_set()
 
 
 def test_a_watch_goes_on_behind_an_object_that_can_t_be_read() -> None:
