@@ -62,7 +62,8 @@ _NAMED: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (
     (
         _ENDS,
         re.compile(
-            rf"(?i)((?<![\w.-])(?!token:)[a-z0-9_-]{{0,40}}{_WORD}: ?){_PLAIN}(?=[^\s\"',;]*[0-9!#%^*+=])[^\s\"',;]+"
+            rf"(?i)((?<![\w.-])(?!token: ?\S{{1,7}}(?:\s|$))[a-z0-9_-]{{0,40}}{_WORD}: ?){_PLAIN}"
+            r"(?=[^\s\"',;]*[0-9!#%^*+=])[^\s\"',;]+"  # no word of a sentence
         ),
     ),
     (_ENDS, re.compile(rf"(?i)((?<![\w-])--?(?:[a-z]+-)*{_WORD}\s+)(?!-){_PLAIN}\S+")),  # an argument

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from atb.errors import AtbError, Unreadable
-from atb.redaction import redact
+from atb.redaction import looks_like_secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,5 +226,10 @@ def first_problem(error: ValidationError) -> str:
     if problem["type"] == "value_error":  # our own sentence, which names the value
         words = printable(problem["msg"].removeprefix("Value error, "), _LONGEST_REASON)
         return f"{field}: {words}" if field else words
-    value = "" if problem["type"] == "missing" else f" {printable(redact(str(problem['input'])), 40)}"
-    return f"{field or 'document'}{value}: {problem['msg'].removeprefix('Input ')}"
+    if problem["type"] == "extra_forbidden":
+        return f"{field}: it is unknown"
+    value, words = str(problem["input"]), problem["msg"].removeprefix("Input ")
+    for ours, theirs in (("list", "valid tuple"), ("mapping", "valid dictionary")):
+        words = words.replace(theirs, ours)
+    shown = problem["type"] != "missing" and not looks_like_secret(field, value)
+    return f"{field or 'document'}{f' {printable(value, 40)}' if shown else ''}: {words}"

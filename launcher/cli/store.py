@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from atb.options.flags import ConfiguredGroup, add_options
-from atb.options.say import say_json
+from atb.options.say import say, say_json
 from atb.options.stores import complete_commands, with_store
 
 if TYPE_CHECKING:
@@ -38,6 +38,11 @@ def check(store: Store, repair: bool, quick: bool, output: str | None) -> None:
     from launcher.upkeep.check import check_store
     from launcher.upkeep.repair import repair_store, sweep_machine
 
+    if next(iter(store.folders("")), None) is None:
+        say(f"there is nothing in {store.url}", err=True)
+        if output == "json":
+            say_json([])
+        return
     found = check_store(store, hashes=not quick)
     if repair:
         found = [*repair_store(store, found), *sweep_machine(store)]

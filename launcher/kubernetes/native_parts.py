@@ -58,7 +58,7 @@ def _check_patch(found: dict[str, Any]) -> dict[str, Any]:
     left: list[Any] = [found]
     while left:
         part = left.pop()
-        check_no_secret(part)
+        _check_no_secret(part)
         for name, value in part.items() if isinstance(part, dict) else ():
             key = MERGE_KEYS.get(name)
             if key and value is not None and not _is_named(value, key):
@@ -69,7 +69,7 @@ def _check_patch(found: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def check_no_secret(part: Any) -> None:
+def _check_no_secret(part: Any) -> None:
     """Raises ValueError for a text that looks like a secret, and for a plain variable that is named like one."""
     by_reference = "put it in a Secret, and take it from there by valueFrom or a volume"
     if isinstance(part, str) and holds_secret(part):

@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from atb.contract.options import Options
+from atb.redaction import holds_secret
 from atb.schema import Option
 from launcher.kubernetes.api.quantity import parse_quantity
-from launcher.kubernetes.native_parts import Affinity, PodPatch, check_no_secret
+from launcher.kubernetes.native_parts import Affinity, PodPatch
 from launcher.kubernetes.option_kinds import (
     DNS,
     KEY,
@@ -230,11 +231,14 @@ class ClusterOptions(BaseModel):
     @field_validator("*")
     @classmethod
     def _holds_no_secret(cls, value: Any) -> Any:
-        """Whoever may read the cluster or the run's plan can read it."""
         parts = [value]
         while parts:
             part = parts.pop()
-            check_no_secret(part)
+            if isinstance(part, str) and holds_secret(part):
+                raise ValueError(
+                    "it looks like a secret, which whoever may read the Jobs or the run's plan could read; name a "
+                    "Secret (--env-from-secret, --image-pull-secret)"
+                )
             parts += part.values() if isinstance(part, dict) else part if isinstance(part, list | tuple) else ()
         return value
 

@@ -62,8 +62,13 @@ def _read_file(path: str) -> dict[str, Any]:
         raise SpecError(f"--cluster-options {path}: can't read the file: {error}") from None
     try:
         found = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # PyYAML makes dates and numbers itself
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
+    except yaml.YAMLError as error:  # its own words quote lines, which may hold anything
+        mark = getattr(error, "problem_mark", None)
+        where = f" in line {mark.line + 1}" if mark else ""
+        reason = getattr(error, "problem", None) or "it can't be read"
+        raise SpecError(f"--cluster-options {path} is not YAML{where}: {reason}") from None
+    except (ValueError, RecursionError) as error:  # PyYAML makes dates and numbers itself
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise SpecError(f"--cluster-options {path} is not YAML: {reason}") from None
     if not isinstance(found, dict):
         raise SpecError(f"--cluster-options {path} is not a YAML mapping, like image: NAME")

@@ -130,3 +130,8 @@ def run_exit_code(categories: Sequence[str], exit_codes: Mapping[str, int]) -> i
     """The exit code of a run that did not come to its end: the one its failures share, else 1; 0 without any."""
     codes = {exit_codes.get(name, 1) for name in categories}
     return 0 if not codes else codes.pop() if len(codes) == 1 else 1
+
+
+def not_away(plan: Plan) -> SpecError:
+    """The error of a command for runs whose jobs go on without their launcher."""
+    return SpecError(f"run {plan.run} ran on a machine, not in a cluster; see: atb-launch status {plan.run}")

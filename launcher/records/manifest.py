@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import ClassVar
 
 from pydantic import AwareDatetime
@@ -107,28 +107,33 @@ class ListedRun:
         return f"{self.created:%Y-%m-%d %H:%M} UTC  {counts}" + (f"; {self.note}" if self.note else "")
 
 
-def list_runs(store: Store) -> Iterator[ListedRun]:
-    """Each run and its outcome, the latest first. Raises StoreError.
+def list_runs(store: Store) -> list[ListedRun]:
+    """Each run and its outcome, the latest first, by when it was planned. Raises StoreError.
 
     A run that has not been collected yet has no manifest, and its note says so.
     """
 
-    def describe(run: str) -> ListedRun | None:
+    def describe(run: str) -> tuple[datetime, ListedRun] | None:
         try:
             manifest = read_document(store, _ManifestHead, keys.manifest(run), run=run)
-            return ListedRun(run, manifest.created, dict(Counter(job.state for job in manifest.jobs)))
+            counts = dict(Counter(job.state for job in manifest.jobs))
+            return manifest.created, ListedRun(run, manifest.created, counts)
         except NotFound:
-            pass
+            listed = None
         except Unreadable as problem:
             then = "" if isinstance(problem, Denied) else f"; make it again with: atb-launch collect {run}"
-            return ListedRun(run, note=f"unreadable: {problem}{then}")
+            listed = ListedRun(run, note=f"unreadable: {problem}{then}")
         try:
-            return _describe_open(store, run) if _is_planned(store, run) else None
+            plan = find_entry(store, keys.plan(run))
+            if plan is not None:
+                return plan.modified, listed or _describe_open(store, run)
         except Unreadable as problem:
-            return ListedRun(run, note=f"unreadable: {problem}")
+            listed = listed or ListedRun(run, note=f"unreadable: {problem}")
+        # a training by ``atb train job`` alone leaves results and neither plan nor manifest
+        return listed and (datetime.max.replace(tzinfo=UTC), listed)
 
-    runs = reversed(run_folders(store))
-    yield from filter(None, map_calls(store, describe, runs))
+    found = filter(None, map_calls(store, describe, reversed(run_folders(store))))
+    return [listed for _, listed in sorted(found, key=lambda each: each[0], reverse=True)]
 
 
 def _describe_open(store: Store, run: str) -> ListedRun:
@@ -144,11 +149,6 @@ def _describe_open(store: Store, run: str) -> ListedRun:
     command = "status" if counts["running"] else "collect"
     notes = [f"not collected yet: atb-launch {command} {run}", *(f"unreadable: {problem}" for problem in unreadable)]
     return ListedRun(run, manifest.created, dict(counts), "; ".join(notes))
-
-
-def _is_planned(store: Store, run: str) -> bool:
-    """A training by ``atb train job`` alone leaves results and no plan."""
-    return find_entry(store, keys.plan(run)) is not None
 
 
 def _job(planned: PlannedJob, record: JobRecord) -> ManifestJob:

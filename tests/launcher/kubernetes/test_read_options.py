@@ -30,8 +30,8 @@ def test_an_anchor_is_read_as_what_it_stands_for(tmp_path: Path) -> None:
         ("a: &a {b: *a}", "more than 100,000 values"),
         ("[" * 5_000, "nested too deeply"),
         ("a: 2026-99-99", "is not YAML: month must be in"),
-        ("a: *nowhere", "is not YAML: .*undefined alias"),
-        ("!!python/object/apply:os.system [id]", "is not YAML: could not determine a constructor"),
+        ("a: *nowhere", "is not YAML in line 1: .*undefined alias"),
+        ("!!python/object/apply:os.system [id]", "is not YAML in line 1: could not determine a constructor"),
         ("- image", "is not a YAML mapping"),
         ("", "is not a YAML mapping"),
         ("image: atb\n2026-01-31: x", "Keys should be strings"),
@@ -44,6 +44,25 @@ def test_a_file_that_is_no_options_is_refused_in_one_line(tmp_path: Path, text: 
     with pytest.raises(SpecError, match=reason) as caught:
         read_options({"cluster_options": str(path)})
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'env_plain: {A: "hidden',
+        "password: hidden",
+        "env: {DB_PASSWORD: {a: hidden}}",
+        "image: https://me:hidden@registry/atb",
+        "labels: {team: ghp_hidden0123456789012}",
+        "cpu: https://me:hidden@registry/atb",
+    ],
+)
+def test_nothing_of_a_secret_in_the_file_is_repeated(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "cluster.yaml"
+    path.write_text(f"image: atb\n{text}\n")
+    with pytest.raises(SpecError) as refused:
+        read_options({"cluster_options": str(path)})
+    assert "hidden" not in str(refused.value)
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("90s", 90), ("90m", 5_400), ("2d", 172_800)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import pytest
 
@@ -160,6 +161,16 @@ def test_a_run_with_an_unreadable_manifest_is_listed_with_what_to_do() -> None:
     assert words["r1"] == words["r3"] == "2026-01-31 06:00 UTC  2 done, 1 failed"
     assert words["r2"].startswith("unreadable: runs/r2/manifest.json is not a manifest")
     assert words["r2"].endswith("make it again with: atb-launch collect r2")
+
+
+def test_runs_are_listed_by_when_they_were_planned_and_not_by_their_names() -> None:
+    store = MemoryStore()
+    for number, run in enumerate(("second", "first", "third")):
+        plan = run_of(store, run)
+        plan = plan.model_copy(update={"created": plan.created + timedelta(hours=number)})
+        store.put(keys.plan(run), plan.to_bytes())
+        collect(store, RunRecord.of(store, plan))
+    assert [each.run for each in list_runs(store)] == ["third", "first", "second"]
 
 
 def test_a_result_that_belongs_elsewhere_is_refused() -> None:

@@ -27,10 +27,10 @@ def test_a_training_s_run_can_be_resumed_and_listed() -> None:
     store = MemoryStore()
     plan_run(store, "r1", [spec_of("BTCUSDT")])
     assert [job.job for job in RunRecord.load(store, "r1").left()] == ["BTCUSDT-fast"]
-    assert next(list_runs(store)).jobs == {"pending": 1}
+    assert list_runs(store)[0].jobs == {"pending": 1}
     commit(store, "r1")
     assert RunRecord.load(store, "r1").left() == []
-    assert next(list_runs(store)).words.endswith("1 done; not collected yet: atb-launch collect r1")
+    assert list_runs(store)[0].words.endswith("1 done; not collected yet: atb-launch collect r1")
 
 
 def test_another_training_of_the_run_is_added_to_its_plan_once() -> None:
