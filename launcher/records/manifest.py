@@ -130,7 +130,7 @@ def list_runs(store: Store) -> list[ListedRun]:
         except Unreadable as problem:
             listed = listed or ListedRun(run, note=f"unreadable: {problem}")
         # a training by ``atb train job`` alone leaves results and neither plan nor manifest
-        return listed and (datetime.max.replace(tzinfo=UTC), listed)
+        return None if listed is None else (datetime.max.replace(tzinfo=UTC), listed)
 
     found = filter(None, map_calls(store, describe, reversed(run_folders(store))))
     return [listed for _, listed in sorted(found, key=lambda each: each[0], reverse=True)]
