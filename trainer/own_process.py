@@ -22,9 +22,11 @@ _OPTIONAL = ("pandas", "scipy", "sklearn")
 ``benchmarks/start.py --imports`` prints what that costs."""
 _COMPUTES_OTHERWISE = (
     "TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ONEDNN_CPU_ISA_HINTS", "DNNL_CPU_ISA_HINTS",
-    "ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_DEFAULT_FPMATH_MODE", "NVIDIA_TF32_OVERRIDE",
+    "ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_DEFAULT_FPMATH_MODE", "NVIDIA_TF32_OVERRIDE", "OPENBLAS_CORETYPE",
 )  # fmt: skip
-"""Environment variables by which TensorFlow adds up and rounds in another way."""
+"""Environment variables by which TensorFlow or NumPy adds up and rounds in another way."""
+_THREADS = ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
+"""Variables that libraries of linear algebra read before ``OMP_NUM_THREADS``. HAR's weights are one of their sums."""
 _HARMLESS = {
     "TF_XLA_FLAGS": ("--tf_xla_persistent_cache",),
     "XLA_FLAGS": ("--xla_cpu_use_fusion_emitters", "--xla_gpu_cuda_data_dir", "--xla_dump"),
@@ -49,9 +51,11 @@ def own_imports() -> Iterator[None]:
 
 
 def pin_environment(environment: MutableMapping[str, str]) -> None:
-    """Remove what makes TensorFlow compute otherwise, and log it: the same spec, bars and code give the same model
-    wherever they are trained, a Pod or a shell with settings of its own."""
+    """Remove what makes TensorFlow or NumPy compute otherwise, and log it: the same spec, bars and code give the same
+    model wherever they are trained, a Pod or a shell with settings of its own. To be called before NumPy is loaded."""
     removed = [name for name in _COMPUTES_OTHERWISE if environment.pop(name, None) is not None]
+    removed += [name for name in _THREADS if environment.pop(name, "1") != "1"]
+    environment["OMP_NUM_THREADS"] = "1"
     for name, known in _HARMLESS.items():
         flags = environment.get(name, "").split()
         kept = [flag for flag in flags if flag.startswith(known)]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from atb.api.stores import StoreLike, find_store
 from atb.errors import DataError
+from atb.schema import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +39,7 @@ def load_bars(
     given = {"source": source, "market": market, "timeframe": timeframe, "days": days, "start": start, "as_of": as_of}
     spec = resolve_spec(symbol, "fast", {name: value for name, value in given.items() if value is not None})
     first, cut = tf.epoch_ms(spec.start), tf.epoch_ms(spec.as_of)
-    raw = open_source(source, find_store(store)).fetch(spec.symbol, spec.timeframe, market, first, cut)
+    raw = open_source(spec.source, find_store(store)).fetch(spec.symbol, spec.timeframe, spec.market, first, cut)
     return to_frame(_check(raw, first, cut))
 
 
@@ -58,8 +59,11 @@ def to_frame(bars: Bars) -> pd.DataFrame:
 def from_frame(frame: pd.DataFrame, symbol: str, timeframe: str) -> Bars:
     """Bars from a DataFrame with the times in its index or in a column, checked as those of a source.
 
-    Raises DataError for a missing column, times that can't be read, or bars of another timeframe.
+    A last bar that is still open is left out, unless the bars are made up. Raises DataError for a missing column, times
+    that can't be read, bars of another timeframe, or columns that are neither numbers nor text.
     """
+    import time
+
     import pandas as pd
     import pyarrow as pa
 
@@ -71,17 +75,24 @@ def from_frame(frame: pd.DataFrame, symbol: str, timeframe: str) -> Bars:
     if held != timeframe:
         raise DataError(f"the model reads {timeframe} bars, but was given {held} bars")
     named = frame.rename_axis("time") if frame.index.name is None and frame.index.dtype.kind == "M" else frame
-    table = pa.Table.from_pandas(named.reset_index() if named.index.name else named, preserve_index=False)
+    try:
+        table = pa.Table.from_pandas(named.reset_index() if any(named.index.names) else named, preserve_index=False)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        reason = printable(str(error.args[0] if error.args else error))
+        raise DataError(f"the DataFrame can't be read: {reason}; give columns of numbers, each name once") from None
     raw = bars_from_table(table, symbol, timeframe, "the DataFrame")
     if not len(raw):
         raise DataError("the DataFrame has no rows")
-    return _check(raw, int(raw.time.min()), int(raw.time.max()) + raw.step_ms)
+    end = int(raw.time.max()) + raw.step_ms
+    return _check(raw, int(raw.time.min()), end if frame.attrs.get("synthetic") else min(end, int(time.time() * 1000)))
 
 
 def _check(raw: Bars, start_ms: int, as_of_ms: int) -> Bars:
-    """The good rows. Raises DataError where they are not of one series of this timeframe."""
-    from trainer.bars.check import check_bars, validate_series
+    """The good rows. Raises DataError where they are not of one series of this timeframe, or none is good."""
+    from trainer.bars.check import check_bars, validate_series, validate_values
 
     bars, report = check_bars(raw, start_ms, as_of_ms)
     validate_series(report)
+    if not len(bars):
+        validate_values(report)
     return bars

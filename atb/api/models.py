@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from atb.api.bars import from_frame
 from atb.api.stores import StoreLike, find_store
 from atb.contract import bundle
+from atb.contract.sources import plain_symbol
 from atb.documents.record import RecordEntry
 from atb.documents.result import Result
 from atb.errors import DataError
@@ -92,18 +93,20 @@ class Model:
         """One row for each bar that has enough bars without a gap up to it, indexed by its opening time ``time``.
 
         ``bars`` are as ``load_bars`` gives them, or any DataFrame with times in its index or a column, and open, high,
-        low, close and volume. Columns: ``target_time``, the opening time of the bar ``horizon`` bars later;
-        ``last_close``; ``forecast`` of its close, in price, and ``log_return`` between the two, or ``volatility``, per
-        bar, of the bars up to it; and ``lower_P`` and ``upper_P``, the band of level P for its close. Raises DataError
-        where no bar has enough before it.
+        low, close and volume; a last bar that is still open is left out. Columns: ``target_time``, the opening time of
+        the bar ``horizon`` bars later; ``last_close``; ``forecast`` of its close, in price, and ``log_return`` between
+        the two, or ``volatility``, per bar, of the bars up to it; and ``lower_P`` and ``upper_P``, the band of level P
+        for its close. Raises DataError where no bar has enough before it, and for bars of another symbol or timeframe.
         """
         import numpy as np
         import pandas as pd
 
         from trainer.pipeline.loaded_model import ask_all, has_bars
 
-        model = self.loaded.model
-        found = from_frame(bars, str(bars.attrs.get("symbol", self.name)), model.timeframe)
+        model, held = self.loaded.model, getattr(bars, "attrs", {}).get("symbol", self.name)
+        if self.loaded.run and plain_symbol(str(held)) != plain_symbol(self.name):
+            raise DataError(f"the model is of {self.name}, but was given bars of {held}")
+        found = from_frame(bars, str(held), model.timeframe)
         if missing := [name for name in model.extra_columns if name not in found.extra]:
             raise DataError(f"the model reads the column {missing[0]}, which the bars don't have")
         ends = np.arange(len(found))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -63,13 +64,39 @@ def test_settings_by_which_tensorflow_computes_otherwise_are_removed_and_named(
         "TF_XLA_FLAGS": "--tf_xla_persistent_cache_directory=/x",
         "XLA_FLAGS": "--xla_gpu_cuda_data_dir=/y",
         "A": "b",
+        "OMP_NUM_THREADS": "1",
     }
-    environment = dict(ours)
+    environment = {**ours, "OMP_NUM_THREADS": "4", "OPENBLAS_NUM_THREADS": "1"}
     pin_environment(environment)
     assert (environment, caplog.text) == (ours, "")
     environment["TF_XLA_FLAGS"] += " --tf_xla_auto_jit=2"
     environment["XLA_FLAGS"] = f"--xla_cpu_enable_fast_math=true {environment['XLA_FLAGS']}"
     environment["ONEDNN_DEFAULT_FPMATH_MODE"] = "BF16"
+    environment["OPENBLAS_NUM_THREADS"] = "4"
     pin_environment(environment)
     assert environment == ours
-    assert "would change the model: ONEDNN_DEFAULT_FPMATH_MODE, TF_XLA_FLAGS, XLA_FLAGS" in caplog.text
+    assert "would change the model: ONEDNN_DEFAULT_FPMATH_MODE, OPENBLAS_NUM_THREADS, TF_XLA_FLAGS, XLA" in caplog.text
+
+
+def test_weights_fitted_by_linear_algebra_are_the_same_whatever_a_shell_says_of_threads_and_cores() -> None:
+    code = """
+import hashlib, os
+from trainer.own_process import pin_environment
+pin_environment(os.environ)
+import numpy as np
+from trainer.features.har import INPUTS, Har
+rng = np.random.default_rng(0)
+inputs = rng.normal(size=(26_000, 2 * len(INPUTS)))
+fitted = Har.fit(inputs, inputs.sum(axis=1) + rng.normal(size=26_000))
+print(hashlib.sha256(fitted.weights.tobytes()).hexdigest())
+"""
+
+    def fit(**settings: str) -> str:
+        environment = {**os.environ, **settings}
+        return subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=environment, check=True
+        ).stdout
+
+    usual = fit()
+    for settings in ({"OPENBLAS_NUM_THREADS": "4"}, {"GOTO_NUM_THREADS": "2"}, {"OPENBLAS_CORETYPE": "Prescott"}):
+        assert fit(**settings) == usual, settings

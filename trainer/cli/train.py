@@ -86,7 +86,6 @@ def _train(spec: Spec, store: Store, options: Mapping[str, Any]) -> None:
     import sys
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ["OMP_NUM_THREADS"] = "1"  # a linear algebra library's sums too differ with the number of threads
     from atb.contract import keys
     from atb.contract.options import ExecutionOptions
     from atb.contract.runs import new_run, validate_run

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import io
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import pytest
 
 import atb
 from atb.api.bars import from_frame, to_frame
+from atb.api.models import Model
 from atb.contract import keys
 from atb.documents.attempt import Verdict
 from atb.documents.result import FileEntry
 from atb.errors import DataError, NotFound, SpecError
 from atb.storage import DirectoryStore
 from tests.launcher.fixtures import commit, make_plan
+from trainer.pipeline.loaded_model import LoadedModel
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +50,44 @@ def test_a_frame_that_holds_no_bars_is_one_line(frame: pd.DataFrame) -> None:
         from_frame(frame, "BTCUSDT", "4h")
     with pytest.raises(DataError, match="has no rows"):
         from_frame(frame.iloc[:0], "BTCUSDT", "1h")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "problem"),
+    [
+        (lambda frame: pd.concat([frame, frame[["close"]]], axis=1), "can't be read: Duplicate column names"),
+        (lambda frame: frame.assign(close=[1.0, "x"] * (len(frame) // 2)), "can't be read: Could not convert 'x'"),
+        (lambda frame: frame.astype(complex), "can't be read: Unsupported numpy type"),
+        (lambda frame: frame.astype(pd.SparseDtype(float)), "can't be read: Sparse pandas data"),
+        (lambda frame: -frame, "240 of 240 rows hold a price of 0 or less"),
+    ],
+)
+def test_a_frame_that_is_not_of_numbers_is_one_line(
+    spoil: Callable[[pd.DataFrame], pd.DataFrame], problem: str, frame: pd.DataFrame
+) -> None:
+    with pytest.raises(DataError, match=problem) as caught:
+        from_frame(spoil(frame), "BTCUSDT", "1h")
+    assert str(caught.value).isprintable()
+
+
+def test_a_frame_of_several_symbols_is_read_for_one_of_them(frame: pd.DataFrame) -> None:
+    both = pd.concat({"ETHUSDT": frame * 2, "BTC/USDT": frame}, names=["symbol"])
+    assert from_frame(both, "BTCUSDT", "1h").digest == from_frame(frame, "BTCUSDT", "1h").digest
+
+
+def test_a_bar_that_is_still_open_forecasts_nothing(frame: pd.DataFrame) -> None:
+    last = pd.Timestamp.now("UTC").ceil("h")
+    real = frame.set_axis(pd.date_range(end=last, periods=len(frame), freq="h", unit="ms"))
+    real.attrs.clear()
+    assert from_frame(real, "BTCUSDT", "1h").time[-1] + 3_600_000 <= time.time() * 1000
+    real.attrs["synthetic"] = True
+    assert len(from_frame(real, "BTCUSDT", "1h")) == len(frame)
+
+
+def test_a_model_forecasts_bars_of_its_own_symbol_only(frame: pd.DataFrame) -> None:
+    model = Model("ETH-USDT", LoadedModel("r1", datetime(2026, 1, 1, tzinfo=UTC), cast(Any, None)))
+    with pytest.raises(DataError, match="the model is of ETH-USDT, but was given bars of BTCUSDT"):
+        model.predict(frame)
 
 
 def test_rows_of_another_timeframe_or_of_two_markets_are_refused_and_never_picked_from(
