@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote_plus
 from xml.etree import ElementTree
 
 from atb.errors import NotFound
@@ -220,9 +220,11 @@ def _read_page(data: bytes, cut: int = 0) -> Page | None:
     if root.tag != f"{space}ListBucketResult" or root.find(f"{space}IsTruncated") is None:
         return None
     entries = []
+    encoded = root.findtext(f"{space}EncodingType") == "url"  # as forms are: a blank is a plus
+    decode: Callable[[str], str] = unquote_plus if encoded else str
     names = [f"{space}{name}" for name in ("Key", "Size", "ETag", "LastModified")]
     for item in root.iter(f"{space}Contents"):
-        key = unquote(item.findtext(names[0], ""))
+        key = decode(item.findtext(names[0], ""))
         size, etag, modified = (item.findtext(name, "") for name in names[1:])
         if not (key and etag):
             return None

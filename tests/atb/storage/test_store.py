@@ -100,6 +100,25 @@ def test_a_listing_is_sorted_and_keeps_to_its_prefix(store: Store) -> None:
     assert list(store.list("nothing/")) == []
 
 
+ODD_NAMES = (
+    "a b+c", "a%41", "a%2Fb/c", "ü", "u\u0308", "Case", "case", "q&<>'\"", "e\U0001f600/x", "y" * 255, "a?b#c", "~t",
+    ".hidden", "x..y/..z", "a=b,c;d:e@f$g!h*i(j)k", "中文/文件", "[a]{b}",
+)  # fmt: skip
+
+
+def test_a_key_is_any_text_and_no_two_are_the_same(store: Store) -> None:
+    for name in ODD_NAMES:
+        store.put_if_absent(name, name.encode())
+    assert [entry.key for entry in store.list("")] == sorted(ODD_NAMES)
+    assert list(store.folders("")) == sorted({name.split("/")[0] for name in ODD_NAMES if "/" in name})
+    for name in ODD_NAMES:
+        assert [entry.key for entry in store.list(name) if entry.key == name] == [name]
+        data, etag = store.get_with_etag(name)
+        assert data == name.encode()
+        store.delete_if_match(name, etag)
+    assert list(store.list("")) == []
+
+
 def test_a_listing_of_several_pages_is_whole_and_sorted(store: Store) -> None:
     names = [f"long/{job:02}/{number:02}" for job in range(60) for number in range(18)]
     with ThreadPoolExecutor(16) as pool:

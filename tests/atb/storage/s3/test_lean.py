@@ -13,13 +13,21 @@ from atb.storage.s3.lean import LeanReader, _read_answer, _read_page
 from atb.storage.store import Entry
 
 PAGE = """<?xml version="1.0"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>b</Name>
-<IsTruncated>{truncated}</IsTruncated>{token}<Contents><Key>a%20b/%C3%A4.json</Key><Size>7</Size>
+<IsTruncated>{truncated}</IsTruncated>{token}<EncodingType>url</EncodingType>
+<Contents><Key>a+b%20%2B/%C3%A4.json</Key><Size>7</Size>
 <LastModified>2026-01-31T06:00:00.000Z</LastModified><ETag>"0f"</ETag></Contents></ListBucketResult>"""
 
 
 def test_a_page_of_a_listing_is_read() -> None:
     found = _read_page(PAGE.format(truncated="true", token="<NextContinuationToken>n</NextContinuationToken>").encode())
-    assert found == ([Entry("a b/ä.json", 7, '"0f"', datetime(2026, 1, 31, 6, tzinfo=UTC))], "n")
+    assert found == ([Entry("a b +/ä.json", 7, '"0f"', datetime(2026, 1, 31, 6, tzinfo=UTC))], "n")
+
+
+def test_names_are_decoded_only_where_the_server_has_encoded_them() -> None:
+    page = PAGE.replace("<EncodingType>url</EncodingType>", "").format(truncated="false", token="")
+    found = _read_page(page.encode())
+    assert found is not None
+    assert [entry.key for entry in found[0]] == ["a+b%20%2B/%C3%A4.json"]
 
 
 @pytest.mark.parametrize(
