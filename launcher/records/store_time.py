@@ -19,12 +19,15 @@ class StoreTime:
         self._store, self._key, self._clock, self._every = store, key, clock, beat
         self._written = 0.0
         self._at: float | None = None
+        self._day = 0.0
+        """The time of day here at the last beat."""
         self._steady_from = 0.0
 
     @property
     def due(self) -> bool:
         """Whether the object is to be written again."""
-        return self._at is None or self._clock.monotonic() - self._at >= self._every
+        now = self._clock.monotonic()
+        return self._at is None or now - self._at >= self._every or self._lost(now)
 
     def beat(self, data: bytes) -> None:
         """Write the object and read its time in the store's listing. Raises StoreError."""
@@ -36,7 +39,7 @@ class StoreTime:
         was_set = abs(written - self.now()) > 2 * self._every  # then claims have the old time
         if self._lost(now) or was_set:
             self._steady_from = now
-        self._at, self._written = now, written
+        self._at, self._day, self._written = now, self._clock.now(), written
 
     def now(self) -> float:
         """The store's time: that of the last beat and what has passed here since."""
@@ -49,4 +52,5 @@ class StoreTime:
         return not self._lost(now) and now - self._steady_from >= STEADY_BEATS * self._every
 
     def _lost(self, now: float) -> bool:
-        return self._at is None or now - self._at > 2 * self._every
+        """Whether there was no beat for long. While a machine is suspended, only the time of day goes on."""
+        return self._at is None or max(now - self._at, self._clock.now() - self._day) > 2 * self._every

@@ -26,6 +26,15 @@ class ManualClock:
         self.seconds += seconds
 
 
+class SuspendedClock(ManualClock):
+    """Of a machine that was suspended: only the time of day has gone on."""
+
+    asleep = 0.0
+
+    def now(self) -> float:
+        return self.seconds + self.asleep
+
+
 class LateStore(MemoryStore):
     """A store whose clock is an hour behind that of its users."""
 
@@ -61,6 +70,23 @@ def test_it_is_steady_after_beats_without_a_gap_and_no_longer_after_one() -> Non
     assert seen == [False, False, False, True, False, False, False, True]
     clock.sleep(20.5)
     assert not time.steady, "the store has not answered for two beats"
+
+
+def test_after_a_machine_was_suspended_its_old_time_calls_no_claim_lapsed() -> None:
+    clock = SuspendedClock()
+    time = StoreTime(LateStore(clock), "me.json", clock, beat=10.0)
+    for _ in range(4):
+        clock.sleep(10)
+        time.beat(b"1")
+    assert (time.due, time.steady) == (False, True)
+    clock.asleep = 7200.0
+    assert (time.due, time.steady) == (True, False)
+    time.beat(b"1")
+    assert (time.due, time.steady) == (False, False)
+    for _ in range(3):
+        clock.sleep(10)
+        time.beat(b"1")
+    assert time.steady
 
 
 @pytest.mark.parametrize("late", [0.0, 3500.0, 3700.0, 7200.0])
