@@ -118,8 +118,8 @@ class Document(BaseModel):
             raise _explain(cls, data, where, error) from None
         if "schema_version" not in document.model_fields_set or _major(document.schema_version) != cls.major:
             raise _explain(cls, data, where, None)
-        if not is_sealed(data) and (b"NaN" in data or b"Infinity" in data):  # what is sealed was written without
-            _refuse_constants(cls, data, where)
+        if not is_sealed(data) and _STRANGE_NUMBER.search(data):  # what is sealed was written without
+            _refuse_numbers(cls, data, where)
         if is_altered(data):
             raise Unreadable(
                 f"{where} was altered or damaged: its content is not what its own digest says; {_REMEDY}", where
@@ -131,6 +131,8 @@ _SEAL, _BLANK = "content_sha256", b"0" * 64
 _SEALED = f'"{_SEAL}"'.encode()
 _HEAD = re.compile(rb'\A\{\s*"schema_version": "[^"]*",\s*"content_sha256": "([0-9a-f]{64})"')
 _VERSION = re.compile(rb'\A\{\n  "schema_version": "(?:[^"\\\n]|\\.)*"(,?)')
+_STRANGE_NUMBER = re.compile(rb"NaN|Infinity|[:\[,]\s*-?[0-9]{19}")
+_MOST_DIGITS = 18
 _LONGEST_REASON = 400
 """Characters of why a document or an option is refused: a value can be of any length."""
 _REMEDY = "see: atb-launch store check"
@@ -176,13 +178,18 @@ def _validate_values(kind: type[Document], data: bytes, where: str) -> None:
         raise Unreadable(f"{where} is not a {kind.kind} document: {words}; {_REMEDY}", where)
 
 
-def _refuse_constants(kind: type[Document], data: bytes, where: str) -> None:
-    """Raises Unreadable where a number is NaN or Infinity, which is not JSON."""
+def _refuse_numbers(kind: type[Document], data: bytes, where: str) -> None:
+    """Raises Unreadable for NaN and Infinity, which are not JSON, and for integers far larger than any of ours, with
+    which arithmetic fails."""
 
-    def refuse(constant: str) -> float:
-        raise Unreadable(f"{where} is not a valid {kind.kind}: it holds {constant}; {_REMEDY}", where)
+    def refuse(what: str) -> float:
+        words = printable(what, 20)
+        raise Unreadable(f"{where} is not a valid {kind.kind}: it holds the number {words}; {_REMEDY}", where)
 
-    json.loads(data, parse_constant=refuse)
+    def read(digits: str) -> int:
+        return int(digits) if len(digits.lstrip("-")) <= _MOST_DIGITS else int(refuse(digits))
+
+    json.loads(data, parse_constant=refuse, parse_int=read)
 
 
 def _digest(*parts: bytes | memoryview) -> bytes:

@@ -56,13 +56,15 @@ def test_a_truncated_document_is_refused_wherever_it_ends(kind: type[Document]) 
             kind.from_bytes(whole[:end], "key")
 
 
-@pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
-def test_nan_and_infinity_are_refused_anywhere(constant: str) -> None:
+@pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity", "9" * 19, "-" + "1" * 400])
+def test_nan_infinity_and_integers_that_no_float_holds_are_refused_anywhere(constant: str) -> None:
     raw = json.loads(read_old(Result))
     raw["bars"]["report"] = {"missing": 12345.6789}
     text = json.dumps(raw).replace("12345.6789", constant)
-    with pytest.raises(Unreadable, match=constant.removeprefix("-")):
+    with pytest.raises(Unreadable, match=f"it holds the number {constant[:19]}"):
         Result.from_bytes(text, "key")
+    raw["bars"]["report"] = {"text": f"x: {constant}", "most": 999_999_999_999_999_999}
+    assert Result.from_bytes(json.dumps(raw), "key").bars.report == raw["bars"]["report"]
 
 
 def test_a_document_carries_a_digest_of_its_own_content() -> None:
