@@ -174,9 +174,12 @@ def validate_bars(report: BarsReport, min_rows: int, look: str = "") -> None:
     validate_series(report)
     validate_values(report)
     if report.kept < min_rows:
+        wider = "widen the window with --days"
+        if report.listed_ms is not None:
+            wider = f"there are none before {tf.from_epoch_ms(report.listed_ms):%Y-%m-%dT%H:%MZ}: give earlier ones"
         raise DataError(
             f"{name}: {report.kept:,} bars of the {min_rows:,} that this preset needs; "
-            "widen the window with --days, or choose a smaller preset"
+            f"{wider}, or choose a smaller preset"
         )
     if report.complete < MIN_COMPLETE:
         step = tf.to_ms(report.timeframe)

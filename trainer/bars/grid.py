@@ -14,6 +14,7 @@ _FEWEST_DIFFERENT = 0.02
 """With a smaller share of rows that differ from the one before, the price did not move."""
 
 _SECOND_MS, _MINUTE_MS, _HOUR_MS, _DAY_MS = 1_000, 60_000, 3_600_000, 86_400_000
+_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _UNITS = (("w", 7 * _DAY_MS), ("d", _DAY_MS), ("h", _HOUR_MS), ("m", _MINUTE_MS), ("s", _SECOND_MS), ("ms", 1))
 
 
@@ -74,7 +75,9 @@ def explain_shift(shift_ms: int, timeframe: str) -> str:
         )
     if timeframe.endswith(("d", "w")):
         at = f"{shift_ms % _DAY_MS // _HOUR_MS:02}:{shift_ms % _HOUR_MS // _MINUTE_MS:02} UTC"
-        bars, begin = ("weeks", "Monday 00:00 UTC") if timeframe.endswith("w") else ("days", "00:00 UTC")
+        bars, begin = "days", "00:00 UTC"
+        if timeframe.endswith("w"):
+            bars, begin, at = "weeks", "Monday 00:00 UTC", f"{_WEEKDAYS[shift_ms // _DAY_MS % 7]} {at}"
         return (
             f"they lie {describe_length(shift_ms)} after the {timeframe} grid: these {bars} begin at {at}, and {bars} "
             f"here begin at {begin}; make them of hourly bars, or of a source whose {bars} begin so"

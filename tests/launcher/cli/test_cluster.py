@@ -165,6 +165,21 @@ def test_a_resumed_run_does_what_failed_with_the_options_it_was_launched_with(de
     assert memories == ["9Gi"] * 3
 
 
+def test_a_resume_trains_in_the_cluster_what_was_skipped_for_a_result_that_is_gone(desk: Desk) -> None:
+    assert desk.launch(run="r0").exit_code == 0
+    earlier = read_plan(desk.store, "r0")
+    skipped = earlier.jobs[1].model_copy(
+        update={"action": "skip", "previous_run": "r0", "previous_job": "ETHUSDT-fast"}
+    )
+    commit_plan(earlier.model_copy(update={"run": "r1", "jobs": (earlier.jobs[0], skipped)}), desk.store)
+    desk.store.delete(keys.result("r0", "ETHUSDT-fast"))
+    result = desk.resume("r1")
+    assert result.exit_code == 0, text(result)
+    assert "that 1 of 1 skipped jobs refer to are no longer there; this run trains them" in text(result)
+    assert [job.job for job in read_plan(desk.store, "r1").to_run] == [job.job for job in earlier.jobs]
+    assert desk.store.get(keys.result("r1", skipped.job))
+
+
 def test_a_flag_of_the_resume_beats_the_plan_and_the_plan_beats_the_environment(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

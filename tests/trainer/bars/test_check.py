@@ -170,7 +170,11 @@ def test_longer_bars_that_were_spread_over_a_finer_grid_are_refused_and_a_market
         ("1d", 16, "16h after the 1d grid: these days begin at 16:00 UTC, and days here begin at 00:00 UTC"),
         ("1d", 5.5, "these days begin at 05:30 UTC"),
         ("1d", 24 - 1 / 3_600_000, "they lie 1ms before the 1d grid, as closing times do"),
-        ("1w", 6 * 24, "6d after the 1w grid: .* weeks here begin at Monday 00:00 UTC"),
+        (
+            "1w",
+            6 * 24,
+            "6d after the 1w grid: these weeks begin at Sunday 00:00 UTC, and weeks here begin at Monday 00:00 UTC",
+        ),
         ("4h", 1, "they lie 1h after the 4h grid, as times of another zone"),
     ],
 )
@@ -281,6 +285,9 @@ def test_too_few_bars_are_refused_with_the_numbers_and_the_remedy() -> None:
     _, report = check(bars_at(list(range(10))))
     validate_bars(report, 10)
     with pytest.raises(DataError, match="10 bars of the 11 that this preset needs; widen the window with --days"):
+        validate_bars(report, 11)
+    _, report = check(bars_at(list(range(4, 10))))
+    with pytest.raises(DataError, match="preset needs; there are none before 2023-11-15T03:00Z: give earlier ones, or"):
         validate_bars(report, 11)
 
 
