@@ -62,7 +62,7 @@ def test_a_run_that_may_not_be_read_is_named_and_the_others_are_listed(store: Di
         store.delete(keys.manifest("r1"))
     with kept_out(store.root / key):
         code, words = invoke(store, "atb-launch list")
-        assert (code, words.split("\n")[0][:5]) == (0, "r2  2")
+        assert (code, "r2  20" in words) == (0, True)
         assert OF_A_RUN[key] in words
         assert invoke(store, "atb-launch status r2")[0] == 0
         assert invoke(store, "atb-launch page")[0] == 0
