@@ -15,7 +15,14 @@ from atb.documents.result import BarsSummary
 from atb.errors import DataError, DataNotReady
 from atb.storage import Store
 from trainer.bars.cache.months import SETTLED_MS
-from trainer.bars.check import BarsReport, check_bars, fill_gaps, validate_bars, validate_series, validate_values
+from trainer.bars.check import (
+    BarsReport,
+    check_bars,
+    fill_gaps,
+    validate_bars,
+    validate_series,
+    validate_values,
+)
 from trainer.bars.frame import Bars, segment_starts
 from trainer.bars.source import Source, open_source
 
@@ -47,10 +54,8 @@ def load_bars(spec: Spec, store: Store, warmup: int, min_rows: int, source: Sour
         raise DataNotReady(f"{spec.symbol}: --as-of {spec.as_of:%Y-%m-%dT%H:%MZ} has not come yet")
     raw = source.fetch(spec.symbol, spec.timeframe, spec.market, reach, as_of)
     raw = keep_named(raw, split_features(spec.features)[1])
+    raw = drop_earlier_levels(raw, reach, as_of, start)
     bars, whole = check_bars(raw, reach, as_of)
-    while whole.break_ms is not None and whole.break_ms <= start:  # another level: no features of the window need it
-        raw = raw.take(raw.time >= whole.break_ms)
-        bars, whole = check_bars(raw, reach, as_of)
     _, report = check_bars(raw, start, as_of)
     validate_series(report)
     validate_series(whole)  # the first features are computed from bars before the window
@@ -78,6 +83,13 @@ def load_bars(spec: Spec, store: Store, warmup: int, min_rows: int, source: Sour
         sources=bars.origins,
     )
     return LoadedBars(bars, summary, first_row)
+
+
+def drop_earlier_levels(raw: Bars, start_ms: int, as_of_ms: int, until_ms: int) -> Bars:
+    """The rows without those before the latest break in price that lies at or before ``until_ms``."""
+    while (broke := check_bars(raw, start_ms, as_of_ms)[1].break_ms) is not None and broke <= until_ms:
+        raw = raw.take(raw.time >= broke)
+    return raw
 
 
 def keep_named(raw: Bars, names: tuple[str, ...]) -> Bars:

@@ -149,6 +149,19 @@ def test_bars_with_a_broken_row_are_those_with_a_gap(folder: Path) -> None:
         ask(store, champion, END, Given(dataclasses.replace(HISTORY, values=values)))
 
 
+def test_a_redenominated_coin_has_a_forecast_once_enough_bars_came_after_it(folder: Path) -> None:
+    store, champion = serve(folder)
+    rows = open_forecaster(read_directory(folder)).rows
+
+    def split(row: int) -> Bars:
+        times = np.where(np.arange(len(HISTORY)) < row, 1000.0, 1.0)
+        return dataclasses.replace(HISTORY, values=HISTORY.values * times[:, None])
+
+    with pytest.raises(DataError, match=f"only the last {rows - 1} have none; give earlier bars too, or wait"):
+        ask(store, champion, END, Given(split(len(HISTORY) - rows + 1)))
+    assert ask(store, champion, END, Given(split(len(HISTORY) - rows))) == ask(store, champion, END, Given(HISTORY))
+
+
 def test_the_direction_is_the_one_that_the_backtest_would_trade(folder: Path) -> None:
     found = forecast(open_forecaster(read_directory(folder)), HISTORY)
     assert found.price is not None
