@@ -42,6 +42,12 @@ class ModelKey:
         return f"{self.symbol} {self.timeframe} {self.preset} {kind}".rstrip()
 
     @property
+    def words(self) -> list[str]:
+        """The symbol and the options that name this one model in a command."""
+        options = (word for name, value in vars(self).items() if name != "symbol" for word in (f"--{name}", str(value)))
+        return [self.symbol, *options]
+
+    @property
     def prefix(self) -> str:
         """Where all about it lies."""
         return keys.model_prefix(**vars(self))

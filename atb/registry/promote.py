@@ -7,6 +7,7 @@ An entry whose pointer never moved is seen as such by ``read_history``.
 from __future__ import annotations
 
 import getpass
+import shlex
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -187,7 +188,7 @@ def roll_back(
         raise SpecError(f"{model_key}: nothing served before {champion.run}")
     earlier = read_document(store, HistoryEntry, champion.fallback, **vars(model_key)).champion
     if earlier is None:
-        raise SpecError(f"{champion.fallback} holds no champion; see: atb models history {model_key.symbol}")
+        raise SpecError(f"{champion.fallback} holds no champion; see: atb models history {shlex.join(model_key.words)}")
     time = later_than(champion, now or datetime.now(UTC))
     entry = history_key(model_key, time, earlier.run)
     target = earlier.model_copy(update={"promoted": time, "by": by, "entry": entry})
@@ -264,7 +265,8 @@ def move_pointer(
         found = read_champion(store, model_key)
         other = found[0].run if found else "nobody"
         raise PreconditionFailed(
-            f"{model_key}: someone else was first, {other} serves now; look with: atb models history {model_key.symbol}"
+            f"{model_key}: someone else was first, {other} serves now; look with: atb models history "
+            f"{shlex.join(model_key.words)}"
         ) from None
 
 

@@ -126,7 +126,8 @@ def list_runs(store: Store) -> list[ListedRun]:
         try:
             plan = find_entry(store, keys.plan(run))
             if plan is not None:
-                return plan.modified, listed or _describe_open(store, run)
+                listed = listed or _describe_open(store, run)
+                return listed.created or plan.modified, listed
         except Unreadable as problem:
             listed = listed or ListedRun(run, note=f"unreadable: {problem}")
         # a training by ``atb train job`` alone leaves results and neither plan nor manifest

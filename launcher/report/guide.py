@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from atb.contract.presets import PRESETS
 from atb.contract.spec import Spec, data_check
@@ -22,6 +23,8 @@ _OF_PRESET = {
     "learning_rate": "Adam",
 }
 _SHOWN_SYMBOLS = 5
+_NAMED_SYMBOLS = 100
+"""Symbols that a command names; of more it says that a file has them."""
 _NAMED = ("source", "start", "as_of", "preset")
 """Options that the command for planning a run again always names."""
 _BY_TARGET = ("features", "residual")
@@ -55,7 +58,7 @@ def describe_request(plan: Plan, where: Sequence[str]) -> Iterator[tuple[str, st
 
 def _request_words(plan: Plan, symbols: list[str], presets: list[str], spec: Spec) -> list[str]:
     """The command that plans the same run again; what differs between its jobs is left to the presets."""
-    named = ",".join(symbols) if len(symbols) <= _SHOWN_SYMBOLS else "@symbols.txt"
+    named = ",".join(symbols) if len(symbols) <= _NAMED_SYMBOLS else "@symbols.txt"
     words = ["atb-launch", "--symbols", named, "--presets", ",".join(presets), "--source", spec.source]
     words += ["--as-of", f"{spec.as_of:%Y-%m-%dT%H:%M}"]
     specs = [job.spec for job in plan.jobs]
@@ -71,7 +74,33 @@ def _request_words(plan: Plan, symbols: list[str], presets: list[str], spec: Spe
             words.append(row.flags[0].split("/")[not value])
         else:
             words += [row.flags[0], f"{value:g}" if isinstance(value, float) else str(value)]
-    return [*words, "--backend", plan.backend]
+    return [*words, "--backend", plan.backend, *_cluster_words(plan.options.get("cluster") or {})]
+
+
+def _cluster_words(options: Mapping[str, Any]) -> Iterator[str]:
+    """The flags of the cluster's options that differ from their defaults; what only a file can say is left out."""
+    for row in find_rows(["ClusterOptions"]):
+        value = options.get(row.name)
+        if value is None or not row.flags:
+            continue
+        if row.kind == "switch":
+            yield row.flags[0].split("/")[not value]
+        elif isinstance(value, Mapping):
+            yield from (word for name, text in value.items() for word in (row.flags[0], f"{name}={text}"))
+        elif isinstance(value, list | tuple):
+            yield from (word for each in value for word in (row.flags[0], _flag_text(each)))
+        else:
+            yield from (row.flags[0], f"{value:g}" if isinstance(value, float) else str(value))
+
+
+def _flag_text(each: Any) -> str:
+    """A name, or a toleration as ``--toleration`` has it: KEY[=VALUE][:EFFECT]."""
+    if not isinstance(each, Mapping):
+        return str(each)
+    value, effect = (
+        f"{sign}{each[name]}" if each.get(name) else "" for sign, name in (("=", "value"), (":", "effect"))
+    )
+    return f"{each.get('key', '')}{value}{effect}"
 
 
 def _is_default(spec: Spec, name: str) -> bool:
@@ -117,7 +146,8 @@ def next_steps(
         yield Step(f"Let {passed[0].symbol} serve; it passed the gate.", promote)
     serving = [job for job in manifest.jobs if promoted.get(job.job)]
     if serving:
-        yield Step("Forecast the next bar.", command("atb", "predict", *_model_words(plan, serving[0].job)))
+        spec = next(planned.spec for planned in plan.jobs if planned.job == serving[0].job)
+        yield Step("Forecast the next bar.", command("atb", "predict", *ModelKey.of(spec).words))
     if not missing and not passed and not serving:
         yield Step("No model passed the gate. See what each knew.", command("atb-launch", "status", run))
 
@@ -145,19 +175,6 @@ def _mend_bars(plan: Plan, missing: Sequence[ManifestJob], where: Sequence[str])
 
 def _verb(job: ManifestJob) -> str:
     return "failed" if job.state == "failed" else "was interrupted" if job.state == "interrupted" else "is not done"
-
-
-def _model_words(plan: Plan, job: str) -> list[str]:
-    """The symbol of a job, and the options that tell its model from others of the symbol."""
-    spec = next(planned.spec for planned in plan.jobs if planned.job == job)
-    own = vars(ModelKey.of(spec))
-    usual = vars(ModelKey(spec.symbol, "1h", spec.preset))
-    if sum(planned.spec.symbol == spec.symbol for planned in plan.jobs) > 1:
-        usual.pop("preset")
-    return [
-        spec.symbol,
-        *(word for name in own if own[name] != usual.get(name) for word in (f"--{name}", str(own[name]))),
-    ]
 
 
 def _has_several(manifest: Manifest, symbol: str) -> bool:

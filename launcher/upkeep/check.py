@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -168,7 +169,8 @@ def _check_part(
                 then = "restore it from a backup: nothing else says what was decided"
                 problems.append(StoreProblem(document.entry, "missing", f"{entry.key} names it", then))
             if isinstance(document, Result | Champion):
-                problems += _check_files(store, entry.key, document.files, sizes, seen, hashes)
+                served = ModelKey.of(document) if isinstance(document, Champion) else None
+                problems += _check_files(store, entry.key, document.files, sizes, seen, hashes, served)
         except Denied as denied:
             problems.append(_denied(denied))
         return entry.key, document, problems
@@ -186,16 +188,22 @@ def _check_part(
 
 
 def _check_files(
-    store: Store, owner: str, files: Sequence[FileEntry], sizes: Mapping[str, int], seen: _Seen, hashes: bool
+    store: Store,
+    owner: str,
+    files: Sequence[FileEntry],
+    sizes: Mapping[str, int],
+    seen: _Seen,
+    hashes: bool,
+    served: ModelKey | None,
 ) -> Iterator[StoreProblem]:
-    """The files that a result or a champion names: there, of their size, and of their hash."""
+    """The files that a result or a champion names: there, of their size, and of their hash. ``served``: the champion's
+    model key."""
     left = [file for file in files if file.key not in seen.files]
     if any(file.key not in sizes for file in left):  # of another run, or written since that was listed
         sizes = bundle_sizes(store, left)
-    place = owner.split("/")
     then = "train the symbol again, with --force"
-    if place[0] == "models":
-        then = f"roll back with: atb models rollback {place[1]}"
+    if served is not None:
+        then = f"roll back with: atb models rollback {shlex.join(served.words)}"
     for file in left:
         if file.key not in sizes:
             yield StoreProblem(file.key, "missing", f"{owner} names it", then)

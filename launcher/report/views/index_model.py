@@ -134,7 +134,7 @@ def _next_steps(runs: Sequence[Run], lives: Sequence[Live], where: Sequence[str]
         yield Step(f"See what {latest.run} lacks.", shlex.join(["atb-launch", "status", latest.run, *where]))
     for live in lives:
         if live.champion is not None and live.record is not None and is_behind(live.record) and live.champion.fallback:
-            words = ["atb", "models", "rollback", live.model_key.symbol, "--preset", live.model_key.preset]
+            words = ["atb", "models", "rollback", *live.model_key.words]
             text = f"{live.model_key} is behind its bar: let the model before it serve."
             yield Step(text, shlex.join([*words, *where]))
     if latest.complete:

@@ -13,6 +13,8 @@ from atb.options.stores import store_words
 from atb.options.training import training_options
 from atb.storage import open_store
 from launcher.cli import atb_launch
+from launcher.cli.options import read_setup
+from launcher.kubernetes.read_options import parse_options, read_options
 from launcher.plan.build import build_plan
 from launcher.records.categories import CATEGORIES, fill_remedy
 from launcher.report.guide import can_help, describe_request, next_steps
@@ -76,6 +78,21 @@ def test_the_command_of_a_run_plans_the_same_trainings_again(presets: list[str],
     assert [job.spec_digest for job in again.jobs] == [job.spec_digest for job in plan.jobs]
 
 
+def test_the_command_of_a_run_in_a_cluster_has_the_options_of_its_jobs() -> None:
+    fields = {
+        "image": "registry/atb:1", "gpus": 0, "cpu": "500m", "keep_jobs": True, "deadline_seconds": 3600,
+        "env_from_secrets": ["keys"], "labels": {"team": "a"}, "create_rate": 20.0,
+        "tolerations": [{"key": "pool", "operator": "Equal", "value": "spot", "effect": "NoSchedule"}],
+    }  # fmt: skip
+    options = {"cluster": parse_options(fields, "here").model_dump(mode="json", exclude_defaults=True)}
+    symbols = [f"S{number}USDT" for number in range(60)]
+    plan = build_plan("r1", symbols, ["fast"], {"as_of": NOW}, backend="kubernetes", now=NOW, launcher_options=options)
+    words = shlex.split(dict(describe_request(plan, WHERE))["command"])
+    context = atb_launch.make_context(words[0], words[1:])
+    assert read_options(read_setup(context).flags).model_dump() == parse_options(fields, "here").model_dump()
+    assert context.params["symbols"].split(",") == symbols
+
+
 def test_a_suggested_check_asks_for_exactly_the_bars_of_the_training() -> None:
     spec = plan_of("AUSDT").jobs[0].spec
     words = shlex.split(data_check(spec))
@@ -101,20 +118,22 @@ def test_a_command_names_its_store_and_where_the_server_listens() -> None:
 
 
 @pytest.mark.parametrize(
-    ("presets", "options", "words"),
+    ("options", "words"),
     [
-        (["fast"], {}, ""),
-        (["fast"], {"market": "um"}, " --market um"),
-        (["fast"], {"source": "sample"}, " --market sample"),
-        (["fast", "quality"], {"timeframe": "4h"}, " --timeframe 4h --preset fast"),
-        (["fast"], {"target": "volatility", "horizon": "24"}, " --target volatility --horizon 24"),
+        ({}, "--timeframe 1h --preset fast --target return --horizon 1 --market spot"),
+        ({"market": "um"}, "--timeframe 1h --preset fast --target return --horizon 1 --market um"),
+        ({"source": "sample"}, "--timeframe 1h --preset fast --target return --horizon 1 --market sample"),
+        (
+            {"timeframe": "4h", "target": "volatility", "horizon": "24"},
+            "--timeframe 4h --preset fast --target volatility --horizon 24 --market spot",
+        ),
     ],
 )
-def test_the_forecast_that_is_suggested_is_of_the_model_that_serves(
-    presets: list[str], options: dict[str, str], words: str
+def test_the_forecast_that_is_suggested_is_of_the_model_that_serves_whichever_others_the_symbol_has(
+    options: dict[str, str], words: str
 ) -> None:
-    plan = build_plan("r1", ["AUSDT"], presets, {"as_of": NOW, **options}, backend="local", now=NOW)
+    plan = build_plan("r1", ["AUSDT"], ["fast", "quality"], {"as_of": NOW, **options}, backend="local", now=NOW)
     done = tuple(ManifestJob(job=job.job, symbol="AUSDT", preset=job.spec.preset, state="done") for job in plan.jobs)
     steps = list(next_steps(plan, Manifest(run="r1", created=NOW, jobs=done), {done[0].job: True}, ()))
-    assert f"atb predict AUSDT{words}" in [step.command for step in steps]
+    assert f"atb predict AUSDT {words}" in [step.command for step in steps]
     assert predict.make_context("predict", ["AUSDT", *words.split()]).params["symbols"] == ("AUSDT",)
