@@ -31,10 +31,12 @@ def bars_from_rows(rows: list[list[Any]], names: tuple[str, ...], symbol: str, t
     except (ValueError, TypeError):
         raise DataError(f"{where} did not answer with rows of {len(names)} numbers") from None
     columns = {name: np.ascontiguousarray(numbers[:, number]) for number, name in enumerate(names)}
+    with np.errstate(invalid="ignore"):  # a time that is no number is none of a bar either
+        times = columns["open_time"].astype(np.int64)
     return Bars(
         symbol,
         timeframe,
-        times_in_ms(columns["open_time"].astype(np.int64), where),
+        times_in_ms(times, where),
         np.column_stack([columns[name] for name in COLUMNS]),
         {name: columns[name] for name in names if name not in (*COLUMNS, "open_time", *NOT_EXTRA)},
     )

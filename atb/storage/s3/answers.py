@@ -31,6 +31,14 @@ def etag_of_read(answer: Mapping[str, Any], key: str, url: str) -> str:
     return etag
 
 
+def etag_of_upload(answer: Mapping[str, Any], digest: str, key: str, url: str) -> str:
+    """The etag of what was uploaded in parts. Raises Unclear where another object is there: the end of an upload may
+    have been answered by something else."""
+    if _lower(answer.get("Metadata", {})).get(DIGEST, digest) != digest:
+        raise failures.not_kept(url, key)
+    return etag_of(answer, url)
+
+
 def validate_content(metadata: Mapping[str, str], digest: str, key: str, url: str) -> None:
     """Raises Altered where the content, whose digest this is, is not what was written."""
     if _lower(metadata).get(DIGEST, digest) != digest:

@@ -17,7 +17,16 @@ from botocore.parsers import ResponseParserError
 
 from atb.errors import NotFound, PreconditionFailed, StoreError, StoreSetting
 from atb.storage.proxies import USER
-from atb.storage.s3.failures import Archived, ConditionsRejected, Conflict, ExpiredSession, NotS3, Unclear, not_s3
+from atb.storage.s3.failures import (
+    Archived,
+    ConditionsRejected,
+    Conflict,
+    ExpiredSession,
+    NotS3,
+    Unclear,
+    not_kept,
+    not_s3,
+)
 from atb.storage.s3.logins import (
     SETTINGS,
     TRANSIENT_CODES,
@@ -142,7 +151,7 @@ def _explain_answer(error: boto.ClientError, url: str, bucket: str, key: str) ->
     if page or (not named and (status not in _PLAIN or (status == 404 and content and "xml" not in content))):
         return not_s3(url)
     if code == "NoSuchUpload":  # its first parts are gone: it begins anew
-        return Unclear(f"store {url} did not keep what was sent of {key}; look with: atb doctor")
+        return not_kept(url, key)
     if code == "NoSuchBucket":
         return StoreSetting(f"store {url}: there is no bucket {bucket}; create it or name another --store")
     if status == 404:

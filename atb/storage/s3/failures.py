@@ -71,3 +71,8 @@ def not_s3(url: str) -> NotS3:
         f"store {url}: what answers is not S3, but perhaps a web page, a console or a server that wants https://; give "
         "the address of the S3 API as --endpoint-url"
     )
+
+
+def not_kept(url: str, key: str) -> Unclear:
+    """What was sent in parts is not there."""
+    return Unclear(f"store {url} did not keep what was sent of {key}; look with: atb doctor")

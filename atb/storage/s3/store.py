@@ -28,7 +28,6 @@ PATIENCE_SECONDS = 600.0
 """How long a store that has answered before is waited for."""
 FIRST_SECONDS = 10.0
 """How long a store that has never answered is waited for: its address may be wrong."""
-_CHUNK = 1 << 20
 _ONE_REQUEST = 8 << 20
 """Bytes: smaller files are written as objects are. The transfer of larger ones in parts takes another request, to ask
 for the etag."""
@@ -170,11 +169,16 @@ class S3Store:
         if path.stat().st_size < _ONE_REQUEST:
             return self.put(key, path.read_bytes())
         with path.open("rb") as file:
-            extra = {"Metadata": {answers.DIGEST: hashlib.file_digest(file, "sha256").hexdigest()}}
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        extra, place = {"Metadata": {answers.DIGEST: digest}}, {"Bucket": self._bucket, "Key": self._key(key)}
 
         def call() -> str:
-            self._link.client.upload_file(str(path), self._bucket, self._key(key), Config=_TRANSFER, ExtraArgs=extra)
-            return answers.etag_of(self._link.client.head_object(Bucket=self._bucket, Key=self._key(key)), self.url)
+            self._link.client.upload_file(str(path), **place, Config=_TRANSFER, ExtraArgs=extra)
+            ask = partial(self._link.client.head_object, **place)
+            try:
+                return answers.etag_of_upload(self._translate(key, ask), digest, key, self.url)
+            except NotFound:
+                raise failures.not_kept(self.url, key) from None
 
         return self._call(key, call)
 
@@ -185,7 +189,7 @@ class S3Store:
             answer, digest = self._link.client.get_object(Bucket=self._bucket, Key=self._key(key)), hashlib.sha256()
             with contextlib.closing(answer["Body"]) as body, partial.open("wb") as file:
                 etag = answers.etag_of_read(answer, key, self.url)
-                for chunk in body.iter_chunks(_CHUNK):
+                for chunk in body.iter_chunks(1 << 20):
                     digest.update(chunk)
                     file.write(chunk)
             if not damaged:

@@ -6,6 +6,9 @@ import json
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
+import numpy.typing as npt
+
 from atb.contract import timeframe as tf
 from atb.errors import DataError, NetworkError
 from atb.redaction import redact
@@ -45,10 +48,11 @@ class Klines:
             )
             try:
                 page = bars_from_rows(rows, ARCHIVE_COLUMNS, symbol, timeframe, f"{symbol} {timeframe} by REST")
+                inside = _find_inside(page, start_ms, end_ms)
             except DataError as error:  # what is no bars says nothing of the bars
                 raise NetworkError(f"{error}; look at ATB_BINANCE_REST_URL and the proxy") from None
             closed = page.time + step <= (end_ms if host_ms is None else host_ms)
-            pages.append(page.take((page.time >= start_ms) & (page.time < end_ms) & closed))
+            pages.append(page.take(inside & closed))
             start_ms = int(page.time[-1]) + 1 if len(page) >= ROWS_A_CALL else page_end
         return join_bars(pages)
 
@@ -83,3 +87,16 @@ class Klines:
             f"{host} answered {answer.status} to {_PATHS[market]} with something other than bars; if that is not "
             "Binance's API, look at ATB_BINANCE_REST_URL and the proxy"
         )
+
+
+def _find_inside(page: Bars, start_ms: int, end_ms: int) -> npt.NDArray[np.bool_]:
+    """The rows of an answer that were asked for. Raises DataError where none is, or they are in no order, as of a
+    server that ignores the times in a request: what it lacks would be taken for an outage."""
+    inside: npt.NDArray[np.bool_] = (page.time >= start_ms) & (page.time < end_ms)
+    steps = np.diff(page.time)
+    differing = (steps == 0) & (page.values[1:] != page.values[:-1]).any(axis=1)
+    if (steps < 0).any() or differing.any() or (len(page) and not inside.any()):
+        raise DataError(
+            f"{page.symbol} {page.timeframe} by REST: other bars than asked for, in no order, or two for one time"
+        )
+    return inside

@@ -133,6 +133,18 @@ def test_an_upload_whose_parts_were_lost_begins_anew(store: Store, proxy: FaultP
     assert store.get("new") == large.read_bytes()
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_an_upload_whose_end_something_else_answered_is_written_again(
+    store: Store, proxy: FaultProxy, large: Path, there: bool
+) -> None:
+    if there:
+        store.put_file("new", large)
+        large.write_bytes(large.read_bytes()[::-1])
+    proxy.add("status", "POST", "uploadId", **PAGE)
+    etag = store.put_file("new", large)
+    assert store.get_with_etag("new") == (large.read_bytes(), etag)
+
+
 def test_a_write_whose_answer_was_a_page_is_ones_own(store: Store, proxy: FaultProxy) -> None:
     proxy.add("lost", "PUT", "claim")
     proxy.add("status", "PUT", "claim", **PAGE)

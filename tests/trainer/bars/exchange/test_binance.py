@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 from collections.abc import Callable
 from typing import Literal, Protocol
@@ -346,11 +347,21 @@ def test_what_a_refused_country_lacks_after_the_listing_is_asked_for_again(
     assert same_rows(fetch(end="2025-03-10", store=store), window(market_bars, end="2025-03-10"))
 
 
+def rest_rows(*times: str) -> bytes:
+    """An answer with a row for each time, and other prices in each."""
+    rows = [[ms(time), *[str(1 + number)] * 5, 0, 1, 1, 1, 1, 0] for number, time in enumerate(times)]
+    return json.dumps(rows).encode()
+
+
 NO_BARS = [
     Fault("", status=200, body=b"[[1, 2]]"),
     Fault("", status=200, body=b"[" * 100_000),
     Fault("", status=200, body=b'[["a","b","c","d","e","f","g","h","i","j","k","l"]]'),
     Fault("", status=200, body=b"[[5,1,1,1,1,1,1,1,1,1,1,1]]"),
+    Fault("", status=200, body=b"[[NaN,1,1,1,1,1,1,1,1,1,1,1]]"),
+    Fault("", status=200, body=rest_rows("2025-03-08", "2025-03-07T23")),
+    Fault("", status=200, body=rest_rows("2025-03-08", "2025-03-08")),
+    Fault("", status=200, body=rest_rows("2025-01-01", "2025-01-01T01")),
     Fault("", status=302, headers={"Location": "http://[::1"}),
     Fault("", status=302, headers={"Location": "ftp://x"}),
     Fault("", status=400, body=b'{"code": -1125, "msg": "\\u001b[2Jno"}'),
