@@ -6,6 +6,7 @@ import gzip
 import io
 import zipfile
 import zlib
+from pathlib import Path
 from typing import IO, cast
 
 from atb.errors import DataError
@@ -54,6 +55,18 @@ def open_zip(data: bytes, where: str, most: int = MOST_BYTES) -> tuple[str, byte
                 return names[0], _read_bounded(packed, where, most)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise DataError(f"{where} is not a complete zip: {ascii(str(error)[:_LONGEST_REASON])[1:-1]}") from None
+
+
+def validate_archive(file: Path | IO[bytes], most: int) -> None:
+    """Raise ValueError for a zip of several files, such as a net's, that unpacks to more than ``most`` bytes or is
+    packed in another way than ours are, and BadZipFile for a broken one."""
+    with zipfile.ZipFile(file) as archive:
+        entries = archive.infolist()
+    if any(entry.compress_type not in METHODS for entry in entries):
+        raise ValueError("it is packed by bzip2, LZMA or another method, as none of ours is")
+    size = sum(entry.file_size for entry in entries)
+    if size > most:
+        raise ValueError(f"it unpacks to {size:,} bytes, and {most:,} are the most")
 
 
 def gunzip(data: bytes, where: str, most: int = MOST_BYTES) -> bytes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import logging
-import zipfile
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from atb.schema import printable
-from trainer.bars.bounds import METHODS
+from trainer.bars.bounds import validate_archive
 
 log = logging.getLogger(__name__)
 
@@ -49,13 +48,7 @@ def pack_checkpoint(checkpoint: Checkpoint) -> bytes:
 def unpack_checkpoint(data: bytes, identity: str) -> Checkpoint | None:
     """The checkpoint, or None, and one line of the log, where it is of another spec, bars or code, or can't be read."""
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as packed:
-            entries = packed.infolist()
-        if any(entry.compress_type not in METHODS for entry in entries):
-            raise ValueError("it is packed by bzip2, LZMA or another method, as no checkpoint is")
-        size = sum(entry.file_size for entry in entries)
-        if size > MOST_BYTES:
-            raise ValueError(f"it unpacks to {size:,} bytes, and {MOST_BYTES:,} are the most")
+        validate_archive(io.BytesIO(data), MOST_BYTES)
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             head = json.loads(str(archive["head"]))
             if head["identity"] != identity:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import TypeAlias
 
 from atb.contract.presets import ModelType
+from trainer.bars.bounds import validate_archive
 from trainer.networks.architecture import ARCHITECTURES, HEAD
 from trainer.networks.backend import keras, validate_settings
 from trainer.networks.layers import connect, convolve, recur, seeds_from
 
 Network: TypeAlias = keras.Model
+_MOST_BYTES = 2**30
+"""Of an unpacked file: a hundred times the largest net's."""
 
 
 def load_network(path: Path) -> Network:
-    """The net of a ``.keras`` file, for prediction or further training."""
+    """The net of a ``.keras`` file, for prediction or further training. Raises ValueError for one that unpacks to more
+    than any net, and what Keras raises."""
+    if zipfile.is_zipfile(path):  # of others Keras says itself what they are
+        validate_archive(path, _MOST_BYTES)
     return keras.models.load_model(path, compile=False)
 
 

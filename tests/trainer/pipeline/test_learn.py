@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from tests.trainer.pipeline.market import DEVICE, PLAIN, ROWS, START, tiny_spec,
 from trainer.bars.frame import Bars
 from trainer.features.training_data import TrainingData, load_training_data, split_training_data
 from trainer.features.windows import gather_windows
+from trainer.networks.build import load_network
 from trainer.pipeline.learn import FittedModel, learn, load_warm_start
 from trainer.pipeline.stages import StageClock
 
@@ -66,6 +68,13 @@ def test_other_rows_after_the_train_end_change_nothing_that_is_learnt_from(featu
     assert np.array_equal(windows[0], windows[1])
     assert first.fitted.history[0].loss == second.fitted.history[0].loss
     assert first.fitted.history[0].validation_loss != second.fitted.history[0].validation_loss
+
+
+def test_a_net_that_may_unpack_to_any_size_is_not_opened(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "model.keras", "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("config.json", "{}")
+    with pytest.raises(ValueError, match="packed by bzip2, LZMA"):
+        load_network(tmp_path / "model.keras")
 
 
 def test_a_warm_start_that_is_no_net_is_one_line() -> None:

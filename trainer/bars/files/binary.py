@@ -12,6 +12,9 @@ from trainer.bars.bounds import MOST_BYTES, bounded_rows
 from trainer.bars.columns import read_parquet
 
 _SECONDS = 120.0
+_ROOM = 4 * MOST_BYTES
+_TOO_MUCH = 3
+"""The exit code for a file that needs more than that."""
 _OLD_FEATHER, _ARROW = b"FEA1", b"ARROW1"
 _READ = f"""
 import resource, sys
@@ -19,7 +22,7 @@ data = sys.stdin.buffer.read()
 import pyarrow as pa
 if sys.argv[1] == "Parquet":
     import pyarrow.parquet as pq
-room = {4 * MOST_BYTES} + len(data)
+room = {_ROOM} + len(data)
 resource.setrlimit(resource.RLIMIT_AS, (room, room))
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 pa.set_cpu_count(1)
@@ -35,7 +38,9 @@ try:
             table = table.set_column(place, field.name, table.column(place).cast(field.type.value_type))
     with pa.ipc.new_stream(sys.stdout.buffer, table.schema) as out:
         out.write_table(table)
-except (pa.ArrowException, MemoryError, OSError, ValueError, KeyError) as error:
+except MemoryError:
+    sys.exit({_TOO_MUCH})
+except (pa.ArrowException, OSError, ValueError, KeyError) as error:
     sys.exit(str(error).splitlines()[0][:200] if str(error) else type(error).__name__)
 """
 """A feather file's buffers are packed with sizes of their own telling, and its reader trusts more than it checks. A
@@ -70,6 +75,10 @@ def _read_apart(data: bytes, where: str, kind: str) -> pa.Table:
         done = subprocess.run(command, input=data, capture_output=True, check=False, timeout=_SECONDS)
     except subprocess.TimeoutExpired:
         raise DataError(f"{where} can't be read within {_SECONDS:.0f} s; write it again, with numbers only") from None
+    if done.returncode == _TOO_MUCH:
+        raise DataError(
+            f"{where} takes more than {_ROOM >> 20} MiB to read; split it into files by month, of numbers only"
+        )
     if done.returncode != 0:
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
         reason = lines[-1] if done.returncode > 0 and lines else "it is damaged, or holds too much"

@@ -21,7 +21,7 @@ from atb.storage import MemoryStore
 from tests.conftest import SHARED_BARS
 from tests.trainer.bars.builders import HOUR, bars_at
 from tests.trainer.bars.conftest import ms
-from trainer.bars.bounds import gunzip, unzip
+from trainer.bars.bounds import gunzip, unzip, validate_archive
 from trainer.bars.check import check_bars, validate_bars
 from trainer.bars.files import FilesSource
 from trainer.bars.files.delimited import read_csv, to_utf8
@@ -348,6 +348,17 @@ def test_a_zip_that_unpacks_to_any_size_at_once_is_refused(method: int) -> None:
         archive.writestr("a.csv", bytes(3 << 20))
     with pytest.raises(DataError, match="x is packed by bzip2, LZMA or another method; zip it by deflate"):
         unzip(packed.getvalue(), "x", 1 << 20)
+
+
+@pytest.mark.parametrize(
+    ("method", "said"), [(zipfile.ZIP_BZIP2, "packed by bzip2"), (zipfile.ZIP_DEFLATED, "6,000 bytes")]
+)
+def test_an_archive_of_a_net_is_looked_at_before_it_is_unpacked(method: int, said: str) -> None:
+    with zipfile.ZipFile(packed := io.BytesIO(), "w", method) as archive:
+        archive.writestr("config.json", bytes(3_000))
+        archive.writestr("model.weights.h5", bytes(3_000))
+    with pytest.raises(ValueError, match=said):
+        validate_archive(packed, 5_999)
 
 
 @pytest.mark.parametrize(
