@@ -65,19 +65,27 @@ class ExchangeMonths:
     def _unified(self, symbol: str, market: str) -> str:
         """The exchange's spelling: ``BTC/USDT`` for ``BTCUSDT`` on spot, ``BTC/USDT:USDT`` on um."""
         markets = _call(self.name, self._exchange.load_markets)
-        if symbol in markets:
+        names: list[str] = [name for name, entry in markets.items() if _is_of(market, name, entry.get("type"))]
+        if symbol in names:
             return symbol
-        kind = _MARKET_TYPES[market]
-        plain = {
-            name.split(":")[0].replace("/", ""): name for name, entry in markets.items() if entry.get("type") == kind
-        }
-        ids = {str(entry.get("id")): name for name, entry in markets.items() if entry.get("type") == kind}
-        unified: str | None = ids.get(symbol) or plain.get(symbol)
-        if unified is not None:
-            return unified
-        near = difflib.get_close_matches(symbol, [*markets, *plain], n=1)
+        plain = [(name, name.split(":")[0].replace("/", "")) for name in names]
+        found = [name for name in names if str(markets[name].get("id")) == symbol]
+        found = found or [name for name, spelt in plain if spelt == symbol]
+        if len(found) > 1:
+            raise DataError(f"{self.name}: {' and '.join(found[:3])} are all {symbol}; name one of them")
+        if found:
+            return found[0]
+        near = difflib.get_close_matches(symbol, [*names, *(spelt for _, spelt in plain)], n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise DataError(f"{self.name} has no {kind} market {symbol}{hint}")
+        raise DataError(f"{self.name} has no {market} market {symbol}{hint}")
+
+
+def _is_of(market: str, name: str, kind: str | None) -> bool:
+    """Whether a unified name is of the market: ``BTC/USDT:USDT`` settles in the quote (um), ``BTC/USD:BTC`` not (cm)."""
+    pair, _, settled = name.partition(":")
+    return kind == _MARKET_TYPES[market] and (
+        market == "spot" or (settled == pair.partition("/")[2]) == (market == "um")
+    )
 
 
 def open_exchange(name: str) -> ExchangeMonths:

@@ -33,6 +33,11 @@ class Twin:
             "BTC/USDT": {"id": "BTCUSDT", "type": "spot"},
             "BTC/USDT:USDT": {"id": "BTCUSDT", "type": "swap"},
             "ETH/USDT": {"id": "XETHZUSDT", "type": "spot"},
+            "BTC/USD:USD": {"id": "PF_XBTUSD", "type": "swap"},
+            "BTC/USD:BTC": {"id": "PI_XBTUSD", "type": "swap"},
+            "BTC/USD:BTC-260327": {"id": "FI_XBTUSD_260327", "type": "future"},
+            "ETH/USD:ETH": {"id": "a", "type": "swap"},
+            "ETH/USD:BTC": {"id": "b", "type": "swap"},
         }
 
     def fetch_ohlcv(self, symbol: str, timeframe: str, since: int, limit: int) -> list[list[float]]:
@@ -63,12 +68,31 @@ def test_pages_make_one_series_without_the_unclosed_bar() -> None:
         ("BTCUSDT", "um", "BTC/USDT:USDT"),
         ("ETHUSDT", "spot", "ETH/USDT"),
         ("XETHZUSDT", "spot", "ETH/USDT"),
+        ("BTCUSD", "um", "BTC/USD:USD"),
+        ("BTCUSD", "cm", "BTC/USD:BTC"),
+        ("PI_XBTUSD", "cm", "BTC/USD:BTC"),
+        ("ETH/USD:BTC", "cm", "ETH/USD:BTC"),
     ],
 )
 def test_a_symbol_is_found_in_any_spelling(symbol: str, market: str, unified: str) -> None:
     twin = Twin()
     fetch(twin, symbol, market)
     assert {requested for requested, _ in twin.calls} == {unified}
+
+
+@pytest.mark.parametrize(
+    ("symbol", "market", "problem"),
+    [
+        ("BTC/USDT", "um", "ccxt:twin has no um market BTC/USDT"),
+        ("BTC/USD:BTC", "um", "ccxt:twin has no um market BTC/USD:BTC"),
+        ("PI_XBTUSD", "um", "ccxt:twin has no um market PI_XBTUSD"),
+        ("BTCUSDT", "cm", "ccxt:twin has no cm market BTCUSDT"),
+        ("ETHUSD", "cm", "ETH/USD:ETH and ETH/USD:BTC are all ETHUSD; name one of them"),
+    ],
+)
+def test_a_market_is_never_taken_for_one_that_settles_in_another_coin(symbol: str, market: str, problem: str) -> None:
+    with pytest.raises(DataError, match=problem):
+        fetch(Twin(), symbol, market)
 
 
 def test_an_unknown_symbol_or_timeframe_is_reported_with_the_available_ones() -> None:
