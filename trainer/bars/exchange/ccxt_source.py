@@ -81,7 +81,7 @@ class ExchangeMonths:
 
 
 def _is_of(market: str, name: str, kind: str | None) -> bool:
-    """Whether a unified name is of the market: ``BTC/USDT:USDT`` settles in the quote (um), ``BTC/USD:BTC`` not (cm)."""
+    """Whether a name is of the market: ``BTC/USDT:USDT`` settles in the quote (um), ``BTC/USD:BTC`` not (cm)."""
     pair, _, settled = name.partition(":")
     return kind == _MARKET_TYPES[market] and (
         market == "spot" or (settled == pair.partition("/")[2]) == (market == "um")
