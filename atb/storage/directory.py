@@ -237,8 +237,8 @@ class DirectoryStore:
                         path.unlink()
                     else:
                         continue
-                except (FileNotFoundError, BlockingIOError):
-                    continue  # it is held, or gone
+                except (FileNotFoundError, BlockingIOError, PermissionError):
+                    continue  # it is held, gone, or another user's
                 swept.append(path)
         return tuple(swept)
 

@@ -9,10 +9,13 @@ import click
 
 from atb.options.flags import ConfiguredGroup, add_options
 from atb.options.say import say, say_json
-from atb.options.stores import complete_commands, with_store
+from atb.options.stores import with_store
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from atb.storage import Store
+    from launcher.upkeep.check import StoreProblem
 
 _WRONG = 1
 """The exit code where something is wrong that was not mended."""
@@ -34,7 +37,6 @@ def check(store: Store, repair: bool, quick: bool, output: str | None) -> None:
     Exits 0 if nothing is wrong or all of it was repaired, else 1. Runs may continue meanwhile. What --repair moves away
     lies under quarantine/, and can be deleted.
     """
-    from atb.table import Cell, Column, table_lines
     from launcher.upkeep.check import check_store
     from launcher.upkeep.repair import repair_store, sweep_machine
 
@@ -44,9 +46,25 @@ def check(store: Store, repair: bool, quick: bool, output: str | None) -> None:
             say_json([])
         return
     found = check_store(store, hashes=not quick)
-    if repair:
-        found = [*repair_store(store, found), *sweep_machine(store)]
-    left = [finding for finding in found if not finding.repaired]
+    done: list[StoreProblem] = []
+    try:
+        if repair:
+            done.extend(repair_store(store, found))
+            done.extend(sweep_machine(store))
+    finally:  # what was changed is named also where the store goes away amid it
+        shown = done if repair else found
+        _print(shown, output, repair=repair)
+    left = [finding for finding in shown if not finding.repaired]
+    if output != "json":
+        words = f"{_count(len(shown), 'finding')}, {len(shown) - len(left)} repaired"
+        click.echo(f"{store.url}: {words}", err=True)
+    if left:
+        raise click.exceptions.Exit(_WRONG)
+
+
+def _print(found: Sequence[StoreProblem], output: str | None, *, repair: bool) -> None:
+    from atb.table import Cell, Column, table_lines
+
     if output == "json":
         say_json([asdict(finding) for finding in found])
     elif found:
@@ -55,16 +73,12 @@ def check(store: Store, repair: bool, quick: bool, output: str | None) -> None:
                 finding.key,
                 Cell(finding.what, "yellow" if finding.repaired or finding.what == "leftover" else "red"),
                 finding.why.removeprefix(f"{finding.key} "),
-                complete_commands(finding.repaired or finding.then, store),
+                finding.repaired or finding.then,
             )
             for finding in found
         ]
         last = Column("what was done" if repair else "what helps")
         click.echo("\n".join(table_lines([Column("key"), Column("what"), Column("why"), last], rows)))
-    if output != "json":
-        click.echo(f"{store.url}: {_count(len(found), 'finding')}, {len(found) - len(left)} repaired", err=True)
-    if left:
-        raise click.exceptions.Exit(_WRONG)
 
 
 def _count(number: int, noun: str) -> str:

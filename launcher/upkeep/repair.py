@@ -6,7 +6,7 @@ import hashlib
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from pathlib import Path
 from atb.contract import keys
 from atb.documents.attempt import Claim
 from atb.documents.result import Result, ResultPointer
-from atb.errors import AtbError, NotFound, PreconditionFailed, StoreError, Unreadable
+from atb.errors import AtbError, NotFound, PreconditionFailed, Unavailable, Unreadable
 from atb.storage import DirectoryStore, Store
 from atb.storage.quarantine import copy_aside, read_damaged, set_aside
 from atb.storage.read import find_entry, read_document
@@ -36,26 +36,42 @@ def repair_store(store: Store, findings: Iterable[StoreProblem]) -> Iterator[Sto
     """
     manifests = []  # made again once all that they are made from is mended
     for finding in findings:
-        place = place_of(finding.key)
-        if finding.what == "leftover":
-            store.delete(finding.key)
-            yield replace(finding, repaired="removed")
-        elif finding.what == "missing" and finding.made_from:
-            yield replace(finding, repaired=_make_pointer(store, finding))
-        elif place is not None and place.care == "replace" and finding.what != "denied":
-            yield replace(finding, repaired=_replace_claim(store, finding))
-        elif place is not None and place.care != "keep" and finding.what in ("unreadable", "misplaced", "stale"):
-            if place.care == "make again":
-                manifests.append(finding)
-                continue
-            moved = _move(store, finding)
-            if finding.made_from and moved.startswith("moved"):
-                moved += f", and {_make_pointer(store, finding)}"
-            yield replace(finding, repaired=moved)
-        else:
+        if (act := _find_remedy(finding)) is None:
             yield finding
+        elif act is _make_manifest:
+            manifests.append(finding)
+        else:
+            yield _mend(store, finding, act)
     for finding in manifests:
-        yield replace(finding, repaired=_make_manifest(store, finding))
+        yield _mend(store, finding, _make_manifest)
+
+
+_Act = Callable[[Store, StoreProblem], str]
+"""Mends one finding; returns what was done. Raises AtbError where it can't."""
+
+
+def _find_remedy(finding: StoreProblem) -> _Act | None:
+    place = place_of(finding.key)
+    if finding.what == "leftover":
+        return _remove
+    if finding.what == "missing" and finding.made_from:
+        return _make_pointer
+    if place is None or place.care == "keep" or finding.what not in ("unreadable", "misplaced", "stale"):
+        return None
+    return _replace_claim if place.care == "replace" else _make_manifest if place.care == "make again" else _move
+
+
+def _mend(store: Store, finding: StoreProblem, act: _Act) -> StoreProblem:
+    try:
+        return replace(finding, repaired=act(store, finding))
+    except NotFound:
+        return replace(finding, repaired="nothing: it is gone")
+    except PreconditionFailed:
+        return replace(finding, repaired="nothing: it has changed since")
+    except AtbError as error:
+        if isinstance(error, Unavailable) and error.retry_seconds:
+            raise  # the store has been waited for: not once more for each finding
+        return replace(finding, then=f"it could not be mended: {error}")
 
 
 def sweep_machine(store: Store) -> Iterator[StoreProblem]:
@@ -72,31 +88,28 @@ def sweep_machine(store: Store) -> Iterator[StoreProblem]:
                     yield StoreProblem(str(folder), "leftover", "a folder whose process was killed", "", "removed")
 
 
+def _remove(store: Store, finding: StoreProblem) -> str:
+    store.delete(finding.key)
+    return "removed"
+
+
 def _make_manifest(store: Store, finding: StoreProblem) -> str:
     """Put another manifest in the place of one that is out of date or can't be read. Were that moved away first, a kill
     in between would leave a run that nobody has collected."""
     key = finding.key
     if finding.what != "stale" and _is_in_order(store, key):
         return "nothing: it is in order now"
-    try:
-        copy = "" if finding.what == "stale" else f"copied to {copy_aside(store, key)[0]}, and "
-        collect(store, RunRecord.load(store, key.split("/")[1]))
-    except NotFound:
-        return "nothing: it is gone"
-    except AtbError as error:
-        return f"could not be made again: {error}"
+    if find_entry(store, keys.plan(key.split("/")[1])) is None:
+        return _move(store, finding)  # of no run that there is
+    copy = "" if finding.what == "stale" else f"copied to {copy_aside(store, key)[0]}, and "
+    collect(store, RunRecord.load(store, key.split("/")[1]))
     return f"{copy}made again"
 
 
 def _make_pointer(store: Store, finding: StoreProblem) -> str:
     """Write the pointer to a result once more, unless there is one again."""
-    try:
-        result = Result.from_bytes(store.get(finding.made_from), finding.made_from)
-        store.put_if_absent(finding.key, ResultPointer.of(result).to_bytes())
-    except (NotFound, PreconditionFailed):
-        return "nothing: it has changed since"
-    except AtbError as error:
-        return f"could not be made: {error}"
+    result = Result.from_bytes(store.get(finding.made_from), finding.made_from)
+    store.put_if_absent(finding.key, ResultPointer.of(result).to_bytes())
     return f"made again from {finding.made_from}"
 
 
@@ -105,41 +118,27 @@ def _replace_claim(store: Store, finding: StoreProblem) -> str:
     would get its number; a living attempt soon writes its own again."""
     key = finding.key
     entry = find_entry(store, key)
-    try:
-        data, etag = read_damaged(store, key)
-    except NotFound:
-        return "nothing: it is gone"
-    except AtbError as error:
-        return f"could not be replaced: {error}"
+    data, etag = read_damaged(store, key)
+    if entry is None:
+        raise PreconditionFailed(key)
     try:
         Claim.from_bytes(data, key)
         return "nothing: it is in order now"
     except Unreadable:
-        if entry is None:
-            return "nothing: it has changed since"
-    target = keys.quarantine(key, hashlib.sha256(data).hexdigest())
+        target = keys.quarantine(key, hashlib.sha256(data).hexdigest())
     nobody = Claim(attempt=int(key.split("/")[-2]), host="", process=0, started=entry.modified)
-    try:
-        store.put(target, data)
-        store.put_if_match(key, nobody.to_bytes(), etag)
-    except PreconditionFailed:
-        return "nothing: it has changed since"
-    except StoreError as error:
-        return f"could not be replaced: {error}"
+    store.put(target, data)
+    store.put_if_match(key, nobody.to_bytes(), etag)
     return f"moved to {target}; its number stays taken"
 
 
 def _move(store: Store, finding: StoreProblem) -> str:
     if _points_right(store, finding.key) if finding.what == "stale" else _is_in_order(store, finding.key):
         return "nothing: it is in order now"
-    try:
-        return f"moved to {set_aside(store, finding.key)}"
-    except NotFound:
-        return "nothing: it is gone"
-    except PreconditionFailed:
-        return "nothing: it has changed since"
-    except AtbError as error:
-        return f"could not be moved: {error}"
+    moved = f"moved to {set_aside(store, finding.key)}"
+    if finding.made_from:
+        moved += f", and {_mend(store, finding, _make_pointer).repaired or 'found by the next check'}"
+    return moved
 
 
 def _is_in_order(store: Store, key: str) -> bool:

@@ -116,3 +116,16 @@ def test_a_store_that_may_only_be_read_is_read_and_a_write_is_a_setting(store: D
             assert invoke(store, f"atb models {words}")[0] == 0, words
         code, words = invoke(store, "atb-launch collect r1")
     assert (code, "Permission denied; give this user read and write access" in words) == (2, True)
+
+
+def test_a_repair_that_may_not_write_has_mended_nothing_and_says_so(store: DirectoryStore) -> None:
+    for key in (keys.progress("r1", "BTCUSDT-fast"), keys.manifest("r2"), KEY.pointer):
+        store.put(key, b"{")
+    folders = [store.root, *(path for path in store.root.rglob("*") if path.is_dir())]
+    with kept_out(*folders, mode=0o555):
+        code, words = invoke(store, "atb-launch store check --repair")
+    assert (code, "3 findings, 0 repaired" in words) == (1, True)
+    assert words.count("it could not be mended: store ") == 3
+    code, words = invoke(store, "atb-launch store check --repair")
+    assert (code, "3 findings, 3 repaired" in words) == (0, True)
+    assert check_store(store) == []

@@ -24,10 +24,11 @@ from atb.errors import PreconditionFailed
 from atb.registry.champions import ModelKey, read_champion
 from atb.schema import Document
 from atb.storage import DirectoryStore, Entry, MemoryStore, Store
+from atb.storage.s3.failures import Transient
 from launcher.cli.store import store_group
 from launcher.records.manifest import collect
 from launcher.records.run_record import RunRecord
-from launcher.upkeep.check import check_store
+from launcher.upkeep.check import StoreProblem, check_store
 from launcher.upkeep.places import place_of
 from launcher.upkeep.repair import repair_store, sweep_machine
 from tests.atb.documents.test_older_documents import read_old
@@ -365,3 +366,33 @@ def test_what_is_written_while_the_store_is_listed_is_not_missing() -> None:
     store.delete(keys.result_index(made.spec_digest))
     store.delete(made.files[0].key)
     assert [each.what for each in check_store(store)] == ["missing", "missing"]
+
+
+def test_what_a_repair_has_done_is_printed_also_where_the_store_goes_away_amid_it(tmp_path: Path) -> None:
+    class Away(DirectoryStore):
+        """Goes away after the first object was moved."""
+
+        moved = 0
+
+        def put_file(self, key: str, path: Path) -> str:
+            self.moved += 1
+            if self.moved == 2:
+                raise Transient("store s3://atb did not answer")
+            return super().put_file(key, path)
+
+    store = Away(tmp_path / "store")
+    full_store(store)
+    for job in ("BTCUSDT-fast", "ETHUSDT-fast"):
+        store.put(keys.progress("r1", job), b"{")
+    found = check_store(store)
+    done: list[StoreProblem] = []
+    with pytest.raises(Transient):
+        done.extend(repair_store(store, found))
+    assert [each.repaired[:8] for each in done] == ["moved to"]
+
+
+def test_a_damaged_manifest_of_no_run_is_moved_away() -> None:
+    store = MemoryStore()
+    store.put(keys.manifest("r9"), b"{")
+    assert [each.repaired[:20] for each in repair_store(store, check_store(store))] == ["moved to quarantine/"]
+    assert check_store(store) == []
