@@ -13,6 +13,8 @@ _CGROUP = Path("/sys/fs/cgroup")
 _PROCESS = Path("/proc/self")
 MEMORY_LIMITS = ("memory.max", "memory.limit_in_bytes")
 """A control group's memory limit, in version 2 and 1."""
+_MOST_PROCESSES = 1 << 22
+"""A kernel's bound on their numbers; a document can name any."""
 _MOST_DIGITS = 19
 """Of what a kernel counts, which has 63 bits."""
 
@@ -31,7 +33,7 @@ def machine_id() -> str:
 
 def is_gone(machine: str | None, process: int) -> bool:
     """Whether a process of this machine has ended. False if it may be alive or runs on another machine."""
-    if not machine or machine != machine_id() or process <= 0:
+    if not machine or machine != machine_id() or not 0 < process < _MOST_PROCESSES:
         return False
     try:
         os.kill(process, 0)

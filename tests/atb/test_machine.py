@@ -24,6 +24,7 @@ def test_processes_of_other_machines_are_unknown() -> None:
     assert not is_gone("", 2**22 - 1)
     assert not is_gone(None, 2**22 - 1)
     assert not is_gone(machine_id(), 0), "a process group is no process"
+    assert not is_gone(machine_id(), 2**40), "no process has that number"
 
 
 def test_two_processes_of_one_machine_agree_on_it() -> None:

@@ -98,7 +98,7 @@ def _is_of(line: str, planned: PlannedJob) -> bool:
     """Whether an event in a worker's log is of one of its trainings."""
     try:
         event = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     own = (planned.spec.symbol, planned.spec.preset)
     return isinstance(event, dict) and (event.get("symbol"), event.get("preset")) == own

@@ -103,6 +103,6 @@ def _is_old(store: Store, key: str, clock: Clock) -> bool:
 def _read(data: bytes) -> dict[str, object]:
     try:
         found = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -47,11 +47,12 @@ def test_holders_take_turns(store: Store) -> None:
     assert list(store.list("k")) == []
 
 
-def test_a_dead_holders_claim_is_taken_over_when_it_was_not_renewed_for_long(slept: Slept) -> None:
+@pytest.mark.parametrize("content", [b"the dead", b"", b"[" * 100_000, b'{"process": 1e999, "machine": 3, "host": []}'])
+def test_a_dead_holders_claim_is_taken_over_when_it_was_not_renewed_for_long(slept: Slept, content: bytes) -> None:
     store = MemoryStore()
-    store.put("k", b"the dead")
+    store.put("k", content)
     with hold_claim(store, "k", clock=slept):
-        assert store.get("k") != b"the dead"
+        assert store.get("k") != content
     assert PATIENCE_SECONDS < sum(slept) < PATIENCE_SECONDS + 5
 
 
