@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from atb.errors import SpecError
 from atb.plugins import STORES, find_entry
 from atb.storage.directory import DirectoryStore
@@ -30,4 +32,6 @@ def open_store(url: str, endpoint_url: str | None = None, *, patient: bool = Fal
         return s3.S3Store(url, endpoint_url, first_seconds=s3.PATIENCE_SECONDS if patient else s3.FIRST_SECONDS)
     if endpoint_url is not None:
         raise SpecError(f"--endpoint-url is for s3:// stores; the store is the directory {url!r}")
+    if os.path.exists(place) and not os.path.isdir(place):
+        raise SpecError(f"store {url!r} is no directory; name one, or a new one, as --store")
     return DirectoryStore(place if "://" in url else url)

@@ -60,6 +60,7 @@ def test_a_place_is_found(url: str, place: Bucket | Path) -> None:
         ("https://bucket.s3.amazonaws.com", "is neither a directory nor"),
         ("//bucket/x", "begins with two slashes"),
         ("~nobody-of-that-name/x", "is not a directory: .*; write its path in full"),
+        ("/dev/null", "is no directory; name one, or a new one, as --store"),
         ("", "is not valid"),
         (" ", "is not valid"),
         ("a\0b", "is not valid"),
