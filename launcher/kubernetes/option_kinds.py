@@ -16,6 +16,12 @@ DNS = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
 LABEL = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
 KEY = rf"({DNS}/)?{LABEL}"
 """A key of labels and annotations, and the name of a taint."""
+_HOST_PART = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+_PATH_PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
+IMAGE_NAME = rf"(?:(?:{_HOST_PART}(?:\.{_HOST_PART})*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?/)?{_PATH_PART}(?:/{_PATH_PART})*"
+"""An image without tag and digest, as registries have it: a host, then a path in small letters."""
+_IMAGE = re.compile(rf"{IMAGE_NAME}(?::\w[\w.-]{{0,127}})?(?:@[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-f]+)?", re.ASCII)
+_LEAST_BYTES = 1 << 20
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 _OWN_RESOURCE = "cpu|memory|ephemeral-storage|hugepages-.+"
@@ -25,6 +31,7 @@ _BY_REFERENCE = (
 _LONGEST_DNS, _MOST_ANNOTATIONS = 253, 256 << 10
 
 DnsName = Annotated[str, Field(pattern=rf"^{DNS}$", max_length=253)]
+NamespaceName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 QueueName = Annotated[str, Field(pattern=rf"^{DNS}$", max_length=63)]
 """Of an object that a Job names in a label."""
 
@@ -42,6 +49,25 @@ Quantity = Annotated[
     AfterValidator(_check_quantity),
     Field(json_schema_extra={"pattern": f"^({QUANTITY.pattern})$"}, examples=["500m", "2", "8Gi"]),
 ]
+
+
+def _check_size(text: str) -> str:
+    if parse_quantity(text) < _LEAST_BYTES:
+        raise ValueError(f"{text[:40]!r} is less than 1Mi of bytes; write 500Mi or 8Gi (m is a thousandth)")
+    return text
+
+
+Size = Annotated[Quantity, AfterValidator(_check_size)]
+"""Of memory or a volume."""
+
+
+def _check_image(text: str) -> str:
+    if not _IMAGE.fullmatch(text) and not holds_secret(text):  # which is refused without repeating it
+        raise ValueError(f"{text[:80]!a} is no image: write it in small letters, like registry.example/team/atb:1.0")
+    return text
+
+
+ImageName = Annotated[str, AfterValidator(_check_image)]
 
 
 def _is_key(text: str) -> bool:

@@ -20,10 +20,13 @@ from launcher.kubernetes.option_kinds import (
     DnsName,
     Env,
     EnvPlain,
+    ImageName,
     Labels,
+    NamespaceName,
     Quantity,
     QueueName,
     Resources,
+    Size,
     Tolerations,
 )
 
@@ -58,9 +61,7 @@ class ClusterOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    image: Annotated[str, _JOB("NAME@sha256:…")] = Field(
-        min_length=1,
-        pattern=r"^\S+$",
+    image: Annotated[ImageName, _JOB("NAME@sha256:…")] = Field(
         description="The trainer's image, best by digest (name@sha256:…), so that every attempt runs the same code.",
     )
     image_pull_policy: Annotated[Literal["Always", "IfNotPresent", "Never"], _JOB()] = Field(
@@ -69,7 +70,7 @@ class ClusterOptions(BaseModel):
     image_pull_secrets: Annotated[tuple[DnsName, ...], _JOB("NAME", flag="--image-pull-secret")] = Field(
         (), description="Names of Secrets that hold registry credentials."
     )
-    namespace: Annotated[DnsName | None, _CLUSTER("NAME")] = Field(
+    namespace: Annotated[NamespaceName | None, _CLUSTER("NAME")] = Field(
         None, description="Where the Jobs go; the kubeconfig's namespace by default."
     )
     service_account: Annotated[DnsName | None, _POD("NAME")] = Field(
@@ -91,10 +92,10 @@ class ClusterOptions(BaseModel):
     cpu: Annotated[Quantity, _JOB("N")] = Field(
         "2", description="CPU request of a job. There is no CPU limit, so idle cores are used."
     )
-    memory: Annotated[Quantity, _JOB("SIZE")] = Field(
+    memory: Annotated[Size, _JOB("SIZE")] = Field(
         "8Gi", description="Memory request and limit of a job's first attempt."
     )
-    max_memory: Annotated[Quantity, _JOB("SIZE")] = Field(
+    max_memory: Annotated[Size, _JOB("SIZE")] = Field(
         "32Gi", description="How far the memory may grow, by half each time an attempt runs out of it."
     )
     gpus: Annotated[Annotated[int, Field(ge=0, le=16)], _JOB("N")] = Field(
@@ -182,7 +183,7 @@ class ClusterOptions(BaseModel):
         description="Our process is then never process 1, to which the kernel drops a SIGTERM while it starts. Off "
         "where a policy forbids it: a Pod deleted in its first second may run until its grace period is over.",
     )
-    scratch_size: Annotated[Quantity, _POD("SIZE")] = Field(
+    scratch_size: Annotated[Size, _POD("SIZE")] = Field(
         "10Gi", description="Size limit of the writable scratch volume of a Pod."
     )
     deadline_seconds: Annotated[Annotated[int, Field(ge=60, lt=2**31)], _LIMITS("TIME", flag="--deadline")] = Field(
@@ -224,7 +225,7 @@ class ClusterOptions(BaseModel):
         description="At most this many Jobs of a run exist at a time, apart from those that failed or are kept; null "
         "creates all of them at once.",
     )
-    create_rate: Annotated[Annotated[float, Field(gt=0, le=10_000)], _LIMITS("N")] = Field(
+    create_rate: Annotated[Annotated[float, Field(ge=0.01, le=10_000)], _LIMITS("N")] = Field(
         50.0, description="At most this many objects per second are created on the API server."
     )
 
@@ -242,7 +243,7 @@ class ClusterOptions(BaseModel):
             parts += part.values() if isinstance(part, dict) else part if isinstance(part, list | tuple) else ()
         return value
 
-    @field_validator("cpu", "memory", "max_memory", "scratch_size")
+    @field_validator("cpu")
     @classmethod
     def _is_a_positive_quantity(cls, text: str) -> str:
         if parse_quantity(text) <= 0:

@@ -94,6 +94,8 @@ def _pair(text: str, option: str) -> tuple[str, str]:
 
 
 def _toleration(text: str) -> dict[str, str]:
+    if not text.strip():  # which would be all taints
+        raise SpecError("toleration '' names no taint; write KEY, KEY=VALUE or KEY:EFFECT")
     rest, _, effect = text.partition(":")
     key, equals, value = rest.partition("=")
     how = {"operator": "Equal", "value": value} if equals else {"operator": "Exists"}

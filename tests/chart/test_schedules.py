@@ -110,6 +110,11 @@ def test_memory_above_what_it_may_grow_to_is_refused(memory: str, most: str) -> 
     assert f"jobs.memory: {memory} is above jobs.maxMemory, which is {most}" in message
 
 
+def test_memory_of_some_bytes_is_refused() -> None:
+    message = refusal({"schedules": [DAILY], "jobs": {"memory": "500m"}})
+    assert "jobs.memory: 500m is less than 1Mi of bytes; write 500Mi" in message
+
+
 @pytest.mark.parametrize(("memory", "most"), [("32Gi", "32Gi"), ("34G", "32Gi"), ("512Mi", "1Gi"), ("1.5Gi", "1536Mi")])
 def test_memory_up_to_it_is_taken(memory: str, most: str) -> None:
     spec_of(DAILY, jobs={"memory": memory, "maxMemory": most})

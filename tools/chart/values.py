@@ -19,6 +19,7 @@ from launcher.kubernetes.option_kinds import (
     DNS,
     ENV_PLAIN_SCHEMA,
     ENV_SCHEMA,
+    IMAGE_NAME,
     Annotations,
     DnsName,
     Labels,
@@ -69,7 +70,7 @@ class Section(BaseModel):
 class Image(Section):
     """An image by name, tag and digest."""
 
-    repository: str = Field(pattern=r"^[^\s@]+$", description="The image's name, without tag or digest.")
+    repository: str = Field(pattern=rf"^{IMAGE_NAME}$", description="The image's name, without tag or digest.")
     tag: str = Field("", pattern=r"^([\w][\w.-]{0,127})?$", description="Its tag; the chart's appVersion when empty.")
     digest: str = Field("", pattern=r"^(sha256:[0-9a-f]{64})?$", description="Its digest, which beats the tag.")
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field(

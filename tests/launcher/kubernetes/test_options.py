@@ -121,6 +121,7 @@ NO_METADATA: list[Any] = [3, [], {"labels": [1]}]
         ("tolerations", [{"operator": "Equal", "value": "a"}]),
         *(("service_account", name) for name in ("a..b", "a.-b", ".a", "a" * 254)),
         ("image_pull_secrets", ["a..b"]),
+        *(("namespace", name) for name in ("a.b", "a" * 64, "A", "-a")),
         *(("affinity", {"nodeAffinity": part}) for part in NO_AFFINITIES),
         *(("affinity", {"nodeAffinity": {NEVER: {"nodeSelectorTerms": terms}}}) for terms in NO_TERMS),
         *(("pod_patch", {"spec": {"containers": part}}) for part in NO_CONTAINERS),
@@ -164,6 +165,31 @@ def test_finished_jobs_stay_for_at_least_a_minute() -> None:
 def test_memory_above_its_own_limit_is_refused() -> None:
     with pytest.raises(ValidationError, match="above max_memory"):
         ClusterOptions(image="x", memory="64Gi")
+
+
+@pytest.mark.parametrize("option", ["memory", "max_memory", "scratch_size"])
+@pytest.mark.parametrize("text", ["500m", "1", "1e-9", "8k"])
+def test_a_size_of_some_bytes_is_a_slip_of_the_unit(option: str, text: str) -> None:
+    with pytest.raises(ValidationError, match="is less than 1Mi of bytes; write 500Mi or 8Gi"):
+        ClusterOptions(image="x", **{option: text})
+
+
+IMAGE = "registry.example:5000/team/a__b/c-d.e"
+
+
+@pytest.mark.parametrize(
+    "image", ["x", "atb:1.0", f"{IMAGE}:V_1@sha256:{'a' * 64}", "LOCAL/x", "[::1]:5000/x", "a.b/c"]
+)
+def test_an_image_is_named_as_registries_do(image: str) -> None:
+    assert ClusterOptions(image=image).image == image
+
+
+@pytest.mark.parametrize(
+    "image", ["Atb", "a b", "ä", "/x", "x/", "x:", "x@sha256", "a/B:1", "../x", "{}", "x:1:2", "x\n"]
+)
+def test_what_no_registry_holds_is_refused(image: str) -> None:
+    with pytest.raises(ValidationError, match="is no image: write it in small letters"):
+        ClusterOptions(image=image)
 
 
 @pytest.mark.parametrize("text", ["lots", "-1Gi", "8 Gi", "0", "8GB"])

@@ -74,3 +74,10 @@ def test_a_time_has_a_unit(text: str, seconds: int) -> None:
 def test_any_other_time_is_refused(text: str) -> None:
     with pytest.raises(SpecError, match="is not a number and one of s, m, h, d"):
         read_options({"image": "atb", "deadline_seconds": text})
+
+
+@pytest.mark.parametrize("text", ["", " "])
+def test_an_empty_toleration_is_not_one_of_every_taint(text: str) -> None:
+    with pytest.raises(SpecError, match="names no taint; write KEY, KEY=VALUE or KEY:EFFECT"):
+        read_options({"image": "x", "tolerations": (text,)})
+    assert read_options({"image": "x", "tolerations": (":NoSchedule",)}).tolerations[0]["effect"] == "NoSchedule"
