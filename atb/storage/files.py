@@ -73,7 +73,9 @@ def explain_failure(key: str, url: str, error: OSError) -> StoreError:
     if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError) or error.errno in _NO_FILE:
         return NotFound(f"no object {key} in {url}")
     kind, remedy = _REMEDIES.get(error.errno, (StoreError, "look at the disk"))
-    return kind(f"store {url} refused {key}: {error.strerror}; {remedy}")
+    denied = isinstance(error, PermissionError) and error.filename is not None
+    place = f" at {error.filename}" if denied else ""  # perhaps the folder of half-written files
+    return kind(f"store {url} refused {key}: {error.strerror}{place}; {remedy}")
 
 
 def explain_reading(key: str, url: str, error: OSError) -> AtbError:

@@ -115,7 +115,8 @@ def test_a_store_that_may_only_be_read_is_read_and_a_write_is_a_setting(store: D
         for words in ("list", "history BTCUSDT", "evidence BTCUSDT"):
             assert invoke(store, f"atb models {words}")[0] == 0, words
         code, words = invoke(store, "atb-launch collect r1")
-    assert (code, "Permission denied; give this user read and write access" in words) == (2, True)
+    assert (code, "; give this user read and write access" in words) == (2, True)
+    assert f"refused {keys.manifest('r1')}: Permission denied at {store.root}/.staging" in words
 
 
 def test_a_repair_that_may_not_write_has_mended_nothing_and_says_so(store: DirectoryStore) -> None:
