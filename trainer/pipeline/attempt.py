@@ -18,7 +18,7 @@ from atb.contract.names import whole_number
 from atb.contract.spec import Spec
 from atb.documents.attempt import Claim, ExitReport, Progress
 from atb.documents.result import Result, ResultPointer
-from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError, Unreadable
+from atb.errors import Denied, NotFound, PreconditionFailed, SpecError, StoreError, Unreadable
 from atb.machine import machine_id
 from atb.redaction import redact
 from atb.registry.gate import passes
@@ -209,13 +209,15 @@ class Attempt:
 
 def read_committed(store: Store, run: str, spec: Spec) -> Result | None:
     """The job's committed result; None if there is none or it can't be read. Raises SpecError where it is the result of
-    another spec."""
+    another spec, Denied where this user may not read it: it could not be replaced once the fit is done."""
     job = keys.job_id(spec.symbol, spec.preset)
     key = keys.result(run, job)
     try:
         result = read_document(store, Result, key, run=run, job=job)
     except NotFound:
         return None
+    except Denied:
+        raise
     except Unreadable as problem:
         log.warning("%s", problem)
         return None

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from atb.contract import keys
-from atb.errors import SpecError
+from atb.errors import Denied, SpecError
 from atb.storage import DirectoryStore, Store
 from tests.atb.registry.candidates import make_result
+from tests.permissions import kept_out
 from trainer.pipeline.attempt import commit_result, read_committed
 from trainer.pipeline.commit import upload_bundle
 
@@ -81,3 +82,11 @@ def test_files_of_a_bundle_are_written_at_the_same_time(tmp_path: Path) -> None:
     store.concurrency = 4  # as a store has that answers several calls sooner
     files = upload_bundle(folder, store, "r1", "BTCUSDT-fast", 1)
     assert [(file.path, store.get(file.key)) for file in files] == [(name, name.encode()) for name in "abcd"]
+
+
+def test_a_result_that_may_not_be_read_ends_a_training_before_its_fit(tmp_path: Path) -> None:
+    store, result = DirectoryStore(tmp_path), make_result("r1")
+    key = keys.result("r1", result.job)
+    commit_result(store, result)
+    with kept_out(tmp_path / key), pytest.raises(Denied, match=f"^{key} in .* can't be read"):
+        read_committed(store, "r1", result.spec)
