@@ -13,6 +13,7 @@ from atb.contract.spec import Spec
 from atb.documents.champion import Champion, HistoryEntry, Signal
 from atb.documents.result import FileEntry
 from atb.errors import NotFound, SpecError, StoreError, Unreadable
+from atb.schema import printable
 from atb.storage import Store
 from atb.storage.fingerprints import SAMPLE
 from atb.storage.read import map_calls, read_document, validate_place
@@ -253,9 +254,22 @@ _LAST = "\U0010ffff"
 """Sorts after every key."""
 
 
+def read_decision(store: Store, model_key: ModelKey, key: str) -> HistoryEntry:
+    """One entry of the history. Raises NotFound, Unreadable where it can't be read or belongs elsewhere, StoreError."""
+    return validate_decision(read_document(store, HistoryEntry, key, **vars(model_key)), key)
+
+
+def validate_decision(entry: HistoryEntry, key: str) -> HistoryEntry:
+    """The entry. Raises Unreadable where it is that of another decision, which a rollback would take for this one."""
+    if entry.champion is None or entry.champion.entry == key:
+        return entry
+    other = printable(entry.champion.entry, 200)
+    raise Unreadable(f"{key} is the decision {other}: it lies in the wrong place; see: atb-launch store check", key)
+
+
 def _read_entry(store: Store, model_key: ModelKey, key: str) -> HistoryEntry | Unreadable:
     try:
-        return read_document(store, HistoryEntry, key, **vars(model_key))
+        return read_decision(store, model_key, key)
     except Unreadable as problem:
         return problem
     except NotFound:

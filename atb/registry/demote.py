@@ -10,11 +10,10 @@ from atb.documents.champion import Champion, HistoryEntry
 from atb.documents.record import RecordEntry
 from atb.errors import AtbError, PreconditionFailed
 from atb.registry.betting import BEHIND_BOUND, e_value
-from atb.registry.champions import ModelKey, read_champion
+from atb.registry.champions import ModelKey, read_champion, read_decision
 from atb.registry.promote import history_key, later_than, move_pointer
 from atb.registry.record import Live, is_behind
 from atb.storage import Store
-from atb.storage.read import read_document
 
 
 def demote(
@@ -32,7 +31,7 @@ def demote(
     time = later_than(champion, now or datetime.now(UTC))
     earlier = None
     if champion.fallback is not None:
-        earlier = read_document(store, HistoryEntry, champion.fallback, **vars(model_key)).champion
+        earlier = read_decision(store, model_key, champion.fallback).champion
     entry = history_key(model_key, time, earlier.run if earlier else champion.run)
     target = (earlier or champion).model_copy(
         update={"promoted": time, "by": by, "entry": entry, "vacant": earlier is None}

@@ -17,7 +17,7 @@ from atb.contract import keys
 from atb.documents.champion import Action, Champion, HistoryEntry
 from atb.documents.result import Result, Rule
 from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError, Unreadable
-from atb.registry.champions import ModelKey, read_champion, read_pointer, verify_files
+from atb.registry.champions import ModelKey, read_champion, read_decision, read_pointer, verify_files
 from atb.registry.gate import DEFAULT_BOUNDS, Bounds, Shown, check_candidate, failures, passes
 from atb.storage import Store
 from atb.storage.probe import is_conditional
@@ -186,7 +186,7 @@ def roll_back(
     champion, etag = found
     if champion.fallback is None:
         raise SpecError(f"{model_key}: nothing served before {champion.run}")
-    earlier = read_document(store, HistoryEntry, champion.fallback, **vars(model_key)).champion
+    earlier = read_decision(store, model_key, champion.fallback).champion
     if earlier is None:
         raise SpecError(f"{champion.fallback} holds no champion; see: atb models history {shlex.join(model_key.words)}")
     time = later_than(champion, now or datetime.now(UTC))

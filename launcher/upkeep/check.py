@@ -17,7 +17,7 @@ from atb.documents.champion import Champion, HistoryEntry, Signal
 from atb.documents.manifest import Manifest
 from atb.documents.result import FileEntry, Result, ResultPointer
 from atb.errors import Denied, NotFound, SpecError, Unreadable
-from atb.registry.champions import ModelKey
+from atb.registry.champions import ModelKey, validate_decision
 from atb.registry.pull import bundle_sizes
 from atb.schema import Document
 from atb.storage import Entry, Store
@@ -132,6 +132,8 @@ def read_place(store: Store, key: str, place: Place, entry: Entry) -> tuple[Docu
     """The document at a key, or what is wrong with it. Raises StoreError."""
     try:
         document = read_document(store, place.kind, key, entry=entry, **place.identity)
+        if isinstance(document, HistoryEntry):
+            validate_decision(document, key)
         if isinstance(document, Champion | HistoryEntry | Signal) and _folder_of(document) != key.rpartition("/")[0]:
             why = f"it is the {document.kind} of {ModelKey.of(document)}"
             return None, StoreProblem(key, "misplaced", why, place.then)

@@ -10,7 +10,7 @@ import pytest
 
 from atb.contract import keys
 from atb.documents.result import Result
-from atb.errors import PreconditionFailed, SpecError, StoreError
+from atb.errors import PreconditionFailed, SpecError, StoreError, Unreadable
 from atb.registry.candidate import Candidate
 from atb.registry.champions import (
     ModelKey,
@@ -126,6 +126,23 @@ def test_rolling_back_twice_goes_back_two_models_and_no_further() -> None:
     assert roll_back(store, MODEL_KEY, by="me", why="", now=NOW + timedelta(minutes=4)).run == "r1"
     with pytest.raises(SpecError, match="nothing served before r1"):
         roll_back(store, MODEL_KEY, by="me", why="")
+
+
+def test_a_decision_in_another_s_place_is_named_and_nobody_rolls_back_to_it() -> None:
+    store = MemoryStore()
+    promote(store, commit(store, "r1"), 0)
+    follow(store, "r2", 1)
+    follow(store, "r3", 2)
+    first, second, _ = (entry.key for entry in store.list(MODEL_KEY.history))
+    store.put(second, store.get(first))
+    with pytest.raises(Unreadable, match=rf"^{second} is the decision {first}: it lies in the wrong place"):
+        roll_back(store, MODEL_KEY, by="me", why="")
+    problems: list[Unreadable] = []
+    assert first in [each.key for each in read_history(store, MODEL_KEY, problems=problems)]
+    assert [each.key for each in problems] == [second]
+    found = read_champion(store, MODEL_KEY)
+    assert found is not None
+    assert found[0].run == "r3"
 
 
 def test_a_declined_candidate_moves_nothing_until_it_is_forced() -> None:

@@ -189,7 +189,7 @@ def test_an_unknown_flag_is_reported_with_the_nearest_one(atb: Atb, tmp_path: Pa
 def test_a_store_that_is_a_file_is_reported(atb: Atb, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = atb(*job_arguments(tiny_spec(folder, "WAVE"), "r1", f"{tmp_path}/file"))
-    assert_fails(done, 75, "file", DirectoryStore(tmp_path / "other"))
+    assert_fails(done, 2, "is no directory; name one", DirectoryStore(tmp_path / "other"))
 
 
 def assert_fails(done: Done, code: int, words: str, store: DirectoryStore, style: str = "text") -> None:
