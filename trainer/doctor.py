@@ -23,6 +23,7 @@ from atb.machine import cpu_quota, memory_limit
 from atb.plugins import list_plugins
 from atb.storage import MemoryStore, Store
 from atb.storage.probe import probe_store
+from trainer.log import capture_stderr
 from trainer.process_memory import gc_frozen
 
 CLOCK_TOLERANCE = timedelta(seconds=60)
@@ -102,7 +103,7 @@ def find_devices() -> Devices | None:
     """Ask TensorFlow and the driver; None where TensorFlow is not installed."""
     if util.find_spec("tensorflow") is None:
         return None
-    with gc_frozen():
+    with gc_frozen(), capture_stderr():
         import tensorflow as tf
 
     gpus = []

@@ -106,7 +106,7 @@ class Configured(click.Command):
         groups: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
-            if record is not None:
+            if record is not None and isinstance(parameter, click.Option):  # the usage line names the arguments
                 groups.setdefault(getattr(parameter, "heading", "Options"), []).append(record)
         for heading in sorted(groups, key=lambda name: name == "Options"):
             with formatter.section(heading):

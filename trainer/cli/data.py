@@ -44,7 +44,7 @@ def _with_window(command: Callable[..., Any]) -> Callable[..., Any]:
 
         window = training_options(click.get_current_context())
         own = {name: value for name, value in options.items() if name.replace("_", "-") not in _WINDOW}
-        logging.basicConfig(handlers=[_Printer()])
+        logging.basicConfig(format="%(message)s", handlers=[_Printer()])
         for name in ("atb", "trainer"):
             logging.getLogger(name).setLevel(logging.INFO)
         return command(specs=[resolve_spec(symbol, preset or DEFAULT_PRESET, window) for symbol in symbols], **own)

@@ -138,7 +138,8 @@ class Attempt:
         return None
 
     def end(self, code: int, message: str, stage: str, log: bytes, category: str = "") -> None:
-        """Leave the exit report and the log's tail. If the store can't take them, that is not a second failure.
+        """Leave the exit report and the log's tail, without what looks like a secret in the words of others. If the store
+        can't take them, that is not a second failure.
 
         ``category``: where it is another than the code's.
         """
@@ -155,7 +156,8 @@ class Attempt:
             started=self.started,
             finished=self._now(),
         )
-        for name, data in ((LOG, log), (EXIT, report.to_bytes())):
+        words = redact(log.decode("utf-8", "replace")).encode()
+        for name, data in ((LOG, words), (EXIT, report.to_bytes())):
             try:
                 self._store.within(_END_SECONDS).put(self.key(name), data)
             except StoreError:

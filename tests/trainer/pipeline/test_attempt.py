@@ -61,6 +61,14 @@ def test_progress_says_the_stage_the_epoch_and_the_time_left(store: Store) -> No
     assert (progress.stage, progress.epoch, progress.loss) == ("saving", 3, None)
 
 
+def test_what_an_attempt_leaves_holds_no_secret_that_a_message_or_a_log_repeats(store: Store) -> None:
+    words = "KeyError: https://me:hidden@h/x, AWS_SECRET_ACCESS_KEY=hidden"
+    Attempt(store, "r1", JOB).end(70, words, "training", f"error: {words}\n".encode())
+    left = [entry.key for entry in store.list("runs/r1/") if entry.key.endswith(("log.txt", "exit.json"))]
+    assert len(left) == 2
+    assert not any(b"hidden" in store.get(key) for key in left)
+
+
 def test_an_end_is_reported_with_its_category_and_the_log(store: Store) -> None:
     Attempt(store, "r1", JOB).end(20, "the loss is not a number", "training", b"one line\n")
     report = ExitReport.from_bytes(store.get(keys.attempt("r1", JOB, 1, EXIT)), EXIT)
