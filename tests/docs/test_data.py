@@ -54,6 +54,6 @@ def test_the_numbers_and_names_are_the_codes() -> None:
     assert f"less than {MIN_COMPLETE:.0%}".replace("%", " %") in TEXT
     assert f"more than {JUMP:.0%}".replace("%", " %") in TEXT
     assert LONGEST_WAIT_SECONDS == 600
-    assert "ten minutes or more" in TEXT
+    assert "more than ten minutes" in TEXT
     assert ARCHIVE_VARIABLE in TEXT
     assert REST_VARIABLE in TEXT

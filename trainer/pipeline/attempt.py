@@ -138,8 +138,8 @@ class Attempt:
         return None
 
     def end(self, code: int, message: str, stage: str, log: bytes, category: str = "") -> None:
-        """Leave the exit report and the log's tail, without what looks like a secret in the words of others. If the store
-        can't take them, that is not a second failure.
+        """Leave the exit report and the log's tail, without what looks like a secret. If the store can't take them,
+        that is not a second failure.
 
         ``category``: where it is another than the code's.
         """
