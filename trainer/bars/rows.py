@@ -53,7 +53,10 @@ def times_in_ms(times: npt.NDArray[np.int64], where: str) -> Times:
             milliseconds = np.where(times >= begin, times // by, milliseconds)
     wrong = (milliseconds < _EARLIEST_MS) | (milliseconds >= _LATEST_MS)
     if wrong.any():
-        raise DataError(f"{where}: the time {times[wrong][0]} is in no unit between 2009 and 2100")
+        raise DataError(
+            f"{where}: the time {times[wrong][0]} is in no unit between 2009 and 2100; write 2026-01-31 06:00, or "
+            "milliseconds since 1970"
+        )
     return milliseconds
 
 

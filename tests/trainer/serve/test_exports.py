@@ -97,7 +97,7 @@ def test_the_command_says_where_it_is_and_what_to_do_with_it(kind: str, store: D
 def test_a_folder_that_no_export_wrote_is_left_alone(store: DirectoryStore, tmp_path: Path) -> None:
     (tmp_path / "BTCUSDT-1h-fast").mkdir()
     (tmp_path / "BTCUSDT-1h-fast" / "mine").write_text("")
-    with pytest.raises(SpecError, match=r"do not belong to an exported model \(mine\); name another folder"):
+    with pytest.raises(SpecError, match=r"do not belong to an exported model \(mine\); name a new folder"):
         export_model(model(store), "triton", tmp_path)
     with pytest.raises(SpecError, match="can't be written: Not a directory"):
         export_model(model(store), "triton", tmp_path / "BTCUSDT-1h-fast" / "mine")

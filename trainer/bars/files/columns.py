@@ -75,7 +75,7 @@ def find_times(names: list[str]) -> list[int]:
 
 def refuse_absent(names: list[str], absent: list[str], where: str) -> DataError:
     """The message for a table that lacks columns."""
-    hint = ""
+    hint = "; rename the columns that hold them"
     volumes = [name for name in names if "volume" in plain_name(name)]
     if absent == ["volume"] and volumes:
         hint = f"; name the one that counts what is traded volume, if it is {show_names(volumes[:2])}"
