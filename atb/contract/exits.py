@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from atb.errors import AtbError, SpecError
 from atb.patience import INTERRUPT
@@ -87,7 +87,8 @@ def run_and_exit(main: Callable[[], object]) -> NoReturn:
     """Run a command: a known failure is one line on stderr and its own code, anything else a traceback and 70.
 
     Ctrl-C also ends what other threads wait for, which Python would wait for in turn. A character that the terminal
-    can't show is printed as its escape, and output that can't be written is a failure.
+    can't show is printed as its escape. Output that can't be written is a failure; messages on stderr that can't be are
+    not, so that no run ends for a log's full disk.
     """
     came: list[int] = []
     signals_before = INTERRUPT.count
@@ -101,9 +102,11 @@ def run_and_exit(main: Callable[[], object]) -> NoReturn:
     _open_missing_streams()
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is _DEFAULT:
         signal.signal(signal.SIGINT, interrupt)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        raw = io.BufferedWriter(_Unfailing(sys.stderr.fileno(), "w", closefd=False))
+        sys.stderr = io.TextIOWrapper(raw, sys.stderr.encoding, "backslashreplace", line_buffering=True)
     code = _run(main, came)
     if came and code == 1:  # click's code for it
         code = INTERRUPTED
@@ -114,6 +117,17 @@ def run_and_exit(main: Callable[[], object]) -> NoReturn:
     if INTERRUPT.count != signals_before:
         _end_soon(code)
     sys.exit(code)
+
+
+class _Unfailing(io.FileIO):
+    """A stream that lets go of what it can't write."""
+
+    def write(self, data: Any, /) -> int:
+        """The number of bytes, written or not."""
+        try:
+            return super().write(data)
+        except OSError:
+            return memoryview(data).nbytes
 
 
 def _end_soon(code: int) -> None:

@@ -69,6 +69,14 @@ def test_a_full_disk_at_the_errors_still_ends_with_the_code() -> None:
     assert done.returncode == 2
 
 
+def test_messages_that_can_not_be_written_end_nothing() -> None:
+    code = "import sys, logging\ndef f():\n for _ in range(9): print('m' * 5000, file=sys.stderr)\n"
+    code += " logging.warning('w'); print('done')\nrun_and_exit(f)"
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([*COMMAND, RUN + code], stdout=subprocess.PIPE, stderr=full, check=False, cwd=ROOT)
+    assert (done.returncode, done.stdout) == (0, b"done\n")
+
+
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_a_stream_that_is_closed_takes_what_is_printed_and_no_file_does(closed: str, tmp_path: Path) -> None:
     code = "import sys\ndef f():\n with open('file', 'w') as file:\n  print('out'); print('err', file=sys.stderr)\n"
