@@ -9,7 +9,7 @@ import click
 
 from atb.options.flags import ConfiguredGroup, add_options
 from atb.options.say import say, say_json
-from atb.options.stores import with_store
+from atb.options.stores import complete_commands, with_store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +53,7 @@ def check(store: Store, repair: bool, quick: bool, output: str | None) -> None:
             done.extend(sweep_machine(store))
     finally:  # what was changed is named also where the store goes away amid it
         shown = done if repair else found
-        _print(shown, output, repair=repair)
+        _print(shown, output, store, repair=repair)
     left = [finding for finding in shown if not finding.repaired]
     if output != "json":
         words = f"{_count(len(shown), 'finding')}, {len(shown) - len(left)} repaired"
@@ -62,7 +62,7 @@ def check(store: Store, repair: bool, quick: bool, output: str | None) -> None:
         raise click.exceptions.Exit(_WRONG)
 
 
-def _print(found: Sequence[StoreProblem], output: str | None, *, repair: bool) -> None:
+def _print(found: Sequence[StoreProblem], output: str | None, store: Store, *, repair: bool) -> None:
     from atb.table import Cell, Column, table_lines
 
     if output == "json":
@@ -73,7 +73,7 @@ def _print(found: Sequence[StoreProblem], output: str | None, *, repair: bool) -
                 finding.key,
                 Cell(finding.what, "yellow" if finding.repaired or finding.what == "leftover" else "red"),
                 finding.why.removeprefix(f"{finding.key} "),
-                finding.repaired or finding.then,
+                complete_commands(finding.repaired or finding.then, store),
             )
             for finding in found
         ]

@@ -104,7 +104,7 @@ def _finder(store: Store, symbols: Sequence[str], words: dict[str, Any]) -> Call
             try:
                 champions.append(require_champion(store, find_model_key(store, symbol, **words)))
             except SpecError as error:
-                missing.append(NoForecast(symbol, str(error), error.exit_code))
+                missing.append(NoForecast(symbol, complete_commands(str(error), store), error.exit_code))
         return champions, missing
 
     return find_named if symbols else find_all

@@ -13,7 +13,7 @@ from atb.options.stores import store_words
 from atb.options.training import training_options
 from atb.storage import open_store
 from launcher.cli import atb_launch
-from launcher.cli.options import read_setup
+from launcher.cli.options import access_words, read_setup
 from launcher.kubernetes.read_options import parse_options, read_options
 from launcher.plan.build import build_plan
 from launcher.records.categories import CATEGORIES, fill_remedy
@@ -45,6 +45,16 @@ def test_bad_bars_are_looked_at_with_their_source_and_never_just_tried_again() -
     assert shlex.split(check)[:6] == ["atb", "data", "check", "AUSDT", "--source", "files:/my data"]
     assert shlex.split(check)[-4:] == WHERE
     assert not can_help(Manifest(run="r1", created=NOW, jobs=(bad,)))
+
+
+def test_commands_that_need_the_cluster_name_it_as_the_command_line_does() -> None:
+    context = atb_launch.make_context("atb-launch", ["--kubeconfig", "my config", "--context", "c", "--namespace", "n"])
+    access = access_words(read_setup(context))
+    assert access == ["--kubeconfig", "my config", "--context", "c"], "the plan has the namespace"
+    manifest = Manifest(run="r1", created=NOW, jobs=(failed("AUSDT", "oom"), failed("BUSDT", "bad-data")))
+    steps = next_steps(plan_of("AUSDT", "BUSDT"), manifest, {}, WHERE, access=access)
+    for words in (shlex.split(step.command) for step in steps):
+        assert ("--context" in words) == (words[0] == "atb-launch")
 
 
 def test_what_may_end_otherwise_is_resumed() -> None:
