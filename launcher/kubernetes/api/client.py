@@ -210,6 +210,7 @@ class Cluster:
                     raise
                 busy = f"answers {error.status}" if error.status else "does not answer"
                 busy = f"is busy ({error.status})" if error.status in (409, 429) else busy
+                busy = f"{busy}, but something else in its place" if error.foreign else busy
                 self.on_wait(f"the API server {busy}; trying again in {wait:.1f} s")
                 waited = True
                 self.pause(wait, error)

@@ -107,7 +107,9 @@ class Performer:
             status = create_job(self._cluster, body)
         except ApiError as error:
             quota = "exceeded quota" in str(error)
-            if quota or error.transient or error.status == 401:  # a login that has expired says nothing of the Job
+            # a login that has expired says nothing of the Job, and neither does what is not of Kubernetes
+            own = isinstance(error.body, dict) and error.body.get("kind") == "Status" and error.status != 401
+            if quota or error.transient or not own:
                 return PutOff("quota" if quota else "unavailable", str(error))
             return Refused(str(error))
         except SpecError as error:

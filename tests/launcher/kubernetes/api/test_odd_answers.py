@@ -13,15 +13,20 @@ import pytest
 from atb.clock import SystemClock
 from atb.contract import labels
 from atb.errors import SpecError
+from atb.storage import MemoryStore
 from atb.threads import SYSTEM_THREADS
 from launcher.kubernetes.api import requests
 from launcher.kubernetes.api.client import Cluster
 from launcher.kubernetes.api.informer import Changed, Heartbeat, Listed, Unreachable, follow
 from launcher.kubernetes.api.requests import ApiError, Call
 from launcher.kubernetes.api.responses import error_from
+from launcher.kubernetes.control.actions import Create, PutOff, Refused
+from launcher.kubernetes.control.perform import Performer
 from launcher.kubernetes.objects.ensure import create_job, find_owner
 from launcher.kubernetes.objects.kueue import queue_reasons, queue_version
+from launcher.kubernetes.objects.pod import Target
 from launcher.kubernetes.objects.warnings import read_warnings
+from tests.launcher.fixtures import make_options, make_plan, make_try
 
 GET = requests.get("configmaps", "lab", "x")
 
@@ -201,6 +206,22 @@ def test_what_another_server_answers_is_asked_again_once_the_real_one_has_answer
     with pytest.raises(ApiError, match="look at") as refused:
         Cluster(lambda: Between(body, found), "lab").send(GET)
     assert refused.value.foreign
+
+
+@pytest.mark.parametrize(
+    ("body", "outcome"),
+    [(b"", PutOff), (b"denied by policy", PutOff), (b"<html>no</html>", PutOff), (b'{"kind": "Status"}', Refused)],
+)
+def test_a_job_is_refused_by_the_api_server_alone(body: bytes, outcome: type) -> None:
+    class Refusing(Connection):
+        def request(self, *arguments: Any, **options: Any) -> Response:
+            answer = super().request(*arguments, **options)
+            answer.status = 403
+            return answer
+
+    server, plan = Cluster(lambda: Refusing(body), "lab", retry_seconds=0.0), make_plan("BTCUSDT")
+    performer = Performer(server, MemoryStore(), plan, make_options(), Target("run-1", "s3://b"))
+    assert isinstance(performer.perform(Create("BTCUSDT-fast", make_try())), outcome)
 
 
 def test_the_words_of_a_server_steer_no_terminal_and_fill_no_screen() -> None:
