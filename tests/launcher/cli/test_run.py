@@ -108,7 +108,7 @@ def test_a_store_that_refuses_writes_is_reported_before_anything_starts(launch: 
     else:
         (tmp_path / "store").mkdir(mode=0o500)
     done = launch("--symbols", "BTCUSDT", "--backend", "local")
-    assert done.code == 75
+    assert done.code == 2
     assert done.err.splitlines()[-1].startswith("error: store ./store")
 
 
