@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from atb.contract import keys
+from atb.contract.bundle import MODEL_FROM_BARS
 from atb.documents.champion import Action, Champion, HistoryEntry
 from atb.documents.result import Result, Rule
 from atb.errors import NotFound, PreconditionFailed, SpecError, StoreError, Unreadable
@@ -88,14 +89,19 @@ def evaluate_candidate(
     """Judge a candidate against the champion and promote it where it passes; a declined one is recorded too.
 
     ``shown`` is what the run's evidence, weighed together, says of it (``atb.registry.weigh``). ``force`` promotes in
-    spite of failed rules, and on a store that ignores conditions. Raises PreconditionFailed when another promotion was
-    first, StoreError when a file of the bundle is missing or damaged.
+    spite of failed rules, and on a store that ignores conditions, but no model that can't forecast: SpecError. Raises
+    PreconditionFailed when another promotion was first, StoreError when a file of the bundle is missing or damaged.
     """
     model_key = model_key_of(result)
     pointer, etag = _read_pointer(store, model_key, force)
     champion = None if pointer is None or pointer.vacant else pointer
     _validate_not_serving(champion, model_key, result.run, result.job)
     rules = check_candidate(result, champion, shown, accept_first=accept_first, bounds=bounds)
+    if force and result.export.from_bars is None:
+        raise SpecError(
+            f"{model_key}: the model of {result.run} has no {MODEL_FROM_BARS}, without which it can't forecast; "
+            "train it again without --skip-onnx"
+        )
     record = _make_entry(model_key, result.run, result.job, pointer, rules, by, why, now)
     if not passes(rules) and not force:
         return _decline(store, model_key, record)

@@ -70,7 +70,8 @@ def describe_usage(usage: Usage) -> str:
     train side by side, it is the time of their slots that the fits share."""
     unit = "GPU-s" if usage.gpus else "s"
     held, held_unit, cost = usage.held_seconds, unit, ""
-    who = f"{usage.workers} worker{'s' * (usage.workers != 1)}" if usage.workers else f"{usage.jobs} jobs"
+    count, kind = (usage.workers, "worker") if usage.workers else (usage.jobs, "job")
+    who = f"{count} {kind}{'s' * (count != 1)}"
     if usage.slots > usage.workers:
         who += f" in {usage.slots} slots"
         cost = f"; {held / usage.jobs:.1f} {unit} a model" if usage.gpus else ""

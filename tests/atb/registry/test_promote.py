@@ -156,6 +156,16 @@ def test_a_declined_candidate_moves_nothing_until_it_is_forced() -> None:
     assert require_champion(store, MODEL_KEY).run == "r1"
 
 
+def test_no_force_lets_a_model_serve_that_can_not_forecast() -> None:
+    store = MemoryStore()
+    result = commit(store, "r1")
+    bare = result.model_copy(update={"export": result.export.model_copy(update={"from_bars": None})})
+    assert promote(store, bare).action == "decline"
+    with pytest.raises(SpecError, match=r"no model_from_bars.onnx, .* without --skip-onnx"):
+        promote(store, bare, 1, force=True)
+    assert read_champion(store, MODEL_KEY) is None
+
+
 def test_the_first_can_be_accepted_by_name() -> None:
     store = MemoryStore()
     assert promote(store, commit(store, "r1", metrics=NOISE), accept_first=True).action == "promote"
