@@ -23,6 +23,7 @@ from atb.documents.plan import Plan
 from atb.documents.result import Result
 from atb.storage import open_store
 from launcher.cli import atb_launch
+from tests.permissions import kept_out
 
 AS_OF = "2026-01-31T00:00Z"
 AS_OF_MS = 1_769_817_600_000
@@ -103,13 +104,11 @@ def test_a_mistake_is_one_line_with_its_exit_code(
 
 
 def test_a_store_that_refuses_writes_is_reported_before_anything_starts(launch: Launch, tmp_path: Path) -> None:
-    if os.geteuid() == 0:
-        (tmp_path / "store").write_text("a file where a directory should be")
-    else:
-        (tmp_path / "store").mkdir(mode=0o500)
-    done = launch("--symbols", "BTCUSDT", "--backend", "local")
+    (tmp_path / "store").mkdir()
+    with kept_out(tmp_path / "store", mode=0o500):
+        done = launch("--symbols", "BTCUSDT", "--backend", "local")
     assert done.code == 2
-    assert done.err.splitlines()[-1].startswith("error: store ./store")
+    assert done.err.splitlines()[-1].startswith("error: store ./store refused ")
 
 
 def test_a_dry_run_says_what_would_run_and_writes_nothing(launch: Launch) -> None:
