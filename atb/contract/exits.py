@@ -150,6 +150,7 @@ def _open_missing_streams() -> None:
 def _run(main: Callable[[], object], interrupted: Sequence[int]) -> int:
     try:
         _refuse_undecodable(sys.argv[1:])
+        _validate_folder()
         main()
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -209,6 +210,13 @@ def _refuse_undecodable(arguments: list[str]) -> None:
             raise SpecError(f"the argument {argument[:80]!a} is not UTF-8; write it in UTF-8") from None
 
 
+def _validate_folder() -> None:
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise SpecError(f"the working directory can't be used: {error.strerror}; change to another (cd)") from None
+
+
 def _is_output_lost(error: OSError) -> bool:
     """Whether standard output has refused what was printed to it: the error comes again, or is one of a full disk and
     names no file. A pipe or a terminal has no disk."""
@@ -218,7 +226,7 @@ def _is_output_lost(error: OSError) -> bool:
     except OSError:
         return True
     diskless = stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind) or sys.stdout.isatty()
-    return error.errno in _FULL and error.filename is None and not diskless
+    return error.errno in (*_FULL, errno.EBADF) and error.filename is None and not diskless
 
 
 def _end_output(error: OSError) -> int:

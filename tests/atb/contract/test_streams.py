@@ -69,6 +69,24 @@ def test_a_full_disk_at_the_errors_still_ends_with_the_code() -> None:
     assert done.returncode == 2
 
 
+def test_an_output_that_is_only_open_for_reading_is_one_line() -> None:
+    with Path(os.devnull).open("rb") as reading:
+        done = run("run_and_exit(lambda: print('x' * 100_000))", stdout=reading)
+    assert (done.returncode, done.stderr.count(b"\n")) == (75, 1)
+
+
+def test_a_working_directory_that_is_gone_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    words = ["sh", "-c", 'cd gone; rmdir ../gone; exec "$0" -c "$1"', sys.executable, f"{RUN}run_and_exit(print)"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(words, capture_output=True, cwd=tmp_path, env=environment, check=False)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert (
+        done.stderr
+        == b"error: the working directory can't be used: No such file or directory; change to another (cd)\n"
+    )
+
+
 def test_messages_that_can_not_be_written_end_nothing() -> None:
     code = "import sys, logging\ndef f():\n for _ in range(9): print('m' * 5000, file=sys.stderr)\n"
     code += " logging.warning('w'); print('done')\nrun_and_exit(f)"
