@@ -59,9 +59,12 @@ def open_zip(data: bytes, where: str, most: int = MOST_BYTES) -> tuple[str, byte
 
 def validate_archive(file: Path | IO[bytes], most: int) -> None:
     """Raise ValueError for a zip of several files, such as a net's, that unpacks to more than ``most`` bytes or is
-    packed in another way than ours are, and BadZipFile for a broken one."""
-    with zipfile.ZipFile(file) as archive:
-        entries = archive.infolist()
+    packed in another way than ours are, and for a broken one."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            entries = archive.infolist()
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"it is no whole zip: {error}") from None
     if any(entry.compress_type not in METHODS for entry in entries):
         raise ValueError("it is packed by bzip2, LZMA or another method, as none of ours is")
     size = sum(entry.file_size for entry in entries)

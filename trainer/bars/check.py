@@ -176,7 +176,8 @@ def validate_bars(report: BarsReport, min_rows: int, look: str = "") -> None:
     if report.kept < min_rows:
         wider = "widen the window with --days"
         if report.listed_ms is not None:
-            wider = f"there are none before {tf.from_epoch_ms(report.listed_ms):%Y-%m-%dT%H:%MZ}: give earlier ones"
+            first = f"{tf.from_epoch_ms(report.listed_ms):%Y-%m-%dT%H:%MZ}"
+            wider = f"there are none before {first}; wait for more, give a file that begins earlier"
         raise DataError(
             f"{name}: {report.kept:,} bars of the {min_rows:,} that this preset needs; "
             f"{wider}, or choose a smaller preset"
@@ -233,7 +234,7 @@ def validate_series(report: BarsReport) -> None:
 
 
 def validate_values(report: BarsReport) -> None:
-    """Raise DataError where bars are missing since many rows hold what is no bar: how many, and what is wrong."""
+    """Raise DataError where bars are missing because many rows are not valid bars: how many, and what is wrong."""
     worst = max(_SPOILED, key=lambda each: getattr(report, each))
     count = getattr(report, worst)
     if report.complete < MIN_COMPLETE and count > (1 - MIN_COMPLETE) * report.received:

@@ -10,8 +10,12 @@ from trainer.bars.frame import Bars, Times
 MOST_OFF_GRID = 0.01
 """A larger share of rows off the grid is not an exchange's slip: these are not the requested rows."""
 
-_FEWEST_DIFFERENT = 0.02
-"""With a smaller share of rows that differ from the one before, the price did not move."""
+_FEWEST_DIFFERENT, _FEWEST_ROWS = 0.0005, 10
+"""With a smaller share of rows that differ from the one before, or fewer, the price did not move. Daily bars on a grid
+of minutes have 1 of 1,440."""
+_REGULAR = 0.75
+"""The share of equal distances that shows spread bars. A lone trade makes two rows differ, its own and the next, so of
+a quiet market's distances about half are one step."""
 
 _SECOND_MS, _MINUTE_MS, _HOUR_MS, _DAY_MS = 1_000, 60_000, 3_600_000, 86_400_000
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -21,17 +25,26 @@ _UNITS = (("w", 7 * _DAY_MS), ("d", _DAY_MS), ("h", _HOUR_MS), ("m", _MINUTE_MS)
 def find_spacing(bars: Bars) -> int | None:
     """The most common distance in milliseconds between neighbours in order of time; None for fewer than two.
 
-    Rows that repeat all values of the one before don't count, unless nearly all do: longer bars that were spread over a
-    finer grid are still longer bars.
+    Where rows differ from the one before at regular distances only, those are meant: longer bars that were spread over
+    a finer grid are still longer bars.
     """
     differs = np.ones(len(bars), np.bool_)
     differs[1:] = (bars.values[1:] != bars.values[:-1]).any(axis=1)
-    steps = np.diff(bars.time[differs] if differs.sum() >= _FEWEST_DIFFERENT * len(bars) else bars.time)
+    if np.count_nonzero(differs) >= max(_FEWEST_ROWS, _FEWEST_DIFFERENT * len(bars)):
+        spacing, share = _find_most_common(np.diff(bars.time[differs]))
+        if share >= _REGULAR:
+            return spacing
+    return _find_most_common(np.diff(bars.time))[0]
+
+
+def _find_most_common(steps: Times) -> tuple[int | None, float]:
+    """The most common step above 0, and its share of those."""
     steps = steps[steps > 0]
     if not len(steps):
-        return None
+        return None, 0.0
     distances, counts = np.unique(steps, return_counts=True)
-    return int(distances[np.argmax(counts)])
+    most = int(np.argmax(counts))
+    return int(distances[most]), float(counts[most] / len(steps))
 
 
 def find_shift(time: Times, timeframe: str) -> int | None:

@@ -13,13 +13,13 @@ from atb.contract import timeframe as tf
 from atb.contract.spec import Spec
 from atb.documents.champion import Champion, Direction, PriceBand, Signal
 from atb.documents.result import Result
-from atb.errors import AtbError, DataNotReady, PreconditionFailed, SpecError
+from atb.errors import AtbError, DataError, DataNotReady, PreconditionFailed, SpecError
 from atb.registry.champions import ModelKey
 from atb.registry.pull import bundle_file, read_file
 from atb.storage import Store
 from trainer.bars.check import check_bars, fill_gaps, validate_series
 from trainer.bars.frame import Bars
-from trainer.bars.load import drop_earlier_levels, keep_named
+from trainer.bars.load import keep_named
 from trainer.bars.parallel import work_all
 from trainer.bars.source import Source, open_source
 from trainer.evaluate.backtest import trading_rules
@@ -168,8 +168,14 @@ def _read_bars(source: Source, spec: Spec, forecaster: Forecaster, as_of: dateti
     step, stop = tf.to_ms(spec.timeframe), tf.epoch_ms(cut)
     start = stop - forecaster.rows * step
     raw = source.fetch(spec.symbol, spec.timeframe, spec.market, start, stop)
-    raw = drop_earlier_levels(keep_named(raw, tuple(forecaster.extra_columns)), start, stop, stop)
-    bars, report = check_bars(raw, start, stop)
+    bars, report = check_bars(keep_named(raw, tuple(forecaster.extra_columns)), start, stop)
+    if report.break_ms is not None:
+        at, until = (tf.from_epoch_ms(report.break_ms + rows * step) for rows in (0, forecaster.rows))
+        raise DataError(
+            f"{spec.symbol} {spec.timeframe}: the price is at another level since {at:%Y-%m-%dT%H:%MZ}, as after a "
+            f"redenomination, and the model reads {forecaster.rows} bars of one level; it can forecast again from "
+            f"{until:%Y-%m-%dT%H:%MZ} on"
+        )
     validate_series(report)
     if not len(bars) or int(bars.time[-1]) + step < stop:
         there = f"; they end at {tf.from_epoch_ms(int(bars.time[-1]) + step):%Y-%m-%dT%H:%MZ}" if len(bars) else ""

@@ -149,19 +149,31 @@ def test_rows_of_another_timeframe_or_grid_are_refused_with_what_they_are(raw: B
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("hours", [2, 4, 24])
+@pytest.mark.parametrize("hours", [2, 4, 24, 60, 1440])
 def test_longer_bars_that_were_spread_over_a_finer_grid_are_refused_and_a_market_without_trades_is_not(
     hours: int,
 ) -> None:
-    raw = bars_at(list(range(480)), [100.0 + row // hours for row in range(480)])
-    _, report = check(raw, 480)
-    written = f"the rows are {hours // 24}d" if hours == 24 else f"the rows are {hours}h"
+    rows = max(480, 20 * hours)
+    raw = bars_at(list(range(rows)), [100.0 + row // hours for row in range(rows)])
+    _, report = check(raw, rows)
+    written = f"the rows are {hours // 24}d" if hours % 24 == 0 else f"the rows are {hours}h"
     with pytest.raises(DataError, match=f"{written} bars, each written several times, not 1h; take --timeframe"):
         validate_bars(report, 1)
-    still = bars_at(list(range(480)), [100.0 + row // hours for row in range(480)])
-    still.values[::hours, VOLUME] = 9.0  # a trade, then nothing
-    _, report = check(still, 480)
-    validate_bars(report, 1)
+    raw.values[::hours, VOLUME] = 9.0  # a trade, then nothing
+    for begin, end in ((0, rows), (1, rows - hours + 1)):  # the latter with a trade in the last bar
+        still = raw.take(slice(begin, end))
+        still = dataclasses.replace(still, time=T0 + np.arange(end - begin) * HOUR)
+        _, report = check(still, end - begin)
+        validate_bars(report, 1)
+
+
+@pytest.mark.parametrize("traded", [[], [81], [40, 81], [5, 9, 23, 31, 44, 58, 70, 81], list(range(1, 82, 9))])
+def test_a_quiet_market_is_of_its_own_timeframe(traded: list[int]) -> None:
+    raw = bars_at(list(range(82)), [100.0] * 82)
+    raw.values[:, VOLUME] = 0.0
+    raw.values[traded, VOLUME] = 9.0
+    _, report = check(raw, 82)
+    validate_bars(report, 82)
 
 
 @pytest.mark.parametrize(
@@ -287,7 +299,7 @@ def test_too_few_bars_are_refused_with_the_numbers_and_the_remedy() -> None:
     with pytest.raises(DataError, match="10 bars of the 11 that this preset needs; widen the window with --days"):
         validate_bars(report, 11)
     _, report = check(bars_at(list(range(4, 10))))
-    with pytest.raises(DataError, match="preset needs; there are none before 2023-11-15T03:00Z: give earlier ones, or"):
+    with pytest.raises(DataError, match="there are none before 2023-11-15T03:00Z; wait for more, give a file that"):
         validate_bars(report, 11)
 
 

@@ -109,7 +109,9 @@ def test_rows_that_are_no_bars_are_refused_and_not_waited_for() -> None:
     assert not isinstance(caught.value, DataNotReady)
 
 
-def test_a_start_at_the_bar_that_a_refusal_names_is_as_good_as_a_listing_there() -> None:
+def test_a_start_at_the_bar_that_a_refusal_names_is_as_good_as_a_listing_there(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     class Redenominated(Spoiled):
         def fetch(self, *what: Any) -> Bars:
             bars = super().fetch(*what)
@@ -120,6 +122,7 @@ def test_a_start_at_the_bar_that_a_refusal_names_is_as_good_as_a_listing_there()
         load(Redenominated())
     loaded = load(Redenominated(), start="2024-12-24T05:00Z", days=None)
     assert (loaded.first_row, loaded.summary.first) == (0, datetime(2024, 12, 24, 5, tzinfo=UTC))
+    assert "BTCUSDT: bars before 2024-12-24T05:00Z are at another price level and are not used" in caplog.messages
     assert load(Redenominated(), start="2024-12-25T05:00Z", days=None).first_row == 24
 
 

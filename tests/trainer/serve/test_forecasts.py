@@ -157,7 +157,12 @@ def test_a_redenominated_coin_has_a_forecast_once_enough_bars_came_after_it(fold
         times = np.where(np.arange(len(HISTORY)) < row, 1000.0, 1.0)
         return dataclasses.replace(HISTORY, values=HISTORY.values * times[:, None])
 
-    with pytest.raises(DataError, match=f"only the last {rows - 1} have none; give earlier bars too, or wait"):
+    at, until = (f"{END + timedelta(hours=hours):%Y-%m-%dT%H:%MZ}" for hours in (1 - rows, 1))
+    with pytest.raises(
+        DataError,
+        match=f"level since {at}, as after a redenomination, and the model reads {rows} bars of one level; "
+        f"it can forecast again from {until} on",
+    ):
         ask(store, champion, END, Given(split(len(HISTORY) - rows + 1)))
     assert ask(store, champion, END, Given(split(len(HISTORY) - rows))) == ask(store, champion, END, Given(HISTORY))
 

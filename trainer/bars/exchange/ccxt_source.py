@@ -72,7 +72,7 @@ class ExchangeMonths:
         found = [name for name in names if str(markets[name].get("id")) == symbol]
         found = found or [name for name, spelt in plain if spelt == symbol]
         if len(found) > 1:
-            raise DataError(f"{self.name}: {' and '.join(found[:3])} are all {symbol}; name one of them")
+            raise DataError(f"{self.name}: {symbol} could be {' or '.join(found[:3])}; name one of them")
         if found:
             return found[0]
         near = difflib.get_close_matches(symbol, [*names, *(spelt for _, spelt in plain)], n=1)

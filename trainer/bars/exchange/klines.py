@@ -48,7 +48,7 @@ class Klines:
             )
             try:
                 page = bars_from_rows(rows, ARCHIVE_COLUMNS, symbol, timeframe, f"{symbol} {timeframe} by REST")
-                inside = _find_inside(page, start_ms, end_ms)
+                inside = _find_inside(page, start_ms, page_end)
             except DataError as error:  # what is no bars says nothing of the bars
                 raise NetworkError(f"{error}; look at ATB_BINANCE_REST_URL and the proxy") from None
             closed = page.time + step <= (end_ms if host_ms is None else host_ms)
@@ -90,12 +90,13 @@ class Klines:
 
 
 def _find_inside(page: Bars, start_ms: int, end_ms: int) -> npt.NDArray[np.bool_]:
-    """The rows of an answer that were asked for. Raises DataError where none is, or they are in no order, as of a
-    server that ignores the times in a request: what it lacks would be taken for an outage."""
+    """The rows of an answer that were asked for. Raises DataError for a bar that lies outside, and for rows in no
+    order, as of a server that ignores the times in a request: what it lacks would be taken for an outage."""
     inside: npt.NDArray[np.bool_] = (page.time >= start_ms) & (page.time < end_ms)
     steps = np.diff(page.time)
     differing = (steps == 0) & (page.values[1:] != page.values[:-1]).any(axis=1)
-    if (steps < 0).any() or differing.any() or (len(page) and not inside.any()):
+    outside = (page.time + page.step_ms <= start_ms) | (page.time >= end_ms)  # a bar may have begun before the start
+    if (steps < 0).any() or differing.any() or outside.any():
         raise DataError(
             f"{page.symbol} {page.timeframe} by REST: other bars than asked for, in no order, or two for one time"
         )

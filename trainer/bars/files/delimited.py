@@ -78,7 +78,7 @@ def to_utf8(data: bytes, where: str) -> bytes:
             if encoding:
                 raise DataError(f"{where} is not whole {encoding.upper()}: {error.reason}; save it as UTF-8") from None
             text = _recode(data, "latin-1")
-        data = data if text == data else text
+        data = data if text == data else text  # the caller's own bytes, so that the copy is freed
     if _CONTROLS.search(data[:4096]):
         raise DataError(f"{where} is not text; give CSV in UTF-8, Parquet or feather")
     return data

@@ -112,7 +112,8 @@ def _select_market(table: pa.Table, names: list[str], symbol: str, timeframe: st
                 )
             if plain in PART_NAMES and there and plain_symbol(there[0]) not in plain_symbol(symbol):
                 raise DataError(
-                    f"{where}: column {show_names([name])} holds {show_names(there)}, which is no part of {symbol}"
+                    f"{where}: column {show_names([name])} holds {show_names(there)}, which is no part of {symbol}; "
+                    f"give the file of {symbol}, or leave the column out"
                 )
             continue
         wanted = symbol if is_symbol else timeframe
@@ -130,13 +131,13 @@ def _select_market(table: pa.Table, names: list[str], symbol: str, timeframe: st
 
 def _select_finished(table: pa.Table, names: list[str], where: str) -> pa.Table:
     """The rows without those that a column marks as unfinished: 0 or false where others are 1 or true. Raises DataError
-    where it marks all of them."""
+    where it marks all of several: a new month's only row may be unfinished."""
     for number, name in enumerate(names):
         if plain_name(name) in FINISHED_NAMES:
             marks = pc.utf8_lower(plain_column(table.column(number)).cast(pa.string()))
             if {str(mark) for mark in pc.unique(marks).to_pylist()[:_MOST_MARKETS]} <= {"0", "1", "true", "false"}:
                 finished = pc.is_in(marks, pa.array(["1", "true"]))
-                if len(table) and not pc.any(finished).as_py():
+                if len(table) > 1 and not pc.any(finished).as_py():
                     raise DataError(f"{where}: column {show_names([name])} marks every row as unfinished")
                 table = table.filter(finished)
     return table

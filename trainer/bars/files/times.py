@@ -111,16 +111,16 @@ def _explain(text: pa.ChunkedArray) -> str:
             f"which of {first} and {second} is the day in a time like {odd[:_SHOWN]!a} is unclear; write the "
             "year first, as in 2026-01-31 06:00"
         )
+    numbers, dates = (pc.match_substring_regex(text, pattern) for pattern in (_NUMBER, r"^\d{4}[-/]\d\d[-/]\d\d"))
+    other = text.filter(pc.invert(pc.or_(numbers, dates))).slice(0, 1).to_pylist()
+    if other and (pc.any(numbers).as_py() or pc.any(dates).as_py()):
+        return f"a row has {other[0][:_SHOWN]!a} where others have a time; leave it out of the file"
     zoned = [bool(re.search(_ZONE, value)) for value in values]
     if any(zoned) and not all(zoned):
         return (
             f"the times can't be read: some have a zone and some have none, like "
             f"{values[zoned.index(False)][:_SHOWN]!a}; write all in UTC"
         )
-    numbers, dates = (pc.match_substring_regex(text, pattern) for pattern in (_NUMBER, r"^\d{4}[-/]\d\d[-/]\d\d"))
-    other = text.filter(pc.invert(pc.or_(numbers, dates))).slice(0, 1).to_pylist()
-    if other and (pc.any(numbers).as_py() or pc.any(dates).as_py()):
-        return f"a row has {other[0][:_SHOWN]!a} where others have a time; leave it out of the file"
     if pc.any(numbers).as_py():
         shown = text.filter(pc.invert(numbers))[0].as_py()
         return f"some times are numbers and some are text, like {shown[:_SHOWN]!a}; write all in one way"

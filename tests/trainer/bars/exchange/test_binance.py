@@ -362,6 +362,8 @@ NO_BARS = [
     Fault("", status=200, body=rest_rows("2025-03-08", "2025-03-07T23")),
     Fault("", status=200, body=rest_rows("2025-03-08", "2025-03-08")),
     Fault("", status=200, body=rest_rows("2025-01-01", "2025-01-01T01")),
+    Fault("", status=200, body=rest_rows("2025-03-07T22", "2025-03-08")),
+    Fault("", status=200, body=rest_rows("2025-03-08T23", "2025-03-10")),
     Fault("", status=302, headers={"Location": "http://[::1"}),
     Fault("", status=302, headers={"Location": "ftp://x"}),
     Fault("", status=400, body=b'{"code": -1125, "msg": "\\u001b[2Jno"}'),

@@ -121,6 +121,7 @@ def test_what_certain_text_means_is_read(data: bytes | str, tmp_path: Path) -> N
         (csv_text(style="mixed"), "some have a zone and some have none"),
         (csv_text() + csv_text(), "a row has 'timestamp' where others have a time; leave it out of the file"),
         (csv_text() + "Total,,,,,9\n", "a row has 'Total' where others have a time"),
+        (csv_text(style="zulu") + "Total,,,,,9\n", "a row has 'Total' where others have a time"),
         (csv_text() + csv_text(header=None, style="plain"), "some times are numbers and some are text, like '2026"),
         (csv_text(style="words"), "the times can't be read, like 'yesterday'; write 2026-01-31 06:00 in UTC"),
         (csv_text(header=None, style="plain"), "has no header, and its 6 columns can't be identified"),
@@ -359,6 +360,8 @@ def test_an_archive_of_a_net_is_looked_at_before_it_is_unpacked(method: int, sai
         archive.writestr("model.weights.h5", bytes(3_000))
     with pytest.raises(ValueError, match=said):
         validate_archive(packed, 5_999)
+    with pytest.raises(ValueError, match="it is no whole zip: "):
+        validate_archive(io.BytesIO(packed.getvalue()[:-30]), 6_000)
 
 
 @pytest.mark.parametrize(

@@ -156,6 +156,13 @@ def test_rows_that_are_marked_as_unfinished_are_no_bars(name: str, yes: object, 
         read(tmp_path, "XUSDT_1h.csv", with_column(name, [no] * ROWS))
 
 
+def test_the_only_row_of_a_new_month_may_be_unfinished(tmp_path: Path) -> None:
+    head, *rows, last = with_column("confirm", [1] * (ROWS - 1) + [0]).splitlines()
+    (tmp_path / "XUSDT-1h-2026-02.csv").write_text(f"{head}\n{last}\n")
+    bars = read(tmp_path, "XUSDT-1h-2026-01.csv", "\n".join([head, *rows]))
+    assert bars.time.tolist() == TIMES[:-1].tolist()
+
+
 @pytest.mark.parametrize(("name", "value"), [("base", "ETH"), ("quote_asset", "EUR"), ("Base Currency", "BTC")])
 def test_a_part_of_another_symbol_is_refused(name: str, value: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=f"column {name} holds {value}, which is no part of XUSDT"):
