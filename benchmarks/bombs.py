@@ -1,4 +1,4 @@
-"""What files take that unpack to far more than they hold, or hold far more values than they should.
+"""Memory and time that oversized and malicious files cost to read.
 
     python -m benchmarks.bombs
     python -m benchmarks.bombs --only zip

@@ -18,7 +18,10 @@ _Words = ctypes.c_uint32 * 6
 
 @contextlib.contextmanager
 def kept_out(*paths: Path, mode: int = 0) -> Iterator[None]:
-    """These files and folders have that mode, and nobody is above it, in this thread and in those that it begins."""
+    """These files and folders have that mode, and nobody is above it, in this thread and in those that it begins.
+
+    It does not hold for a subprocess: ``exec`` gives root its rights back.
+    """
     before = [(path, path.stat().st_mode) for path in paths]
     words = _Words()
     header = (ctypes.c_uint32 * 2)(_VERSION_3, 0)

@@ -46,7 +46,8 @@ def run_prefix(run: str) -> str:
 
 
 def plan(run: str) -> str:
-    """Written before anything is started; a resume changes only jobs that were skipped for a result that is gone."""
+    """Written before anything is started; changed by ``--resume`` where a skipped job's result is gone, and by another
+    ``atb train`` of the same run."""
     return f"runs/{run}/plan.json"
 
 

@@ -75,8 +75,7 @@ def list_(store: Store, symbol: str | None, output: str) -> None:
     if not champions:
         if problems:
             return
-        none = f"no champions in {store.url} yet; make one with: atb models promote RUN SYMBOL"
-        say(complete_commands(none, store))
+        say(no_champions(store))
         return
     head = (
         "symbol", "timeframe", "preset", "target", "skill", "best baseline", "live skill", "live in band",
@@ -187,6 +186,11 @@ def pull(store: Store, symbol: str, folder: Path, words: Words, output: str) -> 
         say_json({"model": model, "folder": str(folder), "files": list(map(str, paths))})
     else:
         say(f"{len(paths)} files of {model}, every hash as in its result, are in {folder}")
+
+
+def no_champions(store: Store) -> str:
+    """What to say of a store without champions."""
+    return complete_commands(f"no champions in {store.url} yet; make one with: atb models promote RUN SYMBOL", store)
 
 
 def name_problems(problems: Sequence[Unreadable]) -> None:

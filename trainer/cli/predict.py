@@ -13,7 +13,7 @@ from atb.options.completion import complete_symbols
 from atb.options.flags import Configured, add_options
 from atb.options.say import say
 from atb.options.stores import complete_commands, with_store
-from trainer.cli.models import with_key
+from trainer.cli.models import no_champions, with_key
 
 if TYPE_CHECKING:
     from atb.documents.champion import Champion
@@ -80,8 +80,7 @@ def predict(
     if every and not champions and not unreadable:
         if words:
             raise SpecError(f"no champion in {store.url} has {', '.join(f'--{n} {w}' for n, w in words.items())}")
-        none = f"no champions in {store.url} yet; make one with: atb models promote RUN SYMBOL"
-        say(complete_commands(none, store), err=True)
+        say(no_champions(store), err=True)
     rows = [*forecasts.make(champions, tf.parse_instant(as_of, "--as-of") if as_of else now, now), *unreadable]
     show(rows)
     raise click.exceptions.Exit(shared_exit_code(rows))
