@@ -80,8 +80,8 @@ _NAMED: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (
     ),
     (("header value",), re.compile(r"(?i)(header value:? ?)b?[\"'].*")),  # one that a library refuses to send
 )
-"""Shapes whose first group, the name of what follows, is kept. Before each shape, in small letters, is what any such
-text holds one of: looking for that takes a hundredth of the time."""
+"""Shapes whose first group, the name of what follows, is kept. Each shape comes with
+lower-case strings, one of which every match contains: looking for those takes a hundredth of the time."""
 PLAIN_NAME = re.compile(
     r"^((https?|no|all)_proxy|(HTTPS?|NO|ALL)_PROXY|TZ|LANG|LC_[A-Z]+|TMPDIR|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE"
     r"|AWS_((DEFAULT_)?REGION|CA_BUNDLE|ENDPOINT_URL(_S3)?|USE_(FIPS|DUALSTACK)_ENDPOINT|EC2_METADATA_DISABLED)"
@@ -104,7 +104,9 @@ TELLING_VALUE = (
     r"|(^|\")[A-Za-z][\w.-]*:[^\s/@\"]+@[\w.-]+(:[0-9]{1,5})?/?($|\")"
 )
 """What no plain value may hold, however it is named, for the same two; the chart also looks for it in JSON."""
-_BLOB = re.compile(r"(?=[A-Za-z0-9+=]*[a-z])(?=[A-Za-z0-9+=]*[A-Z])(?=[A-Za-z0-9+=]*[0-9])[A-Za-z0-9+=]{20,}")
+_BLOB = re.compile(
+    r"(?<![A-Za-z0-9+=])(?=[A-Za-z0-9+=]*[a-z])(?=[A-Za-z0-9+=]*[A-Z])(?=[A-Za-z0-9+=]*[0-9])[A-Za-z0-9+=]{20,}"
+)
 """A long run of small and capital letters and digits, without what separates the words of a path or a name."""
 _BLOB_BITS = 3.8
 """Bits per character above which such a run counts as a key."""

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NoReturn, Self
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
@@ -182,12 +182,12 @@ def _refuse_numbers(kind: type[Document], data: bytes, where: str) -> None:
     """Raises Unreadable for NaN and Infinity, which are not JSON, and for integers far larger than any of ours, with
     which arithmetic fails."""
 
-    def refuse(what: str) -> float:
+    def refuse(what: str) -> NoReturn:
         words = printable(what, 20)
         raise Unreadable(f"{where} is not a valid {kind.kind}: it holds the number {words}; {_REMEDY}", where)
 
     def read(digits: str) -> int:
-        return int(digits) if len(digits.lstrip("-")) <= _MOST_DIGITS else int(refuse(digits))
+        return int(digits) if len(digits.lstrip("-")) <= _MOST_DIGITS else refuse(digits)
 
     json.loads(data, parse_constant=refuse, parse_int=read)
 
@@ -235,7 +235,7 @@ def first_problem(error: ValidationError) -> str:
         return f"{field}: {words}" if field else words
     if problem["type"] == "extra_forbidden":
         return f"{field}: it is unknown"
-    value, words = str(problem["input"]), problem["msg"].removeprefix("Input ")
+    value, words = str(problem["input"])[:_LONGEST_REASON], problem["msg"].removeprefix("Input ")
     for ours, theirs in (("list", "valid tuple"), ("mapping", "valid dictionary")):
         words = words.replace(theirs, ours)
     shown = problem["type"] != "missing" and not looks_like_secret(field, value)

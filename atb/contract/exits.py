@@ -11,6 +11,7 @@ import stat
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, NoReturn
@@ -124,10 +125,10 @@ class _Unfailing(io.FileIO):
 
     def write(self, data: Any, /) -> int:
         """The number of bytes, written or not."""
-        try:
-            return super().write(data)
-        except OSError:
-            return memoryview(data).nbytes
+        written: int | None = None
+        with suppress(OSError):
+            written = super().write(data)  # None where the other end takes no more at the moment
+        return memoryview(data).nbytes if written is None else written
 
 
 def _end_soon(code: int) -> None:
@@ -186,7 +187,9 @@ def name_shortage(error: BaseException) -> str:
     number, text = error.errno if isinstance(error, OSError) else None, str(error)
     if number in (errno.EMFILE, errno.ENFILE):
         return "no more files may be open in this process; raise its limit (ulimit -n)"
-    if number == errno.EAGAIN or (isinstance(error, RuntimeError) and "start new thread" in text):
+    if (number == errno.EAGAIN and not hasattr(error, "characters_written")) or (
+        isinstance(error, RuntimeError) and "start new thread" in text
+    ):
         return "no more processes or threads may be started; raise the limit (ulimit -u, or the container's of PIDs)"
     unloaded = isinstance(error, ImportError) and any(words in text for words in _NO_MEMORY)
     if isinstance(error, MemoryError) or number == errno.ENOMEM or unloaded:
@@ -218,8 +221,8 @@ def _validate_folder() -> None:
 
 
 def _is_output_lost(error: OSError) -> bool:
-    """Whether standard output has refused what was printed to it: the error comes again, or is one of a full disk and
-    names no file. A pipe or a terminal has no disk."""
+    """Whether standard output has refused what was printed to it: the error comes again, or is one of a full disk or of
+    a stream opened for reading alone, and names no file. A pipe or a terminal has no disk."""
     try:
         sys.stdout.flush()
         kind = os.fstat(sys.stdout.fileno()).st_mode

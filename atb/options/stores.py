@@ -62,7 +62,7 @@ def complete_commands(text: str, store: Store) -> str:
     where = store_words(store, os.environ)
 
     def complete(found: re.Match[str]) -> str:
-        return found[0] if "--store" in found[0] else f"{found[0]} {shlex.join(where)}"
+        return found[0] if where[0] in found[0] else f"{found[0]} {shlex.join(where)}"
 
     return _COMMAND.sub(complete, text) if where else text
 

@@ -106,7 +106,10 @@ def scan_champions(store: Store, symbol: str | None = None) -> tuple[list[Champi
     however old it is.
     """
     root = keys.champions_prefix(None)
-    below = [keys.champions_prefix(symbol)] if symbol else [f"{root}{name}/" for name in store.folders(root)]
+    try:
+        below = [keys.champions_prefix(symbol)] if symbol else [f"{root}{name}/" for name in store.folders(root)]
+    except Unreadable as problem:
+        return [], [problem]
     denied: list[Unreadable] = []
 
     def look(each: str) -> list[str]:
@@ -248,8 +251,6 @@ def read_history(
 
 
 NO_EFFECT = "never took effect"
-
-
 _LAST = "\U0010ffff"
 """Sorts after every key."""
 

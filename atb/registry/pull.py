@@ -26,7 +26,7 @@ def pull(store: Store, champion: Champion, folder: Path) -> list[Path]:
     """
     folder = real_path(folder) if os.path.islink(folder) else folder
     if _is_in_use(folder):
-        raise SpecError(f"{folder} holds the working directory; name a new folder in it")
+        raise SpecError(f"{folder} is or contains the working directory; name another folder")
     with replaced_folder(folder, POINTER_NAME, _files_of, "a pulled model") as staging:
         for file in champion.files:
             data = read_file(store, file)

@@ -81,7 +81,8 @@ def explain_failure(key: str, url: str, error: OSError) -> StoreError:
 def explain_reading(key: str, url: str, error: OSError) -> AtbError:
     """Why an object, or all in a folder, can't be read: that is of this one, and no failure of the store."""
     if isinstance(error, PermissionError):
-        return Denied(f"{key} in {url} can't be read: {error.strerror}; give this user read access", key)
+        what = f"{key} in {url}" if key else f"store {url}"
+        return Denied(f"{what} can't be read: {error.strerror}; give this user read access", key)
     if error.errno == errno.EIO:
         return Unreadable(f"{key} in {url} can't be read: {error.strerror}; look at the disk", key)
     return explain_failure(key, url, error)

@@ -71,14 +71,24 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def _put_back(former: Path, folder: Path) -> None:
+    try:
+        os.replace(former, folder)
+    except FileNotFoundError:
+        return  # it has never been moved away
+    except OSError as error:
+        why = f"{folder} can't be replaced: {error.strerror}"
+        raise SpecError(f"{why}; what was in it is in {former}") from None
+
+
 @contextmanager
 def replaced_folder(folder: Path, marker: str, read: Callable[[bytes], Mapping[str, str]], what: str) -> Iterator[Path]:
     """A new folder to write to, which takes the place of ``folder`` once all is written; if not, that stays as it is.
 
     Only a folder without anything strange (``find_strange``) is replaced, and so deleted: it is looked at before
-    anything is written, and again where nobody finds it by its name any more. ``what`` the command makes. A process
-    that is killed leaves the former one whole, or in its last moment beside it in a folder whose name begins with a
-    dot. Raises SpecError where the folder holds anything else or a file can't be written.
+    anything is written, and again once it has been moved aside. ``what``: what the command makes, for the message.
+    A process that is killed leaves the former one whole, or in its last moment beside it in a folder whose name begins
+    with a dot. Raises SpecError where the folder holds anything else or a file can't be written.
     """
     work = None
 
@@ -97,16 +107,14 @@ def replaced_folder(folder: Path, marker: str, read: Callable[[bytes], Mapping[s
         new.mkdir()
         yield new
         with _locked(folder.parent):
-            if folder.exists():
-                os.replace(folder, former)
             try:
-                if former.exists():
+                if folder.exists():
+                    os.replace(folder, former)
                     refuse_strange(former)
                 os.replace(new, folder)
-            except (OSError, SpecError):
-                with suppress(FileNotFoundError):
-                    kept, work = work, None  # what may be the user's is not deleted if it can't be put back
-                    os.replace(former, folder)
+            except BaseException:  # Ctrl-C as well
+                kept, work = work, None  # what may be the user's is not deleted if it can't be put back
+                _put_back(former, folder)
                 work = kept
                 raise
     except OSError as error:

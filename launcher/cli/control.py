@@ -27,7 +27,7 @@ def attach(store: Store, run: str, **options: Any) -> None:
     from launcher.cli.ending import read_ending
     from launcher.cli.log_events import log_as_events
     from launcher.cli.run import follow
-    from launcher.plan.backend import not_away
+    from launcher.plan.backend import not_in_cluster
     from launcher.plan.backends import open_run
     from launcher.plan.build import read_plan
 
@@ -38,7 +38,7 @@ def attach(store: Store, run: str, **options: Any) -> None:
     setup = read_setup(context)
     backend = open_run(plan, setup)
     if not backend.outlives_launcher:
-        raise not_away(plan)
+        raise not_in_cluster(plan)
     ending = read_ending(options, plan, flags_given(context))
     context.exit(follow(plan, store, backend, "attach", ending, access_words(setup)))
 

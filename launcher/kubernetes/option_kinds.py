@@ -57,7 +57,7 @@ def _check_size(text: str) -> str:
     return text
 
 
-Size = Annotated[Quantity, AfterValidator(_check_size)]
+Size = Annotated[Quantity, AfterValidator(_check_size), Field(examples=["500Mi", "8Gi"])]
 """Of memory or a volume."""
 
 

@@ -132,6 +132,6 @@ def run_exit_code(categories: Sequence[str], exit_codes: Mapping[str, int]) -> i
     return 0 if not codes else codes.pop() if len(codes) == 1 else 1
 
 
-def not_away(plan: Plan) -> SpecError:
+def not_in_cluster(plan: Plan) -> SpecError:
     """The error of a command for runs whose jobs go on without their launcher."""
     return SpecError(f"run {plan.run} ran on a machine, not in a cluster; see: atb-launch status {plan.run}")

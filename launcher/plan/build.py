@@ -17,7 +17,7 @@ from atb.contract.sources import plain_symbol
 from atb.contract.spec import Spec, resolve_spec
 from atb.documents.plan import Plan, PlannedJob
 from atb.documents.result import Result, ResultPointer
-from atb.errors import NotFound, PreconditionFailed, SpecError
+from atb.errors import Denied, NotFound, PreconditionFailed, SpecError
 from atb.options.text_file import read_text_file
 from atb.registry.champions import ModelKey
 from atb.registry.pull import bundle_sizes
@@ -128,16 +128,19 @@ def _unchanged(
             return None
         if changed_origin(pointer.sources, store, folders) is not None:
             return None
+        # the index is a hint; without a committed result behind it the job runs
+        return pointer if _is_there(store, spec_digest, pointer.run, pointer.job) else None
     except (NotFound, SpecError):
         return None
-    # the index is a hint; without a committed result behind it the job runs
-    return pointer if _is_there(store, spec_digest, pointer.run, pointer.job) else None
 
 
 def _is_there(store: Store, spec_digest: str, run: str, job: str) -> bool:
-    """Whether a job has a committed result of that spec, and every file of its bundle is there, of its size."""
+    """Whether a job has a committed result of that spec, and every file of its bundle is there, of its size. Raises
+    Denied where this user may not look."""
     try:
         result = read_document(store, Result, keys.result(run, job), run=run, job=job)
+    except Denied:
+        raise
     except (NotFound, SpecError):
         return False
     if result.spec_digest != spec_digest:
@@ -154,9 +157,12 @@ def revive_skipped(plan: Plan, store: Store) -> Plan:
 
     def look(planned: PlannedJob) -> PlannedJob:
         run, job = planned.previous_run, planned.previous_job
-        if planned.action == "run" or run is None or job is None or _is_there(store, planned.spec_digest, run, job):
+        if planned.action == "run" or run is None or job is None:
             return planned
-        return PlannedJob(job=planned.job, spec=planned.spec, spec_digest=planned.spec_digest)
+        with suppress(Denied):  # which says nothing of what is there
+            if not _is_there(store, planned.spec_digest, run, job):
+                return PlannedJob(job=planned.job, spec=planned.spec, spec_digest=planned.spec_digest)
+        return planned
 
     key = keys.plan(plan.run)
     while True:

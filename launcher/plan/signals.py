@@ -53,7 +53,7 @@ def catch_stop() -> Iterator[Stopping]:
     before = {number: signal.signal(number, stopping.hear) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stopping
-    except Unavailable:
+    except (Unavailable, KeyboardInterrupt):  # a breakable block has ends where a signal is not caught
         if stopping() is None:
             raise
     finally:

@@ -52,7 +52,7 @@ class JobFiles:
 
 @dataclass(slots=True)
 class RunFiles:
-    """The documents of one run beside those of its jobs. ``progress``: when each job last told its progress, by the
+    """The documents of one run beside those of its jobs. ``progress``: when each job last reported its progress, by the
     store's clock, in seconds since 1970."""
 
     plan: Entry | None = None

@@ -72,6 +72,12 @@ class _Seen:
     hidden: set[str] = field(default_factory=set)
     """Documents and folders that this user may not read: nothing is known of what is in them."""
 
+    def hide(self, problem: Denied) -> StoreProblem:
+        """Remember a folder that can't be listed."""
+        found = _denied(problem)
+        self.hidden.add(found.key)
+        return found
+
     def hides(self, key: str) -> bool:
         """Whether an object may be there although it was not read."""
         return any(key == each or key.startswith(f"{each}/") for each in self.hidden)
@@ -103,7 +109,7 @@ def check_store(store: Store, *, hashes: bool = True, clock: Clock = SYSTEM_CLOC
     denied: list[StoreProblem] = []
     for part in _PARTS:
         found += _check_part(store, _list(store, part, seen, denied), {}, seen, now, hashes)
-    for run in store.folders(keys.RUNS):
+    for run in _runs(store, seen, denied):
         listed = list(_list(store, keys.run_prefix(run), seen, denied))
         sizes = {entry.key: entry.size for entry in listed}
         found += _check_part(store, listed, sizes, seen, now, hashes)
@@ -120,12 +126,19 @@ def _list(store: Store, prefix: str, seen: _Seen, denied: list[StoreProblem]) ->
     try:
         yield from store.list(prefix)
     except Denied as problem:
-        seen.hidden.add(problem.key)
-        denied.append(_denied(problem))
+        denied.append(seen.hide(problem))
+
+
+def _runs(store: Store, seen: _Seen, denied: list[StoreProblem]) -> Iterator[str]:
+    """The folders of runs; ``denied`` says where they can't be listed."""
+    try:
+        yield from store.folders(keys.RUNS)
+    except Denied as problem:
+        denied.append(seen.hide(problem))
 
 
 def _denied(problem: Unreadable) -> StoreProblem:
-    return StoreProblem(problem.key, "denied", str(problem), "check again as a user who may read it")
+    return StoreProblem(problem.key.rstrip("/"), "denied", str(problem), "check again as a user who may read it")
 
 
 def read_place(store: Store, key: str, place: Place, entry: Entry) -> tuple[Document | None, StoreProblem | None]:

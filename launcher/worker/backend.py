@@ -10,7 +10,7 @@ from atb.contract.exits import EXITS
 from atb.documents.plan import Plan, PlannedJob
 from atb.errors import SpecError
 from atb.storage import Store
-from launcher.plan.backend import Check, Mode, Say, Setup, Show, not_away
+from launcher.plan.backend import Check, Mode, Say, Setup, Show, not_in_cluster
 from launcher.plan.build import find_job, jobs_left
 from launcher.plan.cost import Shape
 from launcher.records.leases import DEFAULT_RULES, Rules
@@ -80,7 +80,7 @@ class LocalBackend:
 
     def run(self, plan: Plan, store: Store, show: Show, *, mode: Mode, wait: bool = True) -> int | None:
         if mode == "attach":
-            raise not_away(plan)
+            raise not_in_cluster(plan)
         waiting = jobs_left(plan, store) if mode == "resume" else plan.to_run
         if not waiting:
             return None
@@ -101,10 +101,10 @@ class LocalBackend:
         print_local_logs(plan, store, jobs, say, named=job is None, follow=follow, tail=tail)
 
     def cancel(self, plan: Plan, confirm: Say) -> str:
-        raise not_away(plan)
+        raise not_in_cluster(plan)
 
     def clean(self, plan: Plan, *, force: bool) -> str:
-        raise not_away(plan)
+        raise not_in_cluster(plan)
 
     def _share(self, jobs: int) -> MachineSlots:
         return find_slots(jobs, self._parallel)

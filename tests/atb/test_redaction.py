@@ -142,3 +142,7 @@ def test_camel_case_names_and_hashes_are_no_random_keys(value: str) -> None:
 
 def test_an_error_is_redacted_where_it_is_made_so_that_no_document_or_table_holds_more() -> None:
     assert str(SpecError("--store s3://me:hidden@bucket")) == "--store s3[redacted]bucket"
+
+
+def test_a_long_text_is_looked_through_only_once() -> None:
+    assert not looks_like_secret("", "A" * 1_000_000)

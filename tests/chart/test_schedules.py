@@ -110,9 +110,10 @@ def test_memory_above_what_it_may_grow_to_is_refused(memory: str, most: str) -> 
     assert f"jobs.memory: {memory} is above jobs.maxMemory, which is {most}" in message
 
 
-def test_memory_of_some_bytes_is_refused() -> None:
-    message = refusal({"schedules": [DAILY], "jobs": {"memory": "500m"}})
-    assert "jobs.memory: 500m is less than 1Mi of bytes; write 500Mi" in message
+@pytest.mark.parametrize("name", ["memory", "scratchSize"])
+def test_a_size_of_some_bytes_is_refused(name: str) -> None:
+    message = refusal({"schedules": [DAILY], "jobs": {name: "500m"}})
+    assert f"jobs.{name}: 500m is less than 1Mi of bytes; write 500Mi" in message
 
 
 @pytest.mark.parametrize(("memory", "most"), [("32Gi", "32Gi"), ("34G", "32Gi"), ("512Mi", "1Gi"), ("1.5Gi", "1536Mi")])

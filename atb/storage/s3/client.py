@@ -78,12 +78,11 @@ def connect(url: str, bucket: str, endpoint_url: str | None) -> tuple[boto3.sess
     return session, client
 
 
-def hurry(session: boto3.session.Session, client: S3Client, silence: float) -> S3Client:
-    """The same client, which waits for ``silence`` seconds at most between two bytes."""
+def hurry(session: boto3.session.Session, client: S3Client, endpoint_url: str | None, silence: float) -> S3Client:
+    """The same client, which waits for ``silence`` seconds at most between two bytes. ``endpoint_url``: as it was made
+    with."""
     config = client.meta.config.merge(Config(read_timeout=silence))
-    made = session.client(
-        "s3", endpoint_url=client.meta.endpoint_url, region_name=client.meta.region_name, config=config
-    )
+    made = session.client("s3", endpoint_url=endpoint_url, region_name=client.meta.region_name, config=config)
     made.meta.events.register("before-call.s3.HeadBucket", _follow_no_redirect)
     return made
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,12 +16,12 @@ BRIEF_SECONDS = 20.0
 """The same for what can be left out, or is asked again soon: a claim has to be renewed within a minute, whatever became
 of one connection."""
 AWAY_SECONDS = 2.0
-"""The same for a server that did not answer after a stop signal: it is asked once more for each thing."""
+"""The same for a server that did not answer after a stop signal: each call is then tried once."""
 
 Connect = Callable[[str, str, str | None], tuple[Any, Any]]
 """A session and a client of boto3, for the store's URL, its bucket and the endpoint."""
-Hurry = Callable[[Any, Any, float], Any]
-"""A client like another one of a session, which waits for so many seconds at most between two bytes."""
+Hurry = Callable[[Any, Any, str | None, float], Any]
+"""A client like another one of a session and an endpoint, which waits for so many seconds at most between two bytes."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,11 @@ class Link:
 class Links:
     """One session and its clients. Safe to share between threads."""
 
-    def __init__(self, connect: Callable[[], tuple[Any, Any]], hurry: Hurry, bucket: str, *, lean: bool) -> None:
-        self._connect, self._hurry, self._bucket, self._lean = connect, hurry, bucket, lean
+    def __init__(
+        self, connect: Callable[[], tuple[Any, Any]], hurry: Hurry, bucket: str, endpoint_url: str | None
+    ) -> None:
+        self._connect, self._hurry, self._bucket, self._endpoint_url = connect, hurry, bucket, endpoint_url
+        self._lock = threading.Lock()
         self.answered = self.away = False
         """Whether the server has ever answered, and whether it did not the last time."""
         self._open()
@@ -50,16 +54,17 @@ class Links:
             silence = AWAY_SECONDS if self.away else LAST_SECONDS
         else:
             silence = SILENCE_SECONDS if patient else BRIEF_SECONDS
-        made = self._made
-        if (link := made.get(silence)) is None:
-            client = self._hurry(self.session, made[SILENCE_SECONDS].client, silence)
-            link = made[silence] = self._link(client, silence)
+        with self._lock:  # a session makes one client at a time
+            if (link := self._made.get(silence)) is None:
+                client = self._hurry(self.session, self._made[SILENCE_SECONDS].client, self._endpoint_url, silence)
+                link = self._made[silence] = self._link(client, silence)
         return link
 
     def renew(self, used: Link) -> None:
         """Log in anew, as the session of a link has expired, unless another thread has done so since."""
-        if any(used is link for link in self._made.copy().values()):
-            self._open()
+        with self._lock:
+            if any(used is link for link in self._made.values()):
+                self._open()
 
     def _link(self, client: Any, silence: float) -> Link:
-        return Link(client, LeanReader(self.session, client, self._bucket, silence) if self._lean else None)
+        return Link(client, LeanReader(self.session, client, self._bucket, silence) if self._endpoint_url else None)

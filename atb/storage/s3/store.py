@@ -65,7 +65,7 @@ class S3Store:
         self._patience: Patience | None = None
         self._first, self._later = replace(waits, seconds=first_seconds), replace(waits, seconds=PATIENCE_SECONDS)
         once = partial(connect, self.url, place.name, self.endpoint_url)
-        self._links = Links(once, hurry, place.name, lean=bool(self.endpoint_url))
+        self._links = Links(once, hurry, place.name, self.endpoint_url)
 
     @property
     def _link(self) -> Link:
@@ -183,11 +183,11 @@ class S3Store:
         return self._call(key, call)
 
     def get_file(self, key: str, path: Path, *, damaged: bool = False) -> str:
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
+        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
 
         def call() -> str:
             answer, digest = self._link.client.get_object(Bucket=self._bucket, Key=self._key(key)), hashlib.sha256()
-            with contextlib.closing(answer["Body"]) as body, partial.open("wb") as file:
+            with contextlib.closing(answer["Body"]) as body, unfinished.open("wb") as file:
                 etag = answers.etag_of_read(answer, key, self.url)
                 for chunk in body.iter_chunks(1 << 20):
                     digest.update(chunk)
@@ -199,10 +199,10 @@ class S3Store:
         try:
             with failures.of_object(key):
                 etag = self._call(key, call)
-            os.replace(partial, path)
+            os.replace(unfinished, path)
             return etag
         finally:
-            partial.unlink(missing_ok=True)
+            unfinished.unlink(missing_ok=True)
 
     def identity(self) -> str:
         def identify() -> str:

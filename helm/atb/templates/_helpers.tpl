@@ -1,6 +1,6 @@
 {{/* Names, labels, images and the security that every Pod has. */}}
 
-{{/* The release and the chart in one name, before any suffix; - for what no name may hold. */}}
+{{/* The release and the chart in one name, before any suffix; characters that a name can't have become -. */}}
 {{- define "atb.fullname" -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
 {{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}

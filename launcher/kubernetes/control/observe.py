@@ -146,8 +146,11 @@ def _observe_pods(
             return Observation("pending", finding.category, finding.reason, clock=Clock(since, seconds))
         return Observation("pending", reason="waits for its Pod", clock=Clock(since, options.schedule_seconds))
     pod = pods[-1]
-    if pod.phase in ("Failed", "Succeeded"):
-        finding = diagnose_ended(pod) if pod.phase == "Failed" else Finding("", "ending")
+    if pod.phase == "Succeeded":
+        clock = Clock(pod.ended or pod.created, options.schedule_seconds)
+        return Observation("running", reason="ending", node=pod.node, pod=pod.name, clock=clock)
+    if pod.phase == "Failed":
+        finding = diagnose_ended(pod)
         state: State = "interrupted" if finding.category in ("preempted", "stopped", "node-lost") else "pending"
         warning = warnings.get(job.name)
         if warning is not None and now - warning.at < STALE_EVENT and warning.at > pod.ended:

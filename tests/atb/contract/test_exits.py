@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from typing import NoReturn
@@ -127,3 +128,18 @@ run_and_exit(main)
 """
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=50, check=False)
     assert (ended.returncode, ended.stderr) == (143, "")
+
+
+def test_a_log_that_takes_no_more_at_the_moment_ends_nothing() -> None:
+    script = """
+import os, sys
+from atb.contract.exits import run_and_exit
+os.set_blocking(2, False)
+run_and_exit(lambda: [print("x" * 1000, file=sys.stderr) for _ in range(1000)])
+"""
+    reader, writer = os.pipe()
+    try:
+        assert subprocess.run([sys.executable, "-c", script], stderr=writer, timeout=50, check=False).returncode == 0
+    finally:
+        os.close(reader)
+        os.close(writer)

@@ -104,7 +104,7 @@ def test_the_folder_that_it_runs_in_is_not_replaced(folder: str, tmp_path: Path,
     champion = serve(store)
     (tmp_path / "outer" / "inner").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "outer" / "inner")
-    with pytest.raises(SpecError, match="name a new"):
+    with pytest.raises(SpecError, match="name another folder"):
         pull(store, champion, Path(folder))
 
 

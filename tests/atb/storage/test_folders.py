@@ -104,3 +104,19 @@ def test_a_folder_that_holds_much_else_is_refused_at_the_first_thing(tmp_path: P
     assert asked == [tmp_path / "home"]
     with pytest.raises(SpecError, match=r"can't be written: File name too long; name another folder"):
         fill(tmp_path / ("x" * 300) / "model")
+
+
+def test_ctrl_c_in_the_last_moment_leaves_the_former_folder(tmp_path: Path) -> None:
+    fill(tmp_path / "model", "old")
+    looks: list[bytes] = []
+
+    def read(data: bytes) -> dict[str, str]:
+        looks.append(data)
+        if len(looks) == 2:
+            raise KeyboardInterrupt
+        return names(data)
+
+    with pytest.raises(KeyboardInterrupt), replaced_folder(tmp_path / "model", "about", read, "a model") as staging:
+        (staging / "x").write_text("new")
+    assert (tmp_path / "model" / "x").read_text() == "old"
+    assert list(tmp_path.iterdir()) == [tmp_path / "model"]

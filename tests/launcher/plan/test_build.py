@@ -12,7 +12,7 @@ from atb.contract.runs import validate_run
 from atb.contract.spec import Spec
 from atb.documents.plan import Plan
 from atb.documents.result import FileEntry, Result, ResultPointer
-from atb.errors import SpecError
+from atb.errors import Denied, SpecError
 from atb.storage import MemoryStore, Store
 from atb.storage.bar_files import BarFolders
 from atb.storage.fingerprints import SAMPLE, file_origin, folder_origin
@@ -155,6 +155,25 @@ def test_a_resume_trains_what_was_skipped_for_a_result_that_is_gone(lost: str, s
     assert revived == read_plan(store, "r2")
     assert [job.action for job in revived.jobs] == ["skip" if lost == "nothing" else "run"]
     assert [job.spec_digest for job in revived.jobs] == [job.spec_digest for job in plan.jobs]
+
+
+def test_a_result_that_may_not_be_read_is_no_reason_to_skip_and_none_to_call_it_gone() -> None:
+    class Closed(MemoryStore):
+        """A result that may be listed only."""
+
+        def get(self, key: str) -> bytes:
+            if denied and key == keys.result("r1", "BTCUSDT-fast"):
+                raise Denied("Permission denied", key)
+            return super().get(key)
+
+    denied: list[bool] = []
+    store, plan = Closed(), plan_of("BTCUSDT")
+    commit(store, plan)
+    skipped = skip_unchanged(plan, store, code_of, None)
+    commit_plan(skipped, store)
+    denied.append(True)
+    assert skip_unchanged(plan, store, code_of, None).jobs[0].action == "run"
+    assert revive_skipped(skipped, store).jobs[0].action == "skip"
 
 
 def test_two_resumes_at_once_revive_each_gone_job_once() -> None:

@@ -84,7 +84,7 @@ def test_a_model_that_may_not_be_read_is_named_and_the_others_are_listed(store: 
 
 
 @pytest.mark.parametrize(
-    "key", sorted({*OF_A_RUN, *OF_A_MODEL, "results", keys.bundle("r3", "BTCUSDT-fast", 1, "")[:-1]})
+    "key", sorted({*OF_A_RUN, *OF_A_MODEL, "models", "results", keys.bundle("r3", "BTCUSDT-fast", 1, "")[:-1]})
 )
 def test_a_repair_leaves_what_it_may_not_read_and_all_that_refers_to_it(store: DirectoryStore, key: str) -> None:
     for name in ("results", f"{KEY.prefix}record"):
@@ -130,3 +130,15 @@ def test_a_repair_that_may_not_write_has_mended_nothing_and_says_so(store: Direc
     code, words = invoke(store, "atb-launch store check --repair")
     assert (code, "3 findings, 3 repaired" in words) == (0, True)
     assert check_store(store) == []
+
+
+@pytest.mark.parametrize("key", ["models", "runs", "."])
+def test_a_folder_that_may_not_be_read_is_named_in_one_line(store: DirectoryStore, key: str) -> None:
+    with kept_out(store.root / key):
+        for words in ("atb models list", "atb-launch list", "atb-launch store check"):
+            code, said = invoke(store, words)
+            assert code in (0, 1, 2), words
+            assert " can't be read: Permission denied; give this user read access" in said or code == 0
+            assert not said.startswith(" in ")
+        if key != ".":
+            assert {each.what for each in check_store(store)} == {"denied"}

@@ -206,8 +206,11 @@ then nothing is said. Takes zone and path.
 {{- if and .jobs.onDemandAfter (not .jobs.spot) -}}
 {{- fail (printf "%s.onDemandAfter: needs %s.spot, the label that spot nodes have" .path .path) -}}
 {{- end -}}
-{{- if lt (include "atb.bytes" .jobs.memory | float64) 1048576.0 -}}
-{{- fail (printf "%s.memory: %s is less than 1Mi of bytes; write 500Mi or 8Gi (m is a thousandth)" .path .jobs.memory) -}}
+{{- range $name := list "memory" "scratchSize" -}}
+{{- $size := get $.jobs $name -}}
+{{- if lt (include "atb.bytes" $size | float64) 1048576.0 -}}
+{{- fail (printf "%s.%s: %s is less than 1Mi of bytes; write 500Mi or 8Gi (m is a thousandth)" $.path $name $size) -}}
+{{- end -}}
 {{- end -}}
 {{- if gt (include "atb.bytes" .jobs.memory | float64) (include "atb.bytes" .jobs.maxMemory | float64) -}}
 {{- fail (printf "%s.memory: %s is above %s.maxMemory, which is %s" .path .jobs.memory .path .jobs.maxMemory) -}}

@@ -114,7 +114,11 @@ def test_a_silent_connection_holds_up_no_write_that_can_be_left_out(
     s3_url: str, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(INTERRUPT, "count", 0)  # other tests may have sent signals
-    store = S3Store(s3_url, proxy.url, hurry=lambda session, client, silence: hurry(session, client, silence / 20))
+    store = S3Store(
+        s3_url,
+        proxy.url,
+        hurry=lambda session, client, endpoint, silence: hurry(session, client, endpoint, silence / 20),
+    )
     store.put("progress", b"1")
     began = time.monotonic()
     proxy.add("stall", "PUT", seconds=40)

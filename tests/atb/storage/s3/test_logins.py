@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from atb.errors import SpecError, StoreError, StoreSetting
 from atb.storage import open_store
 from atb.storage.s3 import S3Store
+from atb.storage.s3.client import connect, hurry
 
 HEAD = "[default]\nregion = us-east-1\n"
 ROLE = "role_arn = arn:aws:iam::123456789012:role/r\n"
@@ -143,3 +145,16 @@ def test_what_an_endpoint_has_too_much_is_not_repeated(address: str) -> None:
     with pytest.raises(SpecError, match="more after") as refused:
         open_store("s3://bucket/x", address)
     assert "hidden" not in str(refused.value)
+
+
+@pytest.mark.parametrize("setting", ["AWS_MAX_ATTEMPTS", "AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT"])
+def test_writes_that_can_be_left_out_go_to_the_same_server(setting: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", setting: "1"}.items():
+        monkeypatch.setenv(name, value.replace("1", "true") if "USE" in name else value)
+    session, client = connect("s3://models", "models", None)
+    hosts = [
+        urlsplit(each.generate_presigned_url("get_object", Params={"Bucket": "models", "Key": "k"})).netloc
+        for each in (client, hurry(session, client, None, 2.0))
+    ]
+    assert hosts == [hosts[0]] * 2
+    assert hosts[0].startswith("models.s3")

@@ -71,6 +71,11 @@ def test_only_a_committed_result_is_success() -> None:
     assert look(job(failed=FAILED), ended(1), committed=True).state == "done"
 
 
+def test_a_pod_that_has_succeeded_is_ending_until_its_job_is_complete() -> None:
+    found = look(job(), ended(0, phase="Succeeded"))
+    assert (found.state, found.reason, found.final) == ("running", "ending", False)
+
+
 def test_a_pod_that_succeeded_with_a_child_out_of_memory_is_out_of_memory() -> None:
     killed = ended(0, phase="Succeeded", exit_reason="OOMKilled")
     assert look(job(complete=Condition("CompletionsReached", "", NOW)), killed).category == "oom"
