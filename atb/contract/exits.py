@@ -56,7 +56,7 @@ PERMANENT_CODES: tuple[int, ...] = tuple(entry.code for entry in EXITS if entry.
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _NO_MEMORY = ("failed to map segment", "annot allocate memory", "bad_alloc", "MemoryError")
-"""What a library that can't be loaded for want of memory says."""
+"""What a library that can't be loaded says where memory is lacking."""
 _LONGEST = 2_000
 """Characters of a message: it may repeat an argument, which can be of any length."""
 

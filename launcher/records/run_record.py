@@ -83,7 +83,7 @@ class RunRecord:
             found = read_files(store, run, job, of_job, earlier, model_key)
             return _of_spec(planned[job], found)
 
-        listed = ((job, of_job) for job, of_job in list_jobs(store, run) if job in planned)
+        listed = (each for each in (list_jobs(store, run) if planned else ()) if each[0] in planned)
         found = dict(map_calls(store, lambda each: (each[0], read(*each)), listed, ahead=_JOBS_AHEAD))
         jobs = {job: found.get(job) or JobRecord() for job in planned}
         previous = dict(_read_previous(store, plan, problems))

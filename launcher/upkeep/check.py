@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 from atb.clock import SYSTEM_CLOCK, Clock
 from atb.contract import keys
@@ -30,6 +30,7 @@ CLAIM_SECONDS = 3_600.0
 """Older than this, a probe and a claim on a download were left by a process that was killed."""
 _CHUNK = 1 << 20
 
+_T = TypeVar("_T")
 What = Literal["unreadable", "denied", "misplaced", "missing", "altered", "stale", "leftover"]
 
 
@@ -108,9 +109,9 @@ def check_store(store: Store, *, hashes: bool = True, clock: Clock = SYSTEM_CLOC
     found: list[StoreProblem] = []
     denied: list[StoreProblem] = []
     for part in _PARTS:
-        found += _check_part(store, _list(store, part, seen, denied), {}, seen, now, hashes)
-    for run in _runs(store, seen, denied):
-        listed = list(_list(store, keys.run_prefix(run), seen, denied))
+        found += _check_part(store, _allowed(store.list(part), seen, denied), {}, seen, now, hashes)
+    for run in _allowed(store.folders(keys.RUNS), seen, denied):
+        listed = list(_allowed(store.list(keys.run_prefix(run)), seen, denied))
         sizes = {entry.key: entry.size for entry in listed}
         found += _check_part(store, listed, sizes, seen, now, hashes)
     found += denied
@@ -121,18 +122,10 @@ def check_store(store: Store, *, hashes: bool = True, clock: Clock = SYSTEM_CLOC
     return sorted(dict.fromkeys(found), key=lambda finding: (finding.key, finding.what))
 
 
-def _list(store: Store, prefix: str, seen: _Seen, denied: list[StoreProblem]) -> Iterator[Entry]:
+def _allowed(listed: Iterator[_T], seen: _Seen, denied: list[StoreProblem]) -> Iterator[_T]:
     """What can be listed; ``denied`` gets a folder that can't be."""
     try:
-        yield from store.list(prefix)
-    except Denied as problem:
-        denied.append(seen.hide(problem))
-
-
-def _runs(store: Store, seen: _Seen, denied: list[StoreProblem]) -> Iterator[str]:
-    """The folders of runs; ``denied`` says where they can't be listed."""
-    try:
-        yield from store.folders(keys.RUNS)
+        yield from listed
     except Denied as problem:
         denied.append(seen.hide(problem))
 

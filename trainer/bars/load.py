@@ -54,8 +54,7 @@ def load_bars(spec: Spec, store: Store, warmup: int, min_rows: int, source: Sour
         raise DataNotReady(f"{spec.symbol}: --as-of {spec.as_of:%Y-%m-%dT%H:%MZ} has not come yet")
     raw = source.fetch(spec.symbol, spec.timeframe, spec.market, reach, as_of)
     raw = keep_named(raw, split_features(spec.features)[1])
-    raw = _drop_earlier_levels(raw, reach, as_of, start)
-    bars, whole = check_bars(raw, reach, as_of)
+    raw, bars, whole = _check_last_level(raw, reach, as_of, start)
     _, report = check_bars(raw, start, as_of)
     validate_series(report)
     validate_series(whole)  # the first features are computed from bars before the window
@@ -85,15 +84,18 @@ def load_bars(spec: Spec, store: Store, warmup: int, min_rows: int, source: Sour
     return LoadedBars(bars, summary, first_row)
 
 
-def _drop_earlier_levels(raw: Bars, start_ms: int, as_of_ms: int, until_ms: int) -> Bars:
-    """The rows without those before the latest break in price that lies at or before ``until_ms``."""
+def _check_last_level(raw: Bars, start_ms: int, as_of_ms: int, until_ms: int) -> tuple[Bars, Bars, BarsReport]:
+    """The rows without those before the latest break in price that lies at or before ``until_ms``, and what
+    ``check_bars`` finds in them."""
     rows = len(raw)
-    while (broke := check_bars(raw, start_ms, as_of_ms)[1].break_ms) is not None and broke <= until_ms:
-        raw = raw.take(raw.time >= broke)
+    bars, report = check_bars(raw, start_ms, as_of_ms)
+    while report.break_ms is not None and report.break_ms <= until_ms:
+        raw = raw.take(raw.time >= report.break_ms)
+        bars, report = check_bars(raw, start_ms, as_of_ms)
     if len(raw) < rows:
         at = f"{tf.from_epoch_ms(int(raw.time.min())):%Y-%m-%dT%H:%MZ}"
         log.warning("%s: bars before %s are at another price level and are not used", raw.symbol, at)
-    return raw
+    return raw, bars, report
 
 
 def keep_named(raw: Bars, names: tuple[str, ...]) -> Bars:

@@ -21,7 +21,7 @@ AWAY_SECONDS = 2.0
 Connect = Callable[[str, str, str | None], tuple[Any, Any]]
 """A session and a client of boto3, for the store's URL, its bucket and the endpoint."""
 Hurry = Callable[[Any, Any, str | None, float], Any]
-"""A client like another one of a session and an endpoint, which waits for so many seconds at most between two bytes."""
+"""A client like another one of a session and an endpoint, which waits that many seconds at most between two bytes."""
 
 
 @dataclass(frozen=True)

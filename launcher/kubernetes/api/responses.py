@@ -79,6 +79,11 @@ def read_change(resource: str, change: Any) -> tuple[str, dict[str, Any]]:
     return kind, item
 
 
+def read_words(text: str | None) -> str:
+    """What others say, on one line and without what looks like a secret."""
+    return redact(" ".join(text.split())) if text else ""
+
+
 def error_from(call: Call, status: int, headers: Any, body: bytes) -> ApiError:
     """The error for a status of 300 and above, in the server's words; whatever is not of Kubernetes is one with its
     HTTP status, as only that can be relied on."""
@@ -91,9 +96,9 @@ def error_from(call: Call, status: int, headers: Any, body: bytes) -> ApiError:
     if status == 407:
         message = USER  # no word of a proxy: it may repeat what it was sent
     if not message:
-        text = "" if page else printable(redact(" ".join(body.decode("utf-8", "replace").split())), 200)
+        text = "" if page else printable(read_words(body.decode("utf-8", "replace")), 200)
         message = f"HTTP {status}{': a web page' if page else f': {text}' if text else ''}"
-    message = f"{call.method} {call.path}: {printable(redact(' '.join(message.split())), _LONGEST_MESSAGE)}"
+    message = f"{call.method} {call.path}: {printable(read_words(message), _LONGEST_MESSAGE)}"
     if (page and status != 401 and status < 500) or 300 <= status < 400:
         return ApiError.by_another(message)
     retry_after = decimal_number(headers.get("Retry-After") or "")

@@ -8,7 +8,7 @@ from typing import Any
 from atb.contract import labels
 from atb.contract.names import whole_number
 from atb.redaction import redact
-from launcher.kubernetes.api.responses import parse_time
+from launcher.kubernetes.api.responses import parse_time, read_words
 from launcher.kubernetes.objects.pod import CONTAINER
 
 JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
@@ -200,4 +200,4 @@ def _number(text: str | None) -> int:
 
 
 def _line(text: str | None) -> str:
-    return redact(" ".join(text.split()))[:1000] if text else ""
+    return read_words(text)[:1000]

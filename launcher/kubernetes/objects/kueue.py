@@ -6,10 +6,10 @@ from collections import defaultdict
 from decimal import Decimal
 from typing import Any
 
-from atb.redaction import redact
 from launcher.kubernetes.api.client import Cluster
 from launcher.kubernetes.api.quantity import parse_quantity
 from launcher.kubernetes.api.requests import ApiError, Call
+from launcher.kubernetes.api.responses import read_words
 
 GROUP = "kueue.x-k8s.io"
 TOO_LARGE = "it requests more than its ClusterQueue can ever give"
@@ -96,8 +96,7 @@ def waiting_reason(workload: dict[str, Any]) -> str:
         return ""
     for kind in ("QuotaReserved", "Admitted"):
         if conditions.get(kind, {}).get("status") == "False":
-            words = conditions[kind].get("message") or conditions[kind].get("reason") or ""
-            message = redact(" ".join(words.split()))
+            message = read_words(conditions[kind].get("message") or conditions[kind].get("reason"))
             return f"{TOO_LARGE}: {message}" if _is_too_large(message) else message
     return "waits for its queue"
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from atb.redaction import redact
 from launcher.kubernetes.api.client import Cluster
 from launcher.kubernetes.api.requests import ApiError
-from launcher.kubernetes.api.responses import parse_time
+from launcher.kubernetes.api.responses import parse_time, read_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,5 +43,5 @@ def _read(event: dict[str, Any]) -> tuple[str, WarningEvent]:
     series = event.get("series") or {}
     when = event.get("lastTimestamp") or series.get("lastObservedTime") or event.get("eventTime")
     at = parse_time(when or event["metadata"]["creationTimestamp"])
-    message = redact(" ".join((event.get("message") or "").split()))
+    message = read_words(event.get("message"))
     return event["involvedObject"].get("name", ""), WarningEvent(event.get("reason") or "", message, at)
